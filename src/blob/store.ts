@@ -1,0 +1,158 @@
+import type { ByteRange } from '../byte-range.ts'
+import type { BlobPath } from '../path.ts'
+
+/** Metadata of a blob: lower-case C#-identifier keys, ASCII values (others must be encoded). */
+export type Metadata = Readonly<Record<string, string>>
+
+/** What Azure says of a blob. Sizes in bytes, times in milliseconds since the epoch. */
+export interface BlobProperties {
+  readonly sizeBytes: number
+  /** As the service sent it, quotes included: it is only compared and sent back. */
+  readonly etag: string
+  readonly lastModifiedMs: number
+  readonly createdMs?: number | undefined
+  readonly contentType?: string | undefined
+  /** Base64, when the service stores one. */
+  readonly contentMd5?: string | undefined
+  readonly blobType?: 'BlockBlob' | 'AppendBlob' | 'PageBlob' | undefined
+  readonly accessTier?: string | undefined
+  /** `undefined` when the listing was asked without metadata. */
+  readonly metadata?: Metadata | undefined
+}
+
+/** One row of a listing: a blob, or (with a delimiter) everything below a prefix that ends in `/`. */
+export type ListEntry =
+  | { readonly kind: 'blob'; readonly name: string; readonly properties: BlobProperties }
+  | { readonly kind: 'prefix'; readonly name: string }
+
+/** One page of a listing, in the service's order. */
+export interface ListPage {
+  readonly entries: readonly ListEntry[]
+  /** Opaque; `undefined` on the last page. */
+  readonly continuation: string | undefined
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Preconditions on the blob that a call touches. A failed one changes nothing. */
+export interface Conditions {
+  /** The blob must have this etag: else `ESTALE`. */
+  readonly ifMatch?: string | undefined
+  /** The blob must not exist: else `EEXIST`. */
+  readonly ifNoneMatch?: '*' | undefined
+}
+
+export interface GetOptions extends CallOptions {
+  /** Absent: the whole blob, which must then be at most 256 MiB. A range past the end is empty. */
+  readonly range?: ByteRange | undefined
+  readonly ifMatch?: string | undefined
+  /** Where the bytes go; at least as long as the range. */
+  readonly into?: Uint8Array | undefined
+}
+
+/** Bytes of one version of a blob. */
+export interface BlobContent {
+  /** The bytes asked for, shorter when the blob ends first; a view on `into` when that was given. */
+  readonly data: Uint8Array
+  /** Of the whole blob: `sizeBytes` is its full size. */
+  readonly properties: BlobProperties
+}
+
+export interface PutOptions extends CallOptions, Conditions {
+  readonly metadata?: Metadata | undefined
+  readonly contentType?: string | undefined
+}
+
+export interface ListOptions extends CallOptions {
+  /** `/` lists one level. Absent: everything below. */
+  readonly delimiter?: '/' | undefined
+  /** Entries per page, at most 5,000 (the default). */
+  readonly maxResults?: number | undefined
+  readonly continuation?: string | undefined
+  /** Whether entries carry their metadata. Default true. */
+  readonly metadata?: boolean | undefined
+}
+
+/** What a container listing tells of each container. */
+export interface ContainerProperties {
+  readonly name: string
+  readonly etag: string
+  readonly lastModifiedMs: number
+  readonly metadata?: Metadata | undefined
+}
+
+/**
+ * One storage account, as an object store: flat names, whole-blob commits. Every method rejects
+ * with `FileSystemError`: `ENOENT` (blob or container missing), `EEXIST`, `ESTALE` (a failed
+ * `ifMatch`), `EACCES`, `EBUSY` (leased, or being deleted), `EINVAL` (a name Azure refuses),
+ * `EFBIG`, `EIO` and `ETIMEDOUT` (after retries); with `signal.reason` when aborted.
+ * All implementations pass `test/conformance/blob-store.ts`.
+ */
+export interface BlobStore {
+  /** The account's name, as it stands in URLs and credentials' scopes. */
+  readonly account: string
+
+  head(path: BlobPath, options?: CallOptions): Promise<BlobProperties>
+  get(path: BlobPath, options?: GetOptions): Promise<BlobContent>
+  /** Replaces the blob at once with `data` (at most 256 MiB here; use blocks beyond). */
+  put(path: BlobPath, data: Uint8Array, options?: PutOptions): Promise<BlobProperties>
+  /**
+   * Uploads one block, invisible until committed. `blockId` is base64; all ids of one blob have the
+   * same length, and should be unique to the writer so that two writers never mix.
+   */
+  stageBlock(
+    path: BlobPath,
+    blockId: string,
+    data: Uint8Array,
+    options?: CallOptions,
+  ): Promise<void>
+  /** Makes the blob the concatenation of `blockIds` (staged or committed before), at once. */
+  commitBlocks(
+    path: BlobPath,
+    blockIds: readonly string[],
+    options?: PutOptions,
+  ): Promise<BlobProperties>
+  /** One page of what lies in `prefix.container` and begins with `prefix.name` (a string prefix). */
+  listPage(prefix: BlobPath, options?: ListOptions): Promise<ListPage>
+  /** Replaces all metadata. The content stays; the etag changes. */
+  setMetadata(
+    path: BlobPath,
+    metadata: Metadata,
+    options?: CallOptions & Conditions,
+  ): Promise<BlobProperties>
+  /**
+   * Copies within the account on the server's side and waits until the copy is complete.
+   * `sourceIfMatch` fails with `ESTALE`; absent `metadata` keeps the source's.
+   */
+  copy(
+    from: BlobPath,
+    to: BlobPath,
+    options?: PutOptions & { readonly sourceIfMatch?: string | undefined },
+  ): Promise<BlobProperties>
+  delete(path: BlobPath, options?: CallOptions & Conditions): Promise<void>
+
+  headContainer(container: string, options?: CallOptions): Promise<ContainerProperties>
+  /** `EEXIST` when it exists. */
+  createContainer(container: string, options?: CallOptions): Promise<void>
+  /** Deletes the container with all that it holds. */
+  deleteContainer(container: string, options?: CallOptions): Promise<void>
+  listContainers(options?: CallOptions): AsyncIterable<ContainerProperties>
+
+  close(): Promise<void>
+}
+
+/** All entries below `prefix`, page after page. */
+export async function* listAll(
+  store: BlobStore,
+  prefix: BlobPath,
+  options: ListOptions = {},
+): AsyncGenerator<ListEntry, void, undefined> {
+  let continuation = options.continuation
+  do {
+    const page = await store.listPage(prefix, { ...options, continuation })
+    yield* page.entries
+    continuation = page.continuation
+  } while (continuation !== undefined)
+}

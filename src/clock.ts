@@ -1,0 +1,21 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** Time as the rest of the code sees it. `Date.now` and timers are called in this file alone. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  nowMs(): number
+  /** Resolves after `ms` milliseconds; rejects with `signal.reason` when aborted before. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+/** The system's own clock. A sleeping timer does not keep the process alive. */
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  async sleep(ms, signal) {
+    try {
+      await delay(ms, undefined, signal === undefined ? {} : { signal })
+    } catch (error) {
+      throw signal?.reason ?? error
+    }
+  },
+}

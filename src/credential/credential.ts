@@ -1,0 +1,62 @@
+/** What a holder may do below a scope. `create` is writing a blob that does not exist yet. */
+export type Permission = 'read' | 'list' | 'create' | 'write' | 'delete' | 'tag'
+
+/** Which endpoint of the account a credential is for: blob and dfs are different audiences. */
+export type Service = 'blob' | 'dfs'
+
+/**
+ * What a credential is asked for. `container` undefined means the account itself (listing or
+ * creating containers); `prefix` undefined or empty means the whole container; a prefix has no
+ * leading or trailing slash and is compared segment by segment.
+ */
+export interface Scope {
+  readonly account: string
+  readonly service: Service
+  readonly container?: string | undefined
+  readonly prefix?: string | undefined
+  readonly permissions: readonly Permission[]
+}
+
+/** An Entra access token: sent as `Authorization: Bearer`. */
+export interface BearerCredential {
+  readonly kind: 'bearer'
+  readonly token: string
+  readonly expiresAtMs: number
+}
+
+/** A shared access signature: appended to the query of each request, without a leading `?`. */
+export interface SasCredential {
+  readonly kind: 'sas'
+  readonly query: string
+  readonly expiresAtMs: number
+}
+
+export type Credential = BearerCredential | SasCredential
+
+/** How one credential is asked for. */
+export interface CredentialOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Skips every cache on the way: for the one retry after Azure refused the credential. */
+  readonly refresh?: boolean | undefined
+}
+
+/** Gives a live credential for a scope. Implemented by the connector's client, and by caches over it. */
+export interface CredentialProvider {
+  /**
+   * Rejects with `FileSystemError` `EACCES` when the scope is refused (the cause says why), `EIO`
+   * (`retryable`) when the issuer cannot be reached.
+   */
+  getCredential(scope: Scope, options?: CredentialOptions): Promise<Credential>
+}
+
+/** One string per distinct scope: equal scopes, whatever the order of permissions, give equal keys. */
+export function scopeKey(scope: Scope): string {
+  const permissions = [...scope.permissions].sort().join(',')
+  return JSON.stringify([
+    scope.account,
+    scope.service,
+    scope.container ?? null,
+    scope.prefix ?? '',
+    permissions,
+  ])
+}

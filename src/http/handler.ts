@@ -1,0 +1,49 @@
+/** One request. Headers are lower-case names with one value each. */
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE' | 'PATCH'
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  /** Sent as it stands; the caller does not change the bytes until the call settles. */
+  readonly body?: Uint8Array | undefined
+  /** What the caller is doing, for telemetry and errors: `blob.get`. */
+  readonly operation: string
+  /** The blob path that telemetry and errors name; the URL without query when absent. */
+  readonly path?: string | undefined
+  /**
+   * Where the body of a 2xx answer goes. A longer body fails; a shorter one leaves the rest
+   * untouched. `HttpResponse.body` is then a view on these bytes. May be written by several
+   * attempts, so it must not be read before the call settles.
+   */
+  readonly into?: Uint8Array | undefined
+  /** The longest body accepted when `into` is absent; bytes. */
+  readonly maxBodyBytes?: number | undefined
+  /** Whether sending the request twice does no harm. Default: GET, HEAD, PUT and DELETE. */
+  readonly idempotent?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The complete answer: every body abfs asks for is a bounded range or page, so it is held whole. */
+export interface HttpResponse {
+  readonly status: number
+  /** Lower-case names; repeated headers are joined by `, `. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+/**
+ * Sends one request and resolves with whatever the server answered, 4xx and 5xx included. Rejects
+ * with `FileSystemError` `EIO` (`retryable`) when no complete answer came, `ETIMEDOUT` when a
+ * time-out passed, and with `signal.reason` when aborted.
+ */
+export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>
+
+/** Wraps a handler in another. */
+export type Interceptor = (next: HttpHandler) => HttpHandler
+
+/** The first interceptor is outermost: it sees a request first and its response last. */
+export function intercept(
+  handler: HttpHandler,
+  ...interceptors: readonly Interceptor[]
+): HttpHandler {
+  return interceptors.reduceRight((next, interceptor) => interceptor(next), handler)
+}

@@ -1,0 +1,45 @@
+import { type Channel, channel } from 'node:diagnostics_channel'
+
+/** One HTTP attempt: published when its response is complete or it failed. */
+export interface HttpEvent {
+  /** What the caller was doing: `blob.get`, `connector.credentials`. */
+  readonly operation: string
+  readonly method: string
+  /** The blob path or endpoint, never with a query. */
+  readonly path: string
+  /** The HTTP status; `undefined` when the attempt ended without an answer. */
+  readonly status: number | undefined
+  readonly bytesSent: number
+  readonly bytesReceived: number
+  readonly durationMs: number
+  /** 1 for the first try. */
+  readonly attempt: number
+  /** Azure's `x-ms-request-id`. */
+  readonly requestId: string | undefined
+}
+
+/** A credential reached this process. Never the credential itself. */
+export interface CredentialEvent {
+  readonly kind: 'bearer' | 'sas'
+  readonly account: string
+  readonly service: 'blob' | 'dfs'
+  readonly container: string | undefined
+  readonly permissions: readonly string[]
+  readonly expiresAtMs: number
+  /** Milliseconds of life it had on arrival. */
+  readonly lifeMs: number
+}
+
+/** A failure that had nobody to be reported to, such as one found when a handle is released. */
+export interface FaultEvent {
+  readonly operation: string
+  readonly path: string
+  readonly error: Error
+}
+
+/** Published per HTTP attempt: {@link HttpEvent}. */
+export const httpChannel: Channel = channel('abfs:http')
+/** Published per credential received: {@link CredentialEvent}. */
+export const credentialChannel: Channel = channel('abfs:credential')
+/** Published per error that could not be returned to its caller: {@link FaultEvent}. */
+export const faultChannel: Channel = channel('abfs:fault')
