@@ -1,0 +1,234 @@
+import type { ByteRange } from '../byte-range.ts'
+
+declare const brand: unique symbol
+
+/** The number of an inode: a safe integer from 1 on, never used for two inodes in one mount. */
+export type Ino = number & { readonly [brand]: 'Ino' }
+
+/** The number of an open file or directory: a safe integer from 1 on. */
+export type HandleId = number & { readonly [brand]: 'HandleId' }
+
+/** The inode of the mount's root, as the kernel knows it without a lookup. */
+export const rootIno: Ino = toIno(1)
+
+/** Checks that `value` can be an inode number; throws a RangeError when it cannot. */
+export function toIno(value: number): Ino {
+  return checked(value, 'ino') as Ino
+}
+
+/** Checks that `value` can be a handle; throws a RangeError when it cannot. */
+export function toHandleId(value: number): HandleId {
+  return checked(value, 'handle') as HandleId
+}
+
+function checked(value: number, name: string): number {
+  if (Number.isSafeInteger(value) && value >= 1) return value
+  throw new RangeError(`${name} must be a safe integer from 1 on, got ${value}`)
+}
+
+/** Who makes a call, and how it is cancelled. */
+export interface CallContext {
+  /** Aborted when the caller was interrupted (a signal, a kill): reject with `signal.reason`. */
+  readonly signal: AbortSignal
+  readonly uid: number
+  readonly gid: number
+  /** The caller's process; 0 when the kernel itself asks (read-ahead, write-back). */
+  readonly pid: number
+}
+
+/** What stat(2) says of an inode. */
+export interface Attributes {
+  readonly ino: Ino
+  readonly sizeBytes: number
+  /** Type bits (`S_IFREG`, `S_IFDIR`, …) and permission bits. */
+  readonly mode: number
+  readonly nlink: number
+  readonly uid: number
+  readonly gid: number
+  readonly atimeNs: bigint
+  readonly mtimeNs: bigint
+  readonly ctimeNs: bigint
+  /** Device number of a block or character device; 0 for all else. */
+  readonly rdev: number
+  /** The size that read(2) and write(2) like best. */
+  readonly blockBytes: number
+  /** How long the kernel may answer from these attributes; milliseconds. */
+  readonly attrTtlMs: number
+}
+
+/** A name that exists. Each one given to the kernel counts one lookup, until `forget` takes it back. */
+export interface InodeEntry {
+  readonly kind: 'entry'
+  readonly attributes: Attributes
+  /** Tells two inodes apart that had the same number; 0 when numbers are never reused. */
+  readonly generation: number
+  /** How long the kernel may answer the name without asking; milliseconds. */
+  readonly entryTtlMs: number
+}
+
+/** A name that does not exist, which the kernel may remember for `entryTtlMs` milliseconds. */
+export interface AbsentEntry {
+  readonly kind: 'absent'
+  readonly entryTtlMs: number
+}
+
+/** What `setattr` changes; what is `undefined` stays. */
+export interface AttributeChanges {
+  /** The open file that ftruncate(2) and the like were called on. */
+  readonly handle?: HandleId | undefined
+  /** Permission bits. */
+  readonly mode?: number | undefined
+  readonly uid?: number | undefined
+  readonly gid?: number | undefined
+  readonly sizeBytes?: number | undefined
+  /** Nanoseconds since the epoch. */
+  readonly atimeNs?: bigint | 'now' | undefined
+  readonly mtimeNs?: bigint | 'now' | undefined
+  readonly ctimeNs?: bigint | undefined
+}
+
+/** An open file. */
+export interface OpenedFile {
+  readonly handle: HandleId
+  /** The pages that the kernel holds of an earlier open are still right. */
+  readonly keepCache: boolean
+  /** Reads and writes go past the kernel's page cache. */
+  readonly directIo: boolean
+}
+
+/** An open directory. */
+export interface OpenedDirectory {
+  readonly handle: HandleId
+}
+
+/** A file that `create` made and opened. */
+export interface CreatedFile {
+  readonly entry: InodeEntry
+  readonly file: OpenedFile
+}
+
+/** How `create` makes and opens a file. */
+export interface CreateOptions {
+  /** Permission bits; the kernel has applied the caller's umask. */
+  readonly mode: number
+  /** The flags of open(2): `O_RDWR`, `O_EXCL`, `O_TRUNC`, `O_APPEND`, … */
+  readonly flags: number
+}
+
+/** What `mknod` makes. */
+export interface NodeOptions {
+  /** Type and permission bits. */
+  readonly mode: number
+  readonly rdev: number
+}
+
+/** Where `rename` puts a name. */
+export interface RenameTarget {
+  readonly parent: Ino
+  readonly name: string
+  /** `RENAME_NOREPLACE`: fail with EEXIST when the target exists. */
+  readonly noReplace: boolean
+  /** `RENAME_EXCHANGE`: swap the two; reject with EINVAL when that is not offered. */
+  readonly exchange: boolean
+}
+
+/** One name of a directory that is being read. */
+export interface DirectoryEntry {
+  readonly name: string
+  /** What readdir(3) shows as `d_ino`. */
+  readonly ino: number
+  /** Only the type bits count. */
+  readonly mode: number
+  /**
+   * Where to go on reading after this entry: a safe integer from 1 on, which stays right while the
+   * directory is open, whatever happens in it.
+   */
+  readonly nextOffset: number
+  /**
+   * What `lookup` of the name would give, at no request; it counts one lookup. Called only for an
+   * entry that goes to the kernel with its attributes. `undefined` for `.` and `..`, and when the
+   * attributes are not known.
+   */
+  readonly lookup?: (() => InodeEntry) | undefined
+}
+
+/** What statfs(2) says; sizes in blocks of `blockBytes`. */
+export interface FileSystemStatistics {
+  readonly blockBytes: number
+  readonly totalBlocks: number
+  readonly freeBlocks: number
+  readonly availableBlocks: number
+  readonly totalFiles: number
+  readonly freeFiles: number
+  readonly maxNameBytes: number
+}
+
+/** Drops what the kernel remembers of a mount, when it changed behind the kernel's back. */
+export interface KernelCache {
+  /** Drops the attributes of `ino` and its pages in `range` (all of them when absent). */
+  invalidateInode(ino: Ino, range?: ByteRange): void
+  /** Drops the name `name` in the directory `parent`, present or absent. */
+  invalidateEntry(parent: Ino, name: string): void
+}
+
+/**
+ * A file system as the kernel calls it: one method per system call, named after it. A method fails
+ * by rejecting with a `FileSystemError`, whose code the caller gets; any other error reaches the
+ * caller as EIO. A call that was interrupted rejects with `context.signal.reason`. Calls overlap
+ * freely, on one inode and on one handle; the session awaits none before it makes the next.
+ */
+export interface FileOperations {
+  /** Called once, before any other call, when the mount is about to serve. */
+  mounted?(kernel: KernelCache): void
+  /** Counts one lookup of the entry it gives. `absent` and rejecting with ENOENT differ in the TTL only. */
+  lookup(parent: Ino, name: string, context: CallContext): Promise<InodeEntry | AbsentEntry>
+  /** Takes back `lookupCount` lookups; at none left the kernel will not name `ino` again. Never throws. */
+  forget(ino: Ino, lookupCount: number): void
+  /** `handle` is the open file that fstat(2) was called on, when the kernel tells. */
+  getattr(ino: Ino, handle: HandleId | undefined, context: CallContext): Promise<Attributes>
+  setattr(ino: Ino, changes: AttributeChanges, context: CallContext): Promise<Attributes>
+  readlink(ino: Ino, context: CallContext): Promise<string>
+  symlink(parent: Ino, name: string, target: string, context: CallContext): Promise<InodeEntry>
+  /** Makes a fifo, socket, device or empty file. Where it is not offered, the caller gets EPERM. */
+  mknod?(parent: Ino, name: string, node: NodeOptions, context: CallContext): Promise<InodeEntry>
+  mkdir(parent: Ino, name: string, mode: number, context: CallContext): Promise<InodeEntry>
+  unlink(parent: Ino, name: string, context: CallContext): Promise<void>
+  rmdir(parent: Ino, name: string, context: CallContext): Promise<void>
+  rename(parent: Ino, name: string, target: RenameTarget, context: CallContext): Promise<void>
+  /** `flags` are those of open(2), `O_TRUNC` included: truncating is up to `open`. */
+  open(ino: Ino, flags: number, context: CallContext): Promise<OpenedFile>
+  /** Counts one lookup. Opens the file when it exists and `O_EXCL` is not among the flags. */
+  create(
+    parent: Ino,
+    name: string,
+    options: CreateOptions,
+    context: CallContext,
+  ): Promise<CreatedFile>
+  /** Gives the bytes of `range` in pieces; fewer only at the end of the file. The pieces must not change later. */
+  read(handle: HandleId, range: ByteRange, context: CallContext): Promise<readonly Uint8Array[]>
+  /** Gives the bytes taken. `data` is the callee's only until the promise settles: copy what must stay. */
+  write(
+    handle: HandleId,
+    offsetBytes: number,
+    data: Uint8Array,
+    context: CallContext,
+  ): Promise<number>
+  /** Each close(2) of a descriptor; its error is what close(2) reports. */
+  flush(handle: HandleId, context: CallContext): Promise<void>
+  /** The last close. Nobody gets its error but the fault channel. */
+  release(handle: HandleId, context: CallContext): Promise<void>
+  /** `dataOnly` for fdatasync(2). */
+  fsync(handle: HandleId, dataOnly: boolean, context: CallContext): Promise<void>
+  opendir(ino: Ino, context: CallContext): Promise<OpenedDirectory>
+  /**
+   * Gives the entries from `offset` on (0 is the first). The session takes as many as its reply
+   * holds and drops the rest unread.
+   */
+  readdir(handle: HandleId, offset: number, context: CallContext): Promise<Iterable<DirectoryEntry>>
+  releasedir(handle: HandleId, context: CallContext): Promise<void>
+  fsyncdir?(handle: HandleId, context: CallContext): Promise<void>
+  statfs(ino: Ino, context: CallContext): Promise<FileSystemStatistics>
+  /** `undefined` when there is no such attribute. Where it is not offered, the caller gets ENOTSUP. */
+  getxattr?(ino: Ino, name: string, context: CallContext): Promise<Uint8Array | undefined>
+  listxattr?(ino: Ino, context: CallContext): Promise<readonly string[]>
+}
