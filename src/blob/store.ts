@@ -65,6 +65,14 @@ export interface PutOptions extends CallOptions, Conditions {
   readonly contentType?: string | undefined
 }
 
+/** A copy keeps the source's content type: the service offers no other. */
+export interface CopyOptions extends CallOptions, Conditions {
+  /** Absent: the source's. */
+  readonly metadata?: Metadata | undefined
+  /** The source must have this etag: else `ESTALE`. */
+  readonly sourceIfMatch?: string | undefined
+}
+
 export interface ListOptions extends CallOptions {
   /** `/` lists one level. Absent: everything below. */
   readonly delimiter?: '/' | undefined
@@ -108,7 +116,11 @@ export interface BlobStore {
     data: Uint8Array,
     options?: CallOptions,
   ): Promise<void>
-  /** Makes the blob the concatenation of `blockIds` (staged or committed before), at once. */
+  /**
+   * Makes the blob the concatenation of `blockIds` (staged or committed before), at once. Whoever
+   * commits or puts discards every other staged block of the blob: a second writer's commit then
+   * fails with `ESTALE` (`serviceCode` `InvalidBlockList`) and has lost its blocks.
+   */
   commitBlocks(
     path: BlobPath,
     blockIds: readonly string[],
@@ -122,15 +134,8 @@ export interface BlobStore {
     metadata: Metadata,
     options?: CallOptions & Conditions,
   ): Promise<BlobProperties>
-  /**
-   * Copies within the account on the server's side and waits until the copy is complete.
-   * `sourceIfMatch` fails with `ESTALE`; absent `metadata` keeps the source's.
-   */
-  copy(
-    from: BlobPath,
-    to: BlobPath,
-    options?: PutOptions & { readonly sourceIfMatch?: string | undefined },
-  ): Promise<BlobProperties>
+  /** Copies within the account on the server's side and waits until the copy is complete. */
+  copy(from: BlobPath, to: BlobPath, options?: CopyOptions): Promise<BlobProperties>
   delete(path: BlobPath, options?: CallOptions & Conditions): Promise<void>
 
   headContainer(container: string, options?: CallOptions): Promise<ContainerProperties>

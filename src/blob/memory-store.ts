@@ -1,0 +1,327 @@
+import { clampRange } from '../byte-range.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { type ErrnoCode, FileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { compareUtf8, type MemoryBlob, MemoryContainer, withMetadata } from './memory-container.ts'
+import type {
+  BlobContent,
+  BlobProperties,
+  BlobStore,
+  CallOptions,
+  Conditions,
+  ContainerProperties,
+  CopyOptions,
+  GetOptions,
+  ListOptions,
+  ListPage,
+  Metadata,
+  PutOptions,
+} from './store.ts'
+import {
+  checkBlobPath,
+  checkBlockCount,
+  checkBodySize,
+  checkContainer,
+  checkGetOptions,
+  checkMetadata,
+  maxBlobPutBytes,
+  maxBlockBytes,
+} from './validate.ts'
+
+export interface MemoryBlobStoreOptions {
+  /** Default `devstoreaccount1`. */
+  readonly account?: string
+  readonly clock?: Clock
+}
+
+/**
+ * A storage account in this process's memory: the reference that other stores are tested against.
+ * Begins without containers. Times have whole seconds, as Azure's have.
+ */
+export class MemoryBlobStore implements BlobStore {
+  readonly account: string
+  readonly #clock: Clock
+  readonly #containers = new Map<string, MemoryContainer>()
+  #changes = 0x8dc0000000000
+
+  constructor(options: MemoryBlobStoreOptions = {}) {
+    this.account = options.account ?? 'devstoreaccount1'
+    this.#clock = options.clock ?? systemClock
+  }
+
+  async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
+    return withMetadata(this.#existing(path, 'blob.head', options))
+  }
+
+  async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
+    checkGetOptions(options)
+    const subject = { path, syscall: 'blob.get' }
+    const blob = this.#existing(path, subject.syscall, options)
+    checkIfMatch(blob, options, subject)
+    const range = clampRange(options.range ?? { start: 0, end: blob.data.length }, blob.data.length)
+    const limit = Math.min(options.into?.length ?? maxBlobPutBytes, maxBlobPutBytes)
+    if (options.range === undefined) checkBodySize(blob.data.length, limit, subject)
+    const bytes = blob.data.subarray(range.start, range.end)
+    return { data: deliver(bytes, options.into), properties: withMetadata(blob) }
+  }
+
+  async put(path: BlobPath, data: Uint8Array, options: PutOptions = {}): Promise<BlobProperties> {
+    const subject = { path, syscall: 'blob.put' }
+    checkBodySize(data.length, maxBlobPutBytes, subject)
+    return this.#replace(subject, { data: new Uint8Array(data), blocks: new Map() }, options)
+  }
+
+  async stageBlock(
+    path: BlobPath,
+    blockId: string,
+    data: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const subject = { path, syscall: 'blob.stageBlock' }
+    const container = this.#containerOf(path, subject.syscall, options)
+    checkBodySize(data.length, maxBlockBytes, subject)
+    const staged = container.uncommitted.get(path.name) ?? new Map<string, Uint8Array>()
+    const known = [...staged.keys(), ...(container.get(path.name)?.blocks.keys() ?? [])]
+    checkBlock(blockId, data, { subject, otherId: known[0] })
+    container.uncommitted.set(path.name, staged.set(blockId, new Uint8Array(data)))
+  }
+
+  async commitBlocks(
+    path: BlobPath,
+    blockIds: readonly string[],
+    options: PutOptions = {},
+  ): Promise<BlobProperties> {
+    const subject = { path, syscall: 'blob.commitBlocks' }
+    checkBlockCount(blockIds.length, path)
+    const container = this.#containerOf(path, subject.syscall, options)
+    this.#checkConditions(container.get(path.name), options, subject)
+    const staged = container.uncommitted.get(path.name)
+    const committed = container.get(path.name)?.blocks
+    const pieces = blockIds.map((id) => {
+      const block = staged?.get(id) ?? committed?.get(id)
+      if (block === undefined) throw failure('ESTALE', subject, LOST_BLOCK)
+      return [id, block] as const
+    })
+    const data = concatenate(pieces.map(([, block]) => block))
+    return this.#replace(subject, { data, blocks: new Map(pieces) }, options)
+  }
+
+  async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
+    return this.#container(prefix.container, 'blob.list', options).list(prefix.name, options)
+  }
+
+  async setMetadata(
+    path: BlobPath,
+    metadata: Metadata,
+    options: CallOptions & Conditions = {},
+  ): Promise<BlobProperties> {
+    const subject = { path, syscall: 'blob.setMetadata' }
+    const container = this.#containerOf(path, subject.syscall, options)
+    checkMetadata(metadata, path, subject.syscall)
+    const blob = this.#existing(path, subject.syscall, options)
+    this.#checkConditions(blob, options, subject)
+    const changed = { ...blob, metadata: { ...metadata }, properties: this.#touch(blob.properties) }
+    container.set(path.name, changed)
+    return withMetadata(changed)
+  }
+
+  async copy(from: BlobPath, to: BlobPath, options: CopyOptions = {}): Promise<BlobProperties> {
+    const syscall = 'blob.copy'
+    const source = this.#existing(from, syscall, options)
+    checkIfMatch(source, { ifMatch: options.sourceIfMatch }, { path: from, syscall })
+    return this.#replace({ path: to, syscall }, source, {
+      ...options,
+      metadata: options.metadata ?? source.metadata,
+      contentType: source.properties.contentType,
+    })
+  }
+
+  async delete(path: BlobPath, options: CallOptions & Conditions = {}): Promise<void> {
+    const subject = { path, syscall: 'blob.delete' }
+    const container = this.#containerOf(path, subject.syscall, options)
+    this.#checkConditions(this.#existing(path, subject.syscall, options), options, subject)
+    container.delete(path.name)
+    container.uncommitted.delete(path.name)
+  }
+
+  async headContainer(container: string, options: CallOptions = {}): Promise<ContainerProperties> {
+    return describeContainer(this.#container(container, 'container.head', options))
+  }
+
+  async createContainer(container: string, options: CallOptions = {}): Promise<void> {
+    options.signal?.throwIfAborted()
+    checkContainer(container, 'container.create')
+    if (this.#containers.has(container)) {
+      throw new FileSystemError('EEXIST', 'container.create', {
+        path: `abfs://${container}`,
+        serviceCode: 'ContainerAlreadyExists',
+        detail: 'the container already exists',
+      })
+    }
+    const created = new MemoryContainer(container, this.#nextEtag(), this.#nowMs())
+    this.#containers.set(container, created)
+  }
+
+  async deleteContainer(container: string, options: CallOptions = {}): Promise<void> {
+    this.#container(container, 'container.delete', options)
+    this.#containers.delete(container)
+  }
+
+  async *listContainers(
+    options: CallOptions = {},
+  ): AsyncGenerator<ContainerProperties, void, undefined> {
+    options.signal?.throwIfAborted()
+    const names = [...this.#containers.keys()].sort(compareUtf8)
+    for (const name of names) {
+      const container = this.#containers.get(name)
+      if (container !== undefined) yield describeContainer(container)
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  #container(name: string, syscall: string, options: CallOptions): MemoryContainer {
+    options.signal?.throwIfAborted()
+    checkContainer(name, syscall)
+    const container = this.#containers.get(name)
+    if (container !== undefined) return container
+    throw new FileSystemError('ENOENT', syscall, {
+      path: `abfs://${name}`,
+      serviceCode: 'ContainerNotFound',
+      detail: 'the container does not exist',
+    })
+  }
+
+  #containerOf(path: BlobPath, syscall: string, options: CallOptions): MemoryContainer {
+    checkBlobPath(path, syscall)
+    return this.#container(path.container, syscall, options)
+  }
+
+  #existing(path: BlobPath, syscall: string, options: CallOptions): MemoryBlob {
+    const blob = this.#containerOf(path, syscall, options).get(path.name)
+    if (blob === undefined) throw failure('ENOENT', { path, syscall }, BLOB_NOT_FOUND)
+    return blob
+  }
+
+  #checkConditions(blob: MemoryBlob | undefined, conditions: Conditions, subject: Subject): void {
+    checkIfMatch(blob, conditions, subject)
+    if (conditions.ifNoneMatch === '*' && blob !== undefined) {
+      throw failure('EEXIST', subject, BLOB_EXISTS)
+    }
+  }
+
+  #replace(
+    subject: Subject,
+    content: Pick<MemoryBlob, 'data' | 'blocks'>,
+    options: PutOptions,
+  ): BlobProperties {
+    const { path, syscall } = subject
+    const container = this.#containerOf(path, syscall, options)
+    const metadata = { ...options.metadata }
+    checkMetadata(metadata, path, syscall)
+    const previous = container.get(path.name)
+    this.#checkConditions(previous, options, subject)
+    const blob: MemoryBlob = {
+      data: content.data,
+      blocks: content.blocks,
+      metadata,
+      properties: this.#touch({
+        sizeBytes: content.data.length,
+        etag: '',
+        lastModifiedMs: 0,
+        createdMs: previous?.properties.createdMs ?? this.#nowMs(),
+        contentType: options.contentType ?? 'application/octet-stream',
+        blobType: 'BlockBlob',
+        accessTier: 'Hot',
+      }),
+    }
+    container.uncommitted.delete(path.name)
+    container.set(path.name, blob)
+    return withMetadata(blob)
+  }
+
+  #touch(properties: BlobProperties): BlobProperties {
+    return { ...properties, etag: this.#nextEtag(), lastModifiedMs: this.#nowMs() }
+  }
+
+  #nextEtag(): string {
+    return `"0x${(++this.#changes).toString(16).toUpperCase()}"`
+  }
+
+  #nowMs(): number {
+    return Math.floor(this.#clock.nowMs() / 1000) * 1000
+  }
+}
+
+interface Subject {
+  readonly path: BlobPath
+  readonly syscall: string
+}
+
+interface Failure {
+  readonly serviceCode: string
+  readonly detail?: string
+}
+
+const BLOB_NOT_FOUND: Failure = { serviceCode: 'BlobNotFound' }
+const BLOB_EXISTS: Failure = { serviceCode: 'BlobAlreadyExists' }
+const CONDITION_NOT_MET: Failure = { serviceCode: 'ConditionNotMet' }
+const LOST_BLOCK: Failure = {
+  serviceCode: 'InvalidBlockList',
+  detail: 'a block to commit is gone: another writer committed the blob, or it was never staged',
+}
+
+function failure(code: ErrnoCode, subject: Subject, what: Failure): FileSystemError {
+  return new FileSystemError(code, subject.syscall, { path: formatPath(subject.path), ...what })
+}
+
+function checkIfMatch(
+  blob: MemoryBlob | undefined,
+  conditions: Conditions,
+  subject: Subject,
+): void {
+  if (conditions.ifMatch === undefined) return
+  const matches = conditions.ifMatch === '*' || conditions.ifMatch === blob?.properties.etag
+  if (blob === undefined || !matches) throw failure('ESTALE', subject, CONDITION_NOT_MET)
+}
+
+function checkBlock(
+  blockId: string,
+  data: Uint8Array,
+  context: { readonly subject: Subject; readonly otherId: string | undefined },
+): void {
+  const { subject, otherId } = context
+  if (Buffer.from(blockId, 'base64').toString('base64') !== blockId || blockId === '') {
+    throw failure('EINVAL', subject, {
+      serviceCode: 'InvalidQueryParameterValue',
+      detail: `a block id must be base64, not ${JSON.stringify(blockId)}`,
+    })
+  }
+  if (otherId !== undefined && otherId.length !== blockId.length) {
+    throw failure('EINVAL', subject, {
+      serviceCode: 'InvalidBlobOrBlock',
+      detail: 'all block ids of one blob must have the same length',
+    })
+  }
+  if (data.length > 0) return
+  throw failure('EINVAL', subject, {
+    serviceCode: 'InvalidHeaderValue',
+    detail: 'a block must not be empty',
+  })
+}
+
+function deliver(bytes: Uint8Array, into: Uint8Array | undefined): Uint8Array {
+  if (into === undefined) return new Uint8Array(bytes)
+  into.set(bytes)
+  return into.subarray(0, bytes.length)
+}
+
+function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
+  const only = pieces.length === 1 ? pieces[0] : undefined
+  return only ?? new Uint8Array(Buffer.concat(pieces))
+}
+
+function describeContainer(container: MemoryContainer): ContainerProperties {
+  const { name, etag, lastModifiedMs } = container
+  return { name, etag, lastModifiedMs, metadata: {} }
+}
