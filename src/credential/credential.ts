@@ -33,6 +33,16 @@ export interface SasCredential {
 
 export type Credential = BearerCredential | SasCredential
 
+/** A bearer that shows itself without its token in `inspect` and JSON. */
+export function bearerCredential(token: string, expiresAtMs: number): BearerCredential {
+  return concealed({ kind: 'bearer', token, expiresAtMs })
+}
+
+/** A signature that shows itself without its query in `inspect` and JSON. */
+export function sasCredential(query: string, expiresAtMs: number): SasCredential {
+  return concealed({ kind: 'sas', query, expiresAtMs })
+}
+
 /** How one credential is asked for. */
 export interface CredentialOptions {
   readonly signal?: AbortSignal | undefined
@@ -59,4 +69,14 @@ export function scopeKey(scope: Scope): string {
     scope.prefix ?? '',
     permissions,
   ])
+}
+
+function concealed<T extends Credential>(credential: T): T {
+  const { kind, expiresAtMs } = credential
+  const show = (): object => ({ kind, expiresAtMs })
+  // Not enumerable: the credential compares and spreads as a plain object.
+  Object.defineProperty(credential, 'toJSON', { value: show })
+  return Object.defineProperty(credential, Symbol.for('nodejs.util.inspect.custom'), {
+    value: show,
+  })
 }
