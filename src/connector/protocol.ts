@@ -1,0 +1,190 @@
+/**
+ * The messages between a connector and its clients, and the parsers that both ends run over what
+ * they receive. docs/connector.md describes the protocol.
+ */
+import { z } from 'zod'
+import {
+  bearerCredential,
+  type Credential,
+  type Permission,
+  type Scope,
+  sasCredential,
+} from '../credential/credential.ts'
+import { ConnectorError } from './connector-error.ts'
+
+/** Where a client asks for a credential: POST. */
+export const CREDENTIALS_PATH = '/v1/credentials'
+/** Where anybody may ask whether the connector serves: GET. */
+export const HEALTH_PATH = '/v1/health'
+/** The media type of every answer that is not 200 (RFC 9457). */
+export const PROBLEM_TYPE = 'application/problem+json'
+
+/** The two kinds of credential that a connector gives. */
+export type CredentialKind = Credential['kind']
+
+/** What a client asks for. */
+export interface CredentialRequest {
+  readonly scope: Scope
+  /** The kind wanted; the connector's policy chooses when absent. */
+  readonly kind?: CredentialKind | undefined
+  /** Says that Azure refused the last one, so that cached keys are replaced. */
+  readonly refresh?: boolean | undefined
+}
+
+/** How far a credential reaches: what its signature says, or all that the identity may do. */
+export type CredentialReach = 'container' | 'identity'
+
+/** What a connector answers; the credential's life is relative, so that clocks need not agree. */
+export interface CredentialAnswer {
+  readonly credential: Credential
+  /** The scope that policy granted: never wider than the one asked for. */
+  readonly scope: Scope
+  readonly reach: CredentialReach
+  /** The connector's name for the caller. */
+  readonly principal: string
+  readonly auditId: string
+}
+
+const permission = z.enum(['read', 'list', 'create', 'write', 'delete', 'tag'])
+const scope = z.strictObject({
+  account: z.string().min(1).max(64),
+  service: z.enum(['blob', 'dfs']),
+  container: z.string().max(64).optional(),
+  prefix: z.string().max(1024).optional(),
+  permissions: z.array(permission).min(1).max(6),
+})
+const kind = z.enum(['bearer', 'sas'])
+const credentialRequest = z.strictObject({
+  scope,
+  kind: kind.optional(),
+  refresh: z.boolean().optional(),
+})
+const grantFields = {
+  expiresInMs: z.number().int().positive(),
+  scope,
+  reach: z.enum(['container', 'identity']),
+  principal: z.string(),
+  auditId: z.string(),
+}
+const credentialAnswer = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('bearer'), token: z.string().min(1), ...grantFields }),
+  z.object({ kind: z.literal('sas'), query: z.string().min(1), ...grantFields }),
+])
+const problem = z.object({
+  code: z.enum([
+    'access_denied',
+    'invalid_client',
+    'invalid_request',
+    'invalid_scope',
+    'server_error',
+    'temporarily_unavailable',
+  ]),
+  reason: z.enum([
+    'audit_unavailable',
+    'caller_unknown',
+    'credential_kind_not_granted',
+    'delegator_missing',
+    'identity_refused',
+    'identity_unavailable',
+    'internal',
+    'malformed',
+    'not_found',
+    'path_invalid',
+    'path_outside_root',
+    'permission_not_granted',
+    'scope_unenforceable',
+    'storage_unavailable',
+    'throttled',
+    'ttl_exceeds_policy',
+  ]),
+  status: z.number().int(),
+  detail: z.string(),
+  hint: z.string().optional(),
+  retryable: z.boolean(),
+  auditId: z.string().optional(),
+})
+
+/** The body of a request for a credential. */
+export function formatRequest(request: CredentialRequest): string {
+  return JSON.stringify({
+    scope: request.scope,
+    kind: request.kind,
+    refresh: request.refresh === true ? true : undefined,
+  })
+}
+
+/** Reads a request at the connector; rejects what it does not know with `invalid_request`. */
+export function parseRequest(body: unknown): CredentialRequest {
+  const result = credentialRequest.safeParse(body)
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  const key = issue?.path.join('.') ?? ''
+  throw new ConnectorError('invalid_request', 'malformed', {
+    detail: `the request does not fit the protocol: ${key === '' ? '' : `'${key}': `}${issue?.message ?? 'not understood'}`,
+    hint: 'use a client of the same version as the connector',
+  })
+}
+
+/** The body of an answer given at `nowMs`. */
+export function formatAnswer(answer: CredentialAnswer, nowMs: number): string {
+  const { credential, ...rest } = answer
+  return JSON.stringify({
+    kind: credential.kind,
+    ...(credential.kind === 'bearer' ? { token: credential.token } : { query: credential.query }),
+    expiresInMs: Math.floor(credential.expiresAtMs - nowMs),
+    ...rest,
+  })
+}
+
+/**
+ * Reads an answer at the client; `undefined` when it is not one. `sentAtMs` is when the request
+ * left: counting the life from there never promises more than there is.
+ */
+export function parseAnswer(body: unknown, sentAtMs: number): CredentialAnswer | undefined {
+  const result = credentialAnswer.safeParse(body)
+  if (!result.success) return undefined
+  const { scope, reach, principal, auditId } = result.data
+  const expiresAtMs = sentAtMs + result.data.expiresInMs
+  const credential =
+    result.data.kind === 'bearer'
+      ? bearerCredential(result.data.token, expiresAtMs)
+      : sasCredential(result.data.query, expiresAtMs)
+  return { credential, scope, reach, principal, auditId }
+}
+
+/** The body of a refusal. The cause stays behind. */
+export function formatProblem(error: ConnectorError): string {
+  return JSON.stringify({
+    type: 'about:blank',
+    title: TITLES[error.code],
+    status: error.status,
+    detail: error.detail,
+    code: error.code,
+    reason: error.reason,
+    hint: error.hint,
+    retryable: error.retryable,
+    auditId: error.auditId,
+  })
+}
+
+/** Reads a refusal at the client; `undefined` when it is not one. */
+export function parseProblem(body: unknown): ConnectorError | undefined {
+  const result = problem.safeParse(body)
+  if (!result.success) return undefined
+  const { code, reason, ...options } = result.data
+  return new ConnectorError(code, reason, options)
+}
+
+/** Permissions without repetition, in one order. */
+export function sortPermissions(permissions: readonly Permission[]): Permission[] {
+  return permission.options.filter((each) => permissions.includes(each))
+}
+
+const TITLES: Record<ConnectorError['code'], string> = {
+  access_denied: 'Not allowed',
+  invalid_client: 'Unknown caller',
+  invalid_request: 'Malformed request',
+  invalid_scope: 'Scope not possible',
+  server_error: 'Connector failed',
+  temporarily_unavailable: 'Not available',
+}
