@@ -10,6 +10,8 @@ export interface NamespaceOptions {
   readonly listingTtlMs?: number
   /** How many entries listings may hold in memory altogether. */
   readonly maxEntries?: number
+  /** Called for each blob a listing meets whose name cannot be a path (`a//b`, `../c`). */
+  readonly onUnreachable?: (path: BlobPath) => void
 }
 
 export interface StatOptions extends CallOptions {
@@ -99,6 +101,20 @@ export class Namespace {
     _attributes: PosixAttributes,
     _options?: CallOptions,
   ): Promise<Entry> {
+    throw new Error('not written')
+  }
+
+  /** Makes a symbolic link: a blob whose body is `target`. `EEXIST` when the name is taken. */
+  createSymlink(
+    _path: BlobPath,
+    _target: string,
+    _options?: CallOptions & { readonly posix?: PosixAttributes },
+  ): Promise<Entry> {
+    throw new Error('not written')
+  }
+
+  /** The target of a symbolic link; `EINVAL` when `path` is something else. */
+  readSymlink(_path: BlobPath, _options?: CallOptions): Promise<string> {
     throw new Error('not written')
   }
 

@@ -1,0 +1,101 @@
+/** Runs at most a fixed number of tasks at a time; the others wait in the order they came. */
+export class Limiter {
+  readonly #limit: number
+  readonly #waiting: (() => void)[] = []
+  #active = 0
+
+  constructor(limit: number) {
+    if (!Number.isInteger(limit) || limit < 1) {
+      throw new RangeError(`limit: expected an integer of at least 1, got ${limit}`)
+    }
+    this.#limit = limit
+  }
+
+  /** Whether a task would start at once. */
+  get hasRoom(): boolean {
+    return this.#active < this.#limit
+  }
+
+  /** Runs `task` when its turn comes; rejects with `signal.reason` when aborted before that. */
+  async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const release = await this.acquire(signal)
+    try {
+      return await task()
+    } finally {
+      release()
+    }
+  }
+
+  /** Takes a place and returns the function that gives it back, to be called once. */
+  async acquire(signal?: AbortSignal): Promise<() => void> {
+    signal?.throwIfAborted()
+    if (this.#active < this.#limit) this.#active += 1
+    else await this.#turn(signal)
+    return () => this.#release()
+  }
+
+  #turn(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const start = () => {
+        signal?.removeEventListener('abort', giveUp)
+        resolve()
+      }
+      const giveUp = () => {
+        this.#waiting.splice(this.#waiting.indexOf(start), 1)
+        reject(signal?.reason)
+      }
+      this.#waiting.push(start)
+      signal?.addEventListener('abort', giveUp, { once: true })
+    })
+  }
+
+  /** The place passes to the next in line without becoming free in between. */
+  #release(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#active -= 1
+    else next()
+  }
+}
+
+/**
+ * Calls `task` for each item, at most `limit` at a time. After the first failure nothing more is
+ * started; what is under way is awaited, then the promise rejects with that failure.
+ */
+export async function forEachConcurrent<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  limit: number,
+  task: (item: T, index: number) => Promise<void>,
+): Promise<void> {
+  const limiter = new Limiter(limit)
+  const failures: unknown[] = []
+  const running = new Set<Promise<void>>()
+  let index = 0
+  for await (const item of items) {
+    const release = await limiter.acquire()
+    if (failures.length > 0) break
+    const work = task(item, index++)
+      .catch((error: unknown) => {
+        failures.push(error)
+      })
+      .finally(() => {
+        release()
+        running.delete(work)
+      })
+    running.add(work)
+  }
+  await Promise.all(running)
+  if (failures.length > 0) throw failures[0]
+}
+
+/** As {@link forEachConcurrent}; resolves to the results in the order of the items. */
+export async function mapConcurrent<T, R>(
+  items: Iterable<T> | AsyncIterable<T>,
+  limit: number,
+  task: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = []
+  await forEachConcurrent(items, limit, async (item, index) => {
+    results[index] = await task(item, index)
+  })
+  return results
+}
