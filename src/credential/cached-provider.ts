@@ -1,0 +1,241 @@
+/**
+ * Credentials held by the client. In the order things happen:
+ *
+ * 1. The first call for a scope asks the provider; calls that come meanwhile wait for the same
+ *    answer.
+ * 2. Until the credential is due for renewal, calls get it from memory. It is due at half its life
+ *    or `refreshAheadMs` before its end, whichever is earlier, but not in its first quarter.
+ * 3. From then on calls still get the old one, and one of them starts the renewal behind them.
+ * 4. A renewal that fails is tried again after a pause that doubles. The old credential serves
+ *    until it ends; only then do calls fail, with the error of the last attempt.
+ */
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '../clock.ts'
+import { faultChannel } from '../telemetry.ts'
+import {
+  type Credential,
+  type CredentialOptions,
+  type CredentialProvider,
+  type Scope,
+  scopeKey,
+} from './credential.ts'
+
+/** How a {@link CachedCredentialProvider} keeps credentials. */
+export interface CachedCredentialOptions {
+  readonly clock: Clock
+  /** Milliseconds before its end at which a credential is renewed at the latest. Default 5 minutes. */
+  readonly refreshAheadMs?: number
+  /**
+   * Below this much life a call waits for the renewal instead of getting the old credential, which
+   * might end on its way to Azure. Default 10 seconds, and never more than a quarter of its life.
+   */
+  readonly minLifeMs?: number
+  /** The pause after a first failure, milliseconds; it doubles with each. Default 500. */
+  readonly minBackoffMs?: number
+  /** The longest pause after failures, milliseconds. Default 15 seconds. */
+  readonly maxBackoffMs?: number
+  /** The most scopes remembered; the least recently used is dropped. Default 1000. */
+  readonly maxScopes?: number
+}
+
+interface Held {
+  readonly credential: Credential
+  readonly receivedAtMs: number
+  /** Whether it came by a forced refresh. */
+  readonly forced: boolean
+  /** Its request's place in the order of requests for the scope. */
+  readonly sequence: number
+}
+
+interface Failure {
+  readonly error: unknown
+  readonly count: number
+  readonly retryAtMs: number
+}
+
+interface Flight {
+  readonly forced: boolean
+  readonly credential: Promise<Credential>
+}
+
+/** All that is known of one scope. */
+interface Slot {
+  readonly scope: Scope
+  held: Held | undefined
+  failure: Failure | undefined
+  flight: Flight | undefined
+  /** Requests begun so far. */
+  sequence: number
+}
+
+/** A refresh asked for within this time after another one gets the other one's credential. */
+const forcedRefreshIntervalMs = 1000
+
+/**
+ * A provider that remembers the credentials of another one, renews them ahead of their end and
+ * asks for each scope once at a time. It never remembers an error beyond a short pause.
+ */
+export class CachedCredentialProvider implements CredentialProvider {
+  readonly #provider: CredentialProvider
+  readonly #clock: Clock
+  readonly #refreshAheadMs: number
+  readonly #minLifeMs: number
+  readonly #minBackoffMs: number
+  readonly #maxBackoffMs: number
+  readonly #slots: LRUCache<string, Slot>
+
+  constructor(provider: CredentialProvider, options: CachedCredentialOptions) {
+    this.#provider = provider
+    this.#clock = options.clock
+    this.#refreshAheadMs = options.refreshAheadMs ?? 5 * 60_000
+    this.#minLifeMs = options.minLifeMs ?? 10_000
+    this.#minBackoffMs = options.minBackoffMs ?? 500
+    this.#maxBackoffMs = options.maxBackoffMs ?? 15_000
+    this.#slots = new LRUCache({ max: options.maxScopes ?? 1000 })
+  }
+
+  /**
+   * Gives the credential in memory, or waits for one. With `refresh` it waits for one that was
+   * asked for after the call or less than a second before it. Aborting ends the wait, not the
+   * request that others share.
+   */
+  async getCredential(scope: Scope, options: CredentialOptions = {}): Promise<Credential> {
+    options.signal?.throwIfAborted()
+    const slot = this.#slot(scope)
+    const wanted =
+      options.refresh === true
+        ? this.#refreshed(slot)
+        : (this.#fromMemory(slot) ?? this.#live(slot))
+    return abortable(wanted, options.signal)
+  }
+
+  /** The longest life left of any credential in memory, milliseconds; 0 when there is none. */
+  longestLifeMs(): number {
+    const lives = [...this.#slots.values()].map((slot) => this.#lifeMs(slot))
+    return Math.max(0, ...lives)
+  }
+
+  #slot(scope: Scope): Slot {
+    const key = scopeKey(scope)
+    const known = this.#slots.get(key)
+    if (known !== undefined) return known
+    const slot: Slot = {
+      scope,
+      held: undefined,
+      failure: undefined,
+      flight: undefined,
+      sequence: 0,
+    }
+    this.#slots.set(key, slot)
+    return slot
+  }
+
+  #fromMemory(slot: Slot): Credential | undefined {
+    const { held } = slot
+    if (held === undefined || this.#isEnding(held)) return undefined
+    if (this.#isDue(held) && slot.flight === undefined && !this.#isPausing(slot)) {
+      this.#refreshBehind(slot)
+    }
+    return held.credential
+  }
+
+  /** Waits for a credential when the one in memory is missing or about to end. */
+  async #live(slot: Slot): Promise<Credential> {
+    try {
+      return await this.#attempt(slot, false)
+    } catch (error) {
+      if (slot.held !== undefined && this.#lifeMs(slot) > 0) return slot.held.credential
+      throw error
+    }
+  }
+
+  #refreshed(slot: Slot): Credential | Promise<Credential> {
+    const { held } = slot
+    const recent =
+      held?.forced === true && this.#clock.nowMs() - held.receivedAtMs < forcedRefreshIntervalMs
+    return recent ? held.credential : this.#attempt(slot, true)
+  }
+
+  /** Joins the request under way, fails as the last one did while pausing, or starts one. */
+  #attempt(slot: Slot, forced: boolean): Promise<Credential> {
+    const { flight, failure } = slot
+    if (flight !== undefined && (flight.forced || !forced)) return flight.credential
+    if (failure !== undefined && this.#isPausing(slot)) return Promise.reject(failure.error)
+    return this.#fetch(slot, forced)
+  }
+
+  #refreshBehind(slot: Slot): void {
+    this.#fetch(slot, false).catch((error: unknown) => {
+      const reported =
+        error instanceof Error ? error : new Error('renewal failed', { cause: error })
+      const path = `abfs://${slot.scope.container ?? ''}`
+      faultChannel.publish({ operation: 'credential.refresh', path, error: reported })
+    })
+  }
+
+  #fetch(slot: Slot, forced: boolean): Promise<Credential> {
+    const flight: Flight = { forced, credential: this.#receive(slot, forced) }
+    slot.flight = flight
+    const land = (): void => {
+      if (slot.flight === flight) slot.flight = undefined
+    }
+    flight.credential.then(land, land)
+    return flight.credential
+  }
+
+  async #receive(slot: Slot, forced: boolean): Promise<Credential> {
+    slot.sequence += 1
+    const { sequence } = slot
+    try {
+      const credential = await this.#provider.getCredential(slot.scope, { refresh: forced })
+      // A forced refresh overtakes an ordinary request: the later asked for is the one kept.
+      if (sequence > (slot.held?.sequence ?? 0)) {
+        slot.held = { credential, receivedAtMs: this.#clock.nowMs(), forced, sequence }
+      }
+      slot.failure = undefined
+      return credential
+    } catch (error) {
+      const count = (slot.failure?.count ?? 0) + 1
+      const pauseMs = Math.min(this.#minBackoffMs * 2 ** (count - 1), this.#maxBackoffMs)
+      slot.failure = { error, count, retryAtMs: this.#clock.nowMs() + pauseMs }
+      throw error
+    }
+  }
+
+  #isPausing(slot: Slot): boolean {
+    return slot.failure !== undefined && this.#clock.nowMs() < slot.failure.retryAtMs
+  }
+
+  #isEnding(held: Held): boolean {
+    const { expiresAtMs } = held.credential
+    const quarterMs = (expiresAtMs - held.receivedAtMs) / 4
+    return expiresAtMs - this.#clock.nowMs() <= Math.min(this.#minLifeMs, quarterMs)
+  }
+
+  #isDue(held: Held): boolean {
+    const { expiresAtMs } = held.credential
+    const lifeMs = expiresAtMs - held.receivedAtMs
+    const earliestMs = held.receivedAtMs + lifeMs / 4
+    const halfLifeMs = held.receivedAtMs + lifeMs / 2
+    const dueAtMs = Math.max(earliestMs, Math.min(halfLifeMs, expiresAtMs - this.#refreshAheadMs))
+    return this.#clock.nowMs() >= dueAtMs
+  }
+
+  #lifeMs(slot: Slot): number {
+    return slot.held === undefined ? 0 : slot.held.credential.expiresAtMs - this.#clock.nowMs()
+  }
+}
+
+async function abortable<T>(value: T | Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined || !(value instanceof Promise)) return value
+  let onAbort = (): void => undefined
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    return await Promise.race([value, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
