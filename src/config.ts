@@ -1,0 +1,294 @@
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
+import { inspect } from 'node:util'
+import { FileSystemError } from './errors.ts'
+
+/** Environment variables by name; `process.env` has this shape. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Levels of the log, the most talkative first. */
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+/** What the command line says about the connection; each beats the environment. */
+export interface ConfigFlags {
+  readonly account?: string | undefined
+  readonly blobEndpoint?: string | undefined
+  readonly dfsEndpoint?: string | undefined
+  readonly caFile?: string | undefined
+  readonly connectorUrl?: string | undefined
+  readonly connectorKeyFile?: string | undefined
+  readonly connectorTokenFile?: string | undefined
+  readonly cacheDir?: string | undefined
+  readonly logLevel?: string | undefined
+}
+
+/** How a caller proves to the connector who it is. */
+export type CallerProof =
+  | { readonly kind: 'key'; readonly key: SecretText }
+  | { readonly kind: 'token-file'; readonly file: string }
+
+/** The connector to ask for credentials. */
+export interface ConnectorSettings {
+  readonly url: URL
+  readonly proof: CallerProof
+}
+
+/** Where each value came from: a flag (`--account`), a variable (`ABFS_ACCOUNT`) or `default`. */
+export type Origins = Readonly<Record<string, string>>
+
+/** Everything that decides how abfs connects. Frozen; file names are absolute. */
+export interface Config {
+  /** `undefined` when neither flags nor environment name one; a URL may still do so. */
+  readonly account: string | undefined
+  /** `undefined`: the public cloud's, `https://ACCOUNT.blob.core.windows.net`. */
+  readonly blobEndpoint: URL | undefined
+  /** `undefined`: the public cloud's, `https://ACCOUNT.dfs.core.windows.net`. */
+  readonly dfsEndpoint: URL | undefined
+  /** Certificate authorities in PEM, trusted besides Node's own. */
+  readonly caFile: string | undefined
+  /** `undefined`: this process signs in to Entra by itself (DefaultAzureCredential). */
+  readonly connector: ConnectorSettings | undefined
+  /** The configuration that `abfs connector` runs when it is given none. */
+  readonly connectorConfigFile: string | undefined
+  /** The Entra to sign in to without a connector; `undefined`: the public cloud's. */
+  readonly authorityHost: URL | undefined
+  /** Where chunks of blobs may be kept on disk; `undefined`: in memory alone. */
+  readonly cacheDir: string | undefined
+  readonly logLevel: LogLevel
+  /** Whether errors are shown with stack and causes. */
+  readonly debug: boolean
+  readonly origins: Origins
+}
+
+/** A secret that shows itself to nobody who prints it; `reveal` gives it. */
+export class SecretText {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  reveal(): string {
+    return this.#text
+  }
+
+  toString(): string {
+    return '[secret]'
+  }
+
+  toJSON(): string {
+    return '[secret]'
+  }
+
+  [inspect.custom](): string {
+    return '[secret]'
+  }
+}
+
+/**
+ * Reads flags and environment into a `Config`. Flags beat the environment; of several variables for
+ * one value the first that is set and not empty counts. Throws `FileSystemError` `EINVAL` with
+ * syscall `config` for a value that cannot be used, and `ENOENT` or `EACCES` for a key file that
+ * cannot be read; `path` is then the flag or variable.
+ */
+export function loadConfig(flags: ConfigFlags, environment: Environment): Config {
+  const source = new Source(flags, environment)
+  const config: Omit<Config, 'origins'> = {
+    account: source.text('account', ACCOUNT_VARIABLES),
+    blobEndpoint: source.url('blobEndpoint', ['ABFS_BLOB_ENDPOINT']),
+    dfsEndpoint: source.url('dfsEndpoint', ['ABFS_DFS_ENDPOINT']),
+    caFile: source.file('caFile', ['ABFS_CA_FILE']),
+    connector: readConnector(source),
+    connectorConfigFile: source.file('connectorConfigFile', ['ABFS_CONNECTOR_CONFIG']),
+    authorityHost: source.url('authorityHost', ['AZURE_AUTHORITY_HOST']),
+    cacheDir: source.file('cacheDir', ['ABFS_CACHE_DIR']),
+    logLevel: readLogLevel(source),
+    debug: environment['ABFS_DEBUG'] === '1',
+  }
+  return Object.freeze({ ...config, origins: Object.freeze({ ...source.origins }) })
+}
+
+/**
+ * The directory where abfs keeps logs of drives: `$XDG_STATE_HOME/abfs`, by default
+ * `~/.local/state/abfs`.
+ */
+export function stateDirectory(environment: Environment): string {
+  const state = environment['XDG_STATE_HOME'] || resolve(homedir(), '.local/state')
+  return resolve(state, 'abfs')
+}
+
+/**
+ * The directory that tells which process serves which drive: `/run/abfs` for root,
+ * `$XDG_RUNTIME_DIR/abfs` for others, in the state directory where there is none.
+ */
+export function runtimeDirectory(environment: Environment, uid: number): string {
+  if (uid === 0) return '/run/abfs'
+  const runtime = environment['XDG_RUNTIME_DIR']
+  return runtime ? resolve(runtime, 'abfs') : resolve(stateDirectory(environment), 'run')
+}
+
+const ACCOUNT_VARIABLES = [
+  'ABFS_ACCOUNT',
+  'AZURE_STORAGE_ACCOUNT_NAME',
+  'AZURE_STORAGE_ACCOUNT',
+] as const
+
+/** A value and the name of the flag or variable that gave it. */
+interface Found {
+  readonly value: string
+  readonly origin: string
+}
+
+/** Looks values up, flags first, and remembers where each came from. */
+class Source {
+  readonly origins: Record<string, string> = {}
+  readonly #flags: Readonly<Record<string, string | undefined>>
+  readonly #environment: Environment
+
+  constructor(flags: ConfigFlags, environment: Environment) {
+    this.#flags = { ...flags }
+    this.#environment = environment
+  }
+
+  text(name: string, variables: readonly string[]): string | undefined {
+    return this.find(name, variables)?.value
+  }
+
+  file(name: string, variables: readonly string[]): string | undefined {
+    const found = this.find(name, variables)
+    return found === undefined ? undefined : resolve(found.value)
+  }
+
+  url(name: string, variables: readonly string[]): URL | undefined {
+    const found = this.find(name, variables)
+    return found === undefined ? undefined : parseUrl(found)
+  }
+
+  find(name: string, variables: readonly string[]): Found | undefined {
+    const found = this.flag(name) ?? this.variable(variables)
+    this.origins[name] = found?.origin ?? 'default'
+    return found
+  }
+
+  flag(name: string): Found | undefined {
+    const value = this.#flags[name]
+    return value === undefined ? undefined : { value, origin: flagName(name) }
+  }
+
+  variable(names: readonly string[]): Found | undefined {
+    for (const name of names) {
+      const value = this.#environment[name]
+      if (value) return { value, origin: name }
+    }
+    return undefined
+  }
+}
+
+function flagName(name: string): string {
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+function parseUrl({ value, origin }: Found): URL {
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  if (url === undefined || !['https:', 'http:'].includes(url.protocol)) {
+    throw mistake(origin, `must be a URL such as https://host:port, not '${withoutQuery(value)}'`)
+  }
+  if (url.search !== '' || url.username !== '') {
+    throw mistake(origin, 'must be a URL without user, password or query: no secrets in URLs')
+  }
+  return url
+}
+
+function withoutQuery(text: string): string {
+  return text.replace(/\?.*$/s, '?…')
+}
+
+function readLogLevel(source: Source): LogLevel {
+  const found = source.find('logLevel', ['ABFS_LOG_LEVEL'])
+  if (found === undefined) return 'info'
+  const level = logLevels.find((name) => name === found.value)
+  if (level === undefined) {
+    throw mistake(found.origin, `must be one of ${logLevels.join(', ')}, not '${found.value}'`)
+  }
+  return level
+}
+
+function readConnector(source: Source): ConnectorSettings | undefined {
+  const url = source.url('connectorUrl', ['ABFS_CONNECTOR_URL'])
+  if (url === undefined) return undefined
+  return Object.freeze({ url, proof: Object.freeze(readProof(source)) })
+}
+
+/** A proof given by flag hides all those of the environment. */
+function readProof(source: Source): CallerProof {
+  const flags = PROOFS.flatMap((proof) => proofOf(proof, source.flag(proof.name)))
+  const found =
+    flags.length > 0
+      ? flags
+      : PROOFS.flatMap((proof) => proofOf(proof, source.variable([proof.variable])))
+  const [first, second] = found
+  if (first === undefined) {
+    const origin = source.origins['connectorUrl'] ?? 'ABFS_CONNECTOR_URL'
+    throw mistake(
+      origin,
+      'is set, but nothing proves who is calling: set ABFS_CONNECTOR_KEY_FILE (or --connector-key-file), or ABFS_CONNECTOR_TOKEN_FILE for a workload token',
+    )
+  }
+  if (second !== undefined) {
+    throw mistake(first.origin, `and ${second.origin} are both set: keep one`)
+  }
+  source.origins['connectorProof'] = first.origin
+  return first.read()
+}
+
+const PROOFS = [
+  { name: 'connectorKey', variable: 'ABFS_CONNECTOR_KEY', kind: 'key' },
+  { name: 'connectorKeyFile', variable: 'ABFS_CONNECTOR_KEY_FILE', kind: 'key-file' },
+  { name: 'connectorTokenFile', variable: 'ABFS_CONNECTOR_TOKEN_FILE', kind: 'token-file' },
+] as const
+
+interface FoundProof {
+  readonly origin: string
+  read(): CallerProof
+}
+
+function proofOf(proof: (typeof PROOFS)[number], found: Found | undefined): FoundProof[] {
+  if (found === undefined) return []
+  const read = (): CallerProof => {
+    if (proof.kind === 'key') return { kind: 'key', key: new SecretText(found.value) }
+    if (proof.kind === 'key-file') return { kind: 'key', key: readKeyFile(found) }
+    return { kind: 'token-file', file: resolve(found.value) }
+  }
+  return [{ origin: found.origin, read }]
+}
+
+function readKeyFile({ value, origin }: Found): SecretText {
+  const file = resolve(value)
+  const key = readText(file, origin).trim()
+  if (key === '') throw mistake(origin, `names an empty file: ${file}`)
+  return new SecretText(key)
+}
+
+function readText(file: string, origin: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw unreadable(file, origin, cause)
+  }
+}
+
+function unreadable(file: string, origin: string, cause: unknown): FileSystemError {
+  const denied = cause instanceof Error && 'code' in cause && cause.code === 'EACCES'
+  const detail = `cannot read the key file ${file}`
+  return new FileSystemError(denied ? 'EACCES' : 'ENOENT', 'config', {
+    path: origin,
+    detail,
+    cause,
+  })
+}
+
+function mistake(origin: string, detail: string): FileSystemError {
+  return new FileSystemError('EINVAL', 'config', { path: origin, detail: `${origin} ${detail}` })
+}

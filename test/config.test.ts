@@ -1,0 +1,155 @@
+import { join, resolve } from 'node:path'
+import { inspect } from 'node:util'
+import t from 'tap'
+import { loadConfig, runtimeDirectory, stateDirectory } from '../src/config.ts'
+
+const connector = {
+  ABFS_CONNECTOR_URL: 'https://127.0.0.1:1',
+  ABFS_CONNECTOR_KEY: 'k3y-of-a-caller',
+}
+
+t.test('without flags and variables everything is a default', async (t) => {
+  const config = loadConfig({}, {})
+
+  t.equal(config.account, undefined)
+  t.equal(config.connector, undefined)
+  t.equal(config.logLevel, 'info')
+  t.strictSame([...new Set(Object.values(config.origins))], ['default'])
+})
+
+t.test('a flag beats the variable of the same value', async (t) => {
+  const config = loadConfig({ account: 'fromflag' }, { ABFS_ACCOUNT: 'fromvariable' })
+
+  t.equal(config.account, 'fromflag')
+  t.equal(config.origins['account'], '--account')
+})
+
+t.test('of the variables that name an account abfs’s own comes first', async (t) => {
+  const all = { ABFS_ACCOUNT: 'a', AZURE_STORAGE_ACCOUNT_NAME: 'b', AZURE_STORAGE_ACCOUNT: 'c' }
+
+  t.equal(loadConfig({}, all).account, 'a')
+  t.equal(loadConfig({}, { ...all, ABFS_ACCOUNT: '' }).account, 'b')
+  t.equal(
+    loadConfig({}, { AZURE_STORAGE_ACCOUNT: 'c' }).origins['account'],
+    'AZURE_STORAGE_ACCOUNT',
+  )
+})
+
+t.test('an origin names the flag as it is typed', async (t) => {
+  const config = loadConfig({ blobEndpoint: 'https://127.0.0.1:1/devstoreaccount1' }, {})
+
+  t.equal(config.origins['blobEndpoint'], '--blob-endpoint')
+})
+
+t.test('file names become absolute', async (t) => {
+  t.equal(loadConfig({ cacheDir: 'x/y' }, {}).cacheDir, resolve('x/y'))
+})
+
+t.test('a configuration cannot be changed', async (t) => {
+  const config = loadConfig({}, connector)
+
+  t.ok(Object.isFrozen(config))
+  t.ok(Object.isFrozen(config.connector))
+  t.ok(Object.isFrozen(config.origins))
+})
+
+t.test('a connector’s key does not show when the configuration is printed', async (t) => {
+  const config = loadConfig({}, connector)
+
+  t.notMatch(inspect(config, { depth: 9, showHidden: true }), /k3y/)
+  t.notMatch(JSON.stringify(config), /k3y/)
+  t.match(config.connector?.proof, { kind: 'key' })
+  t.equal(
+    config.connector?.proof.kind === 'key' && config.connector.proof.key.reveal(),
+    connector.ABFS_CONNECTOR_KEY,
+  )
+})
+
+t.test('the key is read from its file without the line break at its end', async (t) => {
+  const file = join(t.testdir({ key: 'the-key\n' }), 'key')
+
+  const { connector: settings } = loadConfig(
+    {},
+    { ABFS_CONNECTOR_URL: 'https://h:1', ABFS_CONNECTOR_KEY_FILE: file },
+  )
+
+  t.equal(settings?.proof.kind === 'key' && settings.proof.key.reveal(), 'the-key')
+})
+
+t.test('a proof given by flag hides those of the environment', async (t) => {
+  const { connector: settings, origins } = loadConfig(
+    { connectorTokenFile: '/run/token' },
+    connector,
+  )
+
+  t.strictSame(settings?.proof, { kind: 'token-file', file: '/run/token' })
+  t.equal(origins['connectorProof'], '--connector-token-file')
+})
+
+const refused: readonly [string, Parameters<typeof loadConfig>, RegExp][] = [
+  [
+    'an endpoint that is no URL',
+    [{ blobEndpoint: 'nonsense' }, {}],
+    /--blob-endpoint must be a URL/,
+  ],
+  [
+    'an endpoint of another protocol',
+    [{}, { ABFS_BLOB_ENDPOINT: 'ftp://h' }],
+    /ABFS_BLOB_ENDPOINT must be a URL/,
+  ],
+  ['an unknown log level', [{ logLevel: 'loud' }, {}], /--log-level must be one of trace, debug/],
+  [
+    'a connector without a proof',
+    [{}, { ABFS_CONNECTOR_URL: 'https://h' }],
+    /nothing proves who is calling/,
+  ],
+  [
+    'two proofs',
+    [{}, { ...connector, ABFS_CONNECTOR_TOKEN_FILE: '/t' }],
+    /ABFS_CONNECTOR_TOKEN_FILE are both set/,
+  ],
+]
+for (const [name, args, message] of refused) {
+  t.test(`${name} is refused with EINVAL and the name of its setting`, async (t) => {
+    t.throws(() => loadConfig(...args), { code: 'EINVAL', syscall: 'config', message })
+  })
+}
+
+t.test('a query in an endpoint is refused and not repeated', async (t) => {
+  const endpoint = 'https://h/?sig=s3cret'
+
+  t.throws(() => loadConfig({ blobEndpoint: endpoint }, {}), { message: /no secrets in URLs/ })
+  t.throws(() => loadConfig({ blobEndpoint: 'x:?sig=s3cret' }, {}), {
+    message: /^((?!s3cret).)*$/,
+  })
+})
+
+t.test('a key file that is missing is refused with ENOENT and its name', async (t) => {
+  const environment = { ABFS_CONNECTOR_URL: 'https://h', ABFS_CONNECTOR_KEY_FILE: '/nowhere/key' }
+
+  t.throws(() => loadConfig({}, environment), {
+    code: 'ENOENT',
+    message: /key file \/nowhere\/key/,
+  })
+})
+
+t.test('an empty key file is refused', async (t) => {
+  const file = join(t.testdir({ key: '\n' }), 'key')
+
+  t.throws(() => loadConfig({ connectorUrl: 'https://h', connectorKeyFile: file }, {}), {
+    code: 'EINVAL',
+    message: /empty file/,
+  })
+})
+
+t.test(
+  'logs go to the state directory and drives are noted in the runtime directory',
+  async (t) => {
+    const environment = { XDG_STATE_HOME: '/s', XDG_RUNTIME_DIR: '/r' }
+
+    t.equal(stateDirectory(environment), '/s/abfs')
+    t.equal(runtimeDirectory(environment, 1000), '/r/abfs')
+    t.equal(runtimeDirectory(environment, 0), '/run/abfs')
+    t.equal(runtimeDirectory({ XDG_STATE_HOME: '/s' }, 1000), '/s/abfs/run')
+  },
+)
