@@ -1,0 +1,308 @@
+// The Node-API surface: checks arguments, converts, calls. All of it runs on the JavaScript thread
+// but for what the comments name. Failures of the system are negative errnos; a wrong argument is
+// a TypeError.
+
+#include <napi.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "channel.h"
+#include "mount_linux.h"
+#include "unique_fd.h"
+
+namespace {
+
+using abfs::Channel;
+using abfs::Frame;
+using abfs::UniqueFd;
+
+constexpr size_t kMaxParts = 256;
+
+// One FUSE connection. JavaScript sees `pool` (an ArrayBuffer of slots) and `frames` (an Int32Array
+// of slot, length and source per frame), both allocated by V8 and pinned here by reference.
+class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "NativeChannel",
+                       {InstanceAccessor<&NativeChannel::Pool>("pool"),
+                        InstanceAccessor<&NativeChannel::Frames>("frames"),
+                        InstanceMethod<&NativeChannel::Receive>("receive"),
+                        InstanceMethod<&NativeChannel::Release>("release"),
+                        InstanceMethod<&NativeChannel::Send>("send"),
+                        InstanceMethod<&NativeChannel::Close>("close")});
+  }
+
+  // (device: number, slotCount: number, slotBytes: number, readerCount: number). Takes over the
+  // descriptor, also when it throws.
+  explicit NativeChannel(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<NativeChannel>(info), env_(info.Env()) {
+    for (size_t index = 0; index < 4; ++index) {
+      if (!info[index].IsNumber()) {
+        Napi::TypeError::New(env_, "expected four numbers: device, slotCount, slotBytes, readers")
+            .ThrowAsJavaScriptException();
+        return;
+      }
+    }
+    device_ = UniqueFd(info[0].As<Napi::Number>().Int32Value());
+    slot_count_ = info[1].As<Napi::Number>().Int32Value();
+    slot_bytes_ = info[2].As<Napi::Number>().Uint32Value();
+    reader_count_ = info[3].As<Napi::Number>().Int32Value();
+    if (slot_count_ < 1 || slot_count_ > 4096 || slot_bytes_ < 8192 || slot_bytes_ > (16u << 20) ||
+        reader_count_ < 1 || reader_count_ > 64) {
+      Napi::RangeError::New(env_, "slotCount, slotBytes or readerCount is out of range")
+          .ThrowAsJavaScriptException();
+      return;
+    }
+    const size_t count = static_cast<size_t>(slot_count_);
+    pool_ = Napi::Persistent(Napi::ArrayBuffer::New(env_, count * slot_bytes_));
+    frames_ = Napi::Persistent(Napi::Int32Array::New(env_, count * 3));
+  }
+
+  // On the JavaScript thread, by the garbage collector or the end of the environment.
+  ~NativeChannel() override { Shutdown(); }
+
+ private:
+  Napi::Value Pool(const Napi::CallbackInfo&) { return pool_.Value(); }
+  Napi::Value Frames(const Napi::CallbackInfo&) { return frames_.Value(); }
+
+  // (onFrames: (count: number) => void, onEnd: (errno: number) => void): 0 or -errno. `onFrames`
+  // finds the frames in `frames` and writes -1 over the slot of each one that it keeps.
+  Napi::Value Receive(const Napi::CallbackInfo& info) {
+    if (!info[0].IsFunction() || !info[1].IsFunction()) {
+      return Reject("expected two functions: onFrames, onEnd");
+    }
+    if (channel_ || !device_.valid()) return Result(-EBADF);
+    on_frames_ = Napi::Persistent(info[0].As<Napi::Function>());
+    on_end_ = Napi::Persistent(info[1].As<Napi::Function>());
+    wake_ = Wake::New(env_, "abfs", 0, 1, this);
+    Channel::Options options;
+    options.device = std::move(device_);
+    options.pool = static_cast<uint8_t*>(pool_.Value().Data());
+    options.slot_bytes = slot_bytes_;
+    options.slot_count = slot_count_;
+    options.reader_count = reader_count_;
+    // On a reader thread: the thread-safe function is all it touches.
+    options.wake = [wake = wake_] { wake.NonBlockingCall(nullptr); };
+    channel_ = std::make_unique<Channel>(std::move(options));
+    const int error = channel_->Start();
+    if (error < 0) {
+      channel_.reset();
+      wake_.Release();
+      return Result(error);
+    }
+    // While readers run, this object must outlive its last reference in JavaScript.
+    Ref();
+    napi_add_env_cleanup_hook(env_, &NativeChannel::OnCleanup, this);
+    return Result(0);
+  }
+
+  // (slot: number)
+  void Release(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber()) {
+      Reject("expected a number: slot");
+      return;
+    }
+    if (channel_) channel_->Release(info[0].As<Napi::Number>().Int32Value());
+  }
+
+  // (source: number, parts: Uint8Array[]): 0 or -errno. The bytes are read before it returns.
+  Napi::Value Send(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber() || !info[1].IsArray()) {
+      return Reject("expected a number and an array: source, parts");
+    }
+    if (!channel_) return Result(-EBADF);
+    const Napi::Array parts = info[1].As<Napi::Array>();
+    const uint32_t count = parts.Length();
+    if (count == 0 || count > kMaxParts) return Result(-EINVAL);
+    iovec vectors[kMaxParts];
+    for (uint32_t index = 0; index < count; ++index) {
+      const Napi::Value part = parts.Get(index);
+      if (!part.IsTypedArray() ||
+          part.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+        return Reject("expected every part to be a Uint8Array");
+      }
+      Napi::Uint8Array bytes = part.As<Napi::Uint8Array>();
+      vectors[index] = iovec{bytes.Data(), bytes.ByteLength()};
+    }
+    const int source = info[0].As<Napi::Number>().Int32Value();
+    return Result(channel_->Send(source, vectors, static_cast<int>(count)));
+  }
+
+  void Close(const Napi::CallbackInfo&) { Shutdown(); }
+
+  // When the environment (the process's, a worker's) ends before Close.
+  static void OnCleanup(void* self) { static_cast<NativeChannel*>(self)->Shutdown(); }
+
+  // The order matters: no reader may run when the function that wakes JavaScript goes, nor when the
+  // memory it reads into may be collected.
+  void Shutdown() {
+    device_.Reset();
+    if (!channel_) return;
+    channel_->Stop();
+    channel_.reset();
+    wake_.Release();
+    napi_remove_env_cleanup_hook(env_, &NativeChannel::OnCleanup, this);
+    Unref();
+  }
+
+  static void OnWake(Napi::Env env, Napi::Function, NativeChannel* self, std::nullptr_t*) {
+    if (env != nullptr) self->Deliver();
+  }
+
+  void Deliver() {
+    if (!channel_) return;
+    const Napi::HandleScope scope(env_);
+    channel_->Take(&batch_);
+    if (!batch_.empty()) DeliverBatch();
+    int error = 0;
+    // `onFrames` may have closed the channel.
+    if (channel_ && channel_->Ended(&error) && !std::exchange(end_told_, true)) {
+      // Frames that arrived between Take and the end come first.
+      channel_->Take(&batch_);
+      if (!batch_.empty()) DeliverBatch();
+      on_end_.Call({Napi::Number::New(env_, error)});
+    }
+  }
+
+  void DeliverBatch() {
+    Napi::Int32Array frames = frames_.Value();
+    size_t at = 0;
+    for (const Frame& frame : batch_) {
+      frames[at++] = frame.slot;
+      frames[at++] = frame.length_bytes;
+      frames[at++] = frame.source;
+    }
+    const size_t count = batch_.size();
+    on_frames_.Call({Napi::Number::New(env_, static_cast<double>(count))});
+    if (!channel_) return;
+    for (size_t index = 0; index < count; ++index) channel_->Release(frames[index * 3]);
+  }
+
+  Napi::Value Result(int value) { return Napi::Number::New(env_, value); }
+
+  Napi::Value Reject(const char* message) {
+    Napi::TypeError::New(env_, message).ThrowAsJavaScriptException();
+    return env_.Undefined();
+  }
+
+  using Wake = Napi::TypedThreadSafeFunction<NativeChannel, std::nullptr_t, &NativeChannel::OnWake>;
+
+  Napi::Env env_;
+  UniqueFd device_;
+  int slot_count_ = 0;
+  size_t slot_bytes_ = 0;
+  int reader_count_ = 0;
+  Napi::Reference<Napi::ArrayBuffer> pool_;
+  Napi::Reference<Napi::Int32Array> frames_;
+  Napi::FunctionReference on_frames_;
+  Napi::FunctionReference on_end_;
+  Wake wake_;
+  std::unique_ptr<Channel> channel_;
+  std::vector<Frame> batch_;
+  bool end_told_ = false;
+};
+
+// Runs a blocking call on libuv's pool and resolves a promise with its result.
+class BlockingCall : public Napi::AsyncWorker {
+ public:
+  static Napi::Value Run(Napi::Env env, std::function<int()> call) {
+    // Deletes itself when it is done.
+    auto* const worker = new BlockingCall(env, std::move(call));
+    worker->Queue();
+    return worker->deferred_.Promise();
+  }
+
+  // On a thread of the pool.
+  void Execute() override { result_ = call_(); }
+
+  void OnOK() override { deferred_.Resolve(Napi::Number::New(Env(), result_)); }
+
+ private:
+  BlockingCall(Napi::Env env, std::function<int()> call)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        call_(std::move(call)) {}
+
+  Napi::Promise::Deferred deferred_;
+  std::function<int()> call_;
+  int result_ = 0;
+};
+
+Napi::Value Reject(Napi::Env env, const char* message) {
+  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+// (target, source: string, readOnly, allowOther: boolean, maxReadBytes: number): Promise<fd|-errno>
+Napi::Value Mount(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString() || !info[1].IsString() || !info[2].IsBoolean() || !info[3].IsBoolean() ||
+      !info[4].IsNumber()) {
+    return Reject(info.Env(), "expected target, source, readOnly, allowOther, maxReadBytes");
+  }
+  abfs::MountOptions options;
+  options.target = info[0].As<Napi::String>();
+  options.source = info[1].As<Napi::String>();
+  options.read_only = info[2].As<Napi::Boolean>();
+  options.allow_other = info[3].As<Napi::Boolean>();
+  options.max_read_bytes = info[4].As<Napi::Number>();
+  return BlockingCall::Run(info.Env(), [options] { return abfs::MountFuse(options); });
+}
+
+// (target: string, lazy: boolean): Promise<0|-errno>
+Napi::Value Unmount(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString() || !info[1].IsBoolean()) {
+    return Reject(info.Env(), "expected target, lazy");
+  }
+  const std::string target = info[0].As<Napi::String>();
+  const bool lazy = info[1].As<Napi::Boolean>();
+  return BlockingCall::Run(info.Env(), [target, lazy] { return abfs::UnmountFuse(target, lazy); });
+}
+
+// (): [number, number] | -errno
+Napi::Value SocketPair(const Napi::CallbackInfo& info) {
+  int sockets[2];
+  const int error = abfs::MakeSocketPair(sockets);
+  if (error < 0) return Napi::Number::New(info.Env(), error);
+  Napi::Array pair = Napi::Array::New(info.Env(), 2);
+  for (uint32_t index = 0; index < 2; ++index) {
+    pair.Set(index, Napi::Number::New(info.Env(), sockets[index]));
+  }
+  return pair;
+}
+
+// (socket: number): fd | -errno
+Napi::Value ReceiveDescriptor(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber()) return Reject(info.Env(), "expected socket");
+  const int socket = info[0].As<Napi::Number>().Int32Value();
+  return Napi::Number::New(info.Env(), abfs::ReceiveDescriptor(socket));
+}
+
+// (fd: number)
+void CloseDescriptor(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber()) {
+    Reject(info.Env(), "expected fd");
+    return;
+  }
+  const UniqueFd closed(info[0].As<Napi::Number>().Int32Value());
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("NativeChannel", NativeChannel::Define(env));
+  exports.Set("mount", Napi::Function::New(env, Mount));
+  exports.Set("unmount", Napi::Function::New(env, Unmount));
+  exports.Set("socketPair", Napi::Function::New(env, SocketPair));
+  exports.Set("receiveDescriptor", Napi::Function::New(env, ReceiveDescriptor));
+  exports.Set("closeDescriptor", Napi::Function::New(env, CloseDescriptor));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(abfs, Init)

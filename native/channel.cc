@@ -1,0 +1,212 @@
+#include "channel.h"
+
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace abfs {
+
+namespace {
+
+int SetNonBlocking(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0) return -errno;
+  return ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int Watch(int poll, int fd, uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.fd = fd;
+  return ::epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+// Another descriptor of the connection, with a request queue of its own. Invalid when the device
+// may not be opened again, as in a container that got its descriptor from outside.
+UniqueFd Clone(int device) {
+  UniqueFd clone(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  if (!clone.valid()) return clone;
+  uint32_t original = static_cast<uint32_t>(device);
+  if (::ioctl(clone.get(), FUSE_DEV_IOC_CLONE, &original) < 0) clone.Reset();
+  return clone;
+}
+
+// Signals belong to the threads of the process that hosts the channel.
+void BlockSignals() {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+}
+
+}  // namespace
+
+Channel::Channel(Options options)
+    : options_(std::move(options)), slot_out_(static_cast<size_t>(options_.slot_count), false) {
+  for (int slot = options_.slot_count - 1; slot >= 0; --slot) free_slots_.push_back(slot);
+}
+
+Channel::~Channel() { Stop(); }
+
+int Channel::Start() {
+  stop_event_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stop_event_.valid()) return -errno;
+  readers_.resize(static_cast<size_t>(options_.reader_count));
+  for (int index = 0; index < options_.reader_count; ++index) {
+    const int error = OpenReader(&readers_[static_cast<size_t>(index)], index);
+    if (error < 0) {
+      CloseDescriptors();
+      return error;
+    }
+  }
+  live_readers_ = options_.reader_count;
+  for (int index = 0; index < options_.reader_count; ++index) {
+    readers_[static_cast<size_t>(index)].thread = std::thread([this, index] { Read(index); });
+  }
+  return 0;
+}
+
+int Channel::OpenReader(Reader* reader, int index) {
+  if (index > 0) reader->device = Clone(options_.device.get());
+  if (!reader->device.valid()) {
+    reader->device = UniqueFd(::fcntl(options_.device.get(), F_DUPFD_CLOEXEC, 0));
+  }
+  reader->poll = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!reader->device.valid() || !reader->poll.valid()) return -errno;
+  if (const int error = SetNonBlocking(reader->device.get()); error < 0) return error;
+  if (const int error = Watch(reader->poll.get(), stop_event_.get(), EPOLLIN); error < 0) {
+    return error;
+  }
+  return Watch(reader->poll.get(), reader->device.get(), EPOLLIN | EPOLLEXCLUSIVE);
+}
+
+void Channel::Take(std::vector<Frame>* frames) {
+  frames->clear();
+  const std::lock_guard lock(mutex_);
+  frames->swap(ready_);
+  for (const Frame& frame : *frames) slot_out_[static_cast<size_t>(frame.slot)] = true;
+}
+
+void Channel::Release(int slot) {
+  if (slot < 0 || slot >= options_.slot_count) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!slot_out_[static_cast<size_t>(slot)]) return;
+    slot_out_[static_cast<size_t>(slot)] = false;
+    free_slots_.push_back(slot);
+  }
+  slot_freed_.notify_one();
+}
+
+int Channel::Send(int source, const iovec* parts, int count) const {
+  if (source < 0 || source >= static_cast<int>(readers_.size())) return -EINVAL;
+  const int fd = readers_[static_cast<size_t>(source)].device.get();
+  if (fd < 0) return -EBADF;
+  // The kernel takes a message whole or not at all.
+  while (::writev(fd, parts, count) < 0) {
+    if (errno != EINTR) return -errno;
+  }
+  return 0;
+}
+
+bool Channel::Ended(int* error) {
+  const std::lock_guard lock(mutex_);
+  *error = end_error_;
+  return live_readers_ == 0 && !readers_.empty();
+}
+
+void Channel::Stop() {
+  if (!stop_event_.valid()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  slot_freed_.notify_all();
+  ::eventfd_write(stop_event_.get(), 1);
+  for (Reader& reader : readers_) {
+    if (reader.thread.joinable()) reader.thread.join();
+  }
+  CloseDescriptors();
+}
+
+void Channel::CloseDescriptors() {
+  for (Reader& reader : readers_) {
+    reader.poll.Reset();
+    reader.device.Reset();
+  }
+  options_.device.Reset();
+  stop_event_.Reset();
+}
+
+void Channel::Read(int source) {
+  BlockSignals();
+  const Reader& reader = readers_[static_cast<size_t>(source)];
+  for (;;) {
+    const int slot = AwaitSlot();
+    if (slot < 0) return Finish(slot, 0);
+    int length = 0;
+    while (length == 0) length = ReadFrame(reader, slot);
+    if (length < 0) return Finish(slot, -length);
+    Deliver(Frame{slot, length, source});
+  }
+}
+
+int Channel::AwaitSlot() {
+  std::unique_lock lock(mutex_);
+  slot_freed_.wait(lock, [this] { return stopping_ || !free_slots_.empty(); });
+  if (stopping_) return -1;
+  const int slot = free_slots_.back();
+  free_slots_.pop_back();
+  return slot;
+}
+
+int Channel::ReadFrame(const Reader& reader, int slot) const {
+  uint8_t* const bytes = options_.pool + static_cast<size_t>(slot) * options_.slot_bytes;
+  const ssize_t length = ::read(reader.device.get(), bytes, options_.slot_bytes);
+  if (length > 0) return static_cast<int>(length);
+  // ENOENT: the request was interrupted before anybody read it.
+  if (length == 0 || errno == EINTR || errno == ENOENT) return 0;
+  if (errno != EAGAIN) return -errno;
+  epoll_event events[2];
+  const int count = ::epoll_wait(reader.poll.get(), events, 2, -1);
+  if (count < 0 && errno != EINTR) return -errno;
+  for (int index = 0; index < count; ++index) {
+    if (events[index].data.fd == stop_event_.get()) return -ECANCELED;
+  }
+  return 0;
+}
+
+void Channel::Deliver(const Frame& frame) {
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    first = ready_.empty();
+    ready_.push_back(frame);
+  }
+  if (first) options_.wake();
+}
+
+void Channel::Finish(int slot, int error) {
+  bool last = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (slot >= 0) free_slots_.push_back(slot);
+    // ENODEV: unmounted. ECONNABORTED: the connection was aborted. ECANCELED: Stop.
+    const bool expected = error == 0 || error == ENODEV || error == ECONNABORTED;
+    if (!expected && error != ECANCELED && end_error_ == 0) end_error_ = error;
+    last = --live_readers_ == 0;
+    stopping_ = true;
+  }
+  // A connection that fails for one reader is of no use to the others.
+  slot_freed_.notify_all();
+  ::eventfd_write(stop_event_.get(), 1);
+  if (last) options_.wake();
+}
+
+}  // namespace abfs

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <sys/uio.h>
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "unique_fd.h"
+
+namespace abfs {
+
+// One request of the kernel, complete in a slot of the pool.
+struct Frame {
+  int32_t slot;
+  int32_t length_bytes;
+  // The reader that took it: the kernel looks for the request only on the descriptor that read it.
+  int32_t source;
+};
+
+// Owns the descriptors of one FUSE connection and the threads that read it. "The owner" below is
+// the one thread that made the channel (the JavaScript thread); no method may run on another.
+class Channel {
+ public:
+  struct Options {
+    // An open /dev/fuse that belongs to a mount.
+    UniqueFd device;
+    // slot_count * slot_bytes bytes, which must stay until Stop has returned.
+    uint8_t* pool = nullptr;
+    size_t slot_bytes = 0;
+    int slot_count = 0;
+    int reader_count = 1;
+    // Runs on a reader thread when there is something to Take and the owner has not been told, and
+    // when the connection has ended. Must not block.
+    std::function<void()> wake;
+  };
+
+  explicit Channel(Options options);
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  // Starts the readers. Returns 0 or -errno, with nothing started.
+  int Start();
+
+  // Moves all waiting frames to `frames`. Each one's slot is the owner's until Release.
+  void Take(std::vector<Frame>* frames);
+
+  // Gives a slot back to the readers; a slot that is not out is ignored.
+  void Release(int slot);
+
+  // Writes one message to the descriptor of reader `source`. Returns 0 or -errno.
+  int Send(int source, const iovec* parts, int count) const;
+
+  // Whether all readers have ended by themselves; then `error` is 0 (the connection was closed by
+  // the kernel) or the errno of the read that failed.
+  bool Ended(int* error);
+
+  // Stops and joins the readers and closes the descriptors, which ends the connection unless
+  // somebody else holds one. Idempotent.
+  void Stop();
+
+ private:
+  // What a reader waits with: its own epoll set, so that one request wakes one reader.
+  struct Reader {
+    UniqueFd device;
+    UniqueFd poll;
+    std::thread thread;
+  };
+
+  int OpenReader(Reader* reader, int index);
+  void CloseDescriptors();
+  // The rest run on reader threads.
+  void Read(int source);
+  int AwaitSlot();
+  // Reads one request into `slot`. Returns its length, 0 to try again, or -errno.
+  int ReadFrame(const Reader& reader, int slot) const;
+  void Deliver(const Frame& frame);
+  void Finish(int slot, int error);
+
+  Options options_;
+  UniqueFd stop_event_;
+  std::vector<Reader> readers_;
+
+  std::mutex mutex_;
+  std::condition_variable slot_freed_;
+  // Guarded by mutex_. Free slots are a stack, so that the pages in use stay few.
+  std::vector<int> free_slots_;
+  std::vector<bool> slot_out_;
+  std::vector<Frame> ready_;
+  bool stopping_ = false;
+  int live_readers_ = 0;
+  int end_error_ = 0;
+};
+
+}  // namespace abfs
