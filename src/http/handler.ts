@@ -15,10 +15,12 @@ export interface HttpRequest {
    * attempts, so it must not be read before the call settles.
    */
   readonly into?: Uint8Array | undefined
-  /** The longest body accepted when `into` is absent; bytes. */
+  /** The longest 2xx body accepted when `into` is absent; bytes. Default 16 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** Whether sending the request twice does no harm. Default: GET, HEAD, PUT and DELETE. */
   readonly idempotent?: boolean | undefined
+  /** Which try this is, counted from 1; set by `retry`. Absent: the first. */
+  readonly attempt?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -33,7 +35,7 @@ export interface HttpResponse {
 /**
  * Sends one request and resolves with whatever the server answered, 4xx and 5xx included. Rejects
  * with `FileSystemError` `EIO` (`retryable`) when no complete answer came, `ETIMEDOUT` when a
- * time-out passed, and with `signal.reason` when aborted.
+ * time-out passed, `EFBIG` when a 2xx body is longer than accepted, and with `signal.reason` when aborted.
  */
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>
 

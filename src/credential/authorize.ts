@@ -1,0 +1,107 @@
+import { FileSystemError } from '../errors.ts'
+import type { HttpRequest, HttpResponse, Interceptor } from '../http/handler.ts'
+import { targetOf } from '../http/network-error.ts'
+import type { Credential, CredentialProvider, Scope } from './credential.ts'
+
+export interface AuthorizeOptions {
+  readonly provider: CredentialProvider
+  /** Which scope lets a request through; asked again, with its URL, for the source of a copy. */
+  readonly scopeOf: (request: HttpRequest) => Scope
+}
+
+/**
+ * Puts the scope's credential on each request: a bearer header, or a SAS in the query. A 401, or a
+ * 403 that says the credential itself is bad, is answered by one forced refresh and one replay; a
+ * 403 that says what the credential may not do is returned. Rejects with the code of a provider
+ * that fails (`EACCES` unless it says otherwise) and its error as the cause; with `EACCES` where a
+ * credential would travel unencrypted beyond this machine.
+ */
+export function authorize(options: AuthorizeOptions): Interceptor {
+  return (next) => async (request) => {
+    checkTransport(request)
+    const response = await next(await withCredential(request, options, false))
+    if (!isStaleCredential(response)) return response
+    return next(await withCredential(request, options, true))
+  }
+}
+
+/** Whether `response` says that the credential is expired, revoked or not for this service. */
+function isStaleCredential({ status, headers }: HttpResponse): boolean {
+  if (status === 401) return true
+  return status === 403 && staleCodes.has(headers['x-ms-error-code'] ?? '')
+}
+
+const staleCodes: ReadonlySet<string> = new Set([
+  'AuthenticationFailed',
+  'InvalidAuthenticationInfo',
+  'ExpiredAuthenticationToken',
+])
+
+function checkTransport(request: HttpRequest): void {
+  const { url } = request
+  if (url.protocol === 'https:' || isLoopback(url.hostname)) return
+  throw new FileSystemError('EACCES', request.operation, {
+    path: targetOf(request),
+    detail: `no credential is sent to ${url.host} over plain http: use https`,
+  })
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
+}
+
+async function withCredential(
+  request: HttpRequest,
+  options: AuthorizeOptions,
+  refresh: boolean,
+): Promise<HttpRequest> {
+  const credential = await obtain(request, options, refresh)
+  if (credential.kind === 'bearer') {
+    const authorization = `Bearer ${credential.token}`
+    return { ...request, headers: { ...request.headers, authorization } }
+  }
+  const url = withQuery(request.url, credential)
+  const source = request.headers['x-ms-copy-source']
+  if (source === undefined) return { ...request, url }
+  const signed = await signedSource(request, new URL(source), { ...options, refresh })
+  return { ...request, url, headers: { ...request.headers, 'x-ms-copy-source': signed } }
+}
+
+/** The service reads a copy's source with the source's own SAS, not with the destination's. */
+async function signedSource(
+  request: HttpRequest,
+  source: URL,
+  options: AuthorizeOptions & { readonly refresh: boolean },
+): Promise<string> {
+  const credential = await obtain({ ...request, url: source }, options, options.refresh)
+  return credential.kind === 'sas' ? withQuery(source, credential).href : source.href
+}
+
+function withQuery(url: URL, credential: Extract<Credential, { kind: 'sas' }>): URL {
+  return new URL(`${url.href}${url.search === '' ? '?' : '&'}${credential.query}`)
+}
+
+async function obtain(
+  request: HttpRequest,
+  options: AuthorizeOptions,
+  refresh: boolean,
+): Promise<Credential> {
+  const { signal } = request
+  try {
+    return await options.provider.getCredential(options.scopeOf(request), { signal, refresh })
+  } catch (cause) {
+    if (signal?.aborted === true) throw signal.reason
+    throw refusal(request, cause)
+  }
+}
+
+function refusal(request: HttpRequest, cause: unknown): FileSystemError {
+  const known = cause instanceof FileSystemError ? cause : undefined
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new FileSystemError(known?.code ?? 'EACCES', request.operation, {
+    path: targetOf(request),
+    detail: `no credential was given: ${reason}`,
+    retryable: known?.retryable ?? false,
+    cause,
+  })
+}

@@ -1,0 +1,119 @@
+import type { Dispatcher } from 'undici'
+import { MiB } from '../byte-range.ts'
+import { FileSystemError } from '../errors.ts'
+import type { HttpRequest, HttpResponse } from './handler.ts'
+import { networkError, targetOf } from './network-error.ts'
+
+type Controller = Dispatcher.DispatchController
+type RawHeaders = Readonly<Record<string, string | string[] | undefined>>
+
+/**
+ * Takes one answer off undici's dispatcher, piece by piece, and settles the promise of its request.
+ * The bytes of a 2xx answer are copied once, from the socket's buffer to where the caller wants
+ * them: into `request.into`, or into a buffer of the announced length.
+ */
+export class AnswerCollector implements Dispatcher.DispatchHandler {
+  readonly #request: HttpRequest
+  readonly #resolve: (response: HttpResponse) => void
+  readonly #reject: (error: unknown) => void
+  #controller: Controller | undefined
+  #status = 0
+  #headers: Readonly<Record<string, string>> = {}
+  #target: Uint8Array | undefined
+  #received = 0
+  #limit = 0
+
+  constructor(
+    request: HttpRequest,
+    resolve: (response: HttpResponse) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#request = request
+    this.#resolve = resolve
+    this.#reject = reject
+    request.signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller
+    if (this.#request.signal?.aborted === true) this.#onAbort()
+  }
+
+  onResponseStart(_controller: Controller, status: number, headers: RawHeaders): void {
+    if (status < 200) return
+    this.#status = status
+    this.#headers = joinRepeated(headers)
+    const { into, maxBodyBytes = defaultMaxBodyBytes } = this.#request
+    if (status >= 300) this.#limit = maxErrorBodyBytes
+    else this.#limit = into?.length ?? maxBodyBytes
+    const announced = this.#announcedBytes()
+    if (announced > this.#limit) throw this.#tooLong()
+    this.#target = status < 300 && into !== undefined ? into : Buffer.allocUnsafe(announced)
+  }
+
+  onResponseData(_controller: Controller, chunk: Buffer): void {
+    const end = this.#received + chunk.length
+    if (end > this.#limit) throw this.#tooLong()
+    let target = this.#target ?? Buffer.alloc(0)
+    if (end > target.length) {
+      target = grow(target, Math.min(Math.max(end, 2 * target.length), this.#limit))
+      this.#target = target
+    }
+    target.set(chunk, this.#received)
+    this.#received = end
+  }
+
+  onResponseEnd(): void {
+    this.#request.signal?.removeEventListener('abort', this.#onAbort)
+    const body = this.#target?.subarray(0, this.#received) ?? Buffer.alloc(0)
+    this.#resolve({ status: this.#status, headers: this.#headers, body })
+  }
+
+  onResponseError(_controller: Controller | undefined, error: Error): void {
+    const { signal } = this.#request
+    signal?.removeEventListener('abort', this.#onAbort)
+    if (signal?.aborted === true) this.#reject(signal.reason)
+    else this.#reject(error instanceof FileSystemError ? error : networkError(this.#request, error))
+  }
+
+  /** Rejects at once: a request still waiting for a socket has nobody else to tell it. */
+  readonly #onAbort = (): void => {
+    const { signal } = this.#request
+    signal?.removeEventListener('abort', this.#onAbort)
+    this.#controller?.abort(new Error('aborted by the caller'))
+    this.#reject(signal?.reason)
+  }
+
+  #announcedBytes(): number {
+    if (this.#request.method === 'HEAD') return 0
+    const length = this.#headers['content-length']
+    return length === undefined ? 0 : Number(length)
+  }
+
+  #tooLong(): FileSystemError {
+    return new FileSystemError('EFBIG', this.#request.operation, {
+      path: targetOf(this.#request),
+      statusCode: this.#status,
+      detail: `${this.#request.url.host} sent more than the ${this.#limit} bytes asked for`,
+    })
+  }
+}
+
+const defaultMaxBodyBytes = 16 * MiB
+/** Azure's error documents are under 2 KiB; a proxy's page may be longer. */
+const maxErrorBodyBytes = MiB
+
+function grow(bytes: Uint8Array, sizeBytes: number): Uint8Array {
+  const larger = Buffer.allocUnsafe(sizeBytes)
+  larger.set(bytes)
+  return larger
+}
+
+function joinRepeated(headers: RawHeaders): Record<string, string> {
+  const joined: Record<string, string> = {}
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined) joined[name] = typeof value === 'string' ? value : value.join(', ')
+  }
+  return joined
+}

@@ -1,0 +1,121 @@
+import { type ErrnoCode, FileSystemError } from '../errors.ts'
+import type { HttpRequest } from './handler.ts'
+
+/** What telemetry and errors call the target of a request: never with a query, which may be a SAS. */
+export function targetOf(request: HttpRequest): string {
+  return request.path ?? `${request.url.origin}${request.url.pathname}`
+}
+
+/** The error for a request that no complete answer came to; the detail says what to check. */
+export function networkError(request: HttpRequest, cause: unknown): FileSystemError {
+  const fault = FAULTS[codeOf(cause)] ?? (isTlsFault(cause) ? TLS_FAULT : UNKNOWN_FAULT)
+  const { attempt = 1 } = request
+  const tries = attempt === 1 ? '' : ` (tried ${attempt} times)`
+  return new FileSystemError(fault.code, request.operation, {
+    path: targetOf(request),
+    detail: fault.detail(request.url.host, cause) + tries,
+    retryable: fault.retryable,
+    cause,
+  })
+}
+
+/** Whether `error` says that no byte of the request reached a server. */
+export function wasNeverSent(error: unknown): boolean {
+  return error instanceof FileSystemError && (FAULTS[codeOf(error.cause)]?.beforeSending ?? false)
+}
+
+interface Fault {
+  readonly code: ErrnoCode
+  readonly retryable: boolean
+  readonly beforeSending?: boolean
+  readonly detail: (host: string, cause: unknown) => string
+}
+
+const NAME_LOOKUP_FAILED: Fault = {
+  code: 'EIO',
+  retryable: true,
+  beforeSending: true,
+  detail: (host) => `cannot look up ${host}: check the network and its DNS`,
+}
+const CONNECTION_LOST: Fault = {
+  code: 'EIO',
+  retryable: true,
+  detail: (host) => `the connection to ${host} broke before the answer was complete`,
+}
+const UNREACHABLE: Fault = {
+  code: 'EIO',
+  retryable: true,
+  beforeSending: true,
+  detail: (host) => `${host} cannot be reached: check the network, a firewall or a proxy`,
+}
+const TLS_FAULT: Fault = {
+  code: 'EIO',
+  retryable: false,
+  detail: (host, cause) =>
+    `the certificate of ${host} is not trusted (${codeOf(cause)}): ` +
+    'check the host name, or name the authority that signed it as CA file',
+}
+const UNKNOWN_FAULT: Fault = {
+  code: 'EIO',
+  retryable: false,
+  detail: (host, cause) => `the request to ${host} failed: ${messageOf(cause)}`,
+}
+
+/** By the code of Node's socket errors and undici's own. */
+const FAULTS: Readonly<Record<string, Fault>> = {
+  ENOTFOUND: {
+    code: 'EIO',
+    retryable: false,
+    beforeSending: true,
+    detail: (host) => `there is no host ${host}: check the account or endpoint name`,
+  },
+  EAI_AGAIN: NAME_LOOKUP_FAILED,
+  ECONNREFUSED: {
+    code: 'EIO',
+    retryable: true,
+    beforeSending: true,
+    detail: (host) => `nothing listens at ${host}: check that the service runs, and its port`,
+  },
+  EHOSTUNREACH: UNREACHABLE,
+  ENETUNREACH: UNREACHABLE,
+  ECONNRESET: CONNECTION_LOST,
+  EPIPE: CONNECTION_LOST,
+  UND_ERR_SOCKET: CONNECTION_LOST,
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: CONNECTION_LOST,
+  HPE_INVALID_EOF_STATE: CONNECTION_LOST,
+  ETIMEDOUT: {
+    code: 'ETIMEDOUT',
+    retryable: true,
+    beforeSending: true,
+    detail: (host) => `connecting to ${host} took too long: check the network or a firewall`,
+  },
+  UND_ERR_CONNECT_TIMEOUT: {
+    code: 'ETIMEDOUT',
+    retryable: true,
+    beforeSending: true,
+    detail: (host) => `connecting to ${host} took too long: check the network or a firewall`,
+  },
+  UND_ERR_HEADERS_TIMEOUT: {
+    code: 'ETIMEDOUT',
+    retryable: true,
+    detail: (host) => `${host} did not answer in time`,
+  },
+  UND_ERR_BODY_TIMEOUT: {
+    code: 'ETIMEDOUT',
+    retryable: true,
+    detail: (host) => `${host} stopped in the middle of its answer`,
+  },
+}
+
+function isTlsFault(cause: unknown): boolean {
+  return /CERT|SIGNATURE|^ERR_TLS|^ERR_SSL|^EPROTO$/.test(codeOf(cause))
+}
+
+function codeOf(cause: unknown): string {
+  const code: unknown = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  return typeof code === 'string' ? code : ''
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}
