@@ -1,20 +1,37 @@
+/** What a channel calls, on the JavaScript thread, with what the kernel sends. */
+export interface FrameReceiver {
+  /**
+   * Takes one complete request. `frame` is valid during the call only, unless it is held
+   * ({@link FuseChannel.hold}). `source` names the queue that it came from and its reply goes to.
+   * Must not throw.
+   */
+  onFrame(frame: Buffer, source: number): void
+  /** The kernel ended the connection (unmounted, aborted); with `error` when reading it failed. Called once. */
+  onEnd(error?: Error): void
+}
+
+/** The bytes of a request that outlive the call that brought them. */
+export interface HeldFrame {
+  readonly bytes: Buffer
+  /** Gives the bytes back to the channel, which overwrites them. Idempotent. */
+  release(): void
+}
+
 /**
  * The kernel's side of a mount: frames in, frames out. The native addon is one implementation
  * (`native-channel.ts`, its only importer); tests have another that plays the kernel.
  */
 export interface FuseChannel {
+  /** Begins to deliver requests. Called once. */
+  receive(receiver: FrameReceiver): void
+  /** Keeps the bytes of `frame` past the `onFrame` call under way. Without a copy, as long as there is room. */
+  hold(frame: Buffer): HeldFrame
   /**
-   * Begins to deliver requests, one complete frame a call, on the JavaScript thread. The callee may
-   * read `frame` until it has sent the reply for it (`release` for requests that have none).
-   * `onEnd` is called once when the kernel ended the connection (unmounted, aborted).
+   * Writes one reply or notification to the queue `source`: `parts` are concatenated by the kernel
+   * (`writev`), not copied here, and are the caller's again on return. Returns 0, or a negative
+   * errno: `-ENOENT` says that the request was interrupted, which is no fault.
    */
-  receive(onFrame: (frame: Buffer) => void, onEnd: (error?: Error) => void): void
-  /**
-   * Writes one reply or notification: `parts` are concatenated by the kernel (`writev`), not
-   * copied here. Returns 0, or a negative errno: `-ENOENT` says that the request was interrupted,
-   * which is no fault.
-   */
-  send(...parts: readonly Uint8Array[]): number
-  /** Stops receiving and closes the descriptor; frames delivered before may still be answered. Idempotent. */
-  close(): Promise<void>
+  send(source: number, parts: readonly Uint8Array[]): number
+  /** Stops receiving and closes the descriptors, which ends the mount's connection. Idempotent. */
+  close(): void
 }

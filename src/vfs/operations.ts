@@ -180,6 +180,8 @@ export interface KernelCache {
 export interface FileOperations {
   /** Called once, before any other call, when the mount is about to serve. */
   mounted?(kernel: KernelCache): void
+  /** Called once, after the last other call has settled: the mount is gone, and open handles get no `release`. */
+  unmounted?(): Promise<void>
   /** Counts one lookup of the entry it gives. `absent` and rejecting with ENOENT differ in the TTL only. */
   lookup(parent: Ino, name: string, context: CallContext): Promise<InodeEntry | AbsentEntry>
   /** Takes back `lookupCount` lookups; at none left the kernel will not name `ino` again. Never throws. */
