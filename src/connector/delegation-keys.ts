@@ -1,0 +1,107 @@
+import type { TokenCredential } from '@azure/core-auth'
+import {
+  BlobServiceClient,
+  newPipeline,
+  type RequestPolicyFactory,
+  type StoragePipelineOptions,
+  type UserDelegationKey,
+} from '@azure/storage-blob'
+import type { Clock } from '../clock.ts'
+
+/** A key with which signatures are made, and the request that brought it. */
+export interface DelegationKey {
+  readonly key: UserDelegationKey
+  readonly expiresAtMs: number
+  readonly requestId: string | undefined
+}
+
+/** How keys are asked for. */
+export interface DelegationKeysOptions {
+  readonly credential: TokenCredential
+  readonly clock: Clock
+  /** The blob endpoint of an account. */
+  readonly endpointOf: (account: string) => URL
+  /** The Entra scope of an account's blob service. */
+  readonly audienceOf: (account: string) => string
+  /** PEM of all authorities to trust; the system's when absent. */
+  readonly ca?: readonly string[] | undefined
+}
+
+interface Held {
+  readonly received: Promise<DelegationKey>
+  readonly askedAtMs: number
+  /** When it is replaced: half its life after it was asked for. */
+  readonly dueAtMs: number
+}
+
+/** The version of the storage service that keys and signatures are made for. */
+export const STORAGE_VERSION = '2025-05-05'
+
+const keyLifeMs = 6 * 60 * 60_000
+/** Azure's clock and ours may differ. */
+const startAheadMs = 60_000
+/** A refresh may replace a key this old: once a minute, whatever callers ask for. */
+const minReplaceAgeMs = 60_000
+
+/**
+ * The user delegation keys of the accounts, one each, in memory only. A key lives six hours and is
+ * replaced at half of that; requests for one account that come together share one answer.
+ */
+export class DelegationKeys {
+  readonly #options: DelegationKeysOptions
+  readonly #held = new Map<string, Held>()
+
+  constructor(options: DelegationKeysOptions) {
+    this.#options = options
+  }
+
+  /** The key of `account`; `refresh` replaces one that may have been revoked. */
+  async get(account: string, refresh: boolean): Promise<DelegationKey> {
+    const held = this.#held.get(account)
+    if (held !== undefined && !this.#isDue(held, refresh)) return held.received
+    const askedAtMs = this.#options.clock.nowMs()
+    const received = this.#fetch(account, askedAtMs)
+    const next: Held = { received, askedAtMs, dueAtMs: askedAtMs + keyLifeMs / 2 }
+    this.#held.set(account, next)
+    try {
+      return await received
+    } catch (error) {
+      if (this.#held.get(account) === next) this.#held.delete(account)
+      throw error
+    }
+  }
+
+  #isDue(held: Held, refresh: boolean): boolean {
+    const nowMs = this.#options.clock.nowMs()
+    return nowMs >= held.dueAtMs || (refresh && nowMs - held.askedAtMs >= minReplaceAgeMs)
+  }
+
+  async #fetch(account: string, nowMs: number): Promise<DelegationKey> {
+    const client = this.#client(account)
+    const startsOn = new Date(nowMs - startAheadMs)
+    const key = await client.getUserDelegationKey(startsOn, new Date(nowMs + keyLifeMs))
+    return { key, expiresAtMs: key.signedExpiresOn.getTime(), requestId: key.requestId }
+  }
+
+  #client(account: string): BlobServiceClient {
+    const { credential, endpointOf, audienceOf, ca } = this.#options
+    const options: StoragePipelineOptions & { tlsOptions?: { ca: string[] } } = {
+      audience: audienceOf(account),
+      retryOptions: { maxTries: 3, tryTimeoutInMs: 10_000, retryDelayInMs: 200 },
+      ...(ca === undefined ? {} : { tlsOptions: { ca: [...ca] } }),
+    }
+    const pipeline = newPipeline(credential, options)
+    pipeline.factories.unshift(versionPin)
+    return new BlobServiceClient(endpointOf(account).href.replace(/\/$/, ''), pipeline)
+  }
+}
+
+/** The library speaks the newest version it knows, which a service may not know yet. */
+const versionPin: RequestPolicyFactory = {
+  create: (next) => ({
+    sendRequest: (request) => {
+      request.headers.set('x-ms-version', STORAGE_VERSION)
+      return next.sendRequest(request)
+    },
+  }),
+}

@@ -1,0 +1,132 @@
+import type { AccessToken, TokenCredential } from '@azure/core-auth'
+import type { Clock } from '../clock.ts'
+import { bearerCredential, type Scope, sasCredential } from '../credential/credential.ts'
+import { ConnectorError } from './connector-error.ts'
+import { signContainer } from './container-signature.ts'
+import { type DelegationKey, DelegationKeys } from './delegation-keys.ts'
+import type { Issued, IssueOptions, Issuer } from './issuer.ts'
+import type { Grant } from './policy.ts'
+import { identityError, storageError } from './upstream-error.ts'
+
+/** What an {@link EntraIssuer} issues from. */
+export interface EntraIssuerOptions {
+  /** The connector's own identity. */
+  readonly credential: TokenCredential
+  readonly clock: Clock
+  /** The endpoint suffix of the cloud. Default `core.windows.net`. */
+  readonly cloud?: string
+  /** Blob endpoints of accounts that do not have the cloud's. */
+  readonly blobEndpoints?: Readonly<Record<string, URL | undefined>>
+  /** PEM of all authorities to trust; the system's when absent. */
+  readonly ca?: readonly string[] | undefined
+}
+
+/** A signature counts from a minute ago: the clocks of Azure and this machine may differ. */
+const startAheadMs = 60_000
+/** A signature ends before the key that made it. */
+const keyMarginMs = 60_000
+
+/**
+ * Issues from an Entra identity: its token for one service of one account, or a signature over a
+ * container made with a user delegation key. Its long-lived secrets stay inside `credential`.
+ */
+export class EntraIssuer implements Issuer {
+  readonly #credential: TokenCredential
+  readonly #clock: Clock
+  readonly #cloud: string
+  readonly #keys: DelegationKeys
+
+  constructor(options: EntraIssuerOptions) {
+    this.#credential = options.credential
+    this.#clock = options.clock
+    this.#cloud = options.cloud ?? 'core.windows.net'
+    this.#keys = new DelegationKeys({
+      credential: options.credential,
+      clock: options.clock,
+      endpointOf: (account) =>
+        options.blobEndpoints?.[account] ?? new URL(`https://${account}.blob.${this.#cloud}`),
+      audienceOf: (account) => entraScope({ account, service: 'blob' }, this.#cloud),
+      ca: options.ca,
+    })
+  }
+
+  /** Gives the kind that was granted, and never another one when that fails. */
+  async issue(grant: Grant, options: IssueOptions): Promise<Issued> {
+    return grant.kind === 'sas' ? this.#sign(grant, options) : this.#bearer(grant, options)
+  }
+
+  async #sign(grant: Grant, options: IssueOptions): Promise<Issued> {
+    const { scope } = grant
+    const key = await this.#key(scope.account, options)
+    const nowMs = this.#clock.nowMs()
+    const expiresAtMs = wholeSeconds(
+      Math.min(nowMs + grant.maxTtlMs, key.expiresAtMs - keyMarginMs),
+    )
+    const query = signContainer(scope, key, {
+      startsAtMs: nowMs - startAheadMs,
+      expiresAtMs,
+      correlationId: options.auditId,
+    })
+    return {
+      credential: sasCredential(query, expiresAtMs),
+      reach: 'container',
+      upstreamIds: key.requestId === undefined ? [] : [key.requestId],
+    }
+  }
+
+  async #key(account: string, options: IssueOptions): Promise<DelegationKey> {
+    try {
+      return await this.#keys.get(account, options.refresh === true)
+    } catch (error) {
+      throw storageError(error, account)
+    }
+  }
+
+  async #bearer(grant: Grant, options: IssueOptions): Promise<Issued> {
+    const { token, expiresOnTimestamp } = await this.#token(grant.scope, options)
+    const lifeMs = expiresOnTimestamp - this.#clock.nowMs()
+    if (grant.enforceBearerTtl && lifeMs > grant.maxTtlMs) throw tooLong(lifeMs, grant.maxTtlMs)
+    return {
+      credential: bearerCredential(token, expiresOnTimestamp),
+      reach: 'identity',
+      upstreamIds: [],
+    }
+  }
+
+  async #token(scope: Scope, options: IssueOptions): Promise<AccessToken> {
+    const { signal } = options
+    const asked = entraScope(scope, this.#cloud)
+    try {
+      const token = await this.#credential.getToken(
+        asked,
+        signal === undefined ? {} : { abortSignal: signal },
+      )
+      if (token !== null) return token
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw identityError(error)
+    }
+    throw identityError(undefined)
+  }
+}
+
+/**
+ * The Entra scope of one service of one account. Blob and dfs are different audiences, and neither
+ * is good for another account.
+ */
+export function entraScope(scope: Pick<Scope, 'account' | 'service'>, cloud: string): string {
+  return `https://${scope.account}.${scope.service}.${cloud}/.default`
+}
+
+/** Signatures carry whole seconds. */
+function wholeSeconds(timeMs: number): number {
+  return Math.floor(timeMs / 1000) * 1000
+}
+
+function tooLong(lifeMs: number, maxTtlMs: number): ConnectorError {
+  const seconds = (ms: number): number => Math.round(ms / 1000)
+  return new ConnectorError('access_denied', 'ttl_exceeds_policy', {
+    detail: `Entra's token lives ${seconds(lifeMs)} s, the policy allows ${seconds(maxTtlMs)} s`,
+    hint: "operator: allow 'sas' in the rule, raise maxTtlSeconds, or drop enforceBearerTtl",
+  })
+}
