@@ -1,4 +1,11 @@
-import type { Clock } from '../clock.ts'
+import { randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
+import { type Clock, systemClock } from '../clock.ts'
+import { Closers } from './closers.ts'
+import { connectionStringOf, type EnvironmentFacts, environmentOf } from './environment.ts'
+import type { FederatedClaims } from './federation.ts'
+import { type ParsedOptions, type SandboxParts, startParts } from './sandbox-parts.ts'
+import type { TokenFailure } from './tenant.ts'
 
 /** The storage account of a sandbox. */
 export interface SandboxAccount {
@@ -16,13 +23,13 @@ export interface SandboxOptions {
   readonly directory?: string
   /** Containers to create before the promise resolves; those that exist are kept. */
   readonly containers?: readonly string[]
-  /** The time that Entra's stand-in believes; Azurite always uses the system's. */
+  /** The time that the Entra stand-in believes; Azurite always uses the system's. */
   readonly clock?: Clock
   /** Life of the tokens issued; one hour when absent. */
   readonly tokenLifetimeMs?: number
 }
 
-/** A local Azure: a blob service, an Entra tenant with one client, and managed identity. */
+/** A local Azure: a blob service, an Entra tenant with one application, and managed identity. */
 export interface Sandbox {
   readonly account: string
   readonly accountKey: string
@@ -34,18 +41,19 @@ export interface Sandbox {
   /** The application that the secret, the certificate and the federated token belong to. */
   readonly clientId: string
   readonly clientSecret: string
-  /** PEM: the private key and the certificate registered with the client. */
+  /** PEM: the private key and the certificate registered with the application. */
   readonly clientCertificateFile: string
-  /** A signed assertion of the issuer that the client trusts, for `AZURE_FEDERATED_TOKEN_FILE`. */
+  /** A day's assertion of the issuer that the application trusts: `AZURE_FEDERATED_TOKEN_FILE`. */
   readonly federatedTokenFile: string
-  /** `http://127.0.0.1:PORT`, for `AZURE_POD_IDENTITY_AUTHORITY_HOST`. */
+  /** `http://127.0.0.1:PORT/`, for `AZURE_POD_IDENTITY_AUTHORITY_HOST`. */
   readonly imdsEndpoint: URL
   /** `http://127.0.0.1:PORT/msi/token`, for `IDENTITY_ENDPOINT`. */
   readonly identityEndpoint: URL
   /** For `IDENTITY_HEADER`. */
   readonly identityHeader: string
-  /** Client id of the user-assigned managed identity; a request without one gets the system's. */
+  /** Client id of the user-assigned managed identity; a request that names none gets the system's. */
   readonly userAssignedClientId: string
+  readonly systemAssignedClientId: string
   /** PEM file of the certificate authority that signed every server certificate here. */
   readonly caFile: string
   /** PEM file of the system's roots and `caFile`, for programs that replace their roots by a file. */
@@ -55,11 +63,15 @@ export interface Sandbox {
   readonly connectionString: string
   /** Private directory (mode 0700) that holds the files above; removed by `close`. */
   readonly runDirectory: string
+  /** Process id of the blob service. */
+  readonly blobServicePid: number
   /** What tests turn while it runs. */
   readonly controls: SandboxControls
+  /** Rejects when the blob service ends before `close`; never resolves. */
+  readonly failed: Promise<never>
   /** Variables with which Azure clients and abfs itself work against this sandbox. */
   environment(): Record<string, string>
-  /** Stops both services and removes every file but those of `directory`. Never throws. */
+  /** Stops every service and removes every file but those of `directory`. Never throws. */
   close(): Promise<void>
 }
 
@@ -67,9 +79,9 @@ export interface Sandbox {
 export interface SandboxControls {
   /** Life of tokens issued from here on. */
   setTokenLifetimeMs(lifetimeMs: number): void
-  /** Answers the next token requests, of every kind, with this; `undefined` ends it. */
-  setFailure(failure: SandboxFailure | undefined): void
-  /** Replaces the client's secret; the old one is refused at once. */
+  /** Answers every token request with this from here on; `undefined` ends it. */
+  setFailure(failure: TokenFailure | undefined): void
+  /** Replaces the application's secret and returns the one that holds; the old one is refused. */
   rotateClientSecret(): string
   /** An assertion of the trusted issuer, with some claims replaced. */
   signFederatedToken(claims?: FederatedClaims): Promise<string>
@@ -77,25 +89,101 @@ export interface SandboxControls {
   readonly tokensIssued: number
 }
 
-/** An answer that token endpoints give instead of a token. */
-export interface SandboxFailure {
-  readonly status: number
-  /** OAuth's word, such as `temporarily_unavailable`. */
-  readonly error: string
-  readonly description: string
-  readonly retryAfterSeconds?: number
+const defaultAccountName = 'devstoreaccount1'
+const accountKeyBytes = 64
+const defaultTokenLifetimeMs = 60 * 60 * 1000
+
+/**
+ * Starts a local Azure on free loopback ports and resolves once all of it answers. The caller owns
+ * it and must `close` it; when this process dies otherwise, the blob service ends too.
+ */
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const parsed = parseOptions(options)
+  const closers = new Closers()
+  try {
+    const parts = await startParts(parsed, closers)
+    return assemble(parts, closers)
+  } catch (error) {
+    await closers.close()
+    throw error
+  }
 }
 
-/** Claims of a federated assertion; those absent are the ones the client trusts. */
-export interface FederatedClaims {
-  readonly issuer?: string
-  readonly subject?: string
-  readonly audience?: string
-  /** Seconds since the epoch. */
-  readonly expiresAt?: number
+function parseOptions(options: SandboxOptions): ParsedOptions {
+  const { name = defaultAccountName, key } = options.account ?? {}
+  if (!/^[a-z0-9]{3,24}$/.test(name)) {
+    throw new RangeError(
+      `account.name is '${name}'; expected 3 to 24 lower-case letters and digits`,
+    )
+  }
+  return {
+    account: { name, key: key ?? randomBytes(accountKeyBytes).toString('base64') },
+    directory: options.directory,
+    containers: options.containers ?? [],
+    clock: options.clock ?? systemClock,
+    tokenLifetimeMs: options.tokenLifetimeMs ?? defaultTokenLifetimeMs,
+  }
 }
 
-/** Starts a local Azure on free loopback ports; resolves once both services answer. */
-export async function startSandbox(_options: SandboxOptions = {}): Promise<Sandbox> {
-  throw new Error('not started')
+function assemble(parts: SandboxParts, closers: Closers): Sandbox {
+  const { tenant, files, entra, identity } = parts
+  const facts = factsOf(parts)
+  const sandbox: Sandbox = {
+    ...facts,
+    clientCertificateFile: files.clientCertificate,
+    federatedTokenFile: files.federatedToken,
+    imdsEndpoint: identity.url,
+    identityEndpoint: new URL('msi/token', identity.url),
+    identityHeader: parts.identityHeader,
+    systemAssignedClientId: tenant.systemIdentity.clientId,
+    userAssignedClientId: tenant.userIdentity.clientId,
+    caPem: parts.caPem,
+    connectionString: connectionStringOf(facts),
+    runDirectory: parts.runDirectory,
+    blobServicePid: parts.azurite.pid,
+    failed: parts.azurite.failed,
+    controls: controlsOf(parts),
+    environment: () => environmentOf({ ...facts, clientSecret: tenant.clientSecret }),
+    close: () => closers.close(),
+  }
+  return redacted(sandbox, `Sandbox { ${facts.blobEndpoint.href}, ${entra.url.href} }`)
+}
+
+function factsOf(parts: SandboxParts): EnvironmentFacts {
+  const { account, files, entra, tenant } = parts
+  return {
+    account: account.name,
+    accountKey: account.key,
+    blobEndpoint: parts.blobEndpoint,
+    authorityHost: entra.url,
+    tenantId: tenant.tenantId,
+    clientId: tenant.clientId,
+    clientSecret: tenant.clientSecret,
+    caFile: files.ca,
+    caBundleFile: files.caBundle,
+  }
+}
+
+function controlsOf({ tenant, workloadIssuer, entra }: SandboxParts): SandboxControls {
+  return {
+    setTokenLifetimeMs: (lifetimeMs) => {
+      tenant.lifetimeMs = lifetimeMs
+    },
+    setFailure: (failure) => {
+      tenant.failure = failure
+    },
+    rotateClientSecret: () => tenant.rotateClientSecret(),
+    signFederatedToken: (claims) => workloadIssuer.sign(entra.workloadIssuerUrl, claims),
+    get tokensIssued() {
+      return tenant.tokensIssued
+    },
+  }
+}
+
+/** Keeps secrets out of logs: what prints or serialises the object gets `summary`. */
+function redacted(sandbox: Sandbox, summary: string): Sandbox {
+  return Object.defineProperties(sandbox, {
+    [inspect.custom]: { value: () => summary },
+    toJSON: { value: () => summary },
+  })
 }

@@ -1,0 +1,43 @@
+import { Agent, request } from 'undici'
+
+/** How to reach the blob service. */
+export interface ContainerCreation {
+  readonly blobEndpoint: URL
+  readonly caPem: string
+  /** A token for storage. */
+  readonly accessToken: string
+}
+
+/** Creates containers; one that exists is left as it is. */
+export async function createContainers(
+  names: readonly string[],
+  access: ContainerCreation,
+): Promise<void> {
+  const agent = new Agent({ connect: { ca: access.caPem } })
+  try {
+    for (const name of names) await createContainer(name, access, agent)
+  } finally {
+    await agent.destroy()
+  }
+}
+
+async function createContainer(
+  name: string,
+  { blobEndpoint, accessToken }: ContainerCreation,
+  dispatcher: Agent,
+): Promise<void> {
+  const { statusCode, headers, body } = await request(
+    `${blobEndpoint.href}/${encodeURIComponent(name)}?restype=container`,
+    {
+      dispatcher,
+      method: 'PUT',
+      headers: { authorization: `Bearer ${accessToken}`, 'x-ms-version': '2023-11-03' },
+    },
+  )
+  await body.dump()
+  const code = headers['x-ms-error-code']
+  if (statusCode === 201 || code === 'ContainerAlreadyExists') return
+  throw new Error(
+    `Container '${name}' was not created (${statusCode} ${String(code)}); names are 3 to 63 lower-case letters, digits and single hyphens`,
+  )
+}

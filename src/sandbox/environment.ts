@@ -1,0 +1,72 @@
+/** What the variables of a sandbox tell. */
+export interface EnvironmentFacts {
+  readonly account: string
+  readonly accountKey: string
+  readonly blobEndpoint: URL
+  readonly authorityHost: URL
+  readonly tenantId: string
+  readonly clientId: string
+  readonly clientSecret: string
+  readonly caFile: string
+  readonly caBundleFile: string
+}
+
+/** The shared-key connection string of the account. */
+export function connectionStringOf(
+  facts: Pick<EnvironmentFacts, 'account' | 'accountKey' | 'blobEndpoint'>,
+): string {
+  return [
+    'DefaultEndpointsProtocol=https',
+    `AccountName=${facts.account}`,
+    `AccountKey=${facts.accountKey}`,
+    `BlobEndpoint=${facts.blobEndpoint.href}`,
+    '',
+  ].join(';')
+}
+
+/** The variables with which Azure clients, and abfs itself, work against a sandbox. */
+export function environmentOf(facts: EnvironmentFacts): Record<string, string> {
+  return { ...identityVariables(facts), ...storageVariables(facts), ...trustVariables(facts) }
+}
+
+/** The variables that make Azure clients use managed identity, here as on a virtual machine. */
+export function imdsEnvironment(imdsEndpoint: URL): Record<string, string> {
+  return { AZURE_POD_IDENTITY_AUTHORITY_HOST: imdsEndpoint.origin }
+}
+
+function identityVariables(facts: EnvironmentFacts): Record<string, string> {
+  return {
+    AZURE_TENANT_ID: facts.tenantId,
+    AZURE_CLIENT_ID: facts.clientId,
+    AZURE_CLIENT_SECRET: facts.clientSecret,
+    AZURE_AUTHORITY_HOST: facts.authorityHost.href,
+  }
+}
+
+// Each client has its own name for the same thing.
+function storageVariables(facts: EnvironmentFacts): Record<string, string> {
+  const endpoint = facts.blobEndpoint.href
+  return {
+    AZURE_STORAGE_ACCOUNT_NAME: facts.account,
+    AZURE_STORAGE_ACCOUNT_KEY: facts.accountKey,
+    AZURE_STORAGE_CONNECTION_STRING: connectionStringOf(facts),
+    // az and blobfuse2.
+    AZURE_STORAGE_ACCOUNT: facts.account,
+    AZURE_STORAGE_KEY: facts.accountKey,
+    AZURE_STORAGE_ACCESS_KEY: facts.accountKey,
+    AZURE_STORAGE_BLOB_ENDPOINT: endpoint,
+    ABFS_ACCOUNT: facts.account,
+    ABFS_BLOB_ENDPOINT: endpoint,
+  }
+}
+
+// Node adds this file to its roots; the others replace their roots by it.
+function trustVariables(facts: EnvironmentFacts): Record<string, string> {
+  return {
+    NODE_EXTRA_CA_CERTS: facts.caFile,
+    ABFS_CA_FILE: facts.caFile,
+    SSL_CERT_FILE: facts.caBundleFile,
+    REQUESTS_CA_BUNDLE: facts.caBundleFile,
+    CURL_CA_BUNDLE: facts.caBundleFile,
+  }
+}

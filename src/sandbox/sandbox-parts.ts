@@ -1,0 +1,222 @@
+import { randomBytes } from 'node:crypto'
+import { type Clock, systemClock } from '../clock.ts'
+import { faultChannel } from '../telemetry.ts'
+import { type Azurite, startAzurite } from './azurite.ts'
+import { bundleWithRoots } from './ca-bundle.ts'
+import { type CertificateAndKey, createCertificateAuthority } from './certificate-authority.ts'
+import type { Closers } from './closers.ts'
+import { createContainers } from './containers.ts'
+import { type Entra, startEntra } from './entra.ts'
+import { WorkloadIssuer } from './federation.ts'
+import type { LoopbackServer } from './loopback-server.ts'
+import { startManagedIdentity } from './managed-identity.ts'
+import { createRunDirectory, type RunDirectory } from './run-directory.ts'
+import { Tenant } from './tenant.ts'
+import { issueToken } from './token-issuer.ts'
+
+/*
+ * Starting: a private directory; keys and certificates; their files; the three services at once;
+ * containers. Each thing that must end is handed to the closers as soon as it exists.
+ */
+
+/** `SandboxOptions` with every default filled in. */
+export interface ParsedOptions {
+  readonly account: { readonly name: string; readonly key: string }
+  readonly directory: string | undefined
+  readonly containers: readonly string[]
+  readonly clock: Clock
+  readonly tokenLifetimeMs: number
+}
+
+/** Paths in the run directory. */
+export interface SandboxFiles {
+  readonly ca: string
+  readonly caBundle: string
+  readonly clientCertificate: string
+  readonly federatedToken: string
+}
+
+/** A started sandbox before it is given its public shape. */
+export interface SandboxParts {
+  readonly account: ParsedOptions['account']
+  readonly blobEndpoint: URL
+  readonly azurite: Azurite
+  readonly tenant: Tenant
+  readonly workloadIssuer: WorkloadIssuer
+  readonly entra: Entra
+  readonly identity: LoopbackServer
+  readonly identityHeader: string
+  readonly caPem: string
+  readonly files: SandboxFiles
+  readonly runDirectory: string
+}
+
+const identityHeaderBytes = 32
+const setupTokenLifetimeMs = 5 * 60 * 1000
+// Half of an assertion's life.
+const federatedTokenRotationMs = 12 * 60 * 60 * 1000
+
+/** Starts everything; what was started before a failure is left to `closers`. */
+export async function startParts(options: ParsedOptions, closers: Closers): Promise<SandboxParts> {
+  const runDirectory = await createRunDirectory()
+  closers.add(() => runDirectory.remove())
+  const keys = await makeKeys(options)
+  const services = await startServices(options, { ...keys, runDirectory }, closers)
+  const { azurite, entra } = services
+  const blobEndpoint = new URL(`https://127.0.0.1:${azurite.port}/${options.account.name}`)
+  const files = await writeFiles(keys, runDirectory)
+  const federatedToken = await keepFederatedToken(
+    () => keys.workloadIssuer.sign(entra.workloadIssuerUrl),
+    runDirectory,
+    closers,
+  )
+  const { tenant, workloadIssuer, caPem } = keys
+  await createContainers(options.containers, {
+    blobEndpoint,
+    caPem,
+    accessToken: await setupToken(tenant),
+  })
+  return {
+    ...services,
+    account: options.account,
+    blobEndpoint,
+    tenant,
+    workloadIssuer,
+    caPem,
+    files: { ...files, federatedToken },
+    runDirectory: runDirectory.path,
+  }
+}
+
+interface Keys {
+  readonly caPem: string
+  readonly serverCertificate: CertificateAndKey
+  readonly tenant: Tenant
+  readonly clientCertificatePem: string
+  readonly workloadIssuer: WorkloadIssuer
+}
+
+async function makeKeys(options: ParsedOptions): Promise<Keys> {
+  const { clock, tokenLifetimeMs, account } = options
+  const [certificates, { tenant, clientCertificatePem }, workloadIssuer] = await Promise.all([
+    makeCertificates(account.name),
+    Tenant.create({ clock, lifetimeMs: tokenLifetimeMs }),
+    WorkloadIssuer.create(clock),
+  ])
+  return { ...certificates, tenant, clientCertificatePem, workloadIssuer }
+}
+
+async function makeCertificates(
+  account: string,
+): Promise<Pick<Keys, 'caPem' | 'serverCertificate'>> {
+  const authority = await createCertificateAuthority()
+  const names = ['blob', 'dfs'].map((service) => `${account}.${service}.localhost`)
+  return {
+    caPem: authority.certificatePem,
+    serverCertificate: await authority.issueServerCertificate(names),
+  }
+}
+
+type Services = Pick<SandboxParts, 'azurite' | 'entra' | 'identity' | 'identityHeader'>
+
+async function startServices(
+  options: ParsedOptions,
+  keys: Keys & { readonly runDirectory: RunDirectory },
+  closers: Closers,
+): Promise<Services> {
+  const identityHeader = randomBytes(identityHeaderBytes).toString('hex')
+  const { tenant, workloadIssuer, serverCertificate: certificate } = keys
+  const [azurite, entra, identity] = await allStarted([
+    closing(startBlobService(options, certificate, keys.runDirectory), closers),
+    closing(startEntra({ tenant, workloadIssuer, certificate }), closers),
+    closing(startManagedIdentity({ tenant, identityHeader }), closers),
+  ])
+  return { azurite, entra, identity, identityHeader }
+}
+
+async function startBlobService(
+  { account, directory }: ParsedOptions,
+  certificate: CertificateAndKey,
+  runDirectory: RunDirectory,
+): Promise<Azurite> {
+  return startAzurite({
+    account: account.name,
+    accountKey: account.key,
+    certificateFile: await runDirectory.write('server.pem', certificate.certificatePem),
+    privateKeyFile: await runDirectory.write('server.key', certificate.privateKeyPem),
+    directory,
+    runDirectory: runDirectory.path,
+  })
+}
+
+async function closing<T extends { close(): Promise<void> }>(
+  starting: Promise<T>,
+  closers: Closers,
+): Promise<T> {
+  const started = await starting
+  closers.add(() => started.close())
+  return started
+}
+
+/** As `Promise.all`, but a failure waits for the others, so that their closers are known. */
+async function allStarted<T extends readonly Promise<unknown>[] | []>(
+  starting: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(starting)
+  return Promise.all(starting)
+}
+
+async function writeFiles(
+  keys: Keys,
+  runDirectory: RunDirectory,
+): Promise<Omit<SandboxFiles, 'federatedToken'>> {
+  return {
+    ca: await runDirectory.write('ca.pem', keys.caPem),
+    caBundle: await runDirectory.write('ca-bundle.pem', await bundleWithRoots(keys.caPem)),
+    clientCertificate: await runDirectory.write('client.pem', keys.clientCertificatePem),
+  }
+}
+
+/** Writes the assertion file and replaces it by a fresh one until closed, as a cluster does. */
+async function keepFederatedToken(
+  sign: () => Promise<string>,
+  runDirectory: RunDirectory,
+  closers: Closers,
+): Promise<string> {
+  const write = async (): Promise<string> => runDirectory.write('federated-token', await sign())
+  const stop = new AbortController()
+  const path = await write()
+  const rotation = rotate(write, stop.signal)
+  closers.add(async () => {
+    stop.abort()
+    await rotation
+  })
+  return path
+}
+
+async function rotate(write: () => Promise<string>, signal: AbortSignal): Promise<void> {
+  while (await isDue(signal)) {
+    await write().catch((error) =>
+      faultChannel.publish({ operation: 'sandbox.rotate', path: 'federated-token', error }),
+    )
+  }
+}
+
+async function isDue(signal: AbortSignal): Promise<boolean> {
+  return systemClock.sleep(federatedTokenRotationMs, signal).then(
+    () => true,
+    () => false,
+  )
+}
+
+// By the system's clock, which is Azurite's, whatever the tenant's clock shows.
+async function setupToken(tenant: Tenant): Promise<string> {
+  const { accessToken } = await issueToken(tenant.signer, {
+    principal: tenant.systemIdentity,
+    audience: 'https://storage.azure.com',
+    tenantId: tenant.tenantId,
+    nowMs: systemClock.nowMs(),
+    lifetimeMs: setupTokenLifetimeMs,
+  })
+  return accessToken
+}
