@@ -70,20 +70,19 @@ export async function forEachConcurrent<T>(
   const failures: unknown[] = []
   const running = new Set<Promise<void>>()
   let index = 0
-  for await (const item of items) {
-    const release = await limiter.acquire()
-    if (failures.length > 0) break
-    const work = task(item, index++)
-      .catch((error: unknown) => {
-        failures.push(error)
-      })
-      .finally(() => {
-        release()
-        running.delete(work)
-      })
-    running.add(work)
+  try {
+    for await (const item of items) {
+      const release = await limiter.acquire()
+      if (failures.length > 0) break
+      const work = task(item, index++)
+        .catch((error: unknown) => void failures.push(error))
+        .finally(release)
+        .finally(() => running.delete(work))
+      running.add(work)
+    }
+  } finally {
+    await Promise.all(running)
   }
-  await Promise.all(running)
   if (failures.length > 0) throw failures[0]
 }
 

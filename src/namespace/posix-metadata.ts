@@ -1,21 +1,130 @@
 import type { Metadata } from '../blob/store.ts'
 import type { EntryType, PosixAttributes } from './entry.ts'
 
-/** What the type bits and flags in `metadata` say the blob is. `sizeBytes` is the blob's. */
-export function entryTypeOf(_metadata: Metadata, _sizeBytes: number): EntryType {
-  throw new Error('not written')
+// The keys are AzCopy's (`--preserve-posix-properties`), which round-trip through it. Read as well:
+// rclone's `mtime`, adlfs's `is_directory`, and Lustre's `owner`, `group` and octal `permissions`.
+
+/** `S_IFMT` and the type bits of `st_mode`: inode(7). */
+const typeMask = 0o170000
+const typeBits: Record<EntryType, number> = {
+  file: 0o100000,
+  directory: 0o040000,
+  symlink: 0o120000,
+  fifo: 0o010000,
+  socket: 0o140000,
+  'block-device': 0o060000,
+  'character-device': 0o020000,
 }
 
-/** The POSIX attributes that `metadata` tells, under AzCopy's, rclone's or Lustre's keys. */
-export function readPosixAttributes(_metadata: Metadata): PosixAttributes {
-  throw new Error('not written')
+const typeFlags: readonly (readonly [string, EntryType])[] = [
+  ['is_symlink', 'symlink'],
+  ['is_fifo', 'fifo'],
+  ['is_socket', 'socket'],
+  ['is_block_dev', 'block-device'],
+  ['is_char_dev', 'character-device'],
+]
+
+const directoryFlag = 'hdi_isfolder'
+
+/**
+ * What the flags in `metadata` say a blob of `sizeBytes` is. A blob that has content is never a
+ * directory: its bytes would be out of reach.
+ */
+export function entryTypeOf(metadata: Metadata, sizeBytes: number): EntryType {
+  const keys = lowerCaseKeys(metadata)
+  const marksDirectory = isTrue(keys.get(directoryFlag)) || isTrue(keys.get('is_directory'))
+  if (marksDirectory && sizeBytes === 0) return 'directory'
+  return typeFlags.find(([flag]) => isTrue(keys.get(flag)))?.[1] ?? 'file'
+}
+
+/** The POSIX attributes that `metadata` tells; values that make no sense are as if absent. */
+export function readPosixAttributes(metadata: Metadata): PosixAttributes {
+  const keys = lowerCaseKeys(metadata)
+  return {
+    mode: modeOf(keys),
+    uid: numberOf(keys.get('posix_owner') ?? keys.get('owner')),
+    gid: numberOf(keys.get('posix_group') ?? keys.get('group')),
+    mtimeNs: nanosecondsOf(keys.get('modtime')) ?? timestampOf(keys.get('mtime')),
+  }
 }
 
 /** `metadata` with `attributes` of a `type` under AzCopy's keys; all other keys untouched. */
 export function withPosixAttributes(
-  _metadata: Metadata,
-  _type: EntryType,
-  _attributes: PosixAttributes,
+  metadata: Metadata,
+  type: EntryType,
+  attributes: PosixAttributes,
 ): Metadata {
-  throw new Error('not written')
+  const changes = { ...flagsOf(type), ...valuesOf(type, attributes) }
+  const written = new Set(Object.keys(changes))
+  const kept = Object.entries(metadata).filter(([key]) => !written.has(key.toLowerCase()))
+  const rclone = kept.some(([key]) => key.toLowerCase() === 'mtime')
+  return {
+    ...Object.fromEntries(kept),
+    ...changes,
+    // A stale copy under the other tool's key would be what that tool believes.
+    ...(rclone && attributes.mtimeNs !== undefined ? { mtime: rfc3339(attributes.mtimeNs) } : {}),
+  }
+}
+
+function flagsOf(type: EntryType): Metadata {
+  const flag = typeFlags.find(([, each]) => each === type)?.[0]
+  if (flag !== undefined) return { [flag]: 'true' }
+  return type === 'directory' ? { [directoryFlag]: 'true' } : {}
+}
+
+function valuesOf(type: EntryType, attributes: PosixAttributes): Metadata {
+  const { mode, uid, gid, mtimeNs } = attributes
+  return {
+    ...(mode === undefined ? {} : { permissions: `${typeBits[type] | (mode & 0o7777)}` }),
+    ...(uid === undefined ? {} : { posix_owner: `${uid}` }),
+    ...(gid === undefined ? {} : { posix_group: `${gid}` }),
+    ...(mtimeNs === undefined ? {} : { modtime: `${mtimeNs}` }),
+  }
+}
+
+function lowerCaseKeys(metadata: Metadata): Map<string, string> {
+  return new Map(Object.entries(metadata).map(([key, value]) => [key.toLowerCase(), value]))
+}
+
+function isTrue(value: string | undefined): boolean {
+  return value?.trim().toLowerCase() === 'true'
+}
+
+/** AzCopy writes all of `st_mode` in decimal; Lustre writes the permission bits in octal. */
+function modeOf(keys: ReadonlyMap<string, string>): number | undefined {
+  const text = keys.get('permissions')
+  if (text === undefined) return undefined
+  const lustre = keys.has('owner') && !keys.has('posix_owner')
+  if (lustre || text.startsWith('0')) {
+    return /^[0-7]{1,7}$/.test(text) ? Number.parseInt(text, 8) & 0o7777 : undefined
+  }
+  const mode = numberOf(text)
+  return mode === undefined || mode > (typeMask | 0o7777) ? undefined : mode & 0o7777
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  if (text === undefined || !/^\d{1,10}$/.test(text)) return undefined
+  const value = Number(text)
+  return value <= 0xffffffff ? value : undefined
+}
+
+function nanosecondsOf(text: string | undefined): bigint | undefined {
+  return text !== undefined && /^-?\d{1,19}$/.test(text) ? BigInt(text) : undefined
+}
+
+const rfc3339Pattern = /^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/i
+
+function timestampOf(text: string | undefined): bigint | undefined {
+  const match = text === undefined ? null : rfc3339Pattern.exec(text)
+  if (match === null) return undefined
+  const [, seconds, fraction = '', zone] = match
+  const milliseconds = Date.parse(`${seconds?.replace(' ', 'T')}${zone}`)
+  if (Number.isNaN(milliseconds)) return undefined
+  return BigInt(milliseconds) * 1_000_000n + BigInt(fraction.padEnd(9, '0'))
+}
+
+function rfc3339(mtimeNs: bigint): string {
+  const fraction = ((mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
+  const seconds = new Date(Number((mtimeNs - fraction) / 1_000_000n)).toISOString().slice(0, 19)
+  return `${seconds}.${`${fraction}`.padStart(9, '0')}Z`
 }

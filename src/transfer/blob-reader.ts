@@ -1,7 +1,19 @@
+import assert from 'node:assert/strict'
 import type { BlobProperties, BlobStore, CallOptions } from '../blob/store.ts'
-import type { ByteRange } from '../byte-range.ts'
-import type { BlobPath } from '../path.ts'
-import type { ChunkCache } from './chunk-cache.ts'
+import { type ByteRange, clampRange, KiB, lengthOf, MiB, splitRange } from '../byte-range.ts'
+import { Limiter } from '../concurrency.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { abortable } from './abortable.ts'
+import { type Chunk, ChunkCache, granuleBytes, type VersionChunks } from './chunk-cache.ts'
+import { type Run, SequenceDetector } from './sequence-detector.ts'
+
+// A read goes this way:
+// 1. Granules of the range that are neither in memory nor on their way are fetched, each run of
+//    them in one request (large ones in several): a miss costs what was asked, rounded to granules.
+// 2. The detector says how far ahead of this read bytes are worth fetching; whole pieces that fit
+//    that window are fetched too, as long as fewer than `maxInFlight` requests are under way.
+// 3. The read waits for its own chunks and returns views on them.
 
 export interface BlobReaderOptions {
   readonly store: BlobStore
@@ -16,14 +28,45 @@ export interface BlobReaderOptions {
   readonly chunkBytes?: number | undefined
 }
 
+/** Requests of one reader under way at once. */
+const maxInFlight = 8
+/** A blob no larger than this is fetched whole: one request instead of two. */
+const wholeBlobBytes = 128 * KiB
+/** Below this, prefetching saves less waiting than its request costs. */
+const minPrefetchBytes = 256 * KiB
+/** A read is not split into requests smaller than this. */
+const minSplitBytes = MiB
+
 /** Reads one version of one blob at any offset, ahead of its caller when that reads in sequence. */
 export class BlobReader {
   readonly path: BlobPath
   readonly sizeBytes: number
+  readonly #store: BlobStore
+  readonly #cache: ChunkCache
+  readonly #version: VersionChunks
+  readonly #detector: SequenceDetector
+  readonly #limiter = new Limiter(maxInFlight)
+  readonly #fetching = new Set<Chunk>()
+  readonly #chunkBytes: number
+  #etag: string
+  #closed = false
 
   constructor(options: BlobReaderOptions) {
+    const maxWindowBytes = options.maxWindowBytes ?? 32 * MiB
+    const chunkBytes = options.chunkBytes ?? 8 * MiB
     this.path = options.path
     this.sizeBytes = options.properties.sizeBytes
+    this.#store = options.store
+    this.#etag = options.properties.etag
+    this.#cache = options.cache ?? new ChunkCache({ maxBytes: 2 * maxWindowBytes + chunkBytes })
+    this.#version = this.#cache.open(options.path, this.#etag)
+    this.#detector = new SequenceDetector(maxWindowBytes)
+    this.#chunkBytes = Math.max(alignDown(chunkBytes), granuleBytes)
+  }
+
+  /** The etag that every request is made with. */
+  get etag(): string {
+    return this.#etag
   }
 
   /**
@@ -31,17 +74,159 @@ export class BlobReader {
    * and empty beyond it. The parts are views on shared memory: they may be kept, never written to.
    * `ESTALE` when the version found at open is gone.
    */
-  read(_range: ByteRange, _options?: CallOptions): Promise<Uint8Array[]> {
-    throw new Error('not written')
+  async read(range: ByteRange, options: CallOptions = {}): Promise<Uint8Array[]> {
+    options.signal?.throwIfAborted()
+    if (this.#closed) throw new FileSystemError('EBADF', 'read', { path: formatPath(this.path) })
+    const wanted = clampRange(range, this.sizeBytes)
+    if (lengthOf(wanted) === 0) return []
+    const run = this.#detector.observe(wanted)
+    const chunks = this.#chunksOf(wanted, run)
+    this.#prefetch(run)
+    const missing = chunks.filter((chunk) => chunk.data === undefined)
+    if (missing.length > 0) await this.#waitFor(missing, options.signal)
+    return Promise.all(chunks.map(async (chunk) => cut(await chunk.loaded, chunk, wanted)))
   }
 
   /** Continues under a later etag of the same content, as after a change of metadata alone. */
-  repin(_etag: string): void {
-    throw new Error('not written')
+  repin(etag: string): void {
+    this.#cache.alias(this.path, this.#etag, etag)
+    this.#etag = etag
   }
 
   /** Ends what is being fetched for this reader alone. Never throws. */
   close(): void {
-    throw new Error('not written')
+    if (this.#closed) return
+    this.#closed = true
+    for (const chunk of this.#fetching) this.#version.cancelUnlessAwaited(chunk)
+    this.#cache.close(this.#version)
   }
+
+  #chunksOf(wanted: ByteRange, run: Run): Chunk[] {
+    const aligned = this.#align(wanted)
+    const pieceBytes = this.#pieceBytes(lengthOf(aligned), minSplitBytes)
+    const fetched = this.#fetchMissing(aligned, pieceBytes)
+    // What was fetched ahead of the run has left the memory: it is fetched ahead anew.
+    if (fetched > 0) run.frontier = 0
+    return this.#present(wanted)
+  }
+
+  #present(wanted: ByteRange): Chunk[] {
+    const chunks: Chunk[] = []
+    for (let at = wanted.start; at < wanted.end; ) {
+      const chunk = this.#version.find(at)
+      assert(chunk !== undefined, 'a fetch was started for every granule of the read')
+      chunks.push(chunk)
+      at = chunk.end
+    }
+    return chunks
+  }
+
+  async #waitFor(chunks: readonly Chunk[], signal: AbortSignal | undefined): Promise<void> {
+    for (const chunk of chunks) chunk.waiters += 1
+    try {
+      await abortable(Promise.all(chunks.map((chunk) => chunk.loaded)), signal)
+    } finally {
+      for (const chunk of chunks) chunk.waiters -= 1
+    }
+  }
+
+  /** Fetches whole pieces only, so that the window's edge does not crumble into small requests. */
+  #prefetch(run: Run): void {
+    const limit = Math.min(run.end + run.windowBytes, this.sizeBytes)
+    const pieceBytes = this.#pieceBytes(run.windowBytes, minPrefetchBytes)
+    let at = Math.max(run.frontier, alignUp(run.end))
+    while (at < limit && this.#limiter.hasRoom) {
+      const end = Math.min(at + pieceBytes, this.sizeBytes)
+      if (end > limit) break
+      this.#fetchMissing({ start: at, end }, pieceBytes)
+      at = end
+    }
+    run.frontier = at
+  }
+
+  /** Starts a request for each absent stretch of an aligned range; returns how many. */
+  #fetchMissing(range: ByteRange, pieceBytes: number): number {
+    let started = 0
+    for (let at = range.start; at < range.end; ) {
+      const chunk = this.#version.find(at)
+      if (chunk !== undefined) {
+        at = chunk.end
+        continue
+      }
+      const end = this.#endOfGap(at, range.end)
+      for (const piece of splitRange({ start: at, end }, pieceBytes)) this.#start(piece)
+      started += 1
+      at = end
+    }
+    return started
+  }
+
+  #endOfGap(start: number, limit: number): number {
+    let end = start
+    while (end < limit && this.#version.find(end) === undefined) end += granuleBytes
+    return Math.min(end, limit)
+  }
+
+  #start(piece: ByteRange): void {
+    const chunk = this.#version.load(piece.start, piece.end, (signal) =>
+      this.#limiter.run(() => this.#fetch(piece, signal), signal),
+    )
+    this.#fetching.add(chunk)
+    const done = () => void this.#fetching.delete(chunk)
+    chunk.loaded.then(done, done)
+  }
+
+  async #fetch(piece: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+    const ifMatch = this.#etag
+    const into = Buffer.allocUnsafeSlow(lengthOf(piece))
+    try {
+      const content = await this.#store.get(this.path, { range: piece, ifMatch, into, signal })
+      return this.#verified(content.data, content.properties, piece)
+    } catch (error) {
+      // The etag moved on under a request that was already under way: the content is the same.
+      if (ifMatch !== this.#etag && isFileSystemError(error, 'ESTALE')) {
+        return this.#fetch(piece, signal)
+      }
+      throw isFileSystemError(error, 'ENOENT') ? this.#gone(error) : error
+    }
+  }
+
+  #verified(data: Uint8Array, properties: BlobProperties, piece: ByteRange): Uint8Array {
+    if (properties.sizeBytes !== this.sizeBytes) throw this.#gone(undefined)
+    if (data.byteLength === lengthOf(piece)) return data
+    const detail = `expected ${lengthOf(piece)} bytes at ${piece.start}, got ${data.byteLength}`
+    throw new FileSystemError('EIO', 'read', { path: formatPath(this.path), detail })
+  }
+
+  #gone(cause: unknown): FileSystemError {
+    const detail = 'the blob was deleted or replaced since it was opened; open it again'
+    return new FileSystemError('ESTALE', 'read', { path: formatPath(this.path), detail, cause })
+  }
+
+  #align(range: ByteRange): ByteRange {
+    if (this.sizeBytes <= wholeBlobBytes) return { start: 0, end: this.sizeBytes }
+    return {
+      start: alignDown(range.start),
+      end: Math.min(alignUp(range.end), this.sizeBytes),
+    }
+  }
+
+  /** A quarter of what is to be fetched, so that several requests share it. */
+  #pieceBytes(windowBytes: number, minBytes: number): number {
+    return Math.min(Math.max(alignDown(windowBytes / 4), minBytes), this.#chunkBytes)
+  }
+}
+
+function cut(data: Uint8Array, chunk: Chunk, wanted: ByteRange): Uint8Array {
+  const start = Math.max(wanted.start - chunk.start, 0)
+  const end = Math.min(wanted.end, chunk.end) - chunk.start
+  return start === 0 && end === data.byteLength ? data : data.subarray(start, end)
+}
+
+function alignDown(offset: number): number {
+  return Math.floor(offset / granuleBytes) * granuleBytes
+}
+
+function alignUp(offset: number): number {
+  return Math.ceil(offset / granuleBytes) * granuleBytes
 }

@@ -1,4 +1,13 @@
+import { LRUCache } from 'lru-cache'
+import { KiB, MiB } from '../byte-range.ts'
 import type { BlobPath } from '../path.ts'
+
+/**
+ * Chunks begin and end at multiples of this (or at the end of the blob). 64 KiB keeps what a random
+ * 4 KiB read costs at 16 to 32 times its size, while a request's fixed cost still outweighs the
+ * bytes.
+ */
+export const granuleBytes: number = 64 * KiB
 
 export interface ChunkCacheOptions {
   /** How many bytes of blobs stay in memory. Default 256 MiB. */
@@ -7,14 +16,149 @@ export interface ChunkCacheOptions {
 
 /** Bytes of blob versions in memory, least recently used out first; shared between readers. */
 export class ChunkCache {
-  constructor(_options: ChunkCacheOptions = {}) {}
+  readonly #versions = new Map<string, VersionChunks>()
+  readonly #recent: LRUCache<Chunk, Uint8Array>
+
+  constructor(options: ChunkCacheOptions = {}) {
+    this.#recent = new LRUCache<Chunk, Uint8Array>({
+      maxSize: options.maxBytes ?? 256 * MiB,
+      sizeCalculation: (data) => Math.max(data.byteLength, 1),
+      dispose: (_data, chunk) => this.#evict(chunk),
+    })
+  }
+
+  /** Bytes held at the moment. */
+  get sizeBytes(): number {
+    return this.#recent.calculatedSize
+  }
+
+  /** The chunks of the version of `path` that has `etag`; to be given back with `close()`. */
+  open(path: BlobPath, etag: string): VersionChunks {
+    const key = keyOf(path, etag)
+    const known = this.#versions.get(key)
+    const version = known ?? new VersionChunks(this.#recent)
+    if (known === undefined) this.#name(version, key)
+    version.readers += 1
+    return version
+  }
+
+  /** Ends a use that began with `open`. Chunks that are in memory stay there. */
+  close(version: VersionChunks): void {
+    version.readers -= 1
+    this.#forgetIfUnused(version)
+  }
 
   /** Makes what is kept of `etag` answer for `newEtag` too: the same content under a later etag. */
-  alias(_path: BlobPath, _etag: string, _newEtag: string): void {
-    throw new Error('not written')
+  alias(path: BlobPath, etag: string, newEtag: string): void {
+    const version = this.#versions.get(keyOf(path, etag))
+    const newKey = keyOf(path, newEtag)
+    if (version !== undefined && !this.#versions.has(newKey)) this.#name(version, newKey)
   }
 
+  /** Lets go of all bytes. */
   clear(): void {
-    throw new Error('not written')
+    this.#recent.clear()
   }
+
+  #name(version: VersionChunks, key: string): void {
+    this.#versions.set(key, version)
+    version.keys.push(key)
+  }
+
+  #evict(chunk: Chunk): void {
+    chunk.version.forget(chunk)
+    this.#forgetIfUnused(chunk.version)
+  }
+
+  #forgetIfUnused(version: VersionChunks): void {
+    if (version.readers > 0 || !version.isEmpty) return
+    for (const key of version.keys) this.#versions.delete(key)
+    version.keys.length = 0
+  }
+}
+
+/** An aligned run of bytes of one version: in memory, or on its way there. */
+export interface Chunk {
+  readonly version: VersionChunks
+  readonly start: number
+  readonly end: number
+  /** `undefined` while the bytes are on their way. */
+  data: Uint8Array | undefined
+  /** The bytes, or why they did not come. */
+  readonly loaded: Promise<Uint8Array>
+  /** How many reads wait for it: one that nobody waits for may be cancelled. */
+  waiters: number
+  readonly cancel: AbortController
+}
+
+/** The chunks of one version of one blob; no two overlap, and none is fetched twice at a time. */
+export class VersionChunks {
+  readonly keys: string[] = []
+  readers = 0
+  readonly #recent: LRUCache<Chunk, Uint8Array>
+  /** Each chunk stands under every granule that it covers. */
+  readonly #byGranule = new Map<number, Chunk>()
+
+  constructor(recent: LRUCache<Chunk, Uint8Array>) {
+    this.#recent = recent
+  }
+
+  get isEmpty(): boolean {
+    return this.#byGranule.size === 0
+  }
+
+  /** The chunk that holds the byte at `offset`, in memory or on its way. */
+  find(offset: number): Chunk | undefined {
+    const chunk = this.#byGranule.get(Math.floor(offset / granuleBytes))
+    if (chunk?.data !== undefined) this.#recent.get(chunk)
+    return chunk
+  }
+
+  /** Starts to fetch `[start, end)`, of which no part may be present. A failure is forgotten. */
+  load(start: number, end: number, fetch: (signal: AbortSignal) => Promise<Uint8Array>): Chunk {
+    const cancel = new AbortController()
+    const loaded = fetch(cancel.signal).then(
+      (data) => this.#keep(chunk, data),
+      (error: unknown) => {
+        this.forget(chunk)
+        throw error
+      },
+    )
+    // Its waiters, if there are any, see the failure; a prefetch without one is asked again later.
+    loaded.catch(() => undefined)
+    const chunk: Chunk = { version: this, start, end, data: undefined, loaded, waiters: 0, cancel }
+    for (const granule of granulesOf(chunk)) this.#byGranule.set(granule, chunk)
+    return chunk
+  }
+
+  /** Cancels a chunk that is on its way, unless somebody waits for it. */
+  cancelUnlessAwaited(chunk: Chunk): void {
+    if (chunk.data !== undefined || chunk.waiters > 0) return
+    this.forget(chunk)
+    chunk.cancel.abort()
+  }
+
+  forget(chunk: Chunk): void {
+    for (const granule of granulesOf(chunk)) {
+      if (this.#byGranule.get(granule) === chunk) this.#byGranule.delete(granule)
+    }
+  }
+
+  #keep(chunk: Chunk, data: Uint8Array): Uint8Array {
+    chunk.data = data
+    this.#recent.set(chunk, data)
+    // The cache refuses what is larger than itself.
+    if (!this.#recent.has(chunk)) this.forget(chunk)
+    return data
+  }
+}
+
+function* granulesOf(chunk: Chunk): Generator<number, void, undefined> {
+  for (let start = chunk.start; start < chunk.end; start += granuleBytes) {
+    yield Math.floor(start / granuleBytes)
+  }
+}
+
+function keyOf(path: BlobPath, etag: string): string {
+  return `${path.container}/${path.name}\0${etag}`
 }

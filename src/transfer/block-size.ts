@@ -1,0 +1,24 @@
+import { maxBlockBytes, maxBlocks } from '../blob/validate.ts'
+import { MiB } from '../byte-range.ts'
+
+/** 190.7 TiB: as many of the largest blocks as one blob may have. */
+export const maxBlobBytes: number = maxBlocks * maxBlockBytes
+
+/**
+ * A block is never larger than this share of what precedes it (but at least the base size), so that
+ * what a writer holds in memory stays small beside what it has written. Starting from 8 MiB blocks,
+ * 50,000 of them then reach 130 TiB; a writer that knows its size reaches Azure's 190 TiB.
+ */
+const growthDivisor = 2500
+
+/** The size of the block that begins at `offset`, when blocks are at least `baseBytes`. */
+export function blockBytesAt(offset: number, baseBytes: number): number {
+  const grown = Math.ceil(offset / growthDivisor / MiB) * MiB
+  return Math.min(Math.max(baseBytes, grown), maxBlockBytes)
+}
+
+/** The least base size with which `expectedBytes` fit into the blocks that a blob may have. */
+export function baseBlockBytes(minBytes: number, expectedBytes: number | undefined): number {
+  const needed = Math.ceil((expectedBytes ?? 0) / maxBlocks / MiB) * MiB
+  return Math.min(Math.max(minBytes, needed), maxBlockBytes)
+}
