@@ -50,9 +50,6 @@ export const opcodes = {
   rename2: 45,
 } as const
 
-/** Unsolicited messages to the kernel. */
-export const notifyCodes = { invalInode: 2, invalEntry: 3 } as const
-
 /** Bits of `init.flags`; those from bit 32 on are in `flags2`, shifted down. */
 export const initFlags = {
   FUSE_ASYNC_READ: 1 << 0,
@@ -237,6 +234,4 @@ export const structs = {
   getxattrOut: layout({ size: 4, padding: 4 }),
   interruptIn: layout({ unique: 8 }),
   dirent: layout({ ino: 8, off: 8, namelen: 4, type: 4 }),
-  invalInodeOut: layout({ ino: 8, off: 8, len: 8 }),
-  invalEntryOut: layout({ parent: 8, namelen: 4, flags: 4 }),
 } as const

@@ -27,7 +27,7 @@ export interface FuseChannel {
   /** Keeps the bytes of `frame` past the `onFrame` call under way. Without a copy, as long as there is room. */
   hold(frame: Buffer): HeldFrame
   /**
-   * Writes one reply or notification to the queue `source`: `parts` are concatenated by the kernel
+   * Writes one reply to the queue `source`: `parts` are concatenated by the kernel
    * (`writev`), not copied here, and are the caller's again on return. Returns 0, or a negative
    * errno: `-ENOENT` says that the request was interrupted, which is no fault.
    */

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { ByteRange } from '../byte-range.ts'
 import {
   type AttributeChanges,
@@ -12,6 +13,7 @@ import {
 import {
   FUSE_FSYNC_FDATASYNC,
   FUSE_GETATTR_FH,
+  initFlags,
   opcodes,
   renameBits,
   setattrBits,
@@ -201,13 +203,17 @@ class Body {
     return this.#frame.readBigInt64LE(seconds) * 1_000_000_000n + BigInt(this.u32(nanoseconds))
   }
 
-  /** A string that ends with a zero byte. */
+  /**
+   * A string that ends with a zero byte. One that is not UTF-8 is refused: Azure could not store it,
+   * and decoding it would make two names one.
+   */
   text(): string {
     const end = this.#frame.indexOf(0, this.#tail)
     if (end < 0 || end >= this.#end) throw new MalformedRequest('string has no end')
-    const text = this.#frame.toString('utf8', this.#tail, end)
+    const bytes = this.#frame.subarray(this.#tail, end)
+    if (!isUtf8(bytes)) throw new MalformedRequest('string is not UTF-8')
     this.#tail = end + 1
-    return text
+    return bytes.toString('utf8')
   }
 
   /** One name of a directory. */
@@ -271,7 +277,7 @@ function parseInit(body: Body): FuseRequest {
   const start = body.struct(at.flags2)
   const flags = body.u32(start + at.flags)
   // Kernels before 7.36 end here.
-  const flags2 = flags & (1 << 30) ? body.u32(body.struct(4)) : 0
+  const flags2 = flags & initFlags.FUSE_INIT_EXT ? body.u32(body.struct(4)) : 0
   return {
     kind: 'init',
     major: body.u32(start + at.major),

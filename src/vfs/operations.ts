@@ -163,14 +163,6 @@ export interface FileSystemStatistics {
   readonly maxNameBytes: number
 }
 
-/** Drops what the kernel remembers of a mount, when it changed behind the kernel's back. */
-export interface KernelCache {
-  /** Drops the attributes of `ino` and its pages in `range` (all of them when absent). */
-  invalidateInode(ino: Ino, range?: ByteRange): void
-  /** Drops the name `name` in the directory `parent`, present or absent. */
-  invalidateEntry(parent: Ino, name: string): void
-}
-
 /**
  * A file system as the kernel calls it: one method per system call, named after it. A method fails
  * by rejecting with a `FileSystemError`, whose code the caller gets; any other error reaches the
@@ -178,8 +170,6 @@ export interface KernelCache {
  * freely, on one inode and on one handle; the session awaits none before it makes the next.
  */
 export interface FileOperations {
-  /** Called once, before any other call, when the mount is about to serve. */
-  mounted?(kernel: KernelCache): void
   /** Called once, after the last other call has settled: the mount is gone, and open handles get no `release`. */
   unmounted?(): Promise<void>
   /** Counts one lookup of the entry it gives. `absent` and rejecting with ENOENT differ in the TTL only. */

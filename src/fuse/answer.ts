@@ -1,0 +1,216 @@
+import { constants } from 'node:os'
+import { FileSystemError } from '../errors.ts'
+import type { CallContext, FileOperations } from '../vfs/operations.ts'
+import {
+  absentReply,
+  attributesReply,
+  createReply,
+  dataReply,
+  directoryReply,
+  entryReply,
+  type Message,
+  openReply,
+  statfsReply,
+  statusReply,
+  writeReply,
+  xattrReply,
+} from './reply.ts'
+import type { FuseRequest } from './request.ts'
+
+/** A call of the operations, and the number that its reply carries. */
+export interface Exchange {
+  readonly operations: FileOperations
+  readonly context: CallContext
+  readonly unique: bigint
+}
+
+type RequestOf<Kind extends FuseRequest['kind']> = Extract<FuseRequest, { readonly kind: Kind }>
+
+/** The requests that the session answers by itself. */
+export type OwnRequest = RequestOf<'init' | 'forget' | 'interrupt' | 'destroy'>
+
+/** The requests that the operations answer. */
+export type OperationRequest = Exclude<FuseRequest, OwnRequest>
+
+/** Makes the call that `request` asks for and gives the reply. Rejects as the operation does. */
+export async function answer(exchange: Exchange, request: OperationRequest): Promise<Message> {
+  switch (request.kind) {
+    case 'getattr':
+    case 'setattr':
+    case 'readlink':
+    case 'open':
+    case 'opendir':
+    case 'statfs':
+    case 'getxattr':
+    case 'listxattr':
+      return answerInode(exchange, request)
+    case 'lookup':
+    case 'symlink':
+    case 'mknod':
+    case 'mkdir':
+    case 'create':
+      return answerName(exchange, request)
+    case 'unlink':
+    case 'rmdir':
+    case 'rename':
+    case 'link':
+    case 'unknown':
+      return answerStatus(exchange, request)
+    default:
+      return answerHandle(exchange, request)
+  }
+}
+
+type InodeRequest = RequestOf<
+  'getattr' | 'setattr' | 'readlink' | 'open' | 'opendir' | 'statfs' | 'getxattr' | 'listxattr'
+>
+
+async function answerInode(exchange: Exchange, request: InodeRequest): Promise<Message> {
+  const { operations, context, unique } = exchange
+  const { ino } = request
+  switch (request.kind) {
+    case 'getattr':
+      return attributesReply(unique, await operations.getattr(ino, request.handle, context))
+    case 'setattr':
+      return attributesReply(unique, await operations.setattr(ino, request.changes, context))
+    case 'readlink':
+      return dataReply(unique, [Buffer.from(await operations.readlink(ino, context))])
+    case 'open':
+      return openReply(unique, await operations.open(ino, request.flags, context))
+    case 'opendir':
+      return openReply(unique, await operations.opendir(ino, context))
+    case 'statfs':
+      return statfsReply(unique, await operations.statfs(ino, context))
+    case 'getxattr':
+      return answerGetxattr(exchange, request)
+    case 'listxattr':
+      return answerListxattr(exchange, request)
+  }
+}
+
+async function answerName(
+  exchange: Exchange,
+  request: RequestOf<'lookup' | 'symlink' | 'mknod' | 'mkdir' | 'create'>,
+): Promise<Message> {
+  const { operations, context, unique } = exchange
+  const { parent, name } = request
+  switch (request.kind) {
+    case 'lookup': {
+      const found = await operations.lookup(parent, name, context)
+      return found.kind === 'entry'
+        ? entryReply(unique, found)
+        : absentReply(unique, found.entryTtlMs)
+    }
+    case 'symlink':
+      return entryReply(unique, await operations.symlink(parent, name, request.target, context))
+    case 'mknod':
+      if (operations.mknod === undefined) throw new FileSystemError('EPERM', 'mknod')
+      return entryReply(unique, await operations.mknod(parent, name, request.node, context))
+    case 'mkdir':
+      return entryReply(unique, await operations.mkdir(parent, name, request.mode, context))
+    case 'create':
+      return createReply(unique, await operations.create(parent, name, request.options, context))
+  }
+}
+
+async function answerStatus(
+  exchange: Exchange,
+  request: FuseRequest & { readonly kind: 'unlink' | 'rmdir' | 'rename' | 'link' | 'unknown' },
+): Promise<Message> {
+  const { operations, context, unique } = exchange
+  switch (request.kind) {
+    case 'unlink':
+      await operations.unlink(request.parent, request.name, context)
+      break
+    case 'rmdir':
+      await operations.rmdir(request.parent, request.name, context)
+      break
+    case 'rename':
+      await operations.rename(request.parent, request.name, request.target, context)
+      break
+    case 'link':
+      // What link(2) says of a file system without hard links.
+      return statusReply(unique, constants.errno.EPERM)
+    case 'unknown':
+      // The kernel takes ENOSYS to heart: it does not ask again and falls back where it can.
+      return statusReply(unique, constants.errno.ENOSYS)
+  }
+  return statusReply(unique)
+}
+
+type HandleRequest = Exclude<
+  OperationRequest,
+  InodeRequest | { kind: 'lookup' | 'symlink' | 'mknod' | 'mkdir' | 'create' } | StatusRequest
+>
+type StatusRequest = Parameters<typeof answerStatus>[1]
+
+async function answerHandle(exchange: Exchange, request: HandleRequest): Promise<Message> {
+  const { operations, context, unique } = exchange
+  const { handle } = request
+  switch (request.kind) {
+    case 'read':
+      return answerRead(exchange, request)
+    case 'write': {
+      const taken = await operations.write(handle, request.offsetBytes, request.data, context)
+      return writeReply(unique, taken)
+    }
+    case 'readdir': {
+      const entries = await operations.readdir(handle, request.offset, context)
+      return directoryReply(unique, entries, request)
+    }
+    case 'flush':
+      await operations.flush(handle, context)
+      break
+    case 'release':
+      await operations.release(handle, context)
+      break
+    case 'fsync':
+      await operations.fsync(handle, request.dataOnly, context)
+      break
+    case 'releasedir':
+      await operations.releasedir(handle, context)
+      break
+    case 'fsyncdir':
+      await operations.fsyncdir?.(handle, context)
+      break
+  }
+  return statusReply(unique)
+}
+
+async function answerRead(exchange: Exchange, request: RequestOf<'read'>): Promise<Message> {
+  const { operations, context, unique } = exchange
+  const parts = await operations.read(request.handle, request.range, context)
+  const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0)
+  const maxBytes = request.range.end - request.range.start
+  if (sizeBytes > maxBytes) {
+    throw new RangeError(`read gave ${sizeBytes} bytes where ${maxBytes} were asked for`)
+  }
+  // One part more is the head.
+  return dataReply(unique, parts.length < maxParts ? parts : [Buffer.concat(parts)])
+}
+
+async function answerGetxattr(
+  exchange: Exchange,
+  request: RequestOf<'getxattr'>,
+): Promise<Message> {
+  const { operations, context, unique } = exchange
+  if (operations.getxattr === undefined) return statusReply(unique, constants.errno.ENOSYS)
+  const value = await operations.getxattr(request.ino, request.name, context)
+  return value === undefined
+    ? statusReply(unique, constants.errno.ENODATA)
+    : xattrReply(unique, value, request.maxBytes)
+}
+
+async function answerListxattr(
+  exchange: Exchange,
+  request: RequestOf<'listxattr'>,
+): Promise<Message> {
+  const { operations, context, unique } = exchange
+  if (operations.listxattr === undefined) return statusReply(unique, constants.errno.ENOSYS)
+  const names = await operations.listxattr(request.ino, context)
+  const value = Buffer.from(names.map((name) => `${name}\0`).join(''))
+  return xattrReply(unique, value, request.maxBytes)
+}
+
+/** How many pieces a channel sends as one message. */
+const maxParts = 256

@@ -1,0 +1,256 @@
+import { constants } from 'node:os'
+import type {
+  Attributes,
+  CreatedFile,
+  DirectoryEntry,
+  FileSystemStatistics,
+  HandleId,
+  InodeEntry,
+  OpenedFile,
+} from '../vfs/operations.ts'
+import { openBits, structs } from './abi.ts'
+
+/** One message to the kernel, in pieces that are sent as one. */
+export type Message = readonly Uint8Array[]
+
+/** What the kernel is told of the session when it asks to begin. */
+export interface SessionLimits {
+  readonly minor: number
+  readonly maxReadahead: number
+  readonly flags: number
+  readonly flags2: number
+  readonly maxBackground: number
+  readonly maxWriteBytes: number
+  readonly maxPages: number
+}
+
+/** A reply of the head alone; `errno` is 0 for success, else positive. */
+export function statusReply(unique: bigint, errno = 0): Message {
+  const message = begin(unique, 0)
+  message.writeInt32LE(-errno, structs.outHeader.error)
+  return [message]
+}
+
+/** Answers INIT. */
+export function initReply(unique: bigint, major: number, limits: SessionLimits): Message {
+  const at = structs.initOut
+  const message = begin(unique, at.sizeBytes)
+  const body = bodyOf(message)
+  body.writeUInt32LE(major, at.major)
+  body.writeUInt32LE(limits.minor, at.minor)
+  body.writeUInt32LE(limits.maxReadahead, at.maxReadahead)
+  body.writeUInt32LE(limits.flags >>> 0, at.flags)
+  body.writeUInt32LE(limits.flags2 >>> 0, at.flags2)
+  body.writeUInt16LE(limits.maxBackground, at.maxBackground)
+  body.writeUInt16LE(Math.floor((limits.maxBackground * 3) / 4), at.congestionThreshold)
+  body.writeUInt32LE(limits.maxWriteBytes, at.maxWrite)
+  body.writeUInt32LE(1, at.timeGran)
+  body.writeUInt16LE(limits.maxPages, at.maxPages)
+  return [message]
+}
+
+/** Answers LOOKUP and what makes a name. */
+export function entryReply(unique: bigint, entry: InodeEntry): Message {
+  const message = begin(unique, structs.entryOut.sizeBytes)
+  writeEntry(message, headBytes, entry)
+  return [message]
+}
+
+/** Answers LOOKUP of a name that is absent, which the kernel may remember. */
+export function absentReply(unique: bigint, entryTtlMs: number): Message {
+  const at = structs.entryOut
+  const message = begin(unique, at.sizeBytes)
+  writeTtl(message, headBytes + at.entryValid, headBytes + at.entryValidNsec, entryTtlMs)
+  return [message]
+}
+
+/** Answers GETATTR and SETATTR. */
+export function attributesReply(unique: bigint, attributes: Attributes): Message {
+  const at = structs.attrOut
+  const message = begin(unique, at.sizeBytes)
+  writeTtl(message, headBytes + at.attrValid, headBytes + at.attrValidNsec, attributes.attrTtlMs)
+  writeAttributes(message, headBytes + at.attr, attributes)
+  return [message]
+}
+
+/** Answers OPEN and OPENDIR. */
+export function openReply(
+  unique: bigint,
+  opened: { readonly handle: HandleId } & Partial<OpenedFile>,
+): Message {
+  const message = begin(unique, structs.openOut.sizeBytes)
+  writeOpened(message, headBytes, opened)
+  return [message]
+}
+
+/** Answers CREATE. */
+export function createReply(unique: bigint, created: CreatedFile): Message {
+  const entryBytes = structs.entryOut.sizeBytes
+  const message = begin(unique, entryBytes + structs.openOut.sizeBytes)
+  writeEntry(message, headBytes, created.entry)
+  writeOpened(message, headBytes + entryBytes, created.file)
+  return [message]
+}
+
+/** Answers WRITE with the bytes taken. */
+export function writeReply(unique: bigint, sizeBytes: number): Message {
+  const message = begin(unique, structs.writeOut.sizeBytes)
+  message.writeUInt32LE(sizeBytes, headBytes)
+  return [message]
+}
+
+/** Answers with bytes as they are: READ, READLINK. */
+export function dataReply(unique: bigint, parts: readonly Uint8Array[]): Message {
+  const head = begin(unique, 0)
+  const sizeBytes = parts.reduce((sum, part) => sum + part.length, headBytes)
+  head.writeUInt32LE(sizeBytes, structs.outHeader.len)
+  return [head, ...parts]
+}
+
+/** Answers STATFS. */
+export function statfsReply(unique: bigint, statistics: FileSystemStatistics): Message {
+  const at = structs.statfsOut
+  const message = begin(unique, at.sizeBytes)
+  const body = bodyOf(message)
+  writeU64(body, at.blocks, statistics.totalBlocks)
+  writeU64(body, at.bfree, statistics.freeBlocks)
+  writeU64(body, at.bavail, statistics.availableBlocks)
+  writeU64(body, at.files, statistics.totalFiles)
+  writeU64(body, at.ffree, statistics.freeFiles)
+  body.writeUInt32LE(statistics.blockBytes, at.bsize)
+  body.writeUInt32LE(statistics.maxNameBytes, at.namelen)
+  body.writeUInt32LE(statistics.blockBytes, at.frsize)
+  return [message]
+}
+
+/**
+ * Answers GETXATTR and LISTXATTR: the size when `maxBytes` is 0, ERANGE when the value does not
+ * fit, else the value.
+ */
+export function xattrReply(unique: bigint, value: Uint8Array, maxBytes: number): Message {
+  if (maxBytes > 0) {
+    const fits = value.length <= maxBytes
+    return fits ? dataReply(unique, [value]) : statusReply(unique, constants.errno.ERANGE)
+  }
+  const message = begin(unique, structs.getxattrOut.sizeBytes)
+  message.writeUInt32LE(value.length, headBytes)
+  return [message]
+}
+
+/**
+ * Answers READDIR or, when `plus`, READDIRPLUS: takes as many of `entries` as fit `maxBytes`. An
+ * entry's `lookup` is called only when it goes into the reply.
+ */
+export function directoryReply(
+  unique: bigint,
+  entries: Iterable<DirectoryEntry>,
+  options: { readonly maxBytes: number; readonly plus: boolean },
+): Message {
+  const message = Buffer.allocUnsafe(headBytes + options.maxBytes)
+  const prefixBytes = options.plus ? structs.entryOut.sizeBytes : 0
+  let end = headBytes
+  for (const entry of entries) {
+    const nameBytes = Buffer.byteLength(entry.name)
+    const sizeBytes = alignTo8(prefixBytes + structs.dirent.sizeBytes + nameBytes)
+    if (end + sizeBytes > message.length) break
+    message.fill(0, end, end + sizeBytes)
+    const inode = options.plus ? entry.lookup?.() : undefined
+    if (inode !== undefined) writeEntry(message, end, inode)
+    writeDirent(message, end + prefixBytes, entry)
+    end += sizeBytes
+  }
+  writeHead(message, unique, end)
+  return [message.subarray(0, end)]
+}
+
+const headBytes = structs.outHeader.sizeBytes
+
+/** A zeroed message with its head, for `bodyBytes` of body. */
+function begin(unique: bigint, bodyBytes: number): Buffer {
+  const message = Buffer.alloc(headBytes + bodyBytes)
+  writeHead(message, unique, message.length)
+  return message
+}
+
+function bodyOf(message: Buffer): Buffer {
+  return message.subarray(headBytes)
+}
+
+function writeHead(message: Buffer, unique: bigint, sizeBytes: number): void {
+  const at = structs.outHeader
+  message.writeUInt32LE(sizeBytes, at.len)
+  message.writeInt32LE(0, at.error)
+  message.writeBigUInt64LE(unique, at.unique)
+}
+
+function writeEntry(message: Buffer, start: number, entry: InodeEntry): void {
+  const at = structs.entryOut
+  writeU64(message, start + at.nodeid, entry.attributes.ino)
+  writeU64(message, start + at.generation, entry.generation)
+  writeTtl(message, start + at.entryValid, start + at.entryValidNsec, entry.entryTtlMs)
+  writeTtl(message, start + at.attrValid, start + at.attrValidNsec, entry.attributes.attrTtlMs)
+  writeAttributes(message, start + at.attr, entry.attributes)
+}
+
+function writeAttributes(message: Buffer, start: number, attributes: Attributes): void {
+  const at = structs.attr
+  writeU64(message, start + at.ino, attributes.ino)
+  writeU64(message, start + at.size, attributes.sizeBytes)
+  // st_blocks counts 512 bytes, whatever the block size is.
+  writeU64(message, start + at.blocks, Math.ceil(attributes.sizeBytes / 512))
+  writeTime(message, start + at.atime, start + at.atimensec, attributes.atimeNs)
+  writeTime(message, start + at.mtime, start + at.mtimensec, attributes.mtimeNs)
+  writeTime(message, start + at.ctime, start + at.ctimensec, attributes.ctimeNs)
+  message.writeUInt32LE(attributes.mode, start + at.mode)
+  message.writeUInt32LE(attributes.nlink, start + at.nlink)
+  message.writeUInt32LE(attributes.uid, start + at.uid)
+  message.writeUInt32LE(attributes.gid, start + at.gid)
+  message.writeUInt32LE(attributes.rdev, start + at.rdev)
+  message.writeUInt32LE(attributes.blockBytes, start + at.blksize)
+}
+
+function writeOpened(
+  message: Buffer,
+  start: number,
+  opened: { readonly handle: HandleId } & Partial<OpenedFile>,
+): void {
+  const keepCache = opened.keepCache === true ? openBits.FOPEN_KEEP_CACHE : 0
+  const directIo = opened.directIo === true ? openBits.FOPEN_DIRECT_IO : 0
+  writeU64(message, start + structs.openOut.fh, opened.handle)
+  message.writeUInt32LE(keepCache | directIo, start + structs.openOut.flags)
+}
+
+function writeDirent(message: Buffer, start: number, entry: DirectoryEntry): void {
+  const at = structs.dirent
+  writeU64(message, start + at.ino, entry.ino)
+  writeU64(message, start + at.off, entry.nextOffset)
+  // `d_type` is the type bits of the mode, shifted down.
+  message.writeUInt32LE((entry.mode & 0o170000) >> 12, start + at.type)
+  const nameBytes = message.write(entry.name, start + at.sizeBytes)
+  message.writeUInt32LE(nameBytes, start + at.namelen)
+}
+
+function writeU64(message: Buffer, at: number, value: number): void {
+  message.writeUInt32LE(value % 2 ** 32, at)
+  message.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4)
+}
+
+function writeTtl(message: Buffer, secondsAt: number, nanosecondsAt: number, ttlMs: number): void {
+  const seconds = Math.min(Math.floor(ttlMs / 1000), 0xffff_ffff)
+  message.writeUInt32LE(seconds, secondsAt)
+  message.writeUInt32LE(0, secondsAt + 4)
+  const restMs = Number.isFinite(ttlMs) ? ttlMs % 1000 : 0
+  message.writeUInt32LE(Math.floor(restMs * 1_000_000), nanosecondsAt)
+}
+
+function writeTime(message: Buffer, secondsAt: number, nanosecondsAt: number, ns: bigint): void {
+  const rest = ((ns % nsPerSecond) + nsPerSecond) % nsPerSecond
+  message.writeBigInt64LE((ns - rest) / nsPerSecond, secondsAt)
+  message.writeUInt32LE(Number(rest), nanosecondsAt)
+}
+
+const nsPerSecond = 1_000_000_000n
+
+function alignTo8(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / 8) * 8
+}

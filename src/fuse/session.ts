@@ -1,0 +1,320 @@
+/**
+ * One mount's conversation with the kernel. First INIT settles the version and what both sides can
+ * do. Then each request is parsed, becomes a {@link Call}, and is answered when its operation
+ * settles; calls overlap without order. INTERRUPT aborts the signal of the call that it names.
+ * When the connection ends, calls that nobody waits for any more are aborted, those that may be
+ * saving data are awaited, and the session closes.
+ */
+import { constants } from 'node:os'
+import { MiB } from '../byte-range.ts'
+import { errnoOf, FileSystemError } from '../errors.ts'
+import { type FaultEvent, faultChannel } from '../telemetry.ts'
+import type { FileOperations } from '../vfs/operations.ts'
+import {
+  FUSE_KERNEL_VERSION,
+  initFlags,
+  initFlags2,
+  maxKernelMinor,
+  minKernelMinor,
+  opcodes,
+} from './abi.ts'
+import { answer, type OperationRequest } from './answer.ts'
+import { Call } from './call.ts'
+import type { FuseChannel, HeldFrame } from './channel.ts'
+import { initReply, type Message, statusReply } from './reply.ts'
+import {
+  type Forget,
+  type FuseRequest,
+  MalformedRequest,
+  opcodeName,
+  parseHeader,
+  parseRequest,
+  type RequestHeader,
+} from './request.ts'
+
+/** The most bytes that one request reads or writes: 256 pages, the kernel's default limit. */
+export const maxRequestBytes: number = 1 * MiB
+
+/** What a session asks of the kernel. */
+export interface SessionOptions {
+  /** How far ahead of a reader the kernel may ask; it has a limit of its own. */
+  readonly maxReadAheadBytes?: number | undefined
+}
+
+/** Serves `operations` to the kernel behind `channel`. */
+export class Session {
+  /** Resolves when the mount serves; rejects when the kernel cannot be served, or hangs up before. */
+  readonly ready: Promise<void>
+  /** Resolves when the mount is gone and every call has settled; rejects when reading requests failed. */
+  readonly closed: Promise<void>
+  readonly #channel: FuseChannel
+  readonly #operations: FileOperations
+  readonly #maxReadAheadBytes: number
+  readonly #calls = new Map<bigint, Call>()
+  /** Interrupts that overtook their request. */
+  readonly #earlyInterrupts = new Set<bigint>()
+  readonly #readiness = deferred<void>()
+  readonly #drained = deferred<void>()
+  readonly #closing = deferred<void>()
+  #ended = false
+
+  constructor(channel: FuseChannel, operations: FileOperations, options: SessionOptions = {}) {
+    this.#channel = channel
+    this.#operations = operations
+    this.#maxReadAheadBytes = options.maxReadAheadBytes ?? maxRequestBytes
+    this.ready = this.#readiness.promise
+    this.closed = this.#closing.promise
+  }
+
+  /** Begins to serve. Called once. */
+  start(): void {
+    this.#channel.receive({
+      onFrame: (frame, source) => this.#receive(frame, source),
+      onEnd: (error) => void this.#end(error),
+    })
+  }
+
+  #receive(frame: Buffer, source: number): void {
+    const header = parseHeader(frame)
+    if (header === undefined) {
+      reportFault('frame', 0, new MalformedRequest(`frame of ${frame.length} bytes has no head`))
+      return
+    }
+    // The payload of a write is not copied; all other requests leave nothing in the frame.
+    const held = header.opcode === opcodes.write ? this.#channel.hold(frame) : undefined
+    const request = this.#parse(header, held?.bytes ?? frame, source)
+    if (request === undefined) held?.release()
+    else this.#dispatch(request, new Call(request.kind, header, source), held)
+  }
+
+  #parse(header: RequestHeader, frame: Buffer, source: number): FuseRequest | undefined {
+    try {
+      return parseRequest(header, frame)
+    } catch (error) {
+      reportFault(opcodeName(header.opcode), header.nodeid, error)
+      if (!withoutReply.has(header.opcode)) {
+        this.#channel.send(source, statusReply(header.unique, constants.errno.EINVAL))
+      }
+      return undefined
+    }
+  }
+
+  #dispatch(request: FuseRequest, call: Call, held: HeldFrame | undefined): void {
+    switch (request.kind) {
+      case 'init':
+        this.#initialize(request, call)
+        break
+      case 'forget':
+        this.#forget(request.forgets)
+        break
+      case 'interrupt':
+        this.#interrupt(request.unique)
+        break
+      case 'destroy':
+        this.#send(call, statusReply(call.header.unique))
+        break
+      default:
+        void this.#serve(request, call, held)
+    }
+  }
+
+  async #serve(request: OperationRequest, call: Call, held: HeldFrame | undefined): Promise<void> {
+    const { unique } = call.header
+    this.#calls.set(unique, call)
+    if (this.#earlyInterrupts.delete(unique)) call.interrupt()
+    const reply = await this.#answer(request, call)
+    held?.release()
+    this.#calls.delete(unique)
+    this.#send(call, reply)
+    if (this.#ended && this.#calls.size === 0) this.#drained.resolve()
+  }
+
+  async #answer(request: OperationRequest, call: Call): Promise<Message> {
+    const { unique } = call.header
+    try {
+      return await answer({ operations: this.#operations, context: call, unique }, request)
+    } catch (error) {
+      return statusReply(unique, errnoOfFailure(error, call))
+    }
+  }
+
+  #send(call: Call, reply: Message): void {
+    const result = this.#channel.send(call.source, reply)
+    if (result === 0 || goneErrnos.has(-result)) return
+    reportFault(call.kind, call.header.nodeid, new Error(`reply was refused: errno ${-result}`))
+    // The caller must not wait for ever; if the kernel has ended the request, this one is ignored.
+    this.#channel.send(call.source, statusReply(call.header.unique, constants.errno.EIO))
+  }
+
+  #initialize(request: FuseRequest & { readonly kind: 'init' }, call: Call): void {
+    const { unique } = call.header
+    if (request.major > FUSE_KERNEL_VERSION) {
+      // The kernel asks once more, in the version named here.
+      this.#send(call, initReply(unique, FUSE_KERNEL_VERSION, noLimits))
+      return
+    }
+    if (request.major < FUSE_KERNEL_VERSION || request.minor < minKernelMinor) {
+      this.#send(call, statusReply(unique, constants.errno.EPROTO))
+      this.#readiness.reject(tooOld(request))
+      return
+    }
+    const limits = {
+      minor: Math.min(request.minor, maxKernelMinor),
+      // Not held to the kernel's own figure, which is that of a disk.
+      maxReadahead: this.#maxReadAheadBytes,
+      flags: request.flags & wantedFlags,
+      flags2: request.flags2 & initFlags2.FUSE_DIRECT_IO_ALLOW_MMAP,
+      maxBackground,
+      maxWriteBytes: maxRequestBytes,
+      maxPages: maxRequestBytes / 4096,
+    }
+    this.#send(call, initReply(unique, FUSE_KERNEL_VERSION, limits))
+    this.#readiness.resolve()
+  }
+
+  #forget(forgets: readonly Forget[]): void {
+    for (const { ino, lookupCount } of forgets) {
+      try {
+        this.#operations.forget(ino, lookupCount)
+      } catch (error) {
+        reportFault('forget', ino, error)
+      }
+    }
+  }
+
+  #interrupt(unique: bigint): void {
+    const call = this.#calls.get(unique)
+    if (call !== undefined) {
+      call.interrupt()
+      return
+    }
+    // Two readers may swap a request and its interrupt. Most are simply answered already.
+    if (this.#earlyInterrupts.size >= maxEarlyInterrupts) this.#earlyInterrupts.clear()
+    this.#earlyInterrupts.add(unique)
+  }
+
+  async #end(error: Error | undefined): Promise<void> {
+    this.#ended = true
+    this.#readiness.reject(hungUp(error))
+    for (const call of this.#calls.values()) {
+      if (!mayBeSaving.has(call.kind)) call.interrupt()
+    }
+    if (this.#calls.size === 0) this.#drained.resolve()
+    await this.#drained.promise
+    await this.#unmounted()
+    this.#channel.close()
+    if (error === undefined) this.#closing.resolve()
+    else this.#closing.reject(error)
+  }
+
+  async #unmounted(): Promise<void> {
+    try {
+      await this.#operations.unmounted?.()
+    } catch (error) {
+      reportFault('unmounted', 0, error)
+    }
+  }
+}
+
+/** The errno that the caller gets. What is neither an answer nor an interruption is reported. */
+function errnoOfFailure(error: unknown, call: Call): number {
+  const isAnswer = error instanceof FileSystemError
+  const isInterruption = call.interrupted && error instanceof Error && error.name === 'AbortError'
+  // Nobody is told the outcome of a release.
+  const unheard = call.kind === 'release' || call.kind === 'releasedir'
+  if (unheard || !(isAnswer || isInterruption)) reportFault(call.kind, call.header.nodeid, error)
+  if (isAnswer) return errnoOf(error.code)
+  return isInterruption ? constants.errno.EINTR : constants.errno.EIO
+}
+
+function reportFault(operation: string, nodeid: number, error: unknown): void {
+  const event: FaultEvent = {
+    operation: `fuse.${operation}`,
+    path: `inode ${nodeid}`,
+    error: error instanceof Error ? error : new Error(String(error), { cause: error }),
+  }
+  faultChannel.publish(event)
+}
+
+function tooOld(request: { readonly major: number; readonly minor: number }): FileSystemError {
+  const detail =
+    `the kernel speaks FUSE ${request.major}.${request.minor}, ` +
+    `${FUSE_KERNEL_VERSION}.${minKernelMinor} or later (Linux 5.4) is needed`
+  return new FileSystemError('ENOTSUP', 'mount', { detail })
+}
+
+function hungUp(cause: Error | undefined): FileSystemError {
+  const detail = 'the kernel ended the connection before the mount was ready'
+  return new FileSystemError('EIO', 'mount', { detail, cause })
+}
+
+interface Deferred<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T) => void
+  readonly reject: (error: Error) => void
+}
+
+function deferred<T>(): Deferred<T> {
+  let resolve: (value: T) => void = () => {}
+  let reject: (error: Error) => void = () => {}
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve
+    reject = onReject
+  })
+  // A promise that nobody has looked at yet is not an unhandled failure.
+  promise.catch(() => {})
+  return { promise, resolve, reject }
+}
+
+/**
+ * What is asked of the kernel when it offers it. Left out on purpose: WRITEBACK_CACHE, which makes
+ * the kernel the authority on sizes and times; ASYNC_DIO, which halves random direct reads;
+ * AUTO_INVAL_DATA, which costs a GETATTR per read of cached data; HANDLE_KILLPRIV, as the kernel
+ * clears setuid bits by SETATTR without it.
+ */
+const wantedFlags: number = [
+  initFlags.FUSE_ASYNC_READ,
+  initFlags.FUSE_ATOMIC_O_TRUNC,
+  initFlags.FUSE_BIG_WRITES,
+  initFlags.FUSE_DO_READDIRPLUS,
+  initFlags.FUSE_READDIRPLUS_AUTO,
+  initFlags.FUSE_PARALLEL_DIROPS,
+  initFlags.FUSE_MAX_PAGES,
+  initFlags.FUSE_CACHE_SYMLINKS,
+  initFlags.FUSE_EXPLICIT_INVAL_DATA,
+  initFlags.FUSE_INIT_EXT,
+].reduce((all, flag) => all | flag, 0)
+
+const noLimits = {
+  minor: maxKernelMinor,
+  maxReadahead: 0,
+  flags: 0,
+  flags2: 0,
+  maxBackground: 0,
+  maxWriteBytes: 0,
+  maxPages: 0,
+}
+
+/** Read-ahead requests at once; the kernel's default of 12 would starve a 1 MiB window over a network. */
+const maxBackground = 64
+
+const maxEarlyInterrupts = 256
+
+/** Requests that the kernel expects no reply to. */
+const withoutReply: ReadonlySet<number> = new Set([
+  opcodes.forget,
+  opcodes.batchForget,
+  opcodes.interrupt,
+])
+
+/** Calls that go on when the mount is gone: what they save was promised to a caller. */
+const mayBeSaving: ReadonlySet<string> = new Set(['write', 'flush', 'fsync', 'release'])
+
+/** Refusals of a reply that say: nobody waits for it any more. */
+const goneErrnos: ReadonlySet<number> = new Set([
+  constants.errno.ENOENT,
+  constants.errno.ENODEV,
+  constants.errno.EPERM,
+  constants.errno.EBADF,
+  constants.errno.ECONNABORTED,
+])
