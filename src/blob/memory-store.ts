@@ -19,13 +19,13 @@ import type {
 } from './store.ts'
 import {
   checkBlobPath,
+  checkBlock,
   checkBlockCount,
   checkBodySize,
   checkContainer,
   checkGetOptions,
   checkMetadata,
   maxBlobPutBytes,
-  maxBlockBytes,
 } from './validate.ts'
 
 export interface MemoryBlobStoreOptions {
@@ -79,10 +79,10 @@ export class MemoryBlobStore implements BlobStore {
   ): Promise<void> {
     const subject = { path, syscall: 'blob.stageBlock' }
     const container = this.#containerOf(path, subject.syscall, options)
-    checkBodySize(data.length, maxBlockBytes, subject)
+    checkBlock(blockId, data, subject)
     const staged = container.uncommitted.get(path.name) ?? new Map<string, Uint8Array>()
     const known = [...staged.keys(), ...(container.get(path.name)?.blocks.keys() ?? [])]
-    checkBlock(blockId, data, { subject, otherId: known[0] })
+    checkSameLength(blockId, known[0], subject)
     container.uncommitted.set(path.name, staged.set(blockId, new Uint8Array(data)))
   }
 
@@ -285,28 +285,11 @@ function checkIfMatch(
   if (blob === undefined || !matches) throw failure('ESTALE', subject, CONDITION_NOT_MET)
 }
 
-function checkBlock(
-  blockId: string,
-  data: Uint8Array,
-  context: { readonly subject: Subject; readonly otherId: string | undefined },
-): void {
-  const { subject, otherId } = context
-  if (Buffer.from(blockId, 'base64').toString('base64') !== blockId || blockId === '') {
-    throw failure('EINVAL', subject, {
-      serviceCode: 'InvalidQueryParameterValue',
-      detail: `a block id must be base64, not ${JSON.stringify(blockId)}`,
-    })
-  }
-  if (otherId !== undefined && otherId.length !== blockId.length) {
-    throw failure('EINVAL', subject, {
-      serviceCode: 'InvalidBlobOrBlock',
-      detail: 'all block ids of one blob must have the same length',
-    })
-  }
-  if (data.length > 0) return
+function checkSameLength(blockId: string, otherId: string | undefined, subject: Subject): void {
+  if (otherId === undefined || otherId.length === blockId.length) return
   throw failure('EINVAL', subject, {
-    serviceCode: 'InvalidHeaderValue',
-    detail: 'a block must not be empty',
+    serviceCode: 'InvalidBlobOrBlock',
+    detail: 'all block ids of one blob must have the same length',
   })
 }
 

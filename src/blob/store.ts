@@ -65,6 +65,11 @@ export interface PutOptions extends CallOptions, Conditions {
   readonly contentType?: string | undefined
 }
 
+export interface CommitOptions extends PutOptions {
+  /** The sum of the blocks' sizes, where the caller knows it: spares the store from asking. */
+  readonly sizeBytes?: number | undefined
+}
+
 /** A copy keeps the source's content type: the service offers no other. */
 export interface CopyOptions extends CallOptions, Conditions {
   /** Absent: the source's. */
@@ -124,7 +129,7 @@ export interface BlobStore {
   commitBlocks(
     path: BlobPath,
     blockIds: readonly string[],
-    options?: PutOptions,
+    options?: CommitOptions,
   ): Promise<BlobProperties>
   /** One page of what lies in `prefix.container` and begins with `prefix.name` (a string prefix). */
   listPage(prefix: BlobPath, options?: ListOptions): Promise<ListPage>

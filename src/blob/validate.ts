@@ -84,6 +84,24 @@ export function checkBodySize(
   })
 }
 
+/** `EINVAL` for a block id that is not base64 of at most 64 bytes, and for an empty block. */
+export function checkBlock(
+  blockId: string,
+  data: Uint8Array,
+  subject: { readonly path: BlobPath; readonly syscall: string },
+): void {
+  checkBodySize(data.length, maxBlockBytes, subject)
+  const bytes = Buffer.from(blockId, 'base64')
+  const isId = bytes.length > 0 && bytes.length <= 64 && bytes.toString('base64') === blockId
+  if (isId && data.length > 0) return
+  throw new FileSystemError('EINVAL', subject.syscall, {
+    path: formatPath(subject.path),
+    detail: isId
+      ? 'a block must not be empty'
+      : `a block id must be base64 of 1 to 64 bytes, not ${JSON.stringify(blockId)}`,
+  })
+}
+
 /** `EFBIG` when more blocks are to be committed than a blob may have. */
 export function checkBlockCount(count: number, path: BlobPath): void {
   if (count <= maxBlocks) return

@@ -1,0 +1,46 @@
+import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { baseHeaders, type Headers, resourceUrl } from './azure-request.ts'
+import { errorFrom } from './azure-response.ts'
+
+/** One call of the service on a container or blob. */
+export interface AzureCall {
+  readonly operation: string
+  readonly method: HttpRequest['method']
+  readonly path: BlobPath
+  /** With its `?`. */
+  readonly query?: string | undefined
+  readonly headers?: Headers | undefined
+  readonly body?: Uint8Array | undefined
+  readonly into?: Uint8Array | undefined
+  readonly maxBodyBytes?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  /** A status beyond 2xx that is not an error for this call. */
+  readonly accept?: number | undefined
+}
+
+/** Sends `call` and rejects with the `FileSystemError` that an error answer stands for. */
+export async function callAzure(
+  http: HttpHandler,
+  base: string,
+  call: AzureCall,
+): Promise<HttpResponse> {
+  const headers = call.headers ?? baseHeaders()
+  const response = await http({
+    method: call.method,
+    url: resourceUrl(base, call.path, call.query),
+    headers,
+    body: call.body,
+    operation: call.operation,
+    path: formatPath(call.path),
+    into: call.into,
+    maxBodyBytes: call.maxBodyBytes,
+    signal: call.signal,
+  })
+  if (response.status < 300 || response.status === call.accept) return response
+  throw errorFrom(response, {
+    operation: call.operation,
+    path: formatPath(call.path),
+    mustNotExist: headers['if-none-match'] !== undefined,
+  })
+}

@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto'
+import type { ByteRange } from '../byte-range.ts'
+import type { BlobPath } from '../path.ts'
+import type { Conditions, ListOptions, Metadata, PutOptions } from './store.ts'
+import { maxListResults } from './validate.ts'
+
+/**
+ * The version of the service's REST API that every request names, the SDK's included. It has what
+ * abfs uses (percent-encoded names in listings, blocks of 4,000 MiB), and the emulator knows it:
+ * Azurite answers 400 to any version newer than itself.
+ */
+export const apiVersion = '2025-05-05'
+
+export type Headers = Record<string, string>
+
+/** Headers of every request. */
+export function baseHeaders(): Headers {
+  return { 'x-ms-version': apiVersion, 'x-ms-client-request-id': randomUUID() }
+}
+
+/** The endpoint as a string to which `/container/name` is appended. */
+export function endpointBase(endpoint: URL): string {
+  return `${endpoint.origin}${endpoint.pathname.replace(/\/+$/, '')}`
+}
+
+/** The URL of a container or, when `path.name` is not empty, of a blob. */
+export function resourceUrl(base: string, path: BlobPath, query = ''): URL {
+  const name = path.name === '' ? '' : `/${encodeName(path.name)}`
+  return new URL(`${base}/${encodeURIComponent(path.container)}${name}${query}`)
+}
+
+/** Percent-encodes everything but letters, digits, `-_.!~*'()` and the slashes between segments. */
+export function encodeName(name: string): string {
+  if (plainName.test(name)) return name
+  return encodeURIComponent(name).replaceAll('%2F', '/')
+}
+
+const plainName = /^[A-Za-z0-9\-_./]*$/
+
+/** Adds the headers of preconditions. */
+export function addConditions(headers: Headers, conditions: Conditions): Headers {
+  if (conditions.ifMatch !== undefined) headers['if-match'] = conditions.ifMatch
+  if (conditions.ifNoneMatch !== undefined) headers['if-none-match'] = conditions.ifNoneMatch
+  return headers
+}
+
+/** Adds one `x-ms-meta-` header per entry; the entries were checked before. */
+export function addMetadata(headers: Headers, metadata: Metadata | undefined): Headers {
+  for (const key in metadata) headers[`x-ms-meta-${key}`] = metadata[key] ?? ''
+  return headers
+}
+
+/** Headers that describe the blob that a put or a commit makes. */
+export function blobHeaders(options: PutOptions): Headers {
+  const headers = addMetadata(addConditions(baseHeaders(), options), options.metadata)
+  headers['x-ms-blob-content-type'] = options.contentType ?? defaultContentType
+  return headers
+}
+
+/** What Azure stores when nobody says. Sent outright: emulators differ in what they make up. */
+export const defaultContentType = 'application/octet-stream'
+
+/** `bytes=first-last`: both ends included, and never empty. */
+export function rangeHeader(range: ByteRange): string {
+  return `bytes=${range.start}-${range.end - 1}`
+}
+
+/** The query of one page of List Blobs. */
+export function listQuery(prefix: string, options: ListOptions): string {
+  const limit = Math.min(options.maxResults ?? maxListResults, maxListResults)
+  let query = `?restype=container&comp=list&maxresults=${limit}`
+  if (prefix !== '') query += `&prefix=${encodeURIComponent(prefix)}`
+  if (options.delimiter !== undefined) query += `&delimiter=${options.delimiter}`
+  if (options.metadata !== false) query += '&include=metadata'
+  const { continuation } = options
+  return continuation === undefined ? query : `${query}&marker=${encodeURIComponent(continuation)}`
+}
+
+/** The body of Put Block List. `Latest` prefers a block staged since to a committed one. */
+export function blockListXml(blockIds: readonly string[]): Buffer {
+  const latest = blockIds.map((id) => `<Latest>${id}</Latest>`).join('')
+  return Buffer.from(`<?xml version="1.0" encoding="utf-8"?><BlockList>${latest}</BlockList>`)
+}
+
+/** Listings give etags bare, headers give them quoted; conditions want them quoted. */
+export function quoted(etag: string): string {
+  return etag === '' || etag.endsWith('"') ? etag : `"${etag}"`
+}

@@ -1,0 +1,185 @@
+import { type ErrnoCode, FileSystemError } from '../errors.ts'
+import type { HttpResponse } from '../http/handler.ts'
+import type { BlobProperties } from './store.ts'
+
+/** What was asked of the service: its name, the path or paths, and the precondition if any. */
+export interface Subject {
+  /** `blob.get` */
+  readonly operation: string
+  readonly path: string
+  readonly dest?: string | undefined
+  /** Whether the request said `If-None-Match: *`. */
+  readonly mustNotExist?: boolean | undefined
+}
+
+/** The error that an answer of 300 and above stands for: the one place where this is decided. */
+export function errorFrom(response: HttpResponse, subject: Subject): FileSystemError {
+  const { status, headers } = response
+  const serviceCode = headers['x-ms-error-code'] ?? codeInBody(response.body)
+  const detail = detailOf(status, serviceCode)
+  const requestId = headers['x-ms-request-id']
+  return new FileSystemError(errnoNameOf(status, serviceCode, subject), subject.operation, {
+    path: subject.path,
+    ...(subject.dest === undefined ? {} : { dest: subject.dest }),
+    ...(serviceCode === undefined ? {} : { serviceCode }),
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(detail === undefined ? {} : { detail }),
+    statusCode: status,
+    retryable: status === 408 || status === 429 || status >= 500,
+  })
+}
+
+/** Properties of a blob from the headers of a Get Blob or Get Blob Properties. */
+export function propertiesFrom(headers: HttpResponse['headers']): BlobProperties {
+  return {
+    sizeBytes: sizeFrom(headers),
+    etag: headers['etag'] ?? '',
+    lastModifiedMs: dateFrom(headers['last-modified']) ?? 0,
+    createdMs: dateFrom(headers['x-ms-creation-time']),
+    contentType: headers['content-type'],
+    // A range's answer carries the MD5 of the range, if any, in Content-MD5.
+    contentMd5: headers['x-ms-blob-content-md5'] ?? wholeMd5(headers),
+    blobType: blobTypeFrom(headers['x-ms-blob-type']),
+    accessTier: headers['x-ms-access-tier'],
+    metadata: metadataFrom(headers),
+  }
+}
+
+function dateFrom(value: string | undefined): number | undefined {
+  const dateMs = value === undefined ? Number.NaN : Date.parse(value)
+  return Number.isNaN(dateMs) ? undefined : dateMs
+}
+
+function sizeFrom(headers: HttpResponse['headers']): number {
+  const range = headers['content-range']
+  return Number(
+    range === undefined ? headers['content-length'] : range.slice(range.indexOf('/') + 1),
+  )
+}
+
+function wholeMd5(headers: HttpResponse['headers']): string | undefined {
+  return headers['content-range'] === undefined ? headers['content-md5'] : undefined
+}
+
+function blobTypeFrom(value: string | undefined): BlobProperties['blobType'] {
+  return value === 'BlockBlob' || value === 'AppendBlob' || value === 'PageBlob' ? value : undefined
+}
+
+function metadataFrom(headers: HttpResponse['headers']): Record<string, string> {
+  const metadata: Record<string, string> = {}
+  for (const name in headers) {
+    if (name.startsWith('x-ms-meta-')) metadata[name.slice(10)] = headers[name] ?? ''
+  }
+  return metadata
+}
+
+/** Answers to HEAD have no body, some proxies drop headers: either may be all there is. */
+function codeInBody(body: Uint8Array): string | undefined {
+  if (body.length === 0) return undefined
+  const text = Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, 4096)).toString()
+  return /<Code>([A-Za-z0-9]{1,80})<\/Code>/.exec(text)?.[1]
+}
+
+function errnoNameOf(status: number, serviceCode: string | undefined, subject: Subject): ErrnoCode {
+  const byCode = serviceCode === undefined ? undefined : errnoByServiceCode[serviceCode]
+  if (byCode !== undefined) return byCode
+  if (serviceCode?.startsWith('Lease') === true) return 'EBUSY'
+  if (status === 412) return subject.mustNotExist === true ? 'EEXIST' : 'ESTALE'
+  if (status === 409) return subject.mustNotExist === true ? 'EEXIST' : 'EBUSY'
+  if (status >= 500) return status === 501 ? 'ENOTSUP' : 'EIO'
+  return errnoByStatus[status] ?? 'EIO'
+}
+
+/** Where the service's own word decides, whatever the status. */
+const errnoByServiceCode: Readonly<Record<string, ErrnoCode>> = {
+  BlobAlreadyExists: 'EEXIST',
+  PathAlreadyExists: 'EEXIST',
+  ContainerAlreadyExists: 'EEXIST',
+  SourceConditionNotMet: 'ESTALE',
+  TargetConditionNotMet: 'ESTALE',
+  DirectoryNotEmpty: 'ENOTEMPTY',
+  ContainerBeingDeleted: 'EBUSY',
+  ContainerDisabled: 'EACCES',
+  BlobArchived: 'EACCES',
+  BlobBeingRehydrated: 'EACCES',
+  PublicAccessNotPermitted: 'EACCES',
+  BlobImmutableDueToPolicy: 'EPERM',
+  // The staged blocks were there: somebody else's commit has discarded them.
+  InvalidBlockList: 'ESTALE',
+  BlockCountExceedsLimit: 'EFBIG',
+  BlockListTooLong: 'EFBIG',
+  RequestBodyTooLarge: 'EFBIG',
+  OperationTimedOut: 'ETIMEDOUT',
+  FeatureNotSupported: 'ENOTSUP',
+  FeatureNotYetSupportedForHierarchicalNamespaceAccounts: 'ENOTSUP',
+  UnsupportedHttpVerb: 'ENOTSUP',
+  AccountBeingCreated: 'EBUSY',
+  InvalidBlobType: 'EINVAL',
+  SnapshotsPresent: 'EBUSY',
+}
+
+const errnoByStatus: Readonly<Record<number, ErrnoCode>> = {
+  400: 'EINVAL',
+  401: 'EACCES',
+  403: 'EACCES',
+  404: 'ENOENT',
+  405: 'ENOTSUP',
+  408: 'ETIMEDOUT',
+  413: 'EFBIG',
+  414: 'ENAMETOOLONG',
+  416: 'EINVAL',
+  429: 'EIO',
+}
+
+const staleCredential =
+  'the credential was refused even after a new one was fetched: check the clocks, the tenant, and ' +
+  'that the issuer signs for this account'
+const noPermission =
+  'the identity may not do this here: it needs a data role such as Storage Blob Data Reader or ' +
+  'Contributor (a change may take minutes), or a wider SAS'
+
+/** What an errno name alone does not tell its reader: which kind it is and what to do. */
+const details: Readonly<Record<string, string>> = {
+  AuthenticationFailed: staleCredential,
+  InvalidAuthenticationInfo: staleCredential,
+  ExpiredAuthenticationToken: staleCredential,
+  NoAuthenticationInformation: 'the request carried no credential, and the container is not public',
+  AuthorizationPermissionMismatch: noPermission,
+  InsufficientAccountPermissions: noPermission,
+  AuthorizationServiceMismatch: noPermission,
+  AuthorizationResourceTypeMismatch: noPermission,
+  AuthorizationFailure:
+    "the account refuses this client: its firewall, network rules or the SAS's restrictions " +
+    'exclude it',
+  AuthorizationSourceIPMismatch: "the SAS does not allow this client's IP address",
+  AuthorizationProtocolMismatch: 'the SAS allows https only',
+  KeyBasedAuthenticationNotPermitted: 'the account accepts Entra credentials only',
+  PublicAccessNotPermitted: 'the account allows no anonymous access',
+  AccountIsDisabled: 'the storage account is disabled',
+  ContainerNotFound: 'the container does not exist',
+  ContainerAlreadyExists: 'the container already exists',
+  ContainerBeingDeleted: 'the container is being deleted; its name is free again in about 30 s',
+  BlobArchived: 'the blob is archived: rehydrate it to an online tier first',
+  BlobBeingRehydrated: 'the blob is still being rehydrated from the archive',
+  BlobImmutableDueToPolicy: 'an immutability policy or legal hold protects the blob',
+  InvalidBlockList:
+    'a block to commit is gone: another writer committed the blob, or it was never staged',
+  InvalidBlobOrBlock: 'all block ids of one blob must have the same length',
+  InvalidBlobType: 'the blob is an append or page blob; only block blobs are written here',
+  InvalidResourceName: 'Azure does not accept this name',
+  InvalidUri: 'Azure does not accept this name',
+  InvalidMetadata: 'Azure does not accept this metadata',
+  ServerBusy: 'the account is over its request rate; try again later or with less concurrency',
+}
+
+function detailOf(status: number, serviceCode: string | undefined): string | undefined {
+  const known = serviceCode === undefined ? undefined : details[serviceCode]
+  if (known !== undefined) return known
+  if (status === 401) return staleCredential
+  if (status === 403) return noPermission
+  if (status >= 300 && status < 400) {
+    return `the endpoint answered with a redirect (${status}): check its address`
+  }
+  if (status === 429 || status >= 500) return `the service failed with HTTP ${status}`
+  return undefined
+}

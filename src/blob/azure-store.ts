@@ -1,0 +1,308 @@
+import type { ByteRange } from '../byte-range.ts'
+import { MiB } from '../byte-range.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { FileSystemError } from '../errors.ts'
+import type { HttpHandler, HttpResponse } from '../http/handler.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { type AzureCall, callAzure } from './azure-client.ts'
+import { AzureLongTail } from './azure-long-tail.ts'
+import {
+  addConditions,
+  addMetadata,
+  baseHeaders,
+  blobHeaders,
+  blockListXml,
+  defaultContentType,
+  endpointBase,
+  listQuery,
+  rangeHeader,
+} from './azure-request.ts'
+import { propertiesFrom } from './azure-response.ts'
+import { scanListPage } from './list-scanner.ts'
+import type {
+  BlobContent,
+  BlobProperties,
+  BlobStore,
+  CallOptions,
+  CommitOptions,
+  Conditions,
+  ContainerProperties,
+  CopyOptions,
+  GetOptions,
+  ListOptions,
+  ListPage,
+  Metadata,
+  PutOptions,
+} from './store.ts'
+import {
+  checkBlobPath,
+  checkBlock,
+  checkBlockCount,
+  checkBodySize,
+  checkContainer,
+  checkGetOptions,
+  checkMetadata,
+  maxBlobPutBytes,
+} from './validate.ts'
+
+export interface AzureBlobStoreOptions {
+  readonly account: string
+  /** The blob endpoint, host-style or path-style. */
+  readonly endpoint: URL
+  /** With credentials, retries and time-outs in it. The store does not close it. */
+  readonly http: HttpHandler
+  /** Paces the polling of copies that the service finishes later. */
+  readonly clock?: Clock | undefined
+}
+
+/**
+ * A storage account of Azure (or of an emulator). What runs per file or per page is REST over
+ * `http`; containers and copies go through the Azure SDK, which sends through the same `http` and
+ * is loaded when first needed.
+ */
+export class AzureBlobStore implements BlobStore {
+  readonly account: string
+  readonly #http: HttpHandler
+  readonly #base: string
+  readonly #longTail: AzureLongTail
+
+  constructor(options: AzureBlobStoreOptions) {
+    this.account = options.account
+    this.#http = options.http
+    this.#base = endpointBase(options.endpoint)
+    this.#longTail = new AzureLongTail({
+      http: options.http,
+      base: this.#base,
+      clock: options.clock ?? systemClock,
+    })
+  }
+
+  async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
+    return this.#head(path, 'blob.head', { signal: options.signal })
+  }
+
+  async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
+    checkBlobPath(path, 'blob.get')
+    checkGetOptions(options)
+    const { range } = options
+    if (range !== undefined && range.end === range.start) return this.#getNothing(path, options)
+    const response = await this.#call(rangeCall(path, range, options))
+    // An empty blob, or a range that begins past the end: the answer tells no size to rely on.
+    if (response.status === 416) return this.#getNothing(path, options)
+    return contentFrom(response, path, range)
+  }
+
+  async put(path: BlobPath, data: Uint8Array, options: PutOptions = {}): Promise<BlobProperties> {
+    const operation = 'blob.put'
+    checkWrite(path, options, operation)
+    checkBodySize(data.length, maxBlobPutBytes, { path, syscall: operation })
+    const headers = blobHeaders(options)
+    headers['x-ms-blob-type'] = 'BlockBlob'
+    const { signal } = options
+    const { headers: answer } = await this.#call({
+      operation,
+      method: 'PUT',
+      path,
+      headers,
+      body: data,
+      signal,
+    })
+    return writtenProperties(answer, options, data.length)
+  }
+
+  async stageBlock(
+    path: BlobPath,
+    blockId: string,
+    data: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const operation = 'blob.stageBlock'
+    checkBlobPath(path, operation)
+    checkBlock(blockId, data, { path, syscall: operation })
+    await this.#call({
+      operation,
+      method: 'PUT',
+      path,
+      query: `?comp=block&blockid=${encodeURIComponent(blockId)}`,
+      body: data,
+      signal: options.signal,
+    })
+  }
+
+  async commitBlocks(
+    path: BlobPath,
+    blockIds: readonly string[],
+    options: CommitOptions = {},
+  ): Promise<BlobProperties> {
+    const operation = 'blob.commitBlocks'
+    checkWrite(path, options, operation)
+    checkBlockCount(blockIds.length, path)
+    const { headers } = await this.#call({
+      operation,
+      method: 'PUT',
+      path,
+      query: '?comp=blocklist',
+      headers: blobHeaders(options),
+      body: blockListXml(blockIds),
+      signal: options.signal,
+    })
+    const sizeBytes = blockIds.length === 0 ? 0 : options.sizeBytes
+    if (sizeBytes !== undefined) return writtenProperties(headers, options, sizeBytes)
+    return this.#head(path, operation, { signal: options.signal })
+  }
+
+  async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
+    const operation = 'blob.list'
+    checkContainer(prefix.container, operation)
+    const { body } = await this.#call({
+      operation,
+      method: 'GET',
+      path: { container: prefix.container, name: '' },
+      query: listQuery(prefix.name, options),
+      maxBodyBytes: maxListPageBytes,
+      signal: options.signal,
+    })
+    try {
+      const page = Buffer.from(body.buffer, body.byteOffset, body.length)
+      return scanListPage(page, { metadata: options.metadata !== false })
+    } catch (cause) {
+      throw unreadableListing(prefix, cause)
+    }
+  }
+
+  async setMetadata(
+    path: BlobPath,
+    metadata: Metadata,
+    options: CallOptions & Conditions = {},
+  ): Promise<BlobProperties> {
+    const operation = 'blob.setMetadata'
+    checkWrite(path, { metadata }, operation)
+    const headers = addMetadata(addConditions(baseHeaders(), options), metadata)
+    const { signal } = options
+    await this.#call({ operation, method: 'PUT', path, query: '?comp=metadata', headers, signal })
+    return this.#head(path, operation, { signal })
+  }
+
+  async copy(from: BlobPath, to: BlobPath, options: CopyOptions = {}): Promise<BlobProperties> {
+    const operation = 'blob.copy'
+    checkBlobPath(from, operation)
+    checkWrite(to, options, operation)
+    await this.#longTail.copy(from, to, options)
+    return this.#head(to, operation, { signal: options.signal })
+  }
+
+  /** Deletes the blob with its snapshots, which would otherwise forbid it. */
+  async delete(path: BlobPath, options: CallOptions & Conditions = {}): Promise<void> {
+    const operation = 'blob.delete'
+    checkBlobPath(path, operation)
+    const headers = addConditions(baseHeaders(), options)
+    headers['x-ms-delete-snapshots'] = 'include'
+    await this.#call({ operation, method: 'DELETE', path, headers, signal: options.signal })
+  }
+
+  async headContainer(container: string, options: CallOptions = {}): Promise<ContainerProperties> {
+    checkContainer(container, 'container.head')
+    return this.#longTail.headContainer(container, options)
+  }
+
+  async createContainer(container: string, options: CallOptions = {}): Promise<void> {
+    checkContainer(container, 'container.create')
+    await this.#longTail.createContainer(container, options)
+  }
+
+  async deleteContainer(container: string, options: CallOptions = {}): Promise<void> {
+    checkContainer(container, 'container.delete')
+    await this.#longTail.deleteContainer(container, options)
+  }
+
+  listContainers(options: CallOptions = {}): AsyncIterable<ContainerProperties> {
+    return this.#longTail.listContainers(options)
+  }
+
+  async close(): Promise<void> {}
+
+  #call(call: AzureCall): Promise<HttpResponse> {
+    return callAzure(this.#http, this.#base, call)
+  }
+
+  async #head(
+    path: BlobPath,
+    operation: string,
+    options: CallOptions & Conditions,
+  ): Promise<BlobProperties> {
+    checkBlobPath(path, operation)
+    const headers = addConditions(baseHeaders(), options)
+    const { signal } = options
+    const response = await this.#call({ operation, method: 'HEAD', path, headers, signal })
+    return propertiesFrom(response.headers)
+  }
+
+  async #getNothing(path: BlobPath, options: GetOptions): Promise<BlobContent> {
+    const { ifMatch, signal } = options
+    const properties = await this.#head(path, 'blob.get', { ifMatch, signal })
+    return { data: options.into?.subarray(0, 0) ?? new Uint8Array(0), properties }
+  }
+}
+
+/** 5,000 entries with 8 KiB of metadata each, in XML. */
+const maxListPageBytes = 128 * MiB
+
+function unreadableListing(prefix: BlobPath, cause: unknown): FileSystemError {
+  const detail = 'the service sent a listing that cannot be read'
+  return new FileSystemError('EIO', 'blob.list', { path: formatPath(prefix), detail, cause })
+}
+
+function checkWrite(path: BlobPath, options: PutOptions, operation: string): void {
+  checkBlobPath(path, operation)
+  if (options.metadata !== undefined) checkMetadata(options.metadata, path, operation)
+}
+
+function rangeCall(path: BlobPath, range: ByteRange | undefined, options: GetOptions): AzureCall {
+  const headers = baseHeaders()
+  if (options.ifMatch !== undefined) headers['if-match'] = options.ifMatch
+  const call = {
+    operation: 'blob.get',
+    method: 'GET',
+    path,
+    headers,
+    signal: options.signal,
+  } as const
+  if (range === undefined) return { ...call, into: options.into, maxBodyBytes: maxBlobPutBytes }
+  headers['x-ms-range'] = rangeHeader(range)
+  const length = range.end - range.start
+  return { ...call, into: options.into?.subarray(0, length), maxBodyBytes: length, accept: 416 }
+}
+
+/** Checks that the answer is the range asked for: a wrong one would be silent corruption. */
+function contentFrom(
+  response: HttpResponse,
+  path: BlobPath,
+  range: ByteRange | undefined,
+): BlobContent {
+  const properties = propertiesFrom(response.headers)
+  const { start, end } = range ?? { start: 0, end: properties.sizeBytes }
+  const expected = Math.max(0, Math.min(end, properties.sizeBytes) - start)
+  const isWhole = response.status === 200 && start > 0
+  if (response.body.length === expected && !isWhole) return { data: response.body, properties }
+  throw new FileSystemError('EIO', 'blob.get', {
+    path: formatPath(path),
+    detail: `asked for bytes ${start} to ${end} of ${properties.sizeBytes}, got ${response.body.length}`,
+    retryable: true,
+  })
+}
+
+/** What a put or commit made: the answer tells only the etag and the time. */
+function writtenProperties(
+  headers: HttpResponse['headers'],
+  options: PutOptions,
+  sizeBytes: number,
+): BlobProperties {
+  return {
+    sizeBytes,
+    etag: headers['etag'] ?? '',
+    lastModifiedMs: Date.parse(headers['last-modified'] ?? '') || 0,
+    contentType: options.contentType ?? defaultContentType,
+    blobType: 'BlockBlob',
+    metadata: { ...options.metadata },
+  }
+}

@@ -1,0 +1,311 @@
+import { quoted } from './azure-request.ts'
+import type { BlobProperties, ListEntry, ListPage } from './store.ts'
+
+/**
+ * Reads one page of List Blobs (XML, UTF-8) in one pass: the subset of XML that the service sends,
+ * with unknown elements skipped. It walks a Latin-1 view of the page, in which positions are those
+ * of the bytes, and cuts values out of the bytes themselves, so that no entry keeps the page alive.
+ * An XML library takes over a hundred milliseconds for a page of 5,000 entries, during which no
+ * other request of the process moves.
+ *
+ * Throws `SyntaxError` when the page ends early or is not of this form.
+ */
+export function scanListPage(page: Buffer, options: { readonly metadata: boolean }): ListPage {
+  const scanner = new ListScanner(page, options.metadata)
+  return scanner.page()
+}
+
+const OPEN = 1
+const CLOSE = 2
+const END = 0
+
+const LESS = 0x3c
+const GREATER = 0x3e
+const SLASH = 0x2f
+const QUESTION = 0x3f
+const EXCLAMATION = 0x21
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
+
+class ListScanner {
+  readonly #bytes: Buffer
+  readonly #text: string
+  readonly #withMetadata: boolean
+  /** Where the next token begins. */
+  #at = 0
+  /** The element of the last tag: where its name lies, and whether it is `<Name/>`. */
+  #nameStart = 0
+  #nameEnd = 0
+  #isEmpty = false
+  #dateText = ''
+  #dateMs = 0
+
+  constructor(bytes: Buffer, withMetadata: boolean) {
+    this.#bytes = bytes
+    this.#text = bytes.toString('latin1')
+    this.#withMetadata = withMetadata
+  }
+
+  page(): ListPage {
+    const entries: ListEntry[] = []
+    let continuation: string | undefined
+    let isComplete = false
+    for (let tag = this.#tag(); tag !== END; tag = this.#tag()) {
+      if (tag === CLOSE) isComplete ||= this.#is('EnumerationResults')
+      else if (this.#is('Blobs')) this.#blobs(entries)
+      else if (this.#is('NextMarker')) continuation = this.#value()
+      else if (!this.#is('EnumerationResults')) this.#skip()
+    }
+    if (!isComplete) throw new SyntaxError('the list page ends before its closing tag')
+    return { entries, continuation: continuation === '' ? undefined : continuation }
+  }
+
+  #blobs(entries: ListEntry[]): void {
+    if (this.#isEmpty) return
+    while (this.#child()) {
+      if (this.#is('Blob')) entries.push(this.#blob())
+      else if (this.#is('BlobPrefix')) entries.push({ kind: 'prefix', name: this.#prefixName() })
+      else this.#skip()
+    }
+  }
+
+  #prefixName(): string {
+    let name = ''
+    if (this.#isEmpty) return name
+    while (this.#child()) {
+      if (this.#is('Name')) name = this.#name()
+      else this.#skip()
+    }
+    return name
+  }
+
+  #blob(): ListEntry {
+    let name = ''
+    let metadata: Record<string, string> | undefined
+    const properties: Mutable<BlobProperties> = { sizeBytes: 0, etag: '', lastModifiedMs: 0 }
+    if (!this.#isEmpty) {
+      while (this.#child()) {
+        if (this.#is('Name')) name = this.#name()
+        else if (this.#is('Properties')) this.#properties(properties)
+        else if (this.#is('Metadata')) metadata = this.#metadata()
+        else this.#skip()
+      }
+    }
+    if (this.#withMetadata) properties.metadata = metadata ?? {}
+    return { kind: 'blob', name, properties }
+  }
+
+  #properties(properties: Mutable<BlobProperties>): void {
+    if (this.#isEmpty) return
+    while (this.#child()) {
+      if (this.#is('Last-Modified')) properties.lastModifiedMs = this.#date()
+      else if (this.#is('Content-Length')) properties.sizeBytes = Number(this.#value())
+      else if (this.#is('Etag')) properties.etag = quoted(this.#value())
+      else this.#optionalProperty(properties)
+    }
+  }
+
+  #optionalProperty(properties: Mutable<BlobProperties>): void {
+    if (this.#is('Creation-Time')) properties.createdMs = this.#date()
+    else if (this.#is('Content-Type')) properties.contentType = this.#nonEmpty()
+    else if (this.#is('Content-MD5')) properties.contentMd5 = this.#nonEmpty()
+    else if (this.#is('BlobType')) properties.blobType = blobTypeOf(this.#value())
+    else if (this.#is('AccessTier')) properties.accessTier = this.#nonEmpty()
+    else this.#skip()
+  }
+
+  #metadata(): Record<string, string> {
+    const metadata: Record<string, string> = {}
+    if (this.#isEmpty) return metadata
+    while (this.#child()) {
+      // Headers lose the case of keys, so that one listed and one asked for would differ.
+      const key = this.#text.slice(this.#nameStart, this.#nameEnd).toLowerCase()
+      metadata[key] = this.#value()
+    }
+    return metadata
+  }
+
+  /** The value of `<Name>`, whose characters beyond XML's are percent-encoded when it says so. */
+  #name(): string {
+    const isEncoded = this.#at - this.#nameEnd > 1 && this.#hasEncodedMark()
+    const name = this.#value()
+    return isEncoded ? decodeURIComponent(name) : name
+  }
+
+  #hasEncodedMark(): boolean {
+    const attributes = this.#text.slice(this.#nameEnd, this.#at)
+    return /\bEncoded\s*=\s*["'](?:true|1)["']/i.test(attributes)
+  }
+
+  #nonEmpty(): string | undefined {
+    const value = this.#value()
+    return value === '' ? undefined : value
+  }
+
+  #date(): number {
+    if (this.#isEmpty) return 0
+    // A page often repeats one second many times over.
+    if (this.#dateText !== '' && this.#text.startsWith(this.#dateText, this.#at)) {
+      this.#closeLeaf(this.#at + this.#dateText.length - 1)
+      return this.#dateMs
+    }
+    const text = this.#value()
+    const dateMs = parseHttpDate(text)
+    this.#dateText = text === '' ? '' : `${text}<`
+    this.#dateMs = dateMs
+    return dateMs
+  }
+
+  /** The text of the element whose opening tag was just read; moves behind its closing tag. */
+  #value(): string {
+    if (this.#isEmpty) return ''
+    const start = this.#at
+    const end = this.#text.indexOf('<', start)
+    if (end === -1) throw new SyntaxError('the list page ends inside a value')
+    if (this.#text.charCodeAt(end + 1) !== SLASH) return this.#mixedValue()
+    this.#closeLeaf(end)
+    return decodeText(this.#bytes, start, end)
+  }
+
+  /** A value with CDATA sections or comments in it. */
+  #mixedValue(): string {
+    let value = ''
+    for (;;) {
+      const end = this.#text.indexOf('<', this.#at)
+      if (end === -1) throw new SyntaxError('the list page ends inside a value')
+      value += decodeText(this.#bytes, this.#at, end)
+      if (this.#text.startsWith('<![CDATA[', end)) {
+        const close = this.#after(']]>', end)
+        value += this.#bytes.toString('utf8', end + 9, close - 3)
+      } else if (this.#text.startsWith('<!--', end)) {
+        this.#after('-->', end)
+      } else if (this.#text.charCodeAt(end + 1) === SLASH) {
+        this.#closeLeaf(end)
+        return value
+      } else throw new SyntaxError('the list page has an element where a value should be')
+    }
+  }
+
+  #closeLeaf(end: number): void {
+    if (this.#text.charCodeAt(end + 1) !== SLASH) {
+      throw new SyntaxError('the list page has an element where a value should be')
+    }
+    this.#after('>', end)
+  }
+
+  /** Moves behind the closing tag of the element whose opening tag was just read. */
+  #skip(): void {
+    if (this.#isEmpty) return
+    for (let depth = 1; depth > 0; ) {
+      const tag = this.#tag()
+      if (tag === END) throw new SyntaxError('the list page ends inside an element')
+      if (tag === CLOSE) depth--
+      else if (!this.#isEmpty) depth++
+    }
+  }
+
+  /** Reads the opening tag of the next child; false at the closing tag of the parent. */
+  #child(): boolean {
+    const tag = this.#tag()
+    if (tag === END) throw new SyntaxError('the list page ends inside an element')
+    return tag === OPEN
+  }
+
+  #tag(): typeof OPEN | typeof CLOSE | typeof END {
+    const text = this.#text
+    for (;;) {
+      const start = text.indexOf('<', this.#at)
+      if (start === -1) return END
+      const first = text.charCodeAt(start + 1)
+      if (first === QUESTION) this.#after('?>', start)
+      else if (first === EXCLAMATION) this.#skipDeclaration(start)
+      else {
+        const isClosing = first === SLASH
+        this.#readName(isClosing ? start + 2 : start + 1)
+        return isClosing ? CLOSE : OPEN
+      }
+    }
+  }
+
+  #skipDeclaration(start: number): void {
+    if (this.#text.startsWith('<!--', start)) this.#after('-->', start)
+    else if (this.#text.startsWith('<![CDATA[', start)) this.#after(']]>', start)
+    else this.#after('>', start)
+  }
+
+  #readName(start: number): void {
+    const text = this.#text
+    let end = start
+    for (; end < text.length; end++) {
+      const code = text.charCodeAt(end)
+      if (code === GREATER || code <= 0x20 || code === SLASH) break
+      if (code === LESS) throw new SyntaxError('the list page has a broken tag')
+    }
+    this.#nameStart = start
+    this.#nameEnd = end
+    const close = text.charCodeAt(end) === GREATER ? end : this.#tagEnd(end)
+    this.#isEmpty = text.charCodeAt(close - 1) === SLASH
+    this.#at = close + 1
+  }
+
+  /** Where the `>` of a tag with attributes is: the first one outside quotes. */
+  #tagEnd(from: number): number {
+    let quote = ''
+    for (let index = from; index < this.#text.length; index++) {
+      const character = this.#text.charAt(index)
+      if (quote !== '') quote = character === quote ? '' : quote
+      else if (character === '"' || character === "'") quote = character
+      else if (character === '>') return index
+    }
+    throw new SyntaxError('the list page ends inside a tag')
+  }
+
+  #after(mark: string, from: number): number {
+    const found = this.#text.indexOf(mark, from)
+    if (found === -1) throw new SyntaxError(`the list page ends before ${mark}`)
+    this.#at = found + mark.length
+    return this.#at
+  }
+
+  #is(name: string): boolean {
+    return (
+      this.#nameEnd - this.#nameStart === name.length &&
+      this.#text.startsWith(name, this.#nameStart)
+    )
+  }
+}
+
+function blobTypeOf(value: string): BlobProperties['blobType'] {
+  return value === 'BlockBlob' || value === 'AppendBlob' || value === 'PageBlob' ? value : undefined
+}
+
+function parseHttpDate(text: string): number {
+  const dateMs = Date.parse(text)
+  return Number.isNaN(dateMs) ? 0 : dateMs
+}
+
+function decodeText(bytes: Buffer, start: number, end: number): string {
+  const text = bytes.toString('utf8', start, end)
+  return text.includes('&') ? text.replace(entityPattern, decodeEntity) : text
+}
+
+const entityPattern = /&(?:#(\d+)|#x([0-9a-fA-F]+)|(lt|gt|amp|quot|apos));/g
+
+const namedEntities: Readonly<Record<string, string>> = {
+  lt: '<',
+  gt: '>',
+  amp: '&',
+  quot: '"',
+  apos: "'",
+}
+
+function decodeEntity(
+  whole: string,
+  decimal: string | undefined,
+  hexadecimal: string | undefined,
+  name: string | undefined,
+): string {
+  if (name !== undefined) return namedEntities[name] ?? whole
+  const code = decimal === undefined ? Number.parseInt(hexadecimal ?? '', 16) : Number(decimal)
+  return code <= 0x10ffff ? String.fromCodePoint(code) : whole
+}
