@@ -10,8 +10,12 @@ export interface LoopbackServer {
   close(): Promise<void>
 }
 
-// Clients differ in the case and in the last slash of these paths.
-const routerOptions = { ignoreTrailingSlash: true, caseSensitive: false }
+// Clients differ in the case and in the slashes of these paths.
+const routerOptions = {
+  caseSensitive: false,
+  ignoreDuplicateSlashes: true,
+  ignoreTrailingSlash: true,
+}
 
 /** Makes a server with no routes: https with a certificate, plain http without. */
 export function createLoopbackServer(certificate?: CertificateAndKey): FastifyInstance {

@@ -40,6 +40,7 @@ export interface Sandbox {
   readonly tenantId: string
   /** The application that the secret, the certificate and the federated token belong to. */
   readonly clientId: string
+  /** The secret that holds: another after `controls.rotateClientSecret`. */
   readonly clientSecret: string
   /** PEM: the private key and the certificate registered with the application. */
   readonly clientCertificateFile: string
@@ -130,6 +131,9 @@ function assemble(parts: SandboxParts, closers: Closers): Sandbox {
   const facts = factsOf(parts)
   const sandbox: Sandbox = {
     ...facts,
+    get clientSecret() {
+      return tenant.clientSecret
+    },
     clientCertificateFile: files.clientCertificate,
     federatedTokenFile: files.federatedToken,
     imdsEndpoint: identity.url,

@@ -21,10 +21,10 @@ export async function createJwtSigner(): Promise<JwtSigner> {
   const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true })
   const publicJwk = await exportJWK(publicKey)
   const kid = await calculateJwkThumbprint(publicJwk)
-  const header = { alg: 'RS256', typ: 'JWT', kid, x5t: kid }
+  const header = { alg: 'RS256', typ: 'JWT', kid }
   return {
     publicKey,
-    keySet: { keys: [{ ...publicJwk, kid, x5t: kid, use: 'sig', alg: 'RS256' }] },
+    keySet: { keys: [{ ...publicJwk, kid, use: 'sig', alg: 'RS256' }] },
     sign: (claims) => new SignJWT(claims).setProtectedHeader(header).sign(privateKey),
   }
 }
@@ -58,17 +58,18 @@ export interface TokenRequest {
 /** Signs an application token with the claims of Entra's version 1. */
 export async function issueToken(signer: JwtSigner, request: TokenRequest): Promise<IssuedToken> {
   const issuedAt = Math.floor(request.nowMs / 1000)
-  const expiresIn = Math.floor(request.lifetimeMs / 1000)
+  const expiresOn = issuedAt + Math.floor(request.lifetimeMs / 1000)
   const accessToken = await signer.sign({
     aud: request.audience,
     ...identityClaims(request),
     iat: issuedAt,
     nbf: issuedAt,
-    exp: issuedAt + expiresIn,
+    exp: expiresOn,
     uti: randomUUID(),
     ver: '1.0',
   })
-  return { accessToken, notBefore: issuedAt, expiresOn: issuedAt + expiresIn, expiresIn }
+  // A second less than the token has: a client that adds it to a clock it rounds up is not late.
+  return { accessToken, notBefore: issuedAt, expiresOn, expiresIn: expiresOn - issuedAt - 1 }
 }
 
 function identityClaims({ principal, tenantId }: TokenRequest): JWTPayload {
