@@ -147,9 +147,13 @@ async function fileKeySet(
     const keys: JSONWebKeySet = JSON.parse(await sources.readFile(file))
     return createLocalJWKSet(keys)
   } catch (cause) {
-    const detail = `callers: jwt.jwksFile of '${caller.name}' is not a readable JSON Web Key Set`
-    throw new FileSystemError('EINVAL', 'connector.config', { detail, path: file, cause })
+    throw keySetError(caller, file, cause)
   }
+}
+
+function keySetError(caller: JwtCaller, path: string, cause: unknown): FileSystemError {
+  const detail = `callers: jwt.jwksFile of '${caller.name}' is not a readable JSON Web Key Set`
+  return new FileSystemError('EINVAL', 'connector.config', { detail, path, cause })
 }
 
 /** Whether the token is at fault, rather than the key set that could not be fetched. */

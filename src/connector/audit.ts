@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto'
+import { type FileHandle, open } from 'node:fs/promises'
+import type { Writable } from 'node:stream'
+import type { Scope } from '../credential/credential.ts'
+import type { CredentialKind, CredentialReach } from './protocol.ts'
+
+/** One decision. It holds no token and no signature. */
+export interface AuditRecord {
+  /** ISO 8601, UTC. */
+  readonly time: string
+  readonly auditId: string
+  readonly action: 'credentials.issue'
+  readonly decision: 'granted' | 'denied' | 'failed'
+  /** The caller's name; absent when its proof was refused. */
+  readonly caller?: string | undefined
+  /** Where the request came from. */
+  readonly peer?: string | undefined
+  readonly requested?: Scope | undefined
+  readonly granted?: Scope | undefined
+  readonly kind?: CredentialKind | undefined
+  readonly reach?: CredentialReach | undefined
+  readonly expiresAt?: string | undefined
+  /** First 8 hexadecimal digits of the SHA-256 of what was given. */
+  readonly fingerprint?: string | undefined
+  readonly code?: string | undefined
+  readonly reason?: string | undefined
+  readonly detail?: string | undefined
+  /** Why an upstream refused, in its own words. */
+  readonly upstream?: string | undefined
+  readonly upstreamIds?: readonly string[] | undefined
+}
+
+/** Where decisions are written. A credential leaves only after its record was written. */
+export interface AuditLog {
+  /** Rejects when the record could not be written. */
+  write(record: AuditRecord): Promise<void>
+  /** Waits for what is being written; never throws. */
+  close(): Promise<void>
+}
+
+/** Appends one JSON line per record to a file that its owner alone may read (created 0600). */
+export async function openFileAudit(file: string): Promise<AuditLog> {
+  const handle = await open(file, 'a', 0o600)
+  return new FileAudit(handle)
+}
+
+/** Writes one JSON line per record to a stream, which it does not close. */
+export function streamAudit(stream: Writable): AuditLog {
+  return {
+    write: (record) =>
+      new Promise((resolve, reject) => {
+        stream.write(line(record), (error) => (error ? reject(error) : resolve()))
+      }),
+    close: async () => undefined,
+  }
+}
+
+/** What the log says of a secret: enough to recognise it, too little to use it. */
+export function fingerprint(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex').slice(0, 8)
+}
+
+class FileAudit implements AuditLog {
+  readonly #handle: FileHandle
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle
+  }
+
+  write(record: AuditRecord): Promise<void> {
+    const written = this.#last.then(() => this.#handle.appendFile(line(record)))
+    // One failed line does not stop the next from being tried.
+    this.#last = written.catch(() => undefined)
+    return written
+  }
+
+  async close(): Promise<void> {
+    await this.#last
+    await this.#handle.close().catch(() => undefined)
+  }
+}
+
+function line(record: AuditRecord): string {
+  return `${JSON.stringify(record)}\n`
+}

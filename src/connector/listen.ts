@@ -1,0 +1,110 @@
+import { chmod, unlink } from 'node:fs/promises'
+import { connect } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { FileSystemError } from '../errors.ts'
+import type { ListenConfig } from './config.ts'
+
+/** Binds the server to what its configuration names and says where that is. */
+export async function listen(server: FastifyInstance, config: ListenConfig): Promise<URL> {
+  return config.unixSocket === undefined
+    ? listenOnPort(server, config)
+    : listenOnSocket(server, config.unixSocket)
+}
+
+async function listenOnPort(server: FastifyInstance, config: ListenConfig): Promise<URL> {
+  const { host, port, tls } = config
+  try {
+    await server.listen({ host, port })
+  } catch (error) {
+    throw listenError(error, config)
+  }
+  const address = server.server.address()
+  const bound = typeof address === 'object' && address !== null ? address.port : port
+  const name = host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host
+  return new URL(`${tls === undefined ? 'http' : 'https'}://${name}:${bound}/`)
+}
+
+/** The socket belongs to its owner alone; one that a dead process left behind is replaced. */
+async function listenOnSocket(server: FastifyInstance, path: string): Promise<URL> {
+  try {
+    if (await isAbandoned(path)) await unlink(path)
+    await server.listen({ path })
+    await chmod(path, 0o600)
+  } catch (error) {
+    throw socketError(error, path)
+  }
+  return new URL(`unix:${path}`)
+}
+
+function isAbandoned(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path)
+    probe.once('connect', () => {
+      probe.destroy()
+      resolve(false)
+    })
+    probe.once('error', (error) => resolve(codeOf(error) === 'ECONNREFUSED'))
+  })
+}
+
+function listenError(error: unknown, config: ListenConfig): FileSystemError {
+  const { host, port } = config
+  const path = `${host}:${port}`
+  switch (codeOf(error)) {
+    case 'EADDRINUSE':
+      return failure(
+        'EBUSY',
+        path,
+        error,
+        `port ${port} on ${host} is in use by another program: stop that one, or set listen.port to another (0 takes a free one)`,
+      )
+    case 'EACCES':
+      return failure(
+        'EACCES',
+        path,
+        error,
+        `this user may not listen on port ${port}: set listen.port to 1024 or above`,
+      )
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return failure(
+        'EINVAL',
+        path,
+        error,
+        `'${host}' is no address of this machine: correct listen.host`,
+      )
+    default:
+      return failure('EIO', path, error, `cannot listen (${codeOf(error) ?? 'unknown'})`)
+  }
+}
+
+function socketError(error: unknown, path: string): FileSystemError {
+  return codeOf(error) === 'EADDRINUSE'
+    ? failure(
+        'EBUSY',
+        path,
+        error,
+        'the socket is in use by another program: stop that one, or set listen.unixSocket to another path',
+      )
+    : failure(
+        'EIO',
+        path,
+        error,
+        `cannot listen on the socket (${codeOf(error) ?? 'unknown'}): check that its directory exists and is writable`,
+      )
+}
+
+function failure(
+  code: 'EACCES' | 'EBUSY' | 'EINVAL' | 'EIO',
+  path: string,
+  cause: unknown,
+  detail: string,
+): FileSystemError {
+  return new FileSystemError(code, 'connector.listen', { detail, path, cause })
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined
+}

@@ -1,0 +1,233 @@
+/**
+ * The connector's listener. One request passes, in this order: its caller is authenticated, counted
+ * and named; its body is parsed; {@link Issuance} decides, issues and writes the audit record; the
+ * answer carries the credential's remaining life. Every refusal is a problem document; a stack
+ * trace never leaves.
+ */
+import { strict as assert } from 'node:assert'
+import { readFile } from 'node:fs/promises'
+import http from 'node:http'
+import https from 'node:https'
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify'
+import { type Clock, systemClock } from '../clock.ts'
+import { FileSystemError } from '../errors.ts'
+import { type AuditLog, openFileAudit, streamAudit } from './audit.ts'
+import { type Authenticator, createAuthenticator } from './authenticate.ts'
+import { type ConnectorConfig, type ListenConfig, policyOf } from './config.ts'
+import { ConnectorError } from './connector-error.ts'
+import { type Caller, Issuance } from './issuance.ts'
+import type { Issuer } from './issuer.ts'
+import { listen } from './listen.ts'
+import type { Principal } from './policy.ts'
+import {
+  CREDENTIALS_PATH,
+  formatAnswer,
+  formatProblem,
+  HEALTH_PATH,
+  PROBLEM_TYPE,
+  parseRequest,
+} from './protocol.ts'
+import { RateLimit } from './rate-limit.ts'
+import { type ConnectorSources, diskSources } from './sources.ts'
+
+/** What a connector runs with. */
+export interface ConnectorOptions {
+  readonly config: ConnectorConfig
+  readonly issuer: Issuer
+  readonly clock?: Clock
+  /** Where decisions are written; what the configuration names when absent. Closed with the connector. */
+  readonly audit?: AuditLog
+  /** Gets one event per failure with its cause; nothing is logged when absent. */
+  readonly logger?: FastifyBaseLogger
+  /** Where files that the configuration names are read; the disk when absent. */
+  readonly sources?: ConnectorSources
+}
+
+/** A connector that listens. */
+export interface Connector {
+  /** `http://127.0.0.1:PORT/`; for a Unix socket `unix:/path`. */
+  readonly url: URL
+  /** Answers what has begun, then stops listening; never throws. */
+  close(): Promise<void>
+}
+
+const bodyLimitBytes = 16 * 1024
+/** A request arrives within ten seconds or not at all; idle connections are kept half a minute. */
+const timeouts = { requestTimeout: 10_000, headersTimeout: 10_000, keepAliveTimeout: 30_000 }
+
+/**
+ * Starts a connector. Rejects with `EBUSY` when its port is in use, `EACCES` when it may not have
+ * it, `EINVAL` when a file that the configuration names cannot be read.
+ */
+export async function startConnector(options: ConnectorOptions): Promise<Connector> {
+  const { config, issuer, clock = systemClock, sources = diskSources() } = options
+  const authenticate = await createAuthenticator(config.callers, sources, clock)
+  const audit = options.audit ?? (await openAudit(config.audit))
+  const issuance = new Issuance({ policy: policyOf(config), issuer, audit, clock })
+  const limit = new RateLimit(config.requestsPerMinute, clock)
+  const server = await createServer(options)
+  addRoutes(server, { authenticate, issuance, limit, clock, callers: new WeakMap() })
+  try {
+    const url = await listen(server, config.listen)
+    return { url, close: () => closeAll(server, audit) }
+  } catch (error) {
+    await closeAll(server, audit)
+    throw error
+  }
+}
+
+async function createServer(options: ConnectorOptions): Promise<FastifyInstance> {
+  const { config, logger } = options
+  const tls = await readTls(config.listen)
+  return fastify({
+    serverFactory: (handler) =>
+      tls === undefined
+        ? http.createServer(timeouts, handler)
+        : https.createServer({ ...timeouts, ...tls }, handler),
+    bodyLimit: bodyLimitBytes,
+    forceCloseConnections: 'idle',
+    disableRequestLogging: true,
+    ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
+  })
+}
+
+async function readTls(config: ListenConfig): Promise<https.ServerOptions | undefined> {
+  if (config.tls === undefined) return undefined
+  const { certFile, keyFile } = config.tls
+  const [cert, key] = await Promise.all([
+    readPem('listen.tls.certFile', certFile),
+    readPem('listen.tls.keyFile', keyFile),
+  ])
+  return { cert, key, minVersion: 'TLSv1.2' }
+}
+
+async function readPem(key: string, file: string): Promise<Buffer> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    throw unreadable(`${key} cannot be read`, file, error)
+  }
+}
+
+function unreadable(detail: string, path: string, cause: unknown): FileSystemError {
+  return new FileSystemError('EINVAL', 'connector.config', { detail, path, cause })
+}
+
+interface Desk {
+  readonly authenticate: Authenticator
+  readonly issuance: Issuance
+  readonly limit: RateLimit
+  readonly clock: Clock
+  /** Who sent the requests under way. */
+  readonly callers: WeakMap<FastifyRequest, Caller>
+}
+
+/** An unauthenticated caller may not even send a body: its proof is checked with the headers. */
+function addRoutes(server: FastifyInstance, desk: Desk): void {
+  server.addHook('onRequest', async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+  })
+  server.get(HEALTH_PATH, async () => ({ status: 'ok' }))
+  server.post(
+    CREDENTIALS_PATH,
+    { onRequest: async (request) => void desk.callers.set(request, await admit(desk, request)) },
+    (request, reply) => answerCredentials(desk, request, reply),
+  )
+  server.setNotFoundHandler((request, reply) => sendProblem(reply, unknownPath(request)))
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    const problem = error instanceof ConnectorError ? error : problemOf(error)
+    if (problem.status >= 500) request.log.error({ err: error }, 'connector.request')
+    return sendProblem(reply, problem)
+  })
+}
+
+async function answerCredentials(
+  desk: Desk,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const caller = desk.callers.get(request)
+  assert(caller !== undefined, 'the request was admitted')
+  const answer = await desk.issuance.answer(caller, parseRequest(request.body))
+  return reply.type('application/json').send(formatAnswer(answer, desk.clock.nowMs()))
+}
+
+/** Names and counts the caller; one that is turned away is written down. */
+async function admit(desk: Desk, request: FastifyRequest): Promise<Caller> {
+  const peer = request.ip
+  try {
+    refuseBrowser(request)
+    const principal = await identify(desk, request)
+    desk.limit.take(`caller ${principal.name}`)
+    return { principal, peer }
+  } catch (error) {
+    throw error instanceof ConnectorError ? await desk.issuance.turnAway(error, peer) : error
+  }
+}
+
+/** Unknown callers are counted by their address, so that guessing is slow. */
+async function identify(desk: Desk, request: FastifyRequest): Promise<Principal> {
+  try {
+    return await desk.authenticate(request.headers.authorization)
+  } catch (error) {
+    desk.limit.take(`address ${request.ip}`)
+    throw error
+  }
+}
+
+/** No web page has business here, not even one that learnt a caller's key. */
+function refuseBrowser(request: FastifyRequest): void {
+  const { headers } = request
+  if (headers.origin === undefined && headers['sec-fetch-mode'] === undefined) return
+  throw new ConnectorError('access_denied', 'permission_not_granted', {
+    detail: 'the connector does not answer web pages',
+    hint: 'call it from a program',
+  })
+}
+
+function unknownPath(request: FastifyRequest): ConnectorError {
+  return new ConnectorError('invalid_request', 'not_found', {
+    status: 404,
+    detail: `an abfs connector answers POST ${CREDENTIALS_PATH} and GET ${HEALTH_PATH}, not ${request.method} on another path`,
+    hint: 'check the endpoint: it ends before /v1',
+  })
+}
+
+/** What fastify itself refuses: a body that is too long, no JSON, or a fault of this program. */
+function problemOf(error: FastifyError): ConnectorError {
+  const status = error.statusCode ?? 500
+  if (status < 400 || status >= 500) {
+    return new ConnectorError('server_error', 'internal', { detail: 'the connector failed' })
+  }
+  return new ConnectorError('invalid_request', 'malformed', {
+    status,
+    detail: `the request does not fit the protocol (${error.code})`,
+    hint: 'send a small JSON object with content-type application/json',
+  })
+}
+
+function sendProblem(reply: FastifyReply, error: ConnectorError): FastifyReply {
+  if (error.code === 'invalid_client') reply.header('www-authenticate', 'Bearer')
+  return reply.code(error.status).type(PROBLEM_TYPE).send(formatProblem(error))
+}
+
+async function openAudit(target: string): Promise<AuditLog> {
+  if (target === 'stdout') return streamAudit(process.stdout)
+  try {
+    return await openFileAudit(target)
+  } catch (error) {
+    throw unreadable('the audit log cannot be opened for appending', target, error)
+  }
+}
+
+async function closeAll(server: FastifyInstance, audit: AuditLog): Promise<void> {
+  // Closing twice is no error worth telling: what matters is that nothing listens.
+  await server.close().catch(() => undefined)
+  await audit.close()
+}
