@@ -1,0 +1,138 @@
+import { writeFile } from 'node:fs/promises'
+import { constants } from 'node:os'
+import { KiB } from '../byte-range.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { FileSystemError } from '../errors.ts'
+import { type FaultEvent, faultChannel } from '../telemetry.ts'
+import type { FileOperations } from '../vfs/operations.ts'
+import { type MountRequest, mountByHelper } from './fusermount.ts'
+import { findMount } from './mount-table.ts'
+import { loadNativeMounting, NativeFuseChannel, type NativeMounting } from './native-channel.ts'
+import { prepareMountpoint } from './preflight.ts'
+import { maxRequestBytes, Session } from './session.ts'
+import { detach, isRoot, type UnmountOptions } from './unmount.ts'
+
+/** Where and how a file system is mounted. */
+export interface MountOptions {
+  /** An existing directory. */
+  readonly mountpoint: string
+  /** What /proc/mounts shows as the source. */
+  readonly source: string
+  /** Lets other users in, as their permissions allow; without root it needs `user_allow_other` in /etc/fuse.conf. */
+  readonly allowOther?: boolean | undefined
+  readonly readOnly?: boolean | undefined
+  /** Mounts over a directory that has files in it, which hides them. */
+  readonly nonEmpty?: boolean | undefined
+  /** How far the kernel reads ahead; without root at most 128 KiB. */
+  readonly maxReadAheadBytes?: number | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** A file system that is mounted and served by this process. */
+export interface Mount {
+  /** Absolute, without symbolic links. */
+  readonly mountpoint: string
+  /** A drive left dead at the mount point by a crash was detached first. */
+  readonly detachedDead: boolean
+  /**
+   * Resolves when the mount is gone, by whoever's doing, and every call has settled; rejects when
+   * the kernel could not be heard any more.
+   */
+  readonly closed: Promise<void>
+  /**
+   * Unmounts. Resolves when `closed` does; with `lazy` as soon as the mount is out of sight. Rejects
+   * with EBUSY when it is in use and `lazy` is not set. Does nothing when it is gone already.
+   */
+  unmount(options?: UnmountOptions): Promise<void>
+}
+
+/**
+ * Mounts `operations` and serves them from this process, which must not use the mount itself: its
+ * event loop would wait for its own answer. Resolves when the mount serves. Rejects, with nothing
+ * left mounted, for each reason named at `prepareMountpoint`, with ENOTSUP when the addon or
+ * fusermount3 is missing, and with EPERM when mounting is refused.
+ */
+export async function mount(operations: FileOperations, options: MountOptions): Promise<Mount> {
+  const native = loadNativeMounting()
+  const { mountpoint, detachedDead } = await prepareMountpoint(options.mountpoint, {
+    nonEmpty: options.nonEmpty ?? false,
+    clock: options.clock ?? systemClock,
+  })
+  const maxReadAheadBytes = options.maxReadAheadBytes ?? maxRequestBytes
+  const channel = new NativeFuseChannel(await openMount(native, mountpoint, options))
+  const session = new Session(channel, operations, { maxReadAheadBytes })
+  try {
+    session.start()
+    await session.ready
+  } catch (error) {
+    await detach(mountpoint, true)
+    channel.close()
+    throw error
+  }
+  const device = await tuneReadAhead(mountpoint, maxReadAheadBytes)
+  return {
+    mountpoint,
+    detachedDead,
+    closed: session.closed,
+    unmount: (how) => unmountOwn({ mountpoint, device, closed: session.closed }, how ?? {}),
+  }
+}
+
+function openMount(
+  native: NativeMounting,
+  mountpoint: string,
+  options: MountOptions,
+): Promise<number> {
+  const request: MountRequest = {
+    mountpoint,
+    source: options.source,
+    readOnly: options.readOnly ?? false,
+    allowOther: options.allowOther ?? false,
+    maxReadBytes: maxRequestBytes,
+  }
+  return isRoot() ? mountAsRoot(native, request) : mountByHelper(native, request)
+}
+
+async function mountAsRoot(native: NativeMounting, request: MountRequest): Promise<number> {
+  const { mountpoint, source, readOnly, allowOther, maxReadBytes } = request
+  const result = await native.mount(mountpoint, source, readOnly, allowOther, maxReadBytes)
+  if (result >= 0) return result
+  const name = Object.entries(constants.errno).find(([, errno]) => errno === -result)?.[0]
+  const detail =
+    `the kernel refused to mount: ${name ?? result}; ` +
+    'a container needs `--device /dev/fuse --cap-add SYS_ADMIN`'
+  throw new FileSystemError('EPERM', 'mount', { path: mountpoint, detail })
+}
+
+/**
+ * Raises the kernel's read-ahead, which it caps at a disk's 128 KiB whatever the session asks for;
+ * only root may. Gives the device of the mount, found without touching the mount.
+ */
+async function tuneReadAhead(mountpoint: string, bytes: number): Promise<string | undefined> {
+  const device = (await findMount(mountpoint))?.device
+  if (device === undefined || !isRoot()) return device
+  try {
+    await writeFile(`/sys/class/bdi/${device}/read_ahead_kb`, `${Math.floor(bytes / KiB)}`)
+  } catch (error) {
+    // The mount serves all the same, with smaller requests: /sys is read-only in many containers.
+    const fault = error instanceof Error ? error : new Error(String(error), { cause: error })
+    const event: FaultEvent = { operation: 'mount.readAhead', path: mountpoint, error: fault }
+    faultChannel.publish(event)
+  }
+  return device
+}
+
+interface OwnMount {
+  readonly mountpoint: string
+  readonly device: string | undefined
+  readonly closed: Promise<void>
+}
+
+async function unmountOwn(own: OwnMount, options: UnmountOptions): Promise<void> {
+  const lazy = options.lazy ?? false
+  // Somebody may have unmounted it and mounted something else.
+  const record = await findMount(own.mountpoint)
+  const isOwn = record !== undefined && record.device === own.device
+  if (isOwn) await detach(own.mountpoint, lazy)
+  if (!(isOwn && lazy)) await own.closed
+}

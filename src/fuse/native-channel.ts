@@ -1,0 +1,151 @@
+import { createRequire } from 'node:module'
+import { constants } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { FileSystemError } from '../errors.ts'
+import type { FrameReceiver, FuseChannel, HeldFrame } from './channel.ts'
+import { maxRequestBytes } from './session.ts'
+
+/** The functions of the addon that mount; failures are negative errnos. `native/addon.cc` has their contracts. */
+export interface NativeMounting {
+  mount(
+    target: string,
+    source: string,
+    readOnly: boolean,
+    allowOther: boolean,
+    maxReadBytes: number,
+  ): Promise<number>
+  unmount(target: string, lazy: boolean): Promise<number>
+  socketPair(): [number, number] | number
+  receiveDescriptor(socket: number): number
+  closeDescriptor(descriptor: number): void
+}
+
+interface NativeConnection {
+  readonly pool: ArrayBuffer
+  readonly frames: Int32Array
+  receive(onFrames: (count: number) => void, onEnd: (errno: number) => void): number
+  release(slot: number): void
+  send(source: number, parts: readonly Uint8Array[]): number
+  close(): void
+}
+
+interface Addon extends NativeMounting {
+  readonly NativeChannel: new (
+    device: number,
+    slotCount: number,
+    slotBytes: number,
+    readerCount: number,
+  ) => NativeConnection
+}
+
+/** Loads the addon. Throws ENOTSUP when it was not built for this platform. */
+export function loadNativeMounting(): NativeMounting {
+  return loadAddon()
+}
+
+/** The mount behind `device`, an open /dev/fuse, which the channel takes over. */
+export class NativeFuseChannel implements FuseChannel {
+  readonly #connection: NativeConnection
+  #receiver: FrameReceiver | undefined
+  /** Where the frame that is being delivered stands in `frames`. */
+  #position = 0
+  #heldSlots = 0
+
+  constructor(device: number) {
+    const { NativeChannel } = loadAddon()
+    this.#connection = new NativeChannel(device, slotCount, slotBytes, readerCount)
+  }
+
+  receive(receiver: FrameReceiver): void {
+    this.#receiver = receiver
+    const result = this.#connection.receive(
+      (count) => this.#deliver(count),
+      (errno) => receiver.onEnd(errno === 0 ? undefined : readFailure(errno)),
+    )
+    if (result < 0) throw readFailure(-result)
+  }
+
+  hold(frame: Buffer): HeldFrame {
+    if (this.#heldSlots >= maxHeldSlots) return { bytes: Buffer.from(frame), release() {} }
+    const slot = Math.floor(frame.byteOffset / slotBytes)
+    this.#connection.frames[this.#position] = -1
+    this.#heldSlots += 1
+    let held = true
+    const release = (): void => {
+      if (!held) return
+      held = false
+      this.#heldSlots -= 1
+      this.#connection.release(slot)
+    }
+    return { bytes: frame, release }
+  }
+
+  send(source: number, parts: readonly Uint8Array[]): number {
+    return this.#connection.send(source, parts)
+  }
+
+  close(): void {
+    this.#connection.close()
+  }
+
+  #deliver(count: number): void {
+    const { frames, pool } = this.#connection
+    for (let index = 0; index < count; index += 1) {
+      this.#position = index * 3
+      const [slot = 0, lengthBytes = 0, source = 0] = frames.subarray(index * 3, index * 3 + 3)
+      this.#receiver?.onFrame(Buffer.from(pool, slot * slotBytes, lengthBytes), source)
+    }
+  }
+}
+
+/** One request of the largest size and its head, in whole pages. */
+const slotBytes = maxRequestBytes + 4096
+/** Addresses, not memory: a slot costs nothing before its first use, and the last freed is used first. */
+const slotCount = 32
+/** The rest stays free for requests that must get through whatever is held: interrupts, forgets. */
+const maxHeldSlots = 24
+const readerCount = 2
+
+let loaded: Addon | undefined
+
+function loadAddon(): Addon {
+  loaded ??= requireAddon()
+  return loaded
+}
+
+function requireAddon(): Addon {
+  const require = createRequire(import.meta.url)
+  const failures: unknown[] = []
+  for (const place of addonPlaces) {
+    try {
+      const addon: unknown = require(fileURLToPath(new URL(`../../${place}`, import.meta.url)))
+      if (isAddon(addon)) return addon
+      failures.push(new TypeError(`${place} is another addon`))
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  throw new FileSystemError('ENOTSUP', 'mount', {
+    detail:
+      `the native addon for ${process.platform}-${process.arch} is missing or does not load: ` +
+      'run `npm run build` in the package (it needs make and a C++20 compiler)',
+    cause: new AggregateError(failures, `looked for ${addonPlaces.join(', ')}`),
+  })
+}
+
+/** Relative to the package. */
+const addonPlaces: readonly string[] = [
+  `prebuilds/${process.platform}-${process.arch}/abfs.node`,
+  'native/build/abfs.node',
+]
+
+function isAddon(value: unknown): value is Addon {
+  return typeof value === 'object' && value !== null && 'NativeChannel' in value
+}
+
+function readFailure(errno: number): FileSystemError {
+  const name = Object.entries(constants.errno).find(([, number]) => number === errno)?.[0]
+  return new FileSystemError('EIO', 'mount', {
+    detail: `reading requests from the kernel failed: ${name ?? errno}`,
+  })
+}
