@@ -60,9 +60,8 @@ export class Issuance {
   }
 
   /** Writes down that a request was turned away before policy saw it. */
-  async turnAway(error: ConnectorError, peer: string | undefined): Promise<ConnectorError> {
-    const time = this.#time()
-    return this.#refusal({ time, auditId: randomUUID(), action: 'credentials.issue', peer }, error)
+  async turnAway(error: ConnectorError, caller: Partial<Caller>): Promise<ConnectorError> {
+    return this.#refusal(this.#entry(randomUUID(), caller), error)
   }
 
   #decide(principal: Principal, request: CredentialRequest): Grant {
@@ -109,12 +108,12 @@ export class Issuance {
     return refusal.withAuditId(entry.auditId)
   }
 
-  #entry(auditId: string, caller: Caller, requested: Scope): Entry {
+  #entry(auditId: string, caller: Partial<Caller>, requested?: Scope): Entry {
     return {
       time: this.#time(),
       auditId,
       action: 'credentials.issue',
-      caller: caller.principal.name,
+      caller: caller.principal?.name,
       peer: caller.peer,
       requested,
     }

@@ -27,6 +27,7 @@ import { listen } from './listen.ts'
 import type { Principal } from './policy.ts'
 import {
   CREDENTIALS_PATH,
+  type CredentialRequest,
   formatAnswer,
   formatProblem,
   HEALTH_PATH,
@@ -154,8 +155,21 @@ async function answerCredentials(
 ): Promise<FastifyReply> {
   const caller = desk.callers.get(request)
   assert(caller !== undefined, 'the request was admitted')
-  const answer = await desk.issuance.answer(caller, parseRequest(request.body))
+  const asked = await parseBody(desk, request, caller)
+  const answer = await desk.issuance.answer(caller, asked)
   return reply.type('application/json').send(formatAnswer(answer, desk.clock.nowMs()))
+}
+
+async function parseBody(
+  desk: Desk,
+  request: FastifyRequest,
+  caller: Caller,
+): Promise<CredentialRequest> {
+  try {
+    return parseRequest(request.body)
+  } catch (error) {
+    throw error instanceof ConnectorError ? await desk.issuance.turnAway(error, caller) : error
+  }
 }
 
 /** Names and counts the caller; one that is turned away is written down. */
@@ -167,7 +181,7 @@ async function admit(desk: Desk, request: FastifyRequest): Promise<Caller> {
     desk.limit.take(`caller ${principal.name}`)
     return { principal, peer }
   } catch (error) {
-    throw error instanceof ConnectorError ? await desk.issuance.turnAway(error, peer) : error
+    throw error instanceof ConnectorError ? await desk.issuance.turnAway(error, { peer }) : error
   }
 }
 
