@@ -1,0 +1,89 @@
+import { constants } from 'node:fs'
+import type { Entry } from '../namespace/entry.ts'
+import { typeBitsOf } from './attributes.ts'
+import type { Inode } from './inode-table.ts'
+import type { DirectoryEntry, InodeEntry } from './operations.ts'
+import type { Tree } from './tree.ts'
+
+/**
+ * An open directory: the names as they were when it was opened or rewound. An entry's offset is
+ * its place in that snapshot, so reading goes on in the right place whatever happens meanwhile.
+ */
+export class DirectoryHandle {
+  readonly kind = 'directory' as const
+  readonly inode: Inode
+  readonly #tree: Tree
+  #snapshot: readonly (readonly [string, Entry])[]
+  #started = false
+  /** How many names the directory had lost by the time of the snapshot. */
+  #removals: number
+  /** Inodes whose numbers were shown: kept until the directory is closed. */
+  readonly #shown = new Set<Inode>()
+
+  constructor(tree: Tree, inode: Inode, entries: ReadonlyMap<string, Entry>) {
+    this.#tree = tree
+    this.inode = inode
+    this.#snapshot = [...entries]
+    this.#removals = inode.removals
+  }
+
+  /** Whether reading from `offset` begins anew and wants a new snapshot. */
+  rewinds(offset: number): boolean {
+    const rewound = offset === 0 && this.#started
+    this.#started = true
+    return rewound
+  }
+
+  refresh(entries: ReadonlyMap<string, Entry>): void {
+    this.#snapshot = [...entries]
+    this.#removals = this.inode.removals
+  }
+
+  /** The entries from `offset` on, made as they are taken. */
+  *read(offset: number): Generator<DirectoryEntry, void, undefined> {
+    if (offset <= 0) yield this.#special('.', this.inode, 1)
+    if (offset <= 1) yield this.#special('..', this.inode.parent ?? this.inode, 2)
+    for (let at = Math.max(offset, 2) - 2; at < this.#snapshot.length; at++) {
+      const item = this.#snapshot[at]
+      if (item !== undefined) yield this.#entry(item[0], item[1], at + 3)
+    }
+  }
+
+  close(): void {
+    for (const inode of this.#shown) {
+      inode.handles--
+      this.#tree.table.prune(inode)
+    }
+    this.#shown.clear()
+  }
+
+  #special(name: string, inode: Inode, nextOffset: number): DirectoryEntry {
+    return { name, ino: inode.ino, mode: constants.S_IFDIR, nextOffset }
+  }
+
+  #entry(name: string, entry: Entry, nextOffset: number): DirectoryEntry {
+    const inode = this.#show(name, entry)
+    return {
+      name,
+      ino: inode.ino,
+      mode: typeBitsOf(entry.type),
+      nextOffset,
+      // Once a name is gone, the rest of the snapshot may only be looked up one by one.
+      lookup: this.inode.removals === this.#removals ? () => this.#lookup(inode, entry) : undefined,
+    }
+  }
+
+  #show(name: string, entry: Entry): Inode {
+    const inode = this.#tree.table.ensureChild(this.inode, name, entry.type)
+    if (!this.#shown.has(inode)) {
+      this.#shown.add(inode)
+      inode.handles++
+    }
+    return inode
+  }
+
+  #lookup(inode: Inode, entry: Entry): InodeEntry {
+    inode.entry ??= entry
+    return this.#tree.answer(inode, inode.writable?.entry() ?? inode.entry)
+  }
+}

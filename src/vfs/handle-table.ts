@@ -1,0 +1,62 @@
+import { FileSystemError } from '../errors.ts'
+import type { DirectoryHandle } from './directory-handle.ts'
+import type { Inode } from './inode-table.ts'
+import { type HandleId, toHandleId } from './operations.ts'
+import type { PinnedReader } from './pinned-reader.ts'
+
+/** An open file. */
+export interface FileHandle {
+  readonly kind: 'file'
+  readonly inode: Inode
+  /** `undefined` when the handle may not read. */
+  readonly reader: PinnedReader | undefined
+  readonly writable: boolean
+  /** Writes go to the end, wherever they say. */
+  readonly append: boolean
+}
+
+type Handle = FileHandle | DirectoryHandle
+
+/** Which number stands for which open file or directory. An open handle keeps its inode. */
+export class HandleTable {
+  readonly #handles = new Map<HandleId, Handle>()
+  #last = 0
+
+  get size(): number {
+    return this.#handles.size
+  }
+
+  add(handle: Handle): HandleId {
+    const id = toHandleId(++this.#last)
+    this.#handles.set(id, handle)
+    handle.inode.handles++
+    return id
+  }
+
+  /** `EBADF` when `id` is not an open file. */
+  file(id: HandleId): FileHandle {
+    const handle = this.#handles.get(id)
+    if (handle?.kind === 'file') return handle
+    throw new FileSystemError('EBADF', 'read', { detail: `handle ${id} is not an open file` })
+  }
+
+  /** `EBADF` when `id` is not an open directory. */
+  directory(id: HandleId): DirectoryHandle {
+    const handle = this.#handles.get(id)
+    if (handle?.kind === 'directory') return handle
+    throw new FileSystemError('EBADF', 'readdir', {
+      detail: `handle ${id} is not an open directory`,
+    })
+  }
+
+  remove(id: HandleId): void {
+    const handle = this.#handles.get(id)
+    if (handle !== undefined) handle.inode.handles--
+    this.#handles.delete(id)
+  }
+
+  /** All open files. */
+  *files(): Generator<FileHandle, void, undefined> {
+    for (const handle of this.#handles.values()) if (handle.kind === 'file') yield handle
+  }
+}

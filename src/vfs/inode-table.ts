@@ -1,0 +1,134 @@
+import { FileSystemError } from '../errors.ts'
+import type { Entry, EntryType } from '../namespace/entry.ts'
+import type { BlobPath } from '../path.ts'
+import { type Ino, rootIno, toIno } from './operations.ts'
+import type { PinnedReader } from './pinned-reader.ts'
+import type { WritableFile } from './writable-file.ts'
+
+/** One file or directory that the kernel, an open handle or a child still names. */
+export class Inode {
+  readonly ino: Ino
+  readonly type: EntryType
+  readonly children: Map<string, Inode> = new Map()
+  /** `undefined` for the root, and once the inode lost its name. */
+  parent: Inode | undefined
+  name: string
+  lookups = 0
+  /** Of a directory: how many names it has lost. */
+  removals = 0
+  /** Open files and directories. */
+  handles = 0
+  /** What the namespace last said of it. */
+  entry: Entry | undefined
+  /** Those who read a version of it. */
+  readonly readers: Set<PinnedReader> = new Set()
+  /** The version whose pages the kernel may hold. */
+  cachedEtag: string | undefined
+  /** While it is open for writing, or holds what no commit has taken yet. */
+  writable: WritableFile | undefined
+  /** The name is gone (unlinked, replaced), the file only lives on in open handles. */
+  unlinked = false
+
+  constructor(ino: Ino, type: EntryType, place: { parent: Inode | undefined; name: string }) {
+    this.ino = ino
+    this.type = type
+    this.parent = place.parent
+    this.name = place.name
+  }
+}
+
+/** Which inode number stands for which path, for as long as anybody uses the number. */
+export class InodeTable {
+  readonly root: Inode = new Inode(rootIno, 'directory', { parent: undefined, name: '' })
+  readonly #rootPath: BlobPath
+  readonly #inodes = new Map<Ino, Inode>([[rootIno, this.root]])
+  #lastIno = rootIno as number
+
+  /** `rootPath` is what the root stands for; no slash at its end. */
+  constructor(rootPath: BlobPath) {
+    this.#rootPath = rootPath
+  }
+
+  /** How many inodes are known, the root included. */
+  get size(): number {
+    return this.#inodes.size
+  }
+
+  /** `ESTALE` when nobody was told of `ino`, or it was forgotten. */
+  get(ino: Ino): Inode {
+    const inode = this.#inodes.get(ino)
+    if (inode !== undefined) return inode
+    throw new FileSystemError('ESTALE', 'getattr', { detail: `inode ${ino} is not known` })
+  }
+
+  /** The child `name`, made when it is missing; one of another type loses the name. */
+  ensureChild(parent: Inode, name: string, type: EntryType): Inode {
+    const present = parent.children.get(name)
+    if (present?.type === type) return present
+    if (present !== undefined) this.detach(present)
+    const inode = new Inode(toIno(++this.#lastIno), type, { parent, name })
+    parent.children.set(name, inode)
+    this.#inodes.set(inode.ino, inode)
+    return inode
+  }
+
+  pathOf(inode: Inode): BlobPath {
+    const names = [this.#rootPath.name]
+    for (let at = inode; at.parent !== undefined; at = at.parent) names.splice(1, 0, at.name)
+    return { container: this.#rootPath.container, name: names.filter((n) => n !== '').join('/') }
+  }
+
+  /** The path that `name` in `parent` has or would have. */
+  pathIn(parent: Inode, name: string): BlobPath {
+    const { container, name: directory } = this.pathOf(parent)
+    return { container, name: directory === '' ? name : `${directory}/${name}` }
+  }
+
+  /** Takes `count` lookups back. */
+  forget(ino: Ino, count: number): void {
+    const inode = this.#inodes.get(ino)
+    if (inode === undefined) return
+    inode.lookups = Math.max(0, inode.lookups - count)
+    this.prune(inode)
+  }
+
+  /** Drops `inode` and the parents that only it kept, unless somebody uses them. */
+  prune(inode: Inode): void {
+    for (let at: Inode | undefined = inode; at !== undefined && at !== this.root; ) {
+      if (at.lookups > 0 || at.handles > 0 || at.children.size > 0) return
+      if (at.writable !== undefined) return
+      const parent: Inode | undefined = at.parent
+      this.#inodes.delete(at.ino)
+      if (parent?.children.get(at.name) === at) parent.children.delete(at.name)
+      at = parent
+    }
+  }
+
+  /** Takes the name away. The inode lives on while it is used; its path is no longer anything's. */
+  detach(inode: Inode): void {
+    const parent = inode.parent
+    if (parent?.children.get(inode.name) === inode) parent.children.delete(inode.name)
+    if (parent !== undefined) parent.removals++
+    inode.unlinked = true
+    this.prune(inode)
+  }
+
+  /** Gives `inode`, and with it all below, the name `name` in `parent`; what had it loses it. */
+  move(inode: Inode, parent: Inode, name: string): void {
+    const replaced = parent.children.get(name)
+    if (replaced !== undefined && replaced !== inode) this.detach(replaced)
+    const former = inode.parent
+    if (former !== undefined) former.removals++
+    former?.children.delete(inode.name)
+    inode.parent = parent
+    inode.name = name
+    parent.children.set(name, inode)
+    if (former !== undefined) this.prune(former)
+  }
+}
+
+/** `inode` and everything known below it. */
+export function* subtree(inode: Inode): Generator<Inode, void, undefined> {
+  yield inode
+  for (const child of inode.children.values()) yield* subtree(child)
+}

@@ -1,0 +1,245 @@
+import { isFileSystemError } from '../errors.ts'
+import { entryFromBlob } from '../namespace/blob-entry.ts'
+import { checkPath } from '../namespace/blob-name.ts'
+import type { Entry } from '../namespace/entry.ts'
+import { withPosixAttributes } from '../namespace/posix-metadata.ts'
+import { typeOf } from './attributes.ts'
+import { type Inode, subtree } from './inode-table.ts'
+import { Mutex, runExclusively } from './mutex.ts'
+import type { CallContext, InodeEntry, NodeOptions, RenameTarget } from './operations.ts'
+import type { Tree } from './tree.ts'
+import type { WritableFile } from './writable-file.ts'
+
+/** Making, moving and removing names. */
+export class Naming {
+  readonly #tree: Tree
+  /** One rename at a time: it holds the files below both names. */
+  readonly #renames = new Mutex()
+
+  constructor(tree: Tree) {
+    this.#tree = tree
+  }
+
+  async makeDirectory(
+    parent: Inode,
+    name: string,
+    options: { readonly mode: number; readonly context: CallContext },
+  ): Promise<InodeEntry> {
+    const { uid, gid } = options.context
+    const path = await this.#free(parent, name, { syscall: 'mkdir', context: options.context })
+    const posix = { mode: options.mode & 0o7777, uid, gid }
+    return this.#born(parent, name, await this.#tree.namespace.makeDirectory(path, { posix }))
+  }
+
+  async makeSymlink(
+    parent: Inode,
+    name: string,
+    options: { readonly target: string; readonly context: CallContext },
+  ): Promise<InodeEntry> {
+    const { uid, gid } = options.context
+    const path = await this.#free(parent, name, { syscall: 'symlink', context: options.context })
+    const entry = await this.#tree.namespace.createSymlink(path, options.target, {
+      posix: { uid, gid },
+    })
+    return this.#born(parent, name, entry)
+  }
+
+  /** A fifo, socket, device or empty file: an empty blob whose metadata says which. */
+  async makeNode(
+    parent: Inode,
+    name: string,
+    options: NodeOptions & { readonly context: CallContext },
+  ): Promise<InodeEntry> {
+    const path = await this.#free(parent, name, { syscall: 'mknod', context: options.context })
+    const type = typeOf(options.mode)
+    if (type === undefined || type === 'directory' || type === 'symlink') {
+      throw this.#tree.failure('EINVAL', 'mknod', path)
+    }
+    const { uid, gid } = options.context
+    const posix = { mode: options.mode & 0o7777, uid, gid }
+    const device: Record<string, string> =
+      options.rdev === 0 ? {} : { posix_rdev: String(options.rdev) }
+    const metadata = withPosixAttributes(device, type, posix)
+    const store = this.#tree.namespace.store
+    const properties = await store.put(path, new Uint8Array(0), { metadata, ifNoneMatch: '*' })
+    const entry = entryFromBlob(path.name, { ...properties, metadata })
+    this.#tree.namespace.noteCommitted(path, entry)
+    return this.#born(parent, name, entry)
+  }
+
+  async removeDirectory(parent: Inode, name: string): Promise<void> {
+    this.#tree.checkWritable('rmdir', parent)
+    const path = this.#tree.table.pathIn(parent, name)
+    const inode = parent.children.get(name)
+    if (inode?.writable !== undefined) throw this.#tree.failure('ENOTDIR', 'rmdir', path)
+    if (inode !== undefined && this.#tree.hasUnborn(inode)) {
+      throw this.#tree.failure('ENOTEMPTY', 'rmdir', path)
+    }
+    await this.#tree.namespace.removeDirectory(path)
+    if (inode !== undefined) this.#tree.table.detach(inode)
+  }
+
+  /** Removes a file. One that was never committed costs no request; writers then commit nothing. */
+  async removeFile(parent: Inode, name: string): Promise<void> {
+    this.#tree.checkWritable('unlink', parent)
+    const inode = parent.children.get(name)
+    const writable = inode?.writable
+    await runExclusively(mutexesOf([writable]), async () => {
+      await this.#removeStored(parent, name, writable)
+      await writable?.discardLocked()
+      if (inode !== undefined) this.#tree.table.detach(inode)
+    })
+  }
+
+  async rename(
+    parent: Inode,
+    name: string,
+    options: { readonly target: RenameTarget; readonly newParent: Inode; context: CallContext },
+  ): Promise<void> {
+    this.#tree.checkWritable('rename', parent)
+    const move = { parent, name, ...options, newName: options.target.name }
+    if (options.target.exchange) {
+      throw this.#tree.failure('EINVAL', 'rename', this.#tree.table.pathIn(parent, name))
+    }
+    if (parent === move.newParent && name === move.newName) return
+    await this.#renames.run(() => this.#rename(move))
+  }
+
+  async #rename(move: Move): Promise<void> {
+    const { parent, name, newParent, newName, context } = move
+    const { signal } = context
+    const entry = await this.#tree.find(parent, name, { signal })
+    const from = this.#tree.table.pathIn(parent, name)
+    if (entry === undefined) throw this.#tree.failure('ENOENT', 'rename', from)
+    const to = this.#tree.table.pathIn(newParent, newName)
+    checkPath(to, 'rename')
+    const present = await this.#tree.find(newParent, newName, { signal })
+    if (present !== undefined) this.#checkReplaceable(move, entry, present)
+    const source = this.#tree.child(parent, name, entry)
+    const replaced = newParent.children.get(newName)
+    const files = [...writablesBelow(source), ...writablesBelow(replaced)]
+    await runExclusively(mutexesOf(files), () => this.#move(move, { source, replaced, present }))
+  }
+
+  async #move(move: Move, what: Moved): Promise<void> {
+    const { source, replaced } = what
+    if (source.writable?.unborn === true) await this.#moveUnborn(source.writable, what)
+    else await this.#moveStored(move, what)
+    await replaced?.writable?.discardLocked()
+    this.#tree.table.move(source, move.newParent, move.newName)
+    if (source.writable?.unborn !== true) await this.#follow(source)
+  }
+
+  /** Only the name changes; the commit to come replaces what lies under the new one. */
+  async #moveUnborn(writable: WritableFile, what: Moved): Promise<void> {
+    const former = writable.replaces
+    const target = what.replaced?.writable
+    await writable.retargetLocked(target === undefined ? what.present?.etag : target.replaces)
+    if (former === undefined) return
+    const path = this.#tree.pathOf(what.source)
+    await this.#tree.namespace.removeFile(path, { ifMatch: former })
+  }
+
+  async #moveStored(move: Move, what: Moved): Promise<void> {
+    const { table, namespace } = this.#tree
+    for (const file of writablesBelow(what.source)) {
+      if (!file.unborn) await file.commitLocked()
+    }
+    const from = table.pathIn(move.parent, move.name)
+    const to = table.pathIn(move.newParent, move.newName)
+    await namespace.rename(from, to, { noReplace: move.target.noReplace })
+  }
+
+  /** Everything open below a name that moved goes on with the versions at the new one. */
+  async #follow(source: Inode): Promise<void> {
+    for (const inode of subtree(source)) {
+      const file = inode.writable
+      if (file?.unborn === true) await this.#retarget(inode, file)
+      else if (file !== undefined || inode.readers.size > 0) {
+        const before = inode.entry
+        const after = await this.#tree.namespace.stat(this.#tree.pathOf(inode))
+        await file?.movedLocked(after)
+        this.#tree.replaced(inode, before, after)
+      }
+    }
+  }
+
+  /** What an unborn file is to replace moved along with it, and has another etag. */
+  async #retarget(inode: Inode, file: WritableFile): Promise<void> {
+    if (file.replaces === undefined) return file.retargetLocked(undefined)
+    const stored = await this.#tree.namespace.stat(this.#tree.pathOf(inode))
+    await file.retargetLocked(stored.etag)
+  }
+
+  #checkReplaceable(move: Move, entry: Entry, present: Entry): void {
+    const { table } = this.#tree
+    const to = table.pathIn(move.newParent, move.newName)
+    if (move.target.noReplace) throw this.#tree.failure('EEXIST', 'rename', to)
+    const replaced = move.newParent.children.get(move.newName)
+    if (present.type === 'directory') {
+      if (entry.type !== 'directory') throw this.#tree.failure('EISDIR', 'rename', to)
+      if (replaced !== undefined && this.#tree.hasUnborn(replaced)) {
+        throw this.#tree.failure('ENOTEMPTY', 'rename', to)
+      }
+    } else if (entry.type === 'directory') throw this.#tree.failure('ENOTDIR', 'rename', to)
+  }
+
+  async #removeStored(
+    parent: Inode,
+    name: string,
+    writable: WritableFile | undefined,
+  ): Promise<void> {
+    if (writable?.unborn === true && writable.replaces === undefined) return
+    const path = this.#tree.table.pathIn(parent, name)
+    try {
+      await this.#tree.namespace.removeFile(path)
+    } catch (error) {
+      // The file that this mount shows is one that somebody else removed already.
+      if (writable === undefined || !isFileSystemError(error, 'ENOENT')) throw error
+    }
+  }
+
+  /** The path of a name that may be made: the mount is writable, the name is valid and free here. */
+  async #free(
+    parent: Inode,
+    name: string,
+    call: { readonly syscall: string; readonly context: CallContext },
+  ): Promise<ReturnType<Tree['pathOf']>> {
+    this.#tree.checkWritable(call.syscall, parent)
+    const path = this.#tree.table.pathIn(parent, name)
+    checkPath(path, call.syscall)
+    const present = await this.#tree.find(parent, name, { signal: call.context.signal })
+    if (present !== undefined) throw this.#tree.failure('EEXIST', call.syscall, path)
+    return path
+  }
+
+  #born(parent: Inode, name: string, entry: Entry): InodeEntry {
+    return this.#tree.answer(this.#tree.child(parent, name, entry), entry)
+  }
+}
+
+interface Move {
+  readonly parent: Inode
+  readonly name: string
+  readonly newParent: Inode
+  readonly newName: string
+  readonly target: RenameTarget
+  readonly context: CallContext
+}
+
+interface Moved {
+  readonly source: Inode
+  readonly replaced: Inode | undefined
+  /** What lay under the new name. */
+  readonly present: Entry | undefined
+}
+
+function writablesBelow(inode: Inode | undefined): WritableFile[] {
+  if (inode === undefined) return []
+  return [...subtree(inode)].flatMap((below) => below.writable ?? [])
+}
+
+/** The mutexes of `files`, each once. */
+function mutexesOf(files: readonly (WritableFile | undefined)[]): Mutex[] {
+  return [...new Set(files.flatMap((file) => file?.mutex ?? []))]
+}

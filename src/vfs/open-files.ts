@@ -1,0 +1,329 @@
+import { constants } from 'node:fs'
+import type { ByteRange } from '../byte-range.ts'
+import { FileSystemError } from '../errors.ts'
+import { checkPath } from '../namespace/blob-name.ts'
+import type { Entry, PosixAttributes } from '../namespace/entry.ts'
+import { formatPath } from '../path.ts'
+import { type FaultEvent, faultChannel } from '../telemetry.ts'
+import { withoutStored } from './attributes.ts'
+import type { FileHandle, HandleTable } from './handle-table.ts'
+import type { Inode } from './inode-table.ts'
+import { interruptible } from './mutex.ts'
+import type { CallContext, CreatedFile, CreateOptions, HandleId, OpenedFile } from './operations.ts'
+import { PinnedReader } from './pinned-reader.ts'
+import type { SpoolOptions } from './spool.ts'
+import type { Tree } from './tree.ts'
+import { WritableFile } from './writable-file.ts'
+
+export interface OpenFilesOptions {
+  readonly tree: Tree
+  readonly handles: HandleTable
+  readonly spool: SpoolOptions
+  /** Default 8 MiB. */
+  readonly blockBytes?: number | undefined
+}
+
+/** Opening, reading, writing and closing files. */
+export class OpenFiles {
+  readonly #tree: Tree
+  readonly #handles: HandleTable
+  readonly #options: OpenFilesOptions
+  readonly #finishing = new Set<Promise<void>>()
+
+  constructor(options: OpenFilesOptions) {
+    this.#tree = options.tree
+    this.#handles = options.handles
+    this.#options = options
+  }
+
+  async open(inode: Inode, flags: number, context: CallContext): Promise<OpenedFile> {
+    if (inode.type === 'directory') {
+      throw this.#tree.failure('EISDIR', 'open', this.#tree.pathOf(inode))
+    }
+    const access = accessOf(flags)
+    if (!access.write) return this.#openToRead(inode, context)
+    this.#tree.checkWritable('open', inode)
+    const entry = await this.#joinWriters(inode, context)
+    if ((flags & constants.O_TRUNC) !== 0) await inode.writable?.startOver(undefined)
+    return this.#opened(inode, entry, flags)
+  }
+
+  async create(
+    parent: Inode,
+    name: string,
+    options: CreateOptions & { readonly context: CallContext },
+  ): Promise<CreatedFile> {
+    this.#tree.checkWritable('create', parent)
+    const path = this.#tree.table.pathIn(parent, name)
+    checkPath(path, 'create')
+    const { context } = options
+    const present = await this.#tree.find(parent, name, { signal: context.signal })
+    if (present !== undefined && (options.flags & constants.O_EXCL) !== 0) {
+      throw this.#tree.failure('EEXIST', 'create', path)
+    }
+    if (present !== undefined) return this.#openPresent(parent, name, { ...options, present })
+    const inode = this.#bear(parent, name, options)
+    const file = this.#opened(inode, undefined, options.flags)
+    return { entry: this.#tree.answer(inode, await this.#tree.entryOf(inode)), file }
+  }
+
+  async read(id: HandleId, range: ByteRange, context: CallContext): Promise<readonly Uint8Array[]> {
+    const { inode, reader } = this.#handles.file(id)
+    if (reader === undefined) throw this.#badHandle('read', inode)
+    if (inode.writable?.active === true) return [await inode.writable.read(range)]
+    return reader.read(range, context.signal)
+  }
+
+  async write(id: HandleId, offsetBytes: number, data: Uint8Array): Promise<number> {
+    const { inode, append } = this.#writer(id, 'write')
+    try {
+      return await this.#content(inode).write(append ? 'end' : offsetBytes, data)
+    } catch (error) {
+      if (isDiskFull(error)) this.#publish('write', inode, error)
+      throw error
+    }
+  }
+
+  async flush(id: HandleId, context: CallContext): Promise<void> {
+    const { inode, writable } = this.#handles.file(id)
+    if (writable) await this.#await('flush', inode, this.#content(inode).flush(), context)
+  }
+
+  async fsync(id: HandleId, context: CallContext): Promise<void> {
+    const { inode, writable } = this.#handles.file(id)
+    if (writable) await this.#await('fsync', inode, this.#content(inode).commit(), context)
+  }
+
+  /** Never rejects for a failed commit: that goes to the fault channel. */
+  async release(id: HandleId): Promise<void> {
+    const handle = this.#handles.file(id)
+    const { inode, reader } = handle
+    this.#handles.remove(id)
+    if (reader !== undefined) inode.readers.delete(reader)
+    reader?.close()
+    if (handle.writable) await this.#leaveWriters(inode)
+    this.#tree.table.prune(inode)
+  }
+
+  /** truncate(2) of a file that may not be open: it is opened and committed for that. */
+  async truncate(inode: Inode, sizeBytes: number, context: CallContext): Promise<void> {
+    if (inode.type !== 'file') {
+      const code = inode.type === 'directory' ? 'EISDIR' : 'EINVAL'
+      throw this.#tree.failure(code, 'truncate', this.#tree.pathOf(inode))
+    }
+    await this.#joinWriters(inode, context)
+    const writable = this.#content(inode)
+    try {
+      await writable.truncate(sizeBytes)
+      if (writable.writers > 1) return
+      await this.#await('truncate', inode, writable.commit(), context)
+    } finally {
+      await this.#leaveWriters(inode)
+    }
+  }
+
+  /**
+   * Changes mode, owner or time of modification: with the next commit while the file is open for
+   * writing, at once otherwise.
+   */
+  async setAttributes(inode: Inode, changes: PosixAttributes): Promise<void> {
+    if ((inode.writable?.writers ?? 0) > 0) return this.#content(inode).setAttributes(changes)
+    await this.settle()
+    const before = await this.#tree.entryOf(inode)
+    const different = withoutStored(changes, before.posix)
+    if (Object.keys(different).length === 0) return
+    const after = inode.unlinked
+      ? { ...before, posix: { ...before.posix, ...different } }
+      : await this.#tree.namespace.setAttributes(this.#tree.pathOf(inode), different)
+    this.#tree.reattributed(inode, before, after)
+  }
+
+  /** Resolves when every release under way has committed or failed. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#finishing)
+  }
+
+  /** Commits what open handles hold, as at the end of a mount; failures go to the fault channel. */
+  async commitAll(): Promise<void> {
+    const inodes = new Set([...this.#handles.files()].map((handle) => handle.inode))
+    for (const inode of inodes) {
+      if (inode.writable !== undefined) await this.#finish(inode, inode.writable)
+    }
+    await this.settle()
+  }
+
+  async #openToRead(inode: Inode, context: CallContext): Promise<OpenedFile> {
+    const entry = await this.#tree.entryOf(inode, { signal: context.signal })
+    return this.#opened(inode, entry, constants.O_RDONLY)
+  }
+
+  async #openPresent(
+    parent: Inode,
+    name: string,
+    options: CreateOptions & { readonly context: CallContext; readonly present: Entry },
+  ): Promise<CreatedFile> {
+    const inode = this.#tree.child(parent, name, options.present)
+    const file = await this.open(inode, options.flags, options.context)
+    return { entry: this.#tree.answer(inode, await this.#tree.entryOf(inode)), file }
+  }
+
+  /** A file that exists in this mount only, until its first commit. */
+  #bear(
+    parent: Inode,
+    name: string,
+    options: CreateOptions & { readonly context: CallContext },
+  ): Inode {
+    const former = parent.children.get(name)
+    if (former !== undefined) this.#tree.table.detach(former)
+    const inode = this.#tree.table.ensureChild(parent, name, 'file')
+    const { uid, gid } = options.context
+    inode.writable = this.#newWritable(inode, {
+      stored: undefined,
+      posix: { mode: options.mode & 0o7777, uid, gid },
+    })
+    inode.writable.writers++
+    return inode
+  }
+
+  /**
+   * Counts a writer of `inode`. The version that its commit may replace is the one that the
+   * service has now: a listing's word would make a lost update of a file changed a moment ago.
+   */
+  async #joinWriters(inode: Inode, context: CallContext): Promise<Entry> {
+    if (inode.writable === undefined) {
+      const { signal } = context
+      const stored = await this.#tree.entryOf(inode, { fresh: true, signal })
+      inode.writable ??= this.#newWritable(inode, { stored })
+      if (inode.unlinked) await inode.writable.discardLocked()
+    }
+    inode.writable.writers++
+    return inode.writable.entry()
+  }
+
+  #newWritable(inode: Inode, start: Pick<WritableStart, 'stored' | 'posix'>): WritableFile {
+    const { namespace, chunkCache, clock } = this.#tree
+    const { spool, blockBytes } = this.#options
+    return new WritableFile({
+      ...start,
+      context: { namespace, chunkCache, clock, spool, blockBytes },
+      path: () => this.#tree.pathOf(inode),
+      onCommitted: (before, after, contentChanged) => {
+        if (contentChanged) inode.cachedEtag = after.etag
+        if (contentChanged) this.#tree.replaced(inode, before, after)
+        else this.#tree.reattributed(inode, before, after)
+      },
+    })
+  }
+
+  /** Takes a writer off; the last one commits what no flush did. */
+  #leaveWriters(inode: Inode): Promise<void> {
+    const writable = this.#content(inode)
+    writable.writers--
+    if (writable.writers > 0) return Promise.resolve()
+    const work = this.#finish(inode, writable)
+      .then(() => this.#closeUnused(inode, writable))
+      .finally(() => this.#finishing.delete(work))
+    this.#finishing.add(work)
+    return work
+  }
+
+  async #finish(inode: Inode, writable: WritableFile): Promise<void> {
+    try {
+      await writable.finish()
+    } catch (error) {
+      this.#publish('release', inode, error)
+    }
+  }
+
+  async #closeUnused(inode: Inode, writable: WritableFile): Promise<void> {
+    if (writable.writers > 0 || inode.writable !== writable) return
+    // What the kernel holds of content that was never stored must not be read again.
+    if (writable.dirty) inode.cachedEtag = undefined
+    if (!writable.dirty) inode.entry = writable.entry()
+    inode.writable = undefined
+    if (writable.unborn) this.#tree.table.detach(inode)
+    await writable.close()
+    this.#tree.table.prune(inode)
+  }
+
+  #opened(inode: Inode, entry: Entry | undefined, flags: number): OpenedFile {
+    const access = accessOf(flags)
+    const writable = inode.writable
+    const stored = writable === undefined ? entry : (writable.stored ?? writable.entry())
+    const reader = access.read && stored !== undefined ? this.#reader(inode, stored) : undefined
+    const append = (flags & constants.O_APPEND) !== 0
+    const handle: FileHandle = { kind: 'file', inode, reader, writable: access.write, append }
+    const keepCache =
+      writable?.active === true || (stored?.etag !== undefined && stored.etag === inode.cachedEtag)
+    if (stored?.etag !== undefined) inode.cachedEtag = stored.etag
+    return { handle: this.#handles.add(handle), keepCache, directIo: false }
+  }
+
+  #reader(inode: Inode, entry: Entry): PinnedReader {
+    const { namespace, chunkCache } = this.#tree
+    const reader = new PinnedReader({
+      store: namespace.store,
+      chunkCache,
+      path: () => this.#tree.pathOf(inode),
+      entry,
+      refresh: () => this.#refresh(inode),
+    })
+    inode.readers.add(reader)
+    return reader
+  }
+
+  async #refresh(inode: Inode): Promise<Entry> {
+    const path = this.#tree.pathOf(inode)
+    if (inode.unlinked) throw this.#tree.failure('ENOENT', 'read', path)
+    return this.#tree.namespace.stat(path, { fresh: true })
+  }
+
+  /** Waits for a commit; one that fails after its caller was interrupted is published. */
+  #await(
+    operation: string,
+    inode: Inode,
+    work: Promise<void>,
+    context: CallContext,
+  ): Promise<void> {
+    work.catch((error: unknown) => {
+      if (context.signal.aborted || isConflict(error)) this.#publish(operation, inode, error)
+    })
+    return interruptible(work, context.signal)
+  }
+
+  #publish(operation: string, inode: Inode, cause: unknown): void {
+    const path = formatPath(this.#tree.pathOf(inode))
+    const error = cause instanceof Error ? cause : new Error(String(cause))
+    faultChannel.publish({ operation, path, error } satisfies FaultEvent)
+  }
+
+  #writer(id: HandleId, syscall: string): FileHandle {
+    const handle = this.#handles.file(id)
+    if (handle.writable) return handle
+    throw this.#badHandle(syscall, handle.inode)
+  }
+
+  #content(inode: Inode): WritableFile {
+    if (inode.writable !== undefined) return inode.writable
+    throw this.#badHandle('write', inode)
+  }
+
+  #badHandle(syscall: string, inode: Inode): FileSystemError {
+    return this.#tree.failure('EBADF', syscall, this.#tree.pathOf(inode))
+  }
+}
+
+type WritableStart = ConstructorParameters<typeof WritableFile>[0]
+
+function accessOf(flags: number): { readonly read: boolean; readonly write: boolean } {
+  const mode = flags & (constants.O_WRONLY | constants.O_RDWR)
+  return { read: mode !== constants.O_WRONLY, write: mode !== constants.O_RDONLY }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof FileSystemError && error.code === 'ENOSPC'
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof FileSystemError && error.code === 'ESTALE'
+}

@@ -1,0 +1,92 @@
+import type { BlobStore } from '../blob/store.ts'
+import type { ByteRange } from '../byte-range.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import type { Entry } from '../namespace/entry.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { BlobReader } from '../transfer/blob-reader.ts'
+import type { ChunkCache } from '../transfer/chunk-cache.ts'
+
+export interface PinnedReaderOptions {
+  readonly store: BlobStore
+  readonly chunkCache: ChunkCache
+  /** The path as it is when it is asked for: a rename changes it. */
+  readonly path: () => BlobPath
+  /** The version to read. */
+  readonly entry: Entry
+  /** Asks the service what is there now. */
+  readonly refresh: () => Promise<Entry>
+}
+
+/**
+ * Reads one version of a file, the one that its open found. Only changes that this mount itself
+ * made are followed to a later version. What a listing knew at open may be out of date: when the
+ * very first read meets another version, that one is pinned instead.
+ */
+export class PinnedReader {
+  readonly #options: PinnedReaderOptions
+  #entry: Entry
+  #reader: BlobReader
+  #served = false
+
+  constructor(options: PinnedReaderOptions) {
+    this.#options = options
+    this.#entry = options.entry
+    this.#reader = this.#open(options.entry)
+  }
+
+  /** The bytes of `range`; `ESTALE` when the pinned version is gone. */
+  async read(range: ByteRange, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    try {
+      return await this.#read(range, signal)
+    } catch (error) {
+      if (!isFileSystemError(error, 'ESTALE', 'ENOENT')) throw error
+      if (this.#served) throw this.#gone(error)
+      await this.#pinAgain(error)
+      return this.#read(range, signal)
+    }
+  }
+
+  /** This mount made version `after` of version `before`: whoever reads that one goes on there. */
+  follow(before: Entry | undefined, after: Entry): void {
+    if (before?.etag !== this.#entry.etag) return
+    this.#reader.close()
+    this.#entry = after
+    this.#reader = this.#open(after)
+  }
+
+  close(): void {
+    this.#reader.close()
+  }
+
+  async #read(range: ByteRange, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    if (this.#entry.etag === undefined) throw new FileSystemError('ESTALE', 'read')
+    const parts = await this.#reader.read(range, { signal })
+    this.#served = true
+    return parts
+  }
+
+  async #pinAgain(cause: FileSystemError): Promise<void> {
+    const entry = await this.#options.refresh().catch((error: unknown) => {
+      throw isFileSystemError(error, 'ENOENT') ? this.#gone(cause) : error
+    })
+    if (entry.type !== 'file') throw this.#gone(cause)
+    this.#reader.close()
+    this.#entry = entry
+    this.#reader = this.#open(entry)
+  }
+
+  #open(entry: Entry): BlobReader {
+    const { store, chunkCache } = this.#options
+    const path = this.#options.path()
+    const properties = { etag: entry.etag ?? '', sizeBytes: entry.sizeBytes }
+    return new BlobReader({ store, path, properties, cache: chunkCache })
+  }
+
+  #gone(cause: FileSystemError): FileSystemError {
+    return new FileSystemError('ESTALE', 'read', {
+      path: formatPath(this.#reader.path),
+      detail: 'the version that was opened is gone: open the file again',
+      cause,
+    })
+  }
+}

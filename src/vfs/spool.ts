@@ -1,0 +1,184 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type ByteRange, clampRange, lengthOf, MiB } from '../byte-range.ts'
+import { FileSystemError } from '../errors.ts'
+
+/** What a spool needs of an open file; Node's `FileHandle` has it. */
+export interface SpoolFile {
+  read(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ readonly bytesRead: number }>
+  write(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ readonly bytesWritten: number }>
+  truncate(sizeBytes: number): Promise<void>
+  close(): Promise<void>
+}
+
+/** Where spools keep what memory does not hold. */
+export interface SpoolOptions {
+  /** The directory of spool files; made when it is missing. */
+  readonly directory: string
+  /** How much of one file stays in memory; bytes. Default 4 MiB. */
+  readonly memoryBytes?: number | undefined
+  /** Opens a file in `directory` that nobody else can reach. Default: a real one, already unlinked. */
+  readonly openFile?: ((directory: string) => Promise<SpoolFile>) | undefined
+}
+
+/**
+ * The bytes of one file while it is written, in any order: in memory while they are few, then in a
+ * sparse file on disk that has no name, so that a crash leaves nothing behind. Gaps read as zeros.
+ * Writes and truncations must not overlap each other; reads may overlap anything.
+ */
+export class Spool {
+  readonly #options: SpoolOptions
+  readonly #memoryBytes: number
+  #memory: Buffer | undefined = Buffer.alloc(0)
+  #file: SpoolFile | undefined
+  #sizeBytes = 0
+  readonly #reads = new Set<Promise<unknown>>()
+
+  constructor(options: SpoolOptions) {
+    this.#options = options
+    this.#memoryBytes = options.memoryBytes ?? 4 * MiB
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes
+  }
+
+  /** Copies `data` in. `ENOSPC` when the disk is full, `EIO` when it fails otherwise. */
+  async write(offsetBytes: number, data: Uint8Array): Promise<void> {
+    const end = offsetBytes + data.length
+    const memory = this.#memoryFor(end)
+    if (memory === undefined) await this.#onDisk((file) => writeFully(file, data, offsetBytes))
+    else memory.set(data, offsetBytes)
+    this.#sizeBytes = Math.max(this.#sizeBytes, end)
+  }
+
+  /** A copy of the bytes in `range`, shorter when they end before it does. */
+  async read(range: ByteRange): Promise<Uint8Array> {
+    const { start, end } = clampRange(range, this.#sizeBytes)
+    const bytes = Buffer.alloc(lengthOf({ start, end }))
+    if (this.#memory !== undefined) this.#memory.copy(bytes, 0, start, end)
+    else await this.#readFile(bytes, start)
+    return bytes
+  }
+
+  /** Cuts the bytes at `sizeBytes`, or adds zeros up to there. */
+  async truncate(sizeBytes: number): Promise<void> {
+    if (sizeBytes < this.#sizeBytes) {
+      this.#memory?.fill(0, sizeBytes)
+      if (this.#memory === undefined) await this.#onDisk((file) => file.truncate(sizeBytes))
+    } else if (this.#memoryFor(sizeBytes) === undefined) {
+      await this.#onDisk(async () => undefined)
+    }
+    this.#sizeBytes = sizeBytes
+  }
+
+  /** Gives memory and disk back, once the reads under way have ended. Nothing may follow. */
+  async close(): Promise<void> {
+    const file = this.#file
+    this.#memory = Buffer.alloc(0)
+    this.#file = undefined
+    this.#sizeBytes = 0
+    await Promise.allSettled(this.#reads)
+    await file?.close()
+  }
+
+  async #readFile(bytes: Uint8Array, start: number): Promise<void> {
+    const reading = this.#onDisk((file) => readFully(file, bytes, start))
+    this.#reads.add(reading)
+    try {
+      await reading
+    } finally {
+      this.#reads.delete(reading)
+    }
+  }
+
+  /** The memory, grown to hold `end` bytes; `undefined` when that is more than it may hold. */
+  #memoryFor(end: number): Buffer | undefined {
+    if (this.#memory === undefined || end > this.#memoryBytes) return undefined
+    if (end > this.#memory.length) {
+      const grown = Buffer.alloc(
+        Math.min(this.#memoryBytes, Math.max(end, 2 * this.#memory.length)),
+      )
+      this.#memory.copy(grown, 0, 0, this.#sizeBytes)
+      this.#memory = grown
+    }
+    return this.#memory
+  }
+
+  async #onDisk<T>(use: (file: SpoolFile) => Promise<T>): Promise<T> {
+    try {
+      return await use(this.#file ?? (await this.#spill()))
+    } catch (error) {
+      throw describeFailure(error, this.#options.directory)
+    }
+  }
+
+  async #spill(): Promise<SpoolFile> {
+    const file = await (this.#options.openFile ?? openUnlinked)(this.#options.directory)
+    try {
+      const held = this.#memory?.subarray(0, this.#sizeBytes)
+      if (held !== undefined) await writeFully(file, held, 0)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+    this.#file = file
+    this.#memory = undefined
+    return file
+  }
+}
+
+async function openUnlinked(directory: string): Promise<SpoolFile> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const path = join(directory, `spool-${randomUUID()}`)
+  const file = await open(path, 'wx+', 0o600)
+  try {
+    await unlink(path)
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+  return file
+}
+
+async function writeFully(file: SpoolFile, data: Uint8Array, position: number): Promise<void> {
+  let done = 0
+  while (done < data.length) {
+    const result = await file.write(data, done, data.length - done, position + done)
+    done += result.bytesWritten
+  }
+}
+
+/** Fills `bytes` from `position`; what lies past the end of the sparse file stays zero. */
+async function readFully(file: SpoolFile, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0
+  while (done < bytes.length) {
+    const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done)
+    if (bytesRead === 0) return
+    done += bytesRead
+  }
+}
+
+function describeFailure(error: unknown, directory: string): FileSystemError {
+  if (error instanceof FileSystemError) return error
+  const code = (error as NodeJS.ErrnoException).code
+  const full = code === 'ENOSPC' || code === 'EDQUOT'
+  return new FileSystemError(full ? 'ENOSPC' : 'EIO', 'write', {
+    path: directory,
+    detail: full
+      ? 'the disk that buffers unsaved writes is full: free space in the spool directory, or mount with another one, then write the file again'
+      : `the spool directory cannot buffer unsaved writes (${code ?? 'unknown error'}): see that it is a directory which this user may write`,
+    cause: error,
+  })
+}

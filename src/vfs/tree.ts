@@ -1,0 +1,194 @@
+import type { CallOptions } from '../blob/store.ts'
+import type { Clock } from '../clock.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import type { Entry } from '../namespace/entry.ts'
+import type { Namespace } from '../namespace/namespace.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import { type AttributeDefaults, toAttributes } from './attributes.ts'
+import { type Inode, InodeTable } from './inode-table.ts'
+import type { Attributes, Ino, InodeEntry } from './operations.ts'
+
+export interface TreeOptions {
+  readonly namespace: Namespace
+  readonly root: BlobPath
+  readonly defaults: AttributeDefaults
+  readonly readOnly: boolean
+  readonly chunkCache: ChunkCache
+  readonly clock: Clock
+}
+
+/**
+ * The names that this mount shows: the namespace's, and over them the files which are open for
+ * writing here and differ from what is stored.
+ */
+export class Tree {
+  readonly namespace: Namespace
+  readonly table: InodeTable
+  readonly chunkCache: ChunkCache
+  readonly clock: Clock
+  readonly entryTtlMs: number
+  readonly #defaults: AttributeDefaults
+  readonly #readOnly: boolean
+
+  constructor(options: TreeOptions) {
+    this.namespace = options.namespace
+    this.table = new InodeTable(options.root)
+    this.chunkCache = options.chunkCache
+    this.clock = options.clock
+    this.entryTtlMs = options.defaults.attrTtlMs
+    this.#defaults = options.defaults
+    this.#readOnly = options.readOnly
+  }
+
+  pathOf(inode: Inode): BlobPath {
+    return this.table.pathOf(inode)
+  }
+
+  /** `ENOTDIR` when `ino` is something else. */
+  directory(ino: Ino, syscall: string): Inode {
+    const inode = this.table.get(ino)
+    if (inode.type === 'directory') return inode
+    throw this.failure('ENOTDIR', syscall, this.pathOf(inode))
+  }
+
+  /** `EROFS` on a mount that changes nothing. */
+  checkWritable(syscall: string, inode: Inode): void {
+    if (this.#readOnly) throw this.failure('EROFS', syscall, this.pathOf(inode))
+  }
+
+  failure(
+    code: ConstructorParameters<typeof FileSystemError>[0],
+    syscall: string,
+    path: BlobPath,
+  ): FileSystemError {
+    return new FileSystemError(code, syscall, { path: formatPath(path) })
+  }
+
+  /** What `inode` is. `fresh` asks the service even when a listing knows. */
+  async entryOf(
+    inode: Inode,
+    options: CallOptions & { readonly fresh?: boolean } = {},
+  ): Promise<Entry> {
+    if (inode.writable !== undefined) return inode.writable.entry()
+    if (inode.unlinked) return this.#lastKnown(inode)
+    try {
+      return this.#note(inode, await this.namespace.stat(this.pathOf(inode), options))
+    } catch (error) {
+      if (!isFileSystemError(error, 'ENOENT')) throw error
+      if (inode === this.table.root && this.pathOf(inode).name === '') return ROOT_ENTRY
+      if (inode.readers.size > 0 && inode.entry !== undefined) return inode.entry
+      throw error
+    }
+  }
+
+  /** The entry `name` of `parent`, or `undefined` when there is none. */
+  async find(
+    parent: Inode,
+    name: string,
+    options: CallOptions & { readonly fresh?: boolean } = {},
+  ): Promise<Entry | undefined> {
+    const writable = parent.children.get(name)?.writable
+    if (writable !== undefined) return writable.entry()
+    try {
+      return await this.namespace.stat(this.table.pathIn(parent, name), options)
+    } catch (error) {
+      if (isFileSystemError(error, 'ENOENT')) return undefined
+      throw error
+    }
+  }
+
+  /** The entries of a directory, with the files that only this mount has yet. */
+  async list(directory: Inode, options: CallOptions = {}): Promise<Map<string, Entry>> {
+    const listed = await this.#listStored(directory, options)
+    const entries = new Map(listed.map((entry) => [baseName(entry.name), entry]))
+    for (const child of directory.children.values()) {
+      const entry = child.writable?.entry() ?? entries.get(child.name)
+      if (entry === undefined) continue
+      entries.set(child.name, entry)
+      if (entry.type === child.type) child.entry = entry
+    }
+    return entries
+  }
+
+  /** Whether a directory holds files that only this mount has yet. */
+  hasUnborn(directory: Inode): boolean {
+    return [...directory.children.values()].some((child) => child.writable?.unborn === true)
+  }
+
+  /** The inode of `name`, which `entry` describes. */
+  child(parent: Inode, name: string, entry: Entry): Inode {
+    const inode = this.table.ensureChild(parent, name, entry.type)
+    this.#note(inode, entry)
+    return inode
+  }
+
+  /** Counts a lookup of `inode` and gives what answers it. */
+  answer(inode: Inode, entry: Entry): InodeEntry {
+    inode.lookups++
+    return {
+      kind: 'entry',
+      attributes: this.attributes(inode, entry),
+      generation: 0,
+      entryTtlMs: this.entryTtlMs,
+    }
+  }
+
+  attributes(inode: Inode, entry: Entry): Attributes {
+    const nlink = inode.unlinked ? 0 : 1
+    return toAttributes({ ino: inode.ino, entry, nlink }, this.#defaults)
+  }
+
+  /** This mount made version `after` of `before`: nothing that reads or caches it is out of date. */
+  replaced(inode: Inode, before: Entry | undefined, after: Entry): void {
+    inode.entry = after
+    for (const reader of inode.readers) reader.follow(before, after)
+  }
+
+  /** As `replaced`, where only attributes changed: what is cached of the content stays good. */
+  reattributed(inode: Inode, before: Entry | undefined, after: Entry): void {
+    if (before?.etag !== undefined && after.etag !== undefined && before.etag !== after.etag) {
+      this.chunkCache.alias(this.pathOf(inode), before.etag, after.etag)
+      if (inode.cachedEtag === before.etag) inode.cachedEtag = after.etag
+    }
+    this.replaced(inode, before, after)
+  }
+
+  #note(inode: Inode, entry: Entry): Entry {
+    if (entry.type !== inode.type) {
+      this.table.detach(inode)
+      throw this.failure('ESTALE', 'getattr', this.pathOf(inode))
+    }
+    inode.entry = entry
+    return entry
+  }
+
+  #lastKnown(inode: Inode): Entry {
+    if (inode.entry !== undefined) return inode.entry
+    throw this.failure('ESTALE', 'getattr', this.pathOf(inode))
+  }
+
+  async #listStored(directory: Inode, options: CallOptions): Promise<readonly Entry[]> {
+    try {
+      return await this.namespace.list(this.pathOf(directory), options)
+    } catch (error) {
+      const empty = directory === this.table.root && this.pathOf(directory).name === ''
+      if (empty && isFileSystemError(error, 'ENOENT')) return []
+      throw error
+    }
+  }
+}
+
+const ROOT_ENTRY: Entry = {
+  name: '',
+  type: 'directory',
+  sizeBytes: 0,
+  etag: undefined,
+  lastModifiedMs: undefined,
+  posix: {},
+  metadata: {},
+}
+
+function baseName(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1)
+}

@@ -1,0 +1,287 @@
+import type { ByteRange } from '../byte-range.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import type { PosixAttributes } from '../namespace/entry.ts'
+import type { Namespace } from '../namespace/namespace.ts'
+import type { BlobPath } from '../path.ts'
+import { ChunkCache } from '../transfer/chunk-cache.ts'
+import { millisecondsToNs } from './attributes.ts'
+import { DirectoryHandle } from './directory-handle.ts'
+import { HandleTable } from './handle-table.ts'
+import { Naming } from './naming.ts'
+import { OpenFiles } from './open-files.ts'
+import type {
+  AbsentEntry,
+  AttributeChanges,
+  Attributes,
+  CallContext,
+  CreatedFile,
+  CreateOptions,
+  DirectoryEntry,
+  FileOperations,
+  FileSystemStatistics,
+  HandleId,
+  Ino,
+  InodeEntry,
+  NodeOptions,
+  OpenedDirectory,
+  OpenedFile,
+  RenameTarget,
+} from './operations.ts'
+import type { SpoolFile } from './spool.ts'
+import { Tree } from './tree.ts'
+
+export interface VfsOptions {
+  readonly namespace: Namespace
+  /** What the mount shows: a container, or a directory in one. Nothing above it can be reached. */
+  readonly root: BlobPath
+  /** Owner of what has none in its metadata. */
+  readonly uid: number
+  readonly gid: number
+  /** Permission bits of files that have none in their metadata. Default `0o644`. */
+  readonly fileMode?: number | undefined
+  /** The same of directories. Default `0o755`. */
+  readonly dirMode?: number | undefined
+  /** Every change is refused with `EROFS`. Default false. */
+  readonly readOnly?: boolean | undefined
+  /** How long the kernel may answer from names and attributes; milliseconds. Default 1,000. */
+  readonly attrTtlMs?: number | undefined
+  /** Where writes are buffered that memory does not hold. */
+  readonly spoolDirectory: string
+  /** How much of each file that is being written stays in memory; bytes. Default 4 MiB. */
+  readonly spoolMemoryBytes?: number | undefined
+  /** Opens a file in the spool directory that has no name. Default: a real one. */
+  readonly openSpoolFile?: ((directory: string) => Promise<SpoolFile>) | undefined
+  /** Size of the blocks that large files are uploaded in; bytes. Default 8 MiB. */
+  readonly blockBytes?: number | undefined
+  readonly chunkCache?: ChunkCache | undefined
+  readonly clock?: Clock | undefined
+}
+
+/**
+ * A container, or a directory in one, as a tree of inodes: one method per system call, with the
+ * meaning that docs/semantics.md states. It knows neither Azure's protocol nor the kernel's.
+ */
+export class Vfs implements FileOperations {
+  readonly #tree: Tree
+  readonly #handles = new HandleTable()
+  readonly #naming: Naming
+  readonly #files: OpenFiles
+
+  constructor(options: VfsOptions) {
+    const clock = options.clock ?? systemClock
+    this.#tree = new Tree({
+      namespace: options.namespace,
+      root: { ...options.root, name: options.root.name.replace(/\/+$/, '') },
+      defaults: {
+        uid: options.uid,
+        gid: options.gid,
+        fileMode: options.fileMode ?? 0o644,
+        dirMode: options.dirMode ?? 0o755,
+        timeNs: millisecondsToNs(clock.nowMs()),
+        attrTtlMs: options.attrTtlMs ?? 1000,
+      },
+      readOnly: options.readOnly ?? false,
+      chunkCache: options.chunkCache ?? new ChunkCache(),
+      clock,
+    })
+    this.#naming = new Naming(this.#tree)
+    this.#files = new OpenFiles({
+      tree: this.#tree,
+      handles: this.#handles,
+      blockBytes: options.blockBytes,
+      spool: {
+        directory: options.spoolDirectory,
+        memoryBytes: options.spoolMemoryBytes,
+        openFile: options.openSpoolFile,
+      },
+    })
+  }
+
+  async lookup(parent: Ino, name: string, context: CallContext): Promise<InodeEntry | AbsentEntry> {
+    const directory = this.#tree.directory(parent, 'lookup')
+    const entry = await this.#tree.find(directory, name, { signal: context.signal })
+    if (entry === undefined) return { kind: 'absent', entryTtlMs: this.#tree.entryTtlMs }
+    return this.#tree.answer(this.#tree.child(directory, name, entry), entry)
+  }
+
+  forget(ino: Ino, lookupCount: number): void {
+    this.#tree.table.forget(ino, lookupCount)
+  }
+
+  async getattr(
+    ino: Ino,
+    _handle: HandleId | undefined,
+    context: CallContext,
+  ): Promise<Attributes> {
+    const inode = this.#tree.table.get(ino)
+    const entry = await this.#tree.entryOf(inode, { signal: context.signal })
+    return this.#tree.attributes(inode, entry)
+  }
+
+  async setattr(ino: Ino, changes: AttributeChanges, context: CallContext): Promise<Attributes> {
+    const inode = this.#tree.table.get(ino)
+    this.#tree.checkWritable('setattr', inode)
+    if (changes.sizeBytes !== undefined) {
+      await this.#files.truncate(inode, changes.sizeBytes, context)
+    }
+    const posix = this.#posixChanges(changes)
+    if (posix !== undefined) await this.#files.setAttributes(inode, posix)
+    return this.getattr(ino, changes.handle, context)
+  }
+
+  async readlink(ino: Ino, context: CallContext): Promise<string> {
+    const inode = this.#tree.table.get(ino)
+    const path = this.#tree.pathOf(inode)
+    return this.#tree.namespace.readSymlink(path, { signal: context.signal })
+  }
+
+  async symlink(
+    parent: Ino,
+    name: string,
+    target: string,
+    context: CallContext,
+  ): Promise<InodeEntry> {
+    const directory = this.#tree.directory(parent, 'symlink')
+    return this.#naming.makeSymlink(directory, name, { target, context })
+  }
+
+  async mknod(
+    parent: Ino,
+    name: string,
+    node: NodeOptions,
+    context: CallContext,
+  ): Promise<InodeEntry> {
+    const directory = this.#tree.directory(parent, 'mknod')
+    return this.#naming.makeNode(directory, name, { ...node, context })
+  }
+
+  async mkdir(parent: Ino, name: string, mode: number, context: CallContext): Promise<InodeEntry> {
+    const directory = this.#tree.directory(parent, 'mkdir')
+    return this.#naming.makeDirectory(directory, name, { mode, context })
+  }
+
+  async unlink(parent: Ino, name: string, _context: CallContext): Promise<void> {
+    await this.#naming.removeFile(this.#tree.directory(parent, 'unlink'), name)
+  }
+
+  async rmdir(parent: Ino, name: string, _context: CallContext): Promise<void> {
+    await this.#naming.removeDirectory(this.#tree.directory(parent, 'rmdir'), name)
+  }
+
+  async rename(
+    parent: Ino,
+    name: string,
+    target: RenameTarget,
+    context: CallContext,
+  ): Promise<void> {
+    const directory = this.#tree.directory(parent, 'rename')
+    const newParent = this.#tree.directory(target.parent, 'rename')
+    await this.#naming.rename(directory, name, { target, newParent, context })
+  }
+
+  async open(ino: Ino, flags: number, context: CallContext): Promise<OpenedFile> {
+    return this.#files.open(this.#tree.table.get(ino), flags, context)
+  }
+
+  async create(
+    parent: Ino,
+    name: string,
+    options: CreateOptions,
+    context: CallContext,
+  ): Promise<CreatedFile> {
+    const directory = this.#tree.directory(parent, 'create')
+    return this.#files.create(directory, name, { ...options, context })
+  }
+
+  async read(
+    handle: HandleId,
+    range: ByteRange,
+    context: CallContext,
+  ): Promise<readonly Uint8Array[]> {
+    return this.#files.read(handle, range, context)
+  }
+
+  async write(
+    handle: HandleId,
+    offsetBytes: number,
+    data: Uint8Array,
+    _context: CallContext,
+  ): Promise<number> {
+    return this.#files.write(handle, offsetBytes, data)
+  }
+
+  async flush(handle: HandleId, context: CallContext): Promise<void> {
+    await this.#files.flush(handle, context)
+  }
+
+  async release(handle: HandleId, _context: CallContext): Promise<void> {
+    await this.#files.release(handle)
+  }
+
+  async fsync(handle: HandleId, _dataOnly: boolean, context: CallContext): Promise<void> {
+    await this.#files.fsync(handle, context)
+  }
+
+  async opendir(ino: Ino, context: CallContext): Promise<OpenedDirectory> {
+    const inode = this.#tree.directory(ino, 'opendir')
+    const entries = await this.#tree.list(inode, { signal: context.signal })
+    return { handle: this.#handles.add(new DirectoryHandle(this.#tree, inode, entries)) }
+  }
+
+  async readdir(
+    handle: HandleId,
+    offset: number,
+    context: CallContext,
+  ): Promise<Iterable<DirectoryEntry>> {
+    const directory = this.#handles.directory(handle)
+    if (directory.rewinds(offset)) {
+      directory.refresh(await this.#tree.list(directory.inode, { signal: context.signal }))
+    }
+    return directory.read(offset)
+  }
+
+  async releasedir(handle: HandleId, _context: CallContext): Promise<void> {
+    const directory = this.#handles.directory(handle)
+    this.#handles.remove(handle)
+    directory.close()
+    this.#tree.table.prune(directory.inode)
+  }
+
+  /** Directories are stored when they are made: there is nothing to wait for. */
+  async fsyncdir(_handle: HandleId, _context: CallContext): Promise<void> {}
+
+  /** A store without a size: one pebibyte, all of it free. */
+  async statfs(_ino: Ino, _context: CallContext): Promise<FileSystemStatistics> {
+    const blockBytes = 2 ** 20
+    const blocks = 2 ** 30
+    return {
+      blockBytes,
+      totalBlocks: blocks,
+      freeBlocks: blocks,
+      availableBlocks: blocks,
+      totalFiles: blocks,
+      freeFiles: blocks,
+      maxNameBytes: 255,
+    }
+  }
+
+  /** Commits what open handles hold and waits for releases under way. Failures are published. */
+  async close(): Promise<void> {
+    await this.#files.commitAll()
+  }
+
+  /** `undefined` when only times are meant that are not kept. */
+  #posixChanges(changes: AttributeChanges): PosixAttributes | undefined {
+    const { mode, uid, gid, mtimeNs } = changes
+    const nowNs = millisecondsToNs(this.#tree.clock.nowMs())
+    if (mode === undefined && uid === undefined && gid === undefined && mtimeNs === undefined) {
+      return undefined
+    }
+    return {
+      mode: mode === undefined ? undefined : mode & 0o7777,
+      uid,
+      gid,
+      mtimeNs: mtimeNs === 'now' ? nowNs : mtimeNs,
+    }
+  }
+}

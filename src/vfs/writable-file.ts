@@ -1,0 +1,406 @@
+import type { BlobProperties, Metadata } from '../blob/store.ts'
+import type { ByteRange } from '../byte-range.ts'
+import type { Clock } from '../clock.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { entryFromBlob } from '../namespace/blob-entry.ts'
+import type { Entry, PosixAttributes } from '../namespace/entry.ts'
+import type { Namespace } from '../namespace/namespace.ts'
+import { withPosixAttributes } from '../namespace/posix-metadata.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import { millisecondsToNs, withoutStored } from './attributes.ts'
+import { Mutex } from './mutex.ts'
+import { Spool, type SpoolOptions } from './spool.ts'
+import { StagedBlocks } from './staged-blocks.ts'
+import { download, upload } from './transfers.ts'
+
+/** What writable files of one mount share. */
+export interface WritableFileContext {
+  readonly namespace: Namespace
+  readonly spool: SpoolOptions
+  readonly chunkCache: ChunkCache
+  readonly clock: Clock
+  readonly blockBytes?: number | undefined
+}
+
+export interface WritableFileOptions {
+  readonly context: WritableFileContext
+  /** The path as it is when it is asked for: a rename changes it. */
+  readonly path: () => BlobPath
+  /** The version to begin with; `undefined` for a file that does not exist yet. */
+  readonly stored: Entry | undefined
+  /** Attributes that a file which does not exist yet begins with. */
+  readonly posix?: PosixAttributes | undefined
+  /** Called after each commit with the version before it and the one that it made. */
+  readonly onCommitted: (before: Entry | undefined, after: Entry, contentChanged: boolean) => void
+}
+
+/**
+ * A file that is open for writing: its content and attributes until a commit has made them a blob.
+ * All handles of one inode share it.
+ *
+ * An existing file's content is downloaded when the first write arrives, unless it was truncated
+ * to nothing. From then on the content here is what every reader in this mount sees. A commit
+ * replaces the version that the content began with and no other: `ESTALE` when there is another.
+ */
+export class WritableFile {
+  /** Held by whatever changes or commits the file. */
+  readonly mutex: Mutex = new Mutex()
+  /** Open handles that may write. */
+  writers = 0
+  readonly #context: WritableFileContext
+  readonly #path: () => BlobPath
+  readonly #onCommitted: WritableFileOptions['onCommitted']
+  #stored: Entry | undefined
+  /** The version that a commit must find in its place; `undefined`: none. */
+  #replaces: string | undefined
+  #content: Spool | undefined
+  #blocks: StagedBlocks | undefined
+  /** Attributes to send with the next commit. */
+  #changes: PosixAttributes
+  #changedAtMs: number
+  #contentDirty = false
+  /** Something was written, or an attribute was set, since the last commit. */
+  #touched = false
+  /** The last commit failed, its caller knows, and nothing was changed since. */
+  #reported = false
+  /** Why nothing of this file can be committed any more. */
+  #failure: FileSystemError | undefined
+  #discarded = false
+
+  constructor(options: WritableFileOptions) {
+    this.#context = options.context
+    this.#path = options.path
+    this.#onCommitted = options.onCommitted
+    this.#stored = options.stored
+    this.#replaces = options.stored?.etag
+    this.#changedAtMs = options.context.clock.nowMs()
+    this.#changes = options.posix ?? {}
+    if (options.stored !== undefined) return
+    this.#startEmpty()
+    this.#setTime()
+  }
+
+  /** Whether readers must come here: the content differs, or may soon, from what is stored. */
+  get active(): boolean {
+    return this.#content !== undefined || this.#failure !== undefined
+  }
+
+  /** Whether nothing of this file was ever stored. */
+  get unborn(): boolean {
+    return this.#stored === undefined
+  }
+
+  /** The version that a commit replaces; `undefined` when there is none. */
+  get replaces(): string | undefined {
+    return this.#replaces
+  }
+
+  /** The version that the content began with, or that was committed last. */
+  get stored(): Entry | undefined {
+    return this.#stored
+  }
+
+  get dirty(): boolean {
+    return !this.#discarded && (this.#contentDirty || Object.keys(this.#changes).length > 0)
+  }
+
+  /** What the file is to this mount, commits to come included. */
+  entry(): Entry {
+    const stored = this.#stored
+    const posix = { ...stored?.posix, ...this.#changes }
+    const name = this.#path().name
+    if (stored !== undefined && !this.dirty) return { ...stored, name }
+    return {
+      metadata: {},
+      ...stored,
+      name,
+      type: 'file',
+      sizeBytes: this.#content?.sizeBytes ?? stored?.sizeBytes ?? 0,
+      etag: this.#contentDirty ? undefined : stored?.etag,
+      lastModifiedMs: this.#changedAtMs,
+      posix,
+    }
+  }
+
+  /** A copy of the bytes in `range` as they were last written. Only while `active`. */
+  async read(range: ByteRange): Promise<Uint8Array> {
+    if (this.#failure !== undefined) throw this.#failure
+    return (await this.#content?.read(range)) ?? new Uint8Array(0)
+  }
+
+  /** Takes `data` at `offsetBytes`, or at the end; the number of bytes taken. */
+  write(offsetBytes: number | 'end', data: Uint8Array): Promise<number> {
+    return this.mutex.run(async () => {
+      const { content, blocks } = await this.#orFail(() => this.#load())
+      const start = offsetBytes === 'end' ? content.sizeBytes : offsetBytes
+      const range = { start, end: start + data.length }
+      this.#checkSize(range.end, blocks)
+      await this.#orFail(async () => {
+        blocks.changed(withGap(range, content.sizeBytes))
+        await content.write(start, data)
+        await blocks.written(range, this.#path())
+      })
+      this.#touchContent()
+      return data.length
+    })
+  }
+
+  /** Cuts the content at `sizeBytes`, or adds zeros up to there. */
+  truncate(sizeBytes: number): Promise<void> {
+    return this.mutex.run(async () => {
+      if (sizeBytes === 0) await this.#restart()
+      if (!this.active && sizeBytes === this.#stored?.sizeBytes) return this.#touch()
+      const { content, blocks } = await this.#orFail(() => this.#load(sizeBytes))
+      this.#checkSize(sizeBytes, blocks)
+      await this.#orFail(async () => {
+        const larger = Math.max(sizeBytes, content.sizeBytes)
+        blocks.changed({ start: Math.min(sizeBytes, content.sizeBytes), end: larger })
+        await content.truncate(sizeBytes)
+      })
+      this.#touchContent()
+    })
+  }
+
+  /** Begins again with nothing, as `open` with `O_TRUNC` does; `stored` is what is there now. */
+  startOver(stored: Entry | undefined): Promise<void> {
+    return this.mutex.run(async () => {
+      if (stored !== undefined) this.#adopt(stored)
+      this.#failure = undefined
+      await this.#restart()
+      this.#setTime()
+    })
+  }
+
+  /** Changes what stat shows, and what the next commit sends. */
+  setAttributes(changes: PosixAttributes): Promise<void> {
+    return this.mutex.run(async () => {
+      const merged = { ...this.#changes, ...definedOnly(changes) }
+      this.#changes = this.#contentDirty ? merged : withoutStored(merged, this.#stored?.posix ?? {})
+      this.#changedAtMs = this.#context.clock.nowMs()
+      this.#touched = true
+      this.#reported = false
+    })
+  }
+
+  /**
+   * Commits what a close(2) must make durable: everything that was written or set. A file that was
+   * only created or truncated waits for its first write or its release, because a shell closes one
+   * of its descriptors before the program that it starts writes through the other.
+   */
+  flush(): Promise<void> {
+    return this.mutex.run(async () => {
+      if (this.#failure !== undefined || this.#touched) await this.commitLocked()
+    })
+  }
+
+  /** Commits all that differs from what is stored. */
+  commit(): Promise<void> {
+    return this.mutex.run(() => this.commitLocked())
+  }
+
+  /** Commits what no flush did; a failure that a caller already knows is not met again. */
+  finish(): Promise<void> {
+    return this.mutex.run(async () => {
+      if (!this.#reported) await this.commitLocked()
+    })
+  }
+
+  /** `commit` for a caller that holds the mutex. */
+  async commitLocked(): Promise<void> {
+    if (!this.dirty && this.#failure === undefined) return
+    if (this.#discarded) return
+    try {
+      if (this.#failure !== undefined) throw this.#failure
+      await (this.#contentDirty ? this.#commitContent() : this.#commitAttributes())
+      this.#touched = false
+    } catch (error) {
+      this.#reported = true
+      throw error
+    }
+  }
+
+  /** For a holder of the mutex: the file moved; `stored` is what lies at its new path. */
+  async movedLocked(stored: Entry): Promise<void> {
+    this.#adopt(stored)
+    await this.#blocks?.reset()
+  }
+
+  /** For a holder of the mutex: the file is not stored yet and will replace version `replaces`. */
+  async retargetLocked(replaces: string | undefined): Promise<void> {
+    this.#replaces = replaces
+    await this.#blocks?.reset()
+  }
+
+  /** The file lost its name: nothing of it is committed any more. */
+  async discardLocked(): Promise<void> {
+    this.#discarded = true
+    await this.#blocks?.reset()
+  }
+
+  /** Gives memory, disk and uploads back. */
+  async close(): Promise<void> {
+    this.#discarded = true
+    await this.#release()
+  }
+
+  #startEmpty(): void {
+    const { spool, namespace, blockBytes } = this.#context
+    const content = new Spool(spool)
+    this.#content = content
+    this.#blocks = new StagedBlocks({ store: namespace.store, content, blockBytes })
+    this.#contentDirty = true
+  }
+
+  /** Lets go of content and failure, so that nothing has to be downloaded before a truncation. */
+  async #restart(): Promise<void> {
+    if (this.#failure?.code !== 'ESTALE') this.#failure = undefined
+    if (this.#failure !== undefined) return
+    await this.#release()
+    this.#startEmpty()
+  }
+
+  async #release(): Promise<void> {
+    const content = this.#content
+    const blocks = this.#blocks
+    this.#content = undefined
+    this.#blocks = undefined
+    await blocks?.reset()
+    await content?.close()
+  }
+
+  #adopt(stored: Entry): void {
+    this.#stored = stored
+    this.#replaces = stored.etag
+  }
+
+  #touchContent(): void {
+    this.#contentDirty = true
+    this.#touch()
+  }
+
+  #touch(): void {
+    this.#touched = true
+    this.#reported = false
+    this.#setTime()
+  }
+
+  #setTime(): void {
+    this.#changedAtMs = this.#context.clock.nowMs()
+    this.#changes = { ...this.#changes, mtimeNs: millisecondsToNs(this.#changedAtMs) }
+  }
+
+  #checkSize(sizeBytes: number, blocks: StagedBlocks): void {
+    if (sizeBytes <= blocks.maxFileBytes) return
+    throw new FileSystemError('EFBIG', 'write', {
+      path: formatPath(this.#path()),
+      detail: `files written through the drive have at most ${blocks.maxFileBytes} bytes`,
+    })
+  }
+
+  /** The content, downloaded first when that has not happened; at most `limit` bytes of it. */
+  async #load(limit: number = Number.POSITIVE_INFINITY): Promise<Content> {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#content !== undefined && this.#blocks !== undefined) {
+      return { content: this.#content, blocks: this.#blocks }
+    }
+    const { spool, namespace, blockBytes } = this.#context
+    const content = new Spool(spool)
+    try {
+      await this.#fill(content, limit)
+    } catch (error) {
+      await content.close()
+      throw error
+    }
+    this.#content = content
+    this.#blocks = new StagedBlocks({ store: namespace.store, content, blockBytes })
+    return { content, blocks: this.#blocks }
+  }
+
+  async #fill(content: Spool, limit: number): Promise<void> {
+    const stored = this.#stored
+    const sizeBytes = stored?.sizeBytes ?? 0
+    if (stored?.etag === undefined || sizeBytes === 0) return
+    const { namespace, chunkCache } = this.#context
+    await download(content, Math.min(sizeBytes, limit), {
+      store: namespace.store,
+      path: this.#path(),
+      properties: { etag: stored.etag, sizeBytes },
+      cache: chunkCache,
+    })
+  }
+
+  /** Runs a step after whose failure the content is not what the writer meant. */
+  async #orFail<T>(step: () => Promise<T>): Promise<T> {
+    try {
+      return await step()
+    } catch (error) {
+      this.#failure = asFileSystemError(error, this.#path())
+      await this.#release()
+      throw this.#failure
+    }
+  }
+
+  async #commitAttributes(): Promise<void> {
+    const before = this.#stored
+    const entry = await this.#context.namespace.setAttributes(this.#path(), this.#changes)
+    this.#adopt(entry)
+    this.#changes = {}
+    this.#onCommitted(before, entry, false)
+  }
+
+  async #commitContent(): Promise<void> {
+    const before = this.#stored
+    const path = this.#path()
+    const posix = { ...before?.posix, ...this.#changes }
+    const metadata = withPosixAttributes(before?.metadata ?? {}, 'file', posix)
+    const properties = await this.#upload(path, metadata)
+    const entry = entryFromBlob(path.name, { ...properties, metadata })
+    this.#adopt(entry)
+    this.#changes = {}
+    this.#contentDirty = false
+    this.#context.namespace.noteCommitted(path, entry)
+    this.#onCommitted(before, entry, true)
+  }
+
+  async #upload(path: BlobPath, metadata: Metadata): Promise<BlobProperties> {
+    const { content, blocks } = await this.#load()
+    try {
+      return await upload(this.#context.namespace.store, path, {
+        content,
+        blocks,
+        metadata,
+        contentType: this.#stored?.contentType,
+        replaces: this.#replaces,
+      })
+    } catch (error) {
+      if (isFileSystemError(error, 'ESTALE')) await this.#loseConflict(path, error)
+      throw error
+    }
+  }
+
+  async #loseConflict(path: BlobPath, error: FileSystemError): Promise<void> {
+    this.#context.namespace.invalidate(path)
+    this.#failure = error
+    await this.#release()
+  }
+}
+
+interface Content {
+  readonly content: Spool
+  readonly blocks: StagedBlocks
+}
+
+/** `range` and the zeros between the end of the file and its start. */
+function withGap(range: ByteRange, sizeBytes: number): ByteRange {
+  return { start: Math.min(range.start, sizeBytes), end: range.end }
+}
+
+function definedOnly(changes: PosixAttributes): PosixAttributes {
+  return withoutStored(changes, {})
+}
+
+function asFileSystemError(error: unknown, path: BlobPath): FileSystemError {
+  if (error instanceof FileSystemError) return error
+  return new FileSystemError('EIO', 'write', { path: formatPath(path), cause: error })
+}
