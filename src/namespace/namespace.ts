@@ -1,130 +1,361 @@
 import type { BlobStore, CallOptions } from '../blob/store.ts'
-import type { Clock } from '../clock.ts'
-import type { BlobPath } from '../path.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { entryFromBlob, impliedDirectory, isImplied } from './blob-entry.ts'
+import { checkPath } from './blob-name.ts'
+import {
+  keepParent,
+  type NamespaceParts,
+  removeDirectory,
+  requireAbsent,
+  requireParent,
+  writeMarker,
+} from './directories.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
+import { walkTree } from './listing.ts'
+import { ListingCache } from './listing-cache.ts'
+import { callOptions, Lookup, type LookupOptions } from './lookup.ts'
+import { readPosixAttributes, withPosixAttributes } from './posix-metadata.ts'
+import { copyEntry, type RenameOptions, rename } from './rename.ts'
+import { removeBlobs, type TreeOptions } from './tree.ts'
+
+export type { RenameOptions } from './rename.ts'
+export type { TreeOptions, TreeProgress } from './tree.ts'
 
 export interface NamespaceOptions {
   readonly store: BlobStore
-  readonly clock?: Clock
-  /** How long a listing answers without being asked again; milliseconds. 0 asks every time. */
-  readonly listingTtlMs?: number
-  /** How many entries listings may hold in memory altogether. */
-  readonly maxEntries?: number
+  readonly clock?: Clock | undefined
+  /**
+   * How long a listing answers without being asked again; milliseconds. Default 5,000; 0 asks every
+   * time.
+   */
+  readonly listingTtlMs?: number | undefined
+  /** How many entries listings may hold in memory altogether. Default 200,000. */
+  readonly maxEntries?: number | undefined
   /** Called for each blob a listing meets whose name cannot be a path (`a//b`, `../c`). */
-  readonly onUnreachable?: (path: BlobPath) => void
+  readonly onUnreachable?: ((path: BlobPath) => void) | undefined
 }
 
-export interface StatOptions extends CallOptions {
-  /** Asks the service even when a cached listing knows. */
-  readonly fresh?: boolean | undefined
+/** Options of `stat`, `exists` and `list`; `fresh` asks the service whatever the cache knows. */
+export type StatOptions = LookupOptions
+
+export interface MakeDirectoryOptions extends CallOptions {
+  readonly posix?: PosixAttributes | undefined
+  /** Missing directories above are no error: the new one implies them. */
+  readonly parents?: boolean | undefined
 }
 
-/** One file or directory that an operation on a tree has dealt with. */
-export interface TreeProgress {
-  readonly path: BlobPath
-  readonly sizeBytes: number
-}
-
-export interface TreeOptions extends CallOptions {
-  /** Requests under way at once. */
-  readonly concurrency?: number | undefined
-  readonly onProgress?: ((progress: TreeProgress) => void) | undefined
-}
+/** Attempts at an operation on a version that others keep replacing. */
+const maxAttempts = 3
 
 /**
  * Directories and files over the flat names of blobs: what `stat`, `list` and the operations on
  * names mean. Both the library and the drive stand on it.
+ *
+ * A directory exists because blobs lie below it, or because a blob marks it: `dir`, empty, with
+ * `hdi_isfolder=true` (which is what this writes), or `dir/`. Where a listing shows a directory and
+ * a file of one name, the directory is the entry; a `stat` that no listing answers asks for the blob
+ * alone and finds the file. Blobs whose names cannot be paths are left out, and counted.
+ *
+ * Errors are `FileSystemError`s with the codes of the system call that the method is named after.
  */
 export class Namespace {
   readonly store: BlobStore
+  readonly #cache: ListingCache
+  readonly #lookup: Lookup
+  readonly #parts: NamespaceParts
+  readonly #onUnreachable: (path: BlobPath) => void
+  #unreachableCount = 0
 
   constructor(options: NamespaceOptions) {
     this.store = options.store
+    this.#cache = new ListingCache({
+      clock: options.clock ?? systemClock,
+      ttlMs: options.listingTtlMs ?? 5000,
+      maxEntries: options.maxEntries ?? 200_000,
+    })
+    this.#onUnreachable = (path) => {
+      this.#unreachableCount += 1
+      options.onUnreachable?.(path)
+    }
+    this.#lookup = new Lookup(this.store, this.#cache, this.#onUnreachable)
+    this.#parts = { store: this.store, lookup: this.#lookup, cache: this.#cache }
   }
 
-  stat(_path: BlobPath, _options?: StatOptions): Promise<Entry> {
-    throw new Error('not written')
+  /** How often listings have met a blob whose name cannot be a path. */
+  get unreachableCount(): number {
+    return this.#unreachableCount
+  }
+
+  /** What `path` is. `ENOENT`; `ENOTDIR` when a file is known to stand where a directory should. */
+  async stat(path: BlobPath, options: StatOptions = {}): Promise<Entry> {
+    checkPath(path, 'stat')
+    return this.#lookup.stat(path, options)
   }
 
   /** Whether `path` exists; only ENOENT and ENOTDIR give false. */
-  exists(_path: BlobPath, _options?: StatOptions): Promise<boolean> {
-    throw new Error('not written')
+  async exists(path: BlobPath, options: StatOptions = {}): Promise<boolean> {
+    checkPath(path, 'stat')
+    return typeof (await this.#lookup.find(path, options).catch(missing)) !== 'string'
   }
 
-  list(_directory: BlobPath, _options?: StatOptions): Promise<readonly Entry[]> {
-    throw new Error('not written')
+  /**
+   * What lies directly in `directory`, in the service's order; `ENOENT`, `ENOTDIR`. For the
+   * account's root: its containers, as directories.
+   */
+  async list(directory: BlobPath, options: StatOptions = {}): Promise<readonly Entry[]> {
+    checkPath(directory, 'list')
+    if (directory.container === '') return this.#listContainers(options)
+    return [...(await this.#lookup.entries(directory, options)).values()]
   }
 
-  listTree(
-    _directory: BlobPath,
-    _options?: CallOptions & { readonly directories?: boolean | undefined },
+  /**
+   * Everything below `directory` from one flat listing: files and, when asked, each directory once,
+   * before what lies in it. `ENOENT`, `ENOTDIR`.
+   */
+  async *listTree(
+    directory: BlobPath,
+    options: CallOptions & { readonly directories?: boolean | undefined } = {},
   ): AsyncGenerator<Entry, void, undefined> {
-    throw new Error('not written')
+    checkPath(directory, 'list')
+    let empty = true
+    const entries = walkTree(this.store, directory, {
+      ...callOptions(options),
+      directories: options.directories ?? false,
+      onUnreachable: this.#onUnreachable,
+    })
+    for await (const entry of entries) {
+      empty = false
+      yield entry
+    }
+    if (!empty || directory.name === '') return
+    const found = await this.#lookup.stat(directory, options)
+    if (found.type !== 'directory') throw failure('ENOTDIR', 'list', directory)
   }
 
-  makeDirectory(
-    _path: BlobPath,
-    _options?: CallOptions & { readonly posix?: PosixAttributes; readonly parents?: boolean },
-  ): Promise<Entry> {
-    throw new Error('not written')
+  /**
+   * Makes a directory, marked by a blob, or a container. `EEXIST`; `ENOENT` when the directory above
+   * is missing, unless `parents`. Until the listing's time passes nothing needs to be asked about
+   * names in it.
+   */
+  async makeDirectory(path: BlobPath, options: MakeDirectoryOptions = {}): Promise<Entry> {
+    checkPath(path, 'mkdir')
+    if (path.name === '') return this.#makeContainer(path, options)
+    await requireParent(this.#parts, path, options)
+    await requireAbsent(this.#parts, path, { ...callOptions(options), syscall: 'mkdir' })
+    const entry = await writeMarker(this.#parts, path, options)
+    this.#cache.keep(path, new Map(), false)
+    return entry
   }
 
-  removeDirectory(_path: BlobPath, _options?: CallOptions): Promise<void> {
-    throw new Error('not written')
+  /** Removes an empty directory; `ENOTEMPTY`, `ENOTDIR`, `ENOENT`; `EBUSY` for a container. */
+  async removeDirectory(path: BlobPath, options: CallOptions = {}): Promise<void> {
+    checkPath(path, 'rmdir')
+    refuseRoot(path, 'rmdir')
+    await removeDirectory(this.#parts, path, options)
   }
 
-  removeFile(
-    _path: BlobPath,
-    _options?: CallOptions & { readonly ifMatch?: string },
+  /**
+   * Removes a file or symbolic link. `EISDIR`, `ENOENT`; `ESTALE` when it is not at `ifMatch`. The
+   * directory it was the last in stays: where nothing marks it, a marker is written first.
+   */
+  async removeFile(
+    path: BlobPath,
+    options: CallOptions & { readonly ifMatch?: string | undefined } = {},
   ): Promise<void> {
-    throw new Error('not written')
+    checkPath(path, 'unlink')
+    await this.#onCurrent(path, options, async (entry) => {
+      if (entry.type === 'directory') throw failure('EISDIR', 'unlink', path)
+      const ifMatch = options.ifMatch ?? entry.etag
+      await keepParent(this.#parts, path, options)
+      await this.store.delete(path, { ...callOptions(options), ifMatch })
+    })
+    this.#cache.remove(path)
   }
 
-  removeTree(_path: BlobPath, _options?: TreeOptions): Promise<void> {
-    throw new Error('not written')
+  /**
+   * Removes `path` and all below it, several at a time. Never a container: its root is emptied.
+   * After a failure what is left can be seen, and removed by another call.
+   */
+  async removeTree(path: BlobPath, options: TreeOptions = {}): Promise<void> {
+    checkPath(path, 'removeTree')
+    if (path.container === '') refuseRoot(path, 'removeTree')
+    const entry = await this.#lookup.stat(path, { ...callOptions(options), fresh: true })
+    if (entry.type !== 'directory') return this.removeFile(path, options)
+    await keepParent(this.#parts, path, options)
+    try {
+      await removeBlobs(this.#parts, path, options)
+      if (entry.markerName === path.name) await this.store.delete(path, callOptions(options))
+    } finally {
+      this.#cache.invalidate(path, true)
+    }
+    if (path.name !== '') this.#cache.remove(path)
   }
 
-  copyFile(_from: BlobPath, _to: BlobPath, _options?: CallOptions): Promise<Entry> {
-    throw new Error('not written')
+  /** Copies a file on the server's side and waits for it. `ENOENT`; `EISDIR` on either side. */
+  async copyFile(from: BlobPath, to: BlobPath, options: CallOptions = {}): Promise<Entry> {
+    checkPath(from, 'copy')
+    checkPath(to, 'copy')
+    const [source, target] = await Promise.all([
+      this.#lookup.stat(from, callOptions(options)),
+      this.#lookup.find(to, callOptions(options)),
+    ])
+    if (source.type === 'directory') throw failure('EISDIR', 'copy', from)
+    if (typeof target === 'object' && target.type === 'directory') {
+      throw failure('EISDIR', 'copy', to)
+    }
+    return (await copyEntry(this.#parts, { from, to, source }, options)).copied
   }
 
-  rename(
-    _from: BlobPath,
-    _to: BlobPath,
-    _options?: TreeOptions & { readonly noReplace?: boolean },
-  ): Promise<void> {
-    throw new Error('not written')
+  /**
+   * Renames as rename(2) does: a file replaces a file, a directory an empty directory. `EEXIST`
+   * with `noReplace`, `EISDIR`, `ENOTDIR`, `ENOTEMPTY`, `EINVAL` into itself, `EBUSY` for
+   * containers. Not atomic: a copy is made on the server's side and checked before its source is
+   * deleted, so that at any moment each file is at one place at least. A failed copy of a directory
+   * leaves the source as it was.
+   */
+  async rename(from: BlobPath, to: BlobPath, options: RenameOptions = {}): Promise<void> {
+    checkPath(from, 'rename')
+    checkPath(to, 'rename')
+    await rename(this.#parts, { from, to }, options)
   }
 
-  setAttributes(
-    _path: BlobPath,
-    _attributes: PosixAttributes,
-    _options?: CallOptions,
+  /**
+   * Writes attributes into the blob's metadata, which gives it another etag. An implied directory
+   * gets a marker. `ENOENT`; `ENOTSUP` for a container's root, which no blob stands for.
+   */
+  async setAttributes(
+    path: BlobPath,
+    attributes: PosixAttributes,
+    options: CallOptions = {},
   ): Promise<Entry> {
-    throw new Error('not written')
+    checkPath(path, 'setattr')
+    if (path.name === '') {
+      const detail = 'no blob stands for the root of a container, so it keeps no attributes'
+      throw failure('ENOTSUP', 'setattr', path, detail)
+    }
+    return this.#onCurrent(path, options, async (entry) => {
+      if (!isImplied(entry)) return this.#writeAttributes(path, entry, { attributes, ...options })
+      return writeMarker(this.#parts, path, { ...options, posix: attributes })
+    })
   }
 
   /** Makes a symbolic link: a blob whose body is `target`. `EEXIST` when the name is taken. */
-  createSymlink(
-    _path: BlobPath,
-    _target: string,
-    _options?: CallOptions & { readonly posix?: PosixAttributes },
+  async createSymlink(
+    path: BlobPath,
+    target: string,
+    options: CallOptions & { readonly posix?: PosixAttributes | undefined } = {},
   ): Promise<Entry> {
-    throw new Error('not written')
+    checkPath(path, 'symlink')
+    if (path.name === '') throw failure('EEXIST', 'symlink', path)
+    if (target === '') throw failure('EINVAL', 'symlink', path, 'a link needs a target')
+    await requireAbsent(this.#parts, path, { ...callOptions(options), syscall: 'symlink' })
+    const body = Buffer.from(target)
+    const metadata = withPosixAttributes({}, 'symlink', { mode: 0o777, ...options.posix })
+    const put = { ...callOptions(options), metadata, ifNoneMatch: '*' } as const
+    const properties = await this.store.put(path, body, put)
+    const sizeBytes = body.byteLength
+    const entry = entryFromBlob(path.name, { ...properties, sizeBytes, metadata })
+    this.#cache.upsert(path, entry)
+    return entry
   }
 
   /** The target of a symbolic link; `EINVAL` when `path` is something else. */
-  readSymlink(_path: BlobPath, _options?: CallOptions): Promise<string> {
-    throw new Error('not written')
+  async readSymlink(path: BlobPath, options: CallOptions = {}): Promise<string> {
+    checkPath(path, 'readlink')
+    const entry = await this.#lookup.stat(path, callOptions(options))
+    if (entry.type !== 'symlink') throw failure('EINVAL', 'readlink', path, 'not a symbolic link')
+    const { data } = await this.store.get(path, callOptions(options))
+    return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
   }
 
-  /** Tells the cache of a blob that was committed elsewhere in this process (by a writer). */
-  noteCommitted(_path: BlobPath, _entry: Entry): void {
-    throw new Error('not written')
+  /**
+   * Tells the cache of a blob that was committed in this process. `entry` is complete, metadata
+   * included: later changes of attributes start from it.
+   */
+  noteCommitted(path: BlobPath, entry: Entry): void {
+    this.#cache.upsert(path, entry)
   }
 
   /** Forgets listings at and, unless `recursive` is false, below `path`; all when absent. */
-  invalidate(_path?: BlobPath, _options?: { readonly recursive?: boolean }): void {
-    throw new Error('not written')
+  invalidate(path?: BlobPath, options: { readonly recursive?: boolean } = {}): void {
+    if (path === undefined) this.#cache.clear()
+    else this.#cache.invalidate(path, options.recursive ?? true)
   }
+
+  async #listContainers(options: CallOptions): Promise<Entry[]> {
+    const entries: Entry[] = []
+    for await (const container of this.store.listContainers(callOptions(options))) {
+      entries.push(impliedDirectory(container.name, container.lastModifiedMs))
+    }
+    return entries
+  }
+
+  async #makeContainer(path: BlobPath, options: CallOptions): Promise<Entry> {
+    if (path.container === '') throw failure('EEXIST', 'mkdir', path)
+    await this.store.createContainer(path.container, callOptions(options))
+    this.#cache.keep(path, new Map(), false)
+    return impliedDirectory('')
+  }
+
+  /**
+   * Runs `act` on the entry as the cache knows it, and anew on what the service says when the blob
+   * has changed since. A version that the caller asked for is not replaced by another.
+   */
+  async #onCurrent<T>(
+    path: BlobPath,
+    options: CallOptions & { readonly ifMatch?: string | undefined },
+    act: (entry: Entry) => Promise<T>,
+  ): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const fresh = attempt > 1
+      const entry = await this.#lookup.stat(path, { ...callOptions(options), fresh })
+      try {
+        return await act(entry)
+      } catch (error) {
+        if (isFileSystemError(error, 'ENOENT')) this.#cache.remove(path)
+        const changed = isFileSystemError(error, 'ESTALE', 'EEXIST')
+        if (!changed || options.ifMatch !== undefined || attempt === maxAttempts) throw error
+      }
+    }
+  }
+
+  async #writeAttributes(
+    path: BlobPath,
+    entry: Entry,
+    change: CallOptions & { readonly attributes: PosixAttributes },
+  ): Promise<Entry> {
+    const blob = { ...path, name: entry.markerName ?? path.name }
+    const metadata = withPosixAttributes(entry.metadata, entry.type, change.attributes)
+    const ifMatch = entry.etag
+    const options = { ...callOptions(change), ifMatch }
+    const { etag, lastModifiedMs } = await this.store.setMetadata(blob, metadata, options)
+    const posix = readPosixAttributes(metadata)
+    const changed = { ...entry, etag, lastModifiedMs, metadata, posix }
+    this.#cache.upsert(path, changed)
+    return changed
+  }
+}
+
+function refuseRoot(path: BlobPath, syscall: string): void {
+  if (path.name !== '') return
+  throw failure('EBUSY', syscall, path, 'containers are not removed this way')
+}
+
+function missing(error: unknown): 'ENOENT' {
+  if (isFileSystemError(error, 'ENOENT', 'ENOTDIR')) return 'ENOENT'
+  throw error
+}
+
+function failure(
+  code: 'EBUSY' | 'EEXIST' | 'EINVAL' | 'EISDIR' | 'ENOTDIR' | 'ENOTSUP',
+  syscall: string,
+  path: BlobPath,
+  detail?: string,
+): FileSystemError {
+  return new FileSystemError(code, syscall, {
+    path: formatPath(path),
+    ...(detail === undefined ? {} : { detail }),
+  })
 }

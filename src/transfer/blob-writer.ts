@@ -179,7 +179,8 @@ export class BlobWriter {
    */
   async #guard(commit: () => Promise<BlobProperties>): Promise<BlobProperties> {
     try {
-      return { ...(await commit()), sizeBytes: this.sizeBytes }
+      const metadata = this.#metadata ?? {}
+      return { ...(await commit()), sizeBytes: this.sizeBytes, metadata }
     } catch (error) {
       const lost = isFileSystemError(error) && error.serviceCode === 'InvalidBlockList'
       if (!lost || this.#conditions.ifNoneMatch === undefined) throw error

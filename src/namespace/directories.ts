@@ -1,0 +1,154 @@
+import type { BlobStore, CallOptions } from '../blob/store.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { entryFromBlob } from './blob-entry.ts'
+import { baseName, childPrefix } from './blob-name.ts'
+import type { Entry, PosixAttributes } from './entry.ts'
+import { type ListingCache, parentOf } from './listing-cache.ts'
+import { callOptions, type Lookup, unlessMissing } from './lookup.ts'
+import { withPosixAttributes } from './posix-metadata.ts'
+
+const nothing: Uint8Array = new Uint8Array(0)
+
+/** What the operations on names share. */
+export interface NamespaceParts {
+  readonly store: BlobStore
+  readonly lookup: Lookup
+  readonly cache: ListingCache
+}
+
+/** `EEXIST` when something stands at `path`. A blob of that very name is left to If-None-Match. */
+export async function requireAbsent(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions & { readonly syscall: string },
+): Promise<void> {
+  const known = parts.lookup.known(path)
+  if (known === 'ENOENT') return
+  if (known === 'ENOTDIR') throw failure('ENOTDIR', options.syscall, path)
+  const taken = known !== undefined || (await parts.lookup.firstBelow(path, 1, options)).length > 0
+  if (taken) throw failure('EEXIST', options.syscall, path)
+}
+
+/** `ENOENT` when the directory above is missing, unless `parents`; `ENOTDIR` when it is a file. */
+export async function requireParent(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions & { readonly parents?: boolean | undefined },
+): Promise<void> {
+  const parent = parentOf(path)
+  if (parent.name === '') return
+  const found = await parts.lookup.find(parent, callOptions(options))
+  if (found === 'ENOENT' && options.parents === true) return requireParent(parts, parent, options)
+  if (typeof found === 'string') throw failure(found, 'mkdir', path)
+  if (found.type !== 'directory') throw failure('ENOTDIR', 'mkdir', path)
+}
+
+/** Writes the blob that marks `path` as a directory; `EEXIST` when there is a blob of that name. */
+export async function writeMarker(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions & { readonly posix?: PosixAttributes | undefined },
+): Promise<Entry> {
+  const metadata = withPosixAttributes({}, 'directory', options.posix ?? {})
+  const properties = await parts.store.put(path, nothing, {
+    ...callOptions(options),
+    ifNoneMatch: '*',
+    metadata,
+  })
+  const entry = entryFromBlob(path.name, { ...properties, sizeBytes: 0, metadata })
+  parts.cache.upsert(path, entry)
+  return entry
+}
+
+/**
+ * Keeps the directory above `path` in being when `path` is the last thing in it and no blob marks
+ * it: taking a file away does not take its directory away. To be called before the removal, so that
+ * the directory never vanishes; costs nothing while a listing shows that something else is there.
+ */
+export async function keepParent(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<void> {
+  const parent = parentOf(path)
+  if (parent.name === '' || (await staysWithout(parts, path, options))) return
+  const known = parts.lookup.known(parent)
+  if (typeof known === 'object' && known.markerName !== undefined) return
+  try {
+    await writeMarker(parts, parent, options)
+  } catch (error) {
+    if (!isFileSystemError(error, 'EEXIST')) throw error
+  }
+}
+
+/** Whether the parent shows itself by other blobs than those of `path`. */
+async function staysWithout(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<boolean> {
+  const parent = parentOf(path)
+  const listing = parts.cache.fresh(parent)
+  if (listing !== undefined) {
+    const own = listing.entries.has(baseName(path.name)) ? 1 : 0
+    return listing.slashMarker || listing.entries.size > own
+  }
+  const own = new Set([path.name, childPrefix(path.name)])
+  const rows = await parts.lookup.firstBelow(parent, 3, options)
+  return rows.some((row) => !own.has(row.name) && !row.name.startsWith(childPrefix(path.name)))
+}
+
+/** Removes an empty directory: its markers. `ENOTEMPTY`, `ENOTDIR`, `ENOENT`. */
+export async function removeDirectory(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<void> {
+  const markers = knownMarkers(parts, path) ?? (await findMarkers(parts, path, options))
+  await keepParent(parts, path, options)
+  for (const name of markers) {
+    await unlessMissing(parts.store.delete({ ...path, name }, callOptions(options)))
+  }
+  parts.cache.remove(path)
+  parts.cache.invalidate(path, true)
+}
+
+/** The blobs that mark an empty directory, from the cache; `undefined` when it does not know. */
+function knownMarkers(parts: NamespaceParts, path: BlobPath): string[] | undefined {
+  const known = parts.lookup.known(path)
+  if (typeof known === 'string') throw failure(known, 'rmdir', path)
+  if (known !== undefined && known.type !== 'directory') throw failure('ENOTDIR', 'rmdir', path)
+  const listing = parts.cache.fresh(path)
+  if (listing === undefined) return undefined
+  if (listing.entries.size > 0) throw failure('ENOTEMPTY', 'rmdir', path)
+  if (known?.markerName !== path.name) return undefined
+  return listing.slashMarker ? [path.name, childPrefix(path.name)] : [path.name]
+}
+
+/** The blobs that mark `path`, after making sure that it is an empty directory. */
+async function findMarkers(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<string[]> {
+  const [blob, rows] = await Promise.all([
+    unlessMissing(parts.store.head(path, callOptions(options))),
+    parts.lookup.firstBelow(path, 2, options),
+  ])
+  const slashMarker = childPrefix(path.name)
+  if (rows.some((row) => row.name !== slashMarker)) throw failure('ENOTEMPTY', 'rmdir', path)
+  const entry = blob === undefined ? undefined : entryFromBlob(path.name, blob)
+  const marked = entry?.type === 'directory'
+  if (entry === undefined && rows.length === 0) throw failure('ENOENT', 'rmdir', path)
+  if (!marked && rows.length === 0) throw failure('ENOTDIR', 'rmdir', path)
+  return [...(marked ? [path.name] : []), ...rows.map((row) => row.name)]
+}
+
+function failure(
+  code: 'ENOENT' | 'ENOTDIR' | 'ENOTEMPTY' | 'EEXIST',
+  syscall: string,
+  path: BlobPath,
+): FileSystemError {
+  return new FileSystemError(code, syscall, { path: formatPath(path) })
+}

@@ -1,0 +1,143 @@
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '../clock.ts'
+import type { BlobPath } from '../path.ts'
+import { impliedDirectory } from './blob-entry.ts'
+import { baseName, parentName } from './blob-name.ts'
+import type { Entry } from './entry.ts'
+
+/** All that one directory holds, as of one moment and with our own changes since. */
+export interface Listing {
+  /** By base name. */
+  readonly entries: Map<string, Entry>
+  readonly expiresAtMs: number
+  /** Whether a blob `dir/` marks the directory. */
+  readonly slashMarker: boolean
+}
+
+export interface ListingCacheOptions {
+  readonly clock: Clock
+  readonly ttlMs: number
+  /** Entries of all listings together. */
+  readonly maxEntries: number
+}
+
+/** What a listing under way has missed: a change of ours makes it too old to be kept. */
+export interface PendingListing {
+  changed: boolean
+}
+
+/**
+ * Complete listings of directories, for a time. Changes that this process makes are written through,
+ * so a kept listing is never behind them.
+ */
+export class ListingCache {
+  readonly #clock: Clock
+  readonly #ttlMs: number
+  readonly #listings: LRUCache<string, Listing>
+  readonly #pending = new Map<string, Set<PendingListing>>()
+
+  constructor(options: ListingCacheOptions) {
+    this.#clock = options.clock
+    this.#ttlMs = options.ttlMs
+    this.#listings = new LRUCache<string, Listing>({
+      maxSize: options.maxEntries,
+      sizeCalculation: (listing) => listing.entries.size + 1,
+    })
+  }
+
+  /** The listing of `directory` while it may be believed. */
+  fresh(directory: BlobPath): Listing | undefined {
+    const listing = this.#listings.get(keyOf(directory))
+    return listing !== undefined && listing.expiresAtMs > this.#clock.nowMs() ? listing : undefined
+  }
+
+  /** How many entries the last known listing had, believable or not. */
+  lastSize(directory: BlobPath): number | undefined {
+    return this.#listings.peek(keyOf(directory))?.entries.size
+  }
+
+  /** To be called before `directory` is listed: changes made from here on are noticed. */
+  begin(directory: BlobPath): PendingListing {
+    const key = keyOf(directory)
+    const pending = { changed: false }
+    const others = this.#pending.get(key)
+    if (others === undefined) this.#pending.set(key, new Set([pending]))
+    else others.add(pending)
+    return pending
+  }
+
+  /** Ends what `begin` began, whether or not a listing came of it. */
+  end(directory: BlobPath, pending: PendingListing): void {
+    const key = keyOf(directory)
+    const others = this.#pending.get(key)
+    others?.delete(pending)
+    if (others?.size === 0) this.#pending.delete(key)
+  }
+
+  /** Keeps a complete listing. */
+  keep(directory: BlobPath, entries: Map<string, Entry>, slashMarker: boolean): void {
+    if (this.#ttlMs <= 0) return
+    const expiresAtMs = this.#clock.nowMs() + this.#ttlMs
+    this.#listings.set(keyOf(directory), { entries, expiresAtMs, slashMarker })
+  }
+
+  /** Writes an entry into its parent's listing, and the directories it implies into theirs. */
+  upsert(path: BlobPath, entry: Entry): void {
+    if (path.name === '') return
+    this.#change(parentOf(path), (entries) => entries.set(baseName(path.name), entry))
+    this.#imply(parentOf(path))
+  }
+
+  /** Takes a name out of its parent's listing. What is kept below it is the caller's to forget. */
+  remove(path: BlobPath): void {
+    this.#change(parentOf(path), (entries) => void entries.delete(baseName(path.name)))
+  }
+
+  /** Forgets the listing of `path` and, when `recursive`, of all directories below it. */
+  invalidate(path: BlobPath, recursive: boolean): void {
+    const key = keyOf(path)
+    this.#forget(key)
+    if (!recursive) return
+    const below = path.name === '' ? key : `${key}/`
+    for (const each of [...this.#listings.keys(), ...this.#pending.keys()]) {
+      if (each.startsWith(below)) this.#forget(each)
+    }
+  }
+
+  clear(): void {
+    for (const key of [...this.#listings.keys(), ...this.#pending.keys()]) this.#forget(key)
+  }
+
+  #imply(directory: BlobPath): void {
+    for (let each = directory; each.name !== ''; each = parentOf(each)) {
+      const name = baseName(each.name)
+      const known = this.#listings.peek(keyOf(parentOf(each)))?.entries.get(name)
+      if (known?.type === 'directory') return
+      this.#change(parentOf(each), (entries) => entries.set(name, impliedDirectory(each.name)))
+    }
+  }
+
+  #change(directory: BlobPath, edit: (entries: Map<string, Entry>) => void): void {
+    const key = keyOf(directory)
+    for (const pending of this.#pending.get(key) ?? []) pending.changed = true
+    const listing = this.#listings.peek(key)
+    if (listing === undefined) return
+    edit(listing.entries)
+    // Set anew under the same expiry, so that the size that bounds the cache is counted again.
+    this.#listings.set(key, { ...listing })
+  }
+
+  #forget(key: string): void {
+    for (const pending of this.#pending.get(key) ?? []) pending.changed = true
+    this.#listings.delete(key)
+  }
+}
+
+/** The directory that holds `path`. */
+export function parentOf(path: BlobPath): BlobPath {
+  return { container: path.container, name: parentName(path.name) }
+}
+
+function keyOf(path: BlobPath): string {
+  return `${path.container}/${path.name}`
+}

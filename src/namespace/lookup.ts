@@ -1,0 +1,159 @@
+import { type BlobStore, type CallOptions, type ListEntry, listAll } from '../blob/store.ts'
+import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { entryFromBlob, impliedDirectory } from './blob-entry.ts'
+import { baseName, childPrefix } from './blob-name.ts'
+import type { Entry } from './entry.ts'
+import { listOneLevel, type UnreachableListener } from './listing.ts'
+import { type ListingCache, parentOf } from './listing-cache.ts'
+
+export interface LookupOptions extends CallOptions {
+  /** Asks the service even when a cached listing knows. */
+  readonly fresh?: boolean | undefined
+}
+
+/**
+ * A listing that has expired is asked for again, instead of the one name, while it is this small:
+ * one request then answers for all the names that will be asked next.
+ */
+const maxRelistedEntries = 1000
+
+/** Finds out what names stand for, from cached listings where they know. */
+export class Lookup {
+  readonly #store: BlobStore
+  readonly #cache: ListingCache
+  readonly #onUnreachable: UnreachableListener
+
+  constructor(store: BlobStore, cache: ListingCache, onUnreachable: UnreachableListener) {
+    this.#store = store
+    this.#cache = cache
+    this.#onUnreachable = onUnreachable
+  }
+
+  /** What `path` is; `ENOENT` or `ENOTDIR` when it is nothing. */
+  async stat(path: BlobPath, options: LookupOptions = {}): Promise<Entry> {
+    const found = await this.find(path, options)
+    if (typeof found !== 'string') return found
+    throw new FileSystemError(found, 'stat', { path: formatPath(path) })
+  }
+
+  /** What `path` is, or the code that says it is nothing. */
+  async find(path: BlobPath, options: LookupOptions = {}): Promise<Entry | 'ENOENT' | 'ENOTDIR'> {
+    if (path.name === '') return this.#root(path, options)
+    const known = options.fresh === true ? undefined : this.known(path)
+    if (known !== undefined) return known
+    const parent = parentOf(path)
+    const siblings = this.#cache.lastSize(parent)
+    if (options.fresh === true || siblings === undefined || siblings > maxRelistedEntries) {
+      return (await this.#ask(path, options)) ?? 'ENOENT'
+    }
+    const listed = await unlessMissing(this.entries(parent, options))
+    return listed?.get(baseName(path.name)) ?? 'ENOENT'
+  }
+
+  /** What cached listings say of `path`; `undefined` when they do not know. */
+  known(path: BlobPath): Entry | 'ENOENT' | 'ENOTDIR' | undefined {
+    if (path.name === '') return undefined
+    const parent = parentOf(path)
+    const listing = this.#cache.fresh(parent)
+    if (listing !== undefined) return listing.entries.get(baseName(path.name)) ?? 'ENOENT'
+    const above = this.known(parent)
+    if (above === undefined || typeof above === 'string') return above
+    return above.type === 'directory' ? undefined : 'ENOTDIR'
+  }
+
+  /** What `directory` holds, by base name; `ENOENT`, `ENOTDIR`. Not to be changed. */
+  async entries(
+    directory: BlobPath,
+    options: LookupOptions = {},
+  ): Promise<ReadonlyMap<string, Entry>> {
+    const kept = options.fresh === true ? undefined : this.#cache.fresh(directory)
+    if (kept !== undefined) return kept.entries
+    const known = options.fresh === true ? undefined : this.known(directory)
+    requireDirectory(known, directory)
+    const pending = this.#cache.begin(directory)
+    try {
+      const { entries, slashMarker } = await this.#listOneLevel(directory, options)
+      const shown = entries.size > 0 || slashMarker !== undefined || directory.name === ''
+      if (!shown) await this.#requireMarked(directory, known, options)
+      if (!pending.changed) this.#cache.keep(directory, entries, slashMarker !== undefined)
+      return entries
+    } finally {
+      this.#cache.end(directory, pending)
+    }
+  }
+
+  /** The first rows, at most `count`, of what lies anywhere below `directory`. */
+  async firstBelow(directory: BlobPath, count: number, options: CallOptions): Promise<ListEntry[]> {
+    const prefix = { ...directory, name: childPrefix(directory.name) }
+    const rows: ListEntry[] = []
+    // A page may be empty and still not be the last.
+    for await (const row of listAll(this.#store, prefix, {
+      ...callOptions(options),
+      maxResults: count,
+    })) {
+      rows.push(row)
+      if (rows.length === count) break
+    }
+    return rows
+  }
+
+  #listOneLevel(directory: BlobPath, options: CallOptions) {
+    const onUnreachable = this.#onUnreachable
+    return listOneLevel(this.#store, directory, { ...callOptions(options), onUnreachable })
+  }
+
+  async #root(path: BlobPath, options: LookupOptions): Promise<Entry> {
+    const known = options.fresh !== true && this.#cache.fresh(path) !== undefined
+    if (path.container === '' || known) return impliedDirectory('')
+    const { lastModifiedMs } = await this.#store.headContainer(path.container, callOptions(options))
+    return impliedDirectory('', lastModifiedMs)
+  }
+
+  /**
+   * One HEAD finds files and marked directories. Only a name that is no blob costs a listing, which
+   * tells an implied directory from nothing.
+   */
+  async #ask(path: BlobPath, options: CallOptions): Promise<Entry | undefined> {
+    const blob = await unlessMissing(this.#store.head(path, callOptions(options)))
+    if (blob !== undefined) return entryFromBlob(path.name, blob)
+    const [first] = await this.firstBelow(path, 1, options)
+    if (first?.kind !== 'blob') return undefined
+    const marks = first.name === childPrefix(path.name)
+    return marks ? entryFromBlob(first.name, first.properties) : impliedDirectory(path.name)
+  }
+
+  /** A directory in which nothing lies exists only if a blob says so. */
+  async #requireMarked(
+    directory: BlobPath,
+    known: Entry | string | undefined,
+    options: CallOptions,
+  ): Promise<void> {
+    if (typeof known === 'object' && known.markerName === directory.name) return
+    const blob = await unlessMissing(this.#store.head(directory, callOptions(options)))
+    const found = blob === undefined ? 'ENOENT' : entryFromBlob(directory.name, blob)
+    requireDirectory(found, directory)
+  }
+}
+
+/** Only what the store takes: the lookup's own options stay here. */
+export function callOptions(options: CallOptions): CallOptions {
+  return options.signal === undefined ? {} : { signal: options.signal }
+}
+
+/** The value, or `undefined` when the promise rejects with ENOENT or ENOTDIR. */
+export async function unlessMissing<T>(promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise
+  } catch (error) {
+    if (isFileSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined
+    throw error
+  }
+}
+
+function requireDirectory(known: Entry | ErrnoCode | undefined, directory: BlobPath): void {
+  if (known === undefined) return
+  const code = typeof known === 'string' ? known : 'ENOTDIR'
+  if (typeof known === 'object' && known.type === 'directory') return
+  throw new FileSystemError(code, 'list', { path: formatPath(directory) })
+}
