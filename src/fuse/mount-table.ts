@@ -30,7 +30,7 @@ export function parseMountInfo(text: string): MountRecord[] {
     const [type, source] = tail.split(' ')
     if (device === undefined || mountpoint === undefined) return []
     if (type === undefined || source === undefined) return []
-    return [{ mountpoint: unescape(mountpoint), type, source: unescape(source), device }]
+    return [{ mountpoint: unescapeOctal(mountpoint), type, source: unescapeOctal(source), device }]
   })
 }
 
@@ -55,7 +55,7 @@ export async function canonicalMountpoint(path: string): Promise<string> {
 }
 
 /** Space, tab, newline and backslash stand as octal numbers. */
-function unescape(field: string): string {
+function unescapeOctal(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   )
