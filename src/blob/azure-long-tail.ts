@@ -34,7 +34,8 @@ export class AzureLongTail {
       operation: 'blob.copy',
       path: formatPath(from),
       dest: formatPath(to),
-      mustNotExist: options.ifNoneMatch !== undefined,
+      // A destination in the way is told as 409; a 412 is then about the source.
+      mustNotExist: options.ifNoneMatch !== undefined && options.sourceIfMatch === undefined,
     }
     const blob = await this.#blob(to, subject, options)
     const { metadata, ifMatch, ifNoneMatch, sourceIfMatch, signal } = options
