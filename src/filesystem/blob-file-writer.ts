@@ -1,0 +1,111 @@
+import { FileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { BlobWriter } from '../transfer/blob-writer.ts'
+import type { FileInfo } from './file-info.ts'
+import { noteCommitted, refuseDirectory, type WriteOptions } from './pipe.ts'
+import type { Remote } from './remote.ts'
+
+/**
+ * A file being written from its beginning to its end. Nobody sees anything of it before `close()`,
+ * which makes all of it visible at once. A writer that is aborted, disposed of, left alone or that
+ * has failed leaves the file as it was. When two write the same file, the last to close wins.
+ */
+export class BlobFileWriter {
+  readonly #remote: Remote
+  readonly #path: BlobPath
+  readonly #writer: BlobWriter
+  readonly #options: WriteOptions
+  #state: 'open' | 'failed' | 'closed' | 'aborted' = 'open'
+  #closing: Promise<FileInfo> | undefined
+
+  private constructor(remote: Remote, path: BlobPath, options: WriteOptions, writer: BlobWriter) {
+    this.#remote = remote
+    this.#path = path
+    this.#options = options
+    this.#writer = writer
+  }
+
+  /** `EISDIR`; with `exclusive` `EEXIST`, which `close()` checks once more, as one step with writing. */
+  static async open(
+    remote: Remote,
+    path: BlobPath,
+    options: WriteOptions & { readonly exclusive: boolean },
+  ): Promise<BlobFileWriter> {
+    const { exclusive, signal, ifMatch, metadata, contentType } = options
+    const existing = await refuseDirectory(remote, path, { signal })
+    if (exclusive && existing !== undefined) {
+      throw new FileSystemError('EEXIST', 'open', { path: formatPath(path) })
+    }
+    const writer = new BlobWriter({
+      store: remote.store,
+      path,
+      conditions: { ifMatch, ifNoneMatch: exclusive ? '*' : undefined },
+      metadata,
+      contentType,
+      blockBytes: remote.blockBytes,
+    })
+    return new BlobFileWriter(remote, path, options, writer)
+  }
+
+  /** Bytes written up to here. */
+  get size(): number {
+    return this.#writer.sizeBytes
+  }
+
+  /** Appends a copy of `data` (text as UTF-8); resolves when there is room for more. */
+  async write(data: Uint8Array | string): Promise<void> {
+    this.#demandOpen('write')
+    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
+    if (!(bytes instanceof Uint8Array)) {
+      throw new TypeError(`data: expected a Uint8Array or a string, got ${typeof data}`)
+    }
+    await this.#orFail(() => this.#writer.write(bytes))
+  }
+
+  /** Makes what was written the file. Calling it again gives the same answer. */
+  close(): Promise<FileInfo> {
+    this.#closing ??= this.#commit()
+    return this.#closing
+  }
+
+  /** Gives up what was written. Never throws; without effect after `close()`. */
+  async abort(): Promise<void> {
+    if (this.#closing !== undefined || this.#state === 'aborted') return
+    this.#state = 'aborted'
+    await this.#writer.abort()
+  }
+
+  /** Gives up what was not closed: leaving a block by an error commits nothing. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.abort()
+  }
+
+  async #commit(): Promise<FileInfo> {
+    this.#demandOpen('close')
+    const properties = await this.#orFail(() => this.#writer.commit())
+    this.#state = 'closed'
+    const { metadata, contentType } = this.#options
+    return noteCommitted(this.#remote, this.#path, { properties, metadata, contentType })
+  }
+
+  /** After a failure bytes may be missing, so nothing may be committed any more. */
+  async #orFail<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      this.#options.signal?.throwIfAborted()
+      return await work()
+    } catch (error) {
+      this.#state = 'failed'
+      await this.#writer.abort()
+      throw error
+    }
+  }
+
+  #demandOpen(syscall: string): void {
+    if (this.#state === 'open' && (syscall === 'close' || this.#closing === undefined)) return
+    const state = this.#state === 'open' ? 'closed' : this.#state
+    throw new FileSystemError('EBADF', syscall, {
+      path: formatPath(this.#path),
+      detail: `the writer is ${state}; open the file again`,
+    })
+  }
+}

@@ -1,0 +1,152 @@
+import type { BlobProperties, CallOptions } from '../blob/store.ts'
+import { type ByteRange, lengthOf } from '../byte-range.ts'
+import { mapConcurrent } from '../concurrency.ts'
+import { FileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { download } from './download.ts'
+import { fullName } from './file-info.ts'
+import { locateFile, type PathInput } from './location.ts'
+import type { Remote } from './remote.ts'
+
+/** The bytes `[start, end)` of a file; negative ones count from its end. */
+export interface RangeRequest {
+  readonly path: PathInput
+  readonly start?: number | undefined
+  readonly end?: number | undefined
+}
+
+export interface CatRangesOptions extends CallOptions {
+  /** Ranges of one file at most this many bytes apart share a request. Default 0: adjoining ones. */
+  readonly maxGap?: number | undefined
+  /** `return` puts the error in the place of the range. Default `raise`. */
+  readonly onError?: 'raise' | 'return' | undefined
+}
+
+interface Group {
+  readonly path: BlobPath
+  readonly requests: { readonly request: RangeRequest; readonly index: number }[]
+}
+
+/** The bytes `[start, end)` of one version of a file, clamped to it. */
+export async function catFile(
+  remote: Remote,
+  path: BlobPath,
+  options: CallOptions & {
+    readonly start?: number | undefined
+    readonly end?: number | undefined
+  } = {},
+): Promise<Uint8Array> {
+  const range = await resolveRange(remote, path, options)
+  if (lengthOf(range) === 0) {
+    await remote.namespace.stat(path, { signal: options.signal })
+    return new Uint8Array()
+  }
+  return (await readRange(remote, path, range, options.signal)).data
+}
+
+/** See `AzureBlobFileSystem.catRanges`. The ranges of one file come from one version: else `ESTALE`. */
+export async function catRanges(
+  remote: Remote,
+  requests: readonly RangeRequest[],
+  options: CatRangesOptions = {},
+): Promise<(Uint8Array | Error)[]> {
+  const results: (Uint8Array | Error)[] = []
+  const groups = groupByPath(remote.store.account, requests)
+  await mapConcurrent(groups, remote.concurrency, async (group) => {
+    try {
+      await readGroup(remote, group, { options, results })
+    } catch (error) {
+      if (options.onError !== 'return' || !(error instanceof Error)) throw error
+      for (const { index } of group.requests) results[index] = error
+    }
+  })
+  return results
+}
+
+function groupByPath(account: string, requests: readonly RangeRequest[]): Group[] {
+  const groups = new Map<string, Group>()
+  for (const [index, request] of requests.entries()) {
+    const path = locateFile(account, request.path, 'catRanges')
+    const key = fullName(path)
+    const group = groups.get(key) ?? { path, requests: [] }
+    group.requests.push({ request, index })
+    groups.set(key, group)
+  }
+  return [...groups.values()]
+}
+
+async function readGroup(
+  remote: Remote,
+  group: Group,
+  into: { readonly options: CatRangesOptions; readonly results: (Uint8Array | Error)[] },
+): Promise<void> {
+  const { options, results } = into
+  const wanted = await mapConcurrent(group.requests, 1, async ({ request, index }) => ({
+    ...(await resolveRange(remote, group.path, { ...request, signal: options.signal })),
+    index,
+  }))
+  const etags = new Set<string>()
+  await mapConcurrent(mergeRanges(wanted, options.maxGap ?? 0), 4, async (merged) => {
+    const { data, properties } = await readRange(remote, group.path, merged, options.signal)
+    etags.add(properties.etag)
+    for (const { start, end, index } of merged.parts) {
+      results[index] = data.slice(start - merged.start, end - merged.start)
+    }
+  })
+  if (etags.size > 1) throw new FileSystemError('ESTALE', 'read', { path: formatPath(group.path) })
+}
+
+/** Joins ranges that overlap or lie at most `maxGap` bytes apart. */
+export function mergeRanges<R extends ByteRange>(
+  ranges: readonly R[],
+  maxGap: number,
+): (ByteRange & { readonly parts: readonly R[] })[] {
+  if (!(maxGap >= 0)) throw new RangeError(`maxGap: expected bytes, 0 or more, got ${maxGap}`)
+  const merged: { start: number; end: number; parts: R[] }[] = []
+  for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
+    const last = merged.at(-1)
+    if (last === undefined || range.start > last.end + maxGap) {
+      merged.push({ start: range.start, end: range.end, parts: [range] })
+      continue
+    }
+    last.end = Math.max(last.end, range.end)
+    last.parts.push(range)
+  }
+  return merged
+}
+
+async function readRange(
+  remote: Remote,
+  path: BlobPath,
+  range: ByteRange,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly data: Uint8Array; readonly properties: BlobProperties }> {
+  let data = new Uint8Array()
+  const sink = {
+    begin({ sizeBytes }: BlobProperties) {
+      data = new Uint8Array(Math.max(Math.min(range.end, sizeBytes) - range.start, 0))
+    },
+    accept: (piece: Uint8Array, offset: number) => data.set(piece, offset - range.start),
+  }
+  const properties = await download(remote, path, { range, sink, signal })
+  return { data, properties }
+}
+
+/** As Python slices: negative ends count from the end of the file, whose size is then asked. */
+async function resolveRange(
+  remote: Remote,
+  path: BlobPath,
+  options: CallOptions & {
+    readonly start?: number | undefined
+    readonly end?: number | undefined
+  },
+): Promise<ByteRange> {
+  const { start = 0, end = Number.MAX_SAFE_INTEGER, signal } = options
+  for (const value of [start, end]) {
+    if (!Number.isSafeInteger(value)) throw new RangeError(`range: expected integers, got ${value}`)
+  }
+  if (start >= 0 && end >= 0) return { start, end: Math.max(start, end) }
+  const { sizeBytes } = await remote.namespace.stat(path, { signal, fresh: true })
+  const from = start < 0 ? Math.max(sizeBytes + start, 0) : start
+  return { start: from, end: Math.max(end < 0 ? sizeBytes + end : end, from) }
+}

@@ -1,0 +1,96 @@
+import type { BlobProperties, CallOptions } from '../blob/store.ts'
+import { type ByteRange, lengthOf, splitRange } from '../byte-range.ts'
+import { forEachConcurrent } from '../concurrency.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { entryFromBlob } from '../namespace/blob-entry.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import type { Remote } from './remote.ts'
+
+/** Receives a download. */
+export interface DownloadSink {
+  /** Told before the first piece: what the service says of the version that is read. */
+  begin?(properties: BlobProperties): Promise<void> | void
+  /** Takes the piece that belongs at `offset`; pieces come in any order. */
+  accept(data: Uint8Array, offset: number): Promise<void> | void
+}
+
+/** Pieces of one file under way at once. */
+const piecesAtOnce = 4
+
+/**
+ * Reads a blob, or `range` of it, from one version: the first piece tells the etag, all others
+ * demand it. `ESTALE` when the blob is replaced meanwhile, `EISDIR` when it is a directory.
+ */
+export async function download(
+  remote: Remote,
+  path: BlobPath,
+  options: CallOptions & { readonly range?: ByteRange | undefined; readonly sink: DownloadSink },
+): Promise<BlobProperties> {
+  const { signal, sink } = options
+  const start = options.range?.start ?? 0
+  const limit = options.range?.end ?? Number.MAX_SAFE_INTEGER
+  const head = { start, end: Math.min(limit, start + remote.blockBytes) }
+  const first = await getFirst(remote, path, head, signal)
+  refuseDirectory(path, first.properties)
+  await sink.begin?.(first.properties)
+  if (first.data.byteLength > 0) await sink.accept(first.data, start)
+  const rest = { start: head.end, end: Math.min(limit, first.properties.sizeBytes) }
+  await forEachConcurrent(splitRange(rest, remote.blockBytes), piecesAtOnce, async (range) => {
+    const { etag: ifMatch } = first.properties
+    const data = await getPiece(remote, path, { range, ifMatch, signal })
+    await sink.accept(data, range.start)
+  })
+  return first.properties
+}
+
+async function getFirst(
+  remote: Remote,
+  path: BlobPath,
+  range: ByteRange,
+  signal: AbortSignal | undefined,
+) {
+  try {
+    return await remote.limiter.run(() => remote.store.get(path, { range, signal }), signal)
+  } catch (error) {
+    if (isFileSystemError(error, 'ENOENT') && (await isDirectory(remote, path, signal))) {
+      throw directoryError(path, error)
+    }
+    throw error
+  }
+}
+
+async function getPiece(
+  remote: Remote,
+  path: BlobPath,
+  options: CallOptions & { readonly range: ByteRange; readonly ifMatch: string },
+): Promise<Uint8Array> {
+  const expected = lengthOf(options.range)
+  const { data } = await remote.limiter.run(() => remote.store.get(path, options), options.signal)
+  if (data.byteLength === expected) return data
+  throw new FileSystemError('EIO', 'read', {
+    path: formatPath(path),
+    detail: `expected ${expected} bytes at ${options.range.start}, got ${data.byteLength}`,
+    retryable: true,
+  })
+}
+
+function refuseDirectory(path: BlobPath, properties: BlobProperties): void {
+  if (entryFromBlob(path.name, properties).type === 'directory') throw directoryError(path)
+}
+
+async function isDirectory(
+  remote: Remote,
+  path: BlobPath,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    return (await remote.namespace.stat(path, { signal })).type === 'directory'
+  } catch (error) {
+    if (isFileSystemError(error, 'ENOENT', 'ENOTDIR')) return false
+    throw error
+  }
+}
+
+function directoryError(path: BlobPath, cause?: unknown): FileSystemError {
+  return new FileSystemError('EISDIR', 'read', { path: formatPath(path), cause })
+}

@@ -1,0 +1,96 @@
+import type { CallOptions } from '../blob/store.ts'
+import { mapConcurrent } from '../concurrency.ts'
+import { compilePattern, type Pattern, pathMatcher, type Segment } from './pattern.ts'
+import { byName, joinName, relativeName, type TreeEntry, type TreeView } from './tree-view.ts'
+import { checkDepth, listToDepth } from './walk.ts'
+
+// A pattern is followed component by component, so that only directories that can hold a match are
+// listed: literal components cost nothing, `*` one listing of each directory that matched before.
+// From the first `**` on everything below is listed, flat, and matched as a whole.
+
+export interface GlobOptions extends CallOptions {
+  /** How many components the first `**` and what follows it may match together. */
+  readonly maxDepth?: number | undefined
+}
+
+/** Directories listed at once. */
+const listConcurrency = 16
+
+/** What matches `pattern` by name; nothing when nothing does. `x/**` matches `x` too. */
+export async function glob<E extends TreeEntry>(
+  view: TreeView<E>,
+  pattern: string,
+  options: GlobOptions = {},
+): Promise<E[]> {
+  checkDepth(options.maxDepth)
+  const root = pattern.startsWith('/') ? '/' : ''
+  const compiled = compilePattern(pattern.slice(root.length))
+  const search = new Search(view, compiled, options)
+  const found = await search.below(root, compiled.segments)
+  const unique = new Map(found.map((entry) => [entry.name, entry]))
+  unique.delete('')
+  return [...unique.values()].sort(byName)
+}
+
+class Search<E extends TreeEntry> {
+  readonly #view: TreeView<E>
+  readonly #pattern: Pattern
+  readonly #options: GlobOptions
+
+  constructor(view: TreeView<E>, pattern: Pattern, options: GlobOptions) {
+    this.#view = view
+    this.#pattern = pattern
+    this.#options = options
+  }
+
+  /** Matches of `segments` below the directory `base`. */
+  async below(base: string, segments: readonly Segment[]): Promise<E[]> {
+    const [first, ...rest] = segments
+    if (first === undefined) return this.#self(base)
+    if (first.kind === 'literal') return this.below(joinName(base, first.text), rest)
+    if (first.kind === 'any-depth') return this.#anyDepth(base, segments)
+    return this.#oneLevel(base, first.regExp, rest)
+  }
+
+  async #self(name: string): Promise<E[]> {
+    const entry = await this.#view.stat(name, this.#options)
+    return entry !== undefined && this.#isWanted(entry) ? [entry] : []
+  }
+
+  async #oneLevel(base: string, regExp: RegExp, rest: readonly Segment[]): Promise<E[]> {
+    const children = await this.#view.list(base, this.#options)
+    const matching = children.filter((child) => regExp.test(relativeName(base, child.name)))
+    if (rest.length === 0) return matching.filter((child) => this.#isWanted(child))
+    const directories = matching.filter((child) => child.type === 'directory')
+    const found = await mapConcurrent(directories, listConcurrency, (directory) =>
+      this.below(directory.name, rest),
+    )
+    return found.flat()
+  }
+
+  async #anyDepth(base: string, segments: readonly Segment[]): Promise<E[]> {
+    const matches = pathMatcher(segments)
+    const open = segments.at(-1)?.kind === 'any-depth'
+    const found: E[] = []
+    for await (const entry of this.#everything(base)) {
+      const slash = open && entry.type === 'directory' ? '/' : ''
+      const path = `${relativeName(base, entry.name)}${slash}`
+      if (this.#isWanted(entry) && matches(path)) found.push(entry)
+    }
+    if (open && segments.every((segment) => segment.kind === 'any-depth')) {
+      const self = await this.#view.stat(base, this.#options)
+      if (self?.type === 'directory') found.push(self)
+    }
+    return found
+  }
+
+  async *#everything(base: string): AsyncGenerator<E, void> {
+    const { maxDepth } = this.#options
+    if (maxDepth === undefined) yield* this.#view.listTree(base, this.#options)
+    else yield* await listToDepth(this.#view, [base], maxDepth, this.#options)
+  }
+
+  #isWanted(entry: E): boolean {
+    return !this.#pattern.directoriesOnly || entry.type === 'directory'
+  }
+}

@@ -1,0 +1,244 @@
+import { randomUUID } from 'node:crypto'
+import type { BigIntStats } from 'node:fs'
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { BlobProperties, CallOptions, Metadata } from '../blob/store.ts'
+import { MiB } from '../byte-range.ts'
+import { FileSystemError } from '../errors.ts'
+import { readPosixAttributes, withPosixAttributes } from '../namespace/posix-metadata.ts'
+import type { BlobPath } from '../path.ts'
+import { BlobWriter } from '../transfer/blob-writer.ts'
+import { download } from './download.ts'
+import type { FileInfo } from './file-info.ts'
+import { isMissing, localError, onLocalDisk } from './local-error.ts'
+import { noteCommitted, refuseDirectory, type WriteOptions } from './pipe.ts'
+import { applyAttributes, attributesOf } from './posix-preserve.ts'
+import type { Remote } from './remote.ts'
+
+export interface LocalFileOptions extends CallOptions {
+  /** Keeps mode, owner and modification time, under AzCopy's metadata keys. */
+  readonly preserve?: boolean | undefined
+  /** Told of bytes that have arrived since the last call. */
+  readonly onBytes?: ((bytes: number) => void) | undefined
+}
+
+/** A file on both sides. */
+export interface FilePair {
+  readonly remote: BlobPath
+  /** An absolute path. */
+  readonly local: string
+}
+
+/** A file up to this size is read whole; larger ones in pieces of it. */
+const readBytes = MiB
+
+/**
+ * Downloads one version of a blob. The bytes go to a file beside the destination that takes its
+ * name when all are there; on failure it is removed and the destination stays as it was. What is
+ * no regular file, such as a pipe or `/dev/stdout`, is written to directly.
+ */
+export async function getFile(
+  remote: Remote,
+  pair: FilePair,
+  options: LocalFileOptions = {},
+): Promise<void> {
+  const kind = await kindOf(pair.local)
+  if (kind === 'directory') throw new FileSystemError('EISDIR', 'open', { path: pair.local })
+  if (kind === 'stream') return getToStream(remote, pair, options)
+  const partial = partialName(pair.local)
+  try {
+    await getToFile(remote, { ...pair, local: partial }, options)
+    await onLocalDisk(pair.local, () => rename(partial, pair.local))
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw error
+  }
+}
+
+/**
+ * Uploads a local file, in blocks when it is large. `ESTALE` when it changed while it was read: then
+ * nothing is written.
+ */
+export async function putFile(
+  remote: Remote,
+  pair: FilePair,
+  options: LocalFileOptions & WriteOptions = {},
+): Promise<FileInfo> {
+  await refuseDirectory(remote, pair.remote, { signal: options.signal })
+  return putFileUnchecked(remote, pair, options)
+}
+
+/** As {@link putFile}; the caller knows that the remote name is no directory. */
+export async function putFileUnchecked(
+  remote: Remote,
+  pair: FilePair,
+  options: LocalFileOptions & WriteOptions = {},
+): Promise<FileInfo> {
+  const file = await onLocalDisk(pair.local, () => open(pair.local, 'r'))
+  try {
+    const stats = await file.stat({ bigint: true })
+    if (stats.isDirectory()) throw new FileSystemError('EISDIR', 'open', { path: pair.local })
+    const metadata = metadataOf(stats, options)
+    const source = { file, stats, local: pair.local }
+    const small = stats.isFile() && stats.size <= remote.blockBytes
+    const [limiter, send] = small ? [remote.limiter, putWhole] : [remote.largeUploads, putBlocks]
+    const properties = await limiter.run(
+      () => send(remote, pair.remote, source, { ...options, metadata }),
+      options.signal,
+    )
+    return noteCommitted(remote, pair.remote, { ...options, properties, metadata })
+  } catch (error) {
+    throw localError(error, pair.local)
+  } finally {
+    await file.close()
+  }
+}
+
+/** An open local file, and what it was when it was opened. */
+interface Source {
+  readonly file: FileHandle
+  readonly stats: BigIntStats
+  readonly local: string
+}
+
+type Send = LocalFileOptions & WriteOptions
+
+async function putWhole(
+  remote: Remote,
+  path: BlobPath,
+  source: Source,
+  options: Send,
+): Promise<BlobProperties> {
+  const { signal, metadata, contentType, ifMatch } = options
+  const data = await source.file.readFile()
+  await checkUnchanged(source, data.byteLength)
+  const properties = await remote.store.put(path, data, { signal, metadata, contentType, ifMatch })
+  options.onBytes?.(data.byteLength)
+  return properties
+}
+
+async function putBlocks(
+  remote: Remote,
+  path: BlobPath,
+  source: Source,
+  options: Send,
+): Promise<BlobProperties> {
+  const { metadata, contentType, ifMatch, signal } = options
+  await using writer = new BlobWriter({
+    store: remote.store,
+    path,
+    conditions: { ifMatch },
+    metadata,
+    contentType,
+    blockBytes: remote.blockBytes,
+    ...(source.stats.isFile() ? { expectedBytes: Number(source.stats.size) } : {}),
+  })
+  for await (const data of piecesOf(source.file, signal)) {
+    await writer.write(data)
+    options.onBytes?.(data.byteLength)
+  }
+  await checkUnchanged(source, writer.sizeBytes)
+  signal?.throwIfAborted()
+  return writer.commit()
+}
+
+/** The buffer is used again for each piece. */
+async function* piecesOf(
+  file: FileHandle,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void> {
+  const buffer = Buffer.allocUnsafeSlow(readBytes)
+  for (;;) {
+    signal?.throwIfAborted()
+    const { bytesRead } = await file.read(buffer, 0, readBytes, null)
+    if (bytesRead === 0) return
+    yield buffer.subarray(0, bytesRead)
+  }
+}
+
+async function checkUnchanged(source: Source, bytesRead: number): Promise<void> {
+  if (!source.stats.isFile()) return
+  const after = await source.file.stat({ bigint: true })
+  const { size, mtimeNs } = source.stats
+  if (after.size === size && after.mtimeNs === mtimeNs && size === BigInt(bytesRead)) return
+  throw new FileSystemError('ESTALE', 'read', {
+    path: source.local,
+    detail: 'the local file changed while it was read; nothing was written',
+    retryable: true,
+  })
+}
+
+function metadataOf(stats: BigIntStats, options: Send): Metadata | undefined {
+  if (options.preserve !== true) return options.metadata
+  return withPosixAttributes(options.metadata ?? {}, 'file', attributesOf(stats))
+}
+
+async function getToFile(remote: Remote, pair: FilePair, options: LocalFileOptions): Promise<void> {
+  const file = await onLocalDisk(pair.local, () => open(pair.local, 'wx'))
+  try {
+    const properties = await download(remote, pair.remote, {
+      signal: options.signal,
+      sink: {
+        async accept(data, offset) {
+          await onLocalDisk(pair.local, () => writeFully(file, data, offset))
+          options.onBytes?.(data.byteLength)
+        },
+      },
+    })
+    await file.close()
+    if (options.preserve !== true) return
+    const attributes = readPosixAttributes(properties.metadata ?? {})
+    await onLocalDisk(pair.local, () => applyAttributes(pair.local, attributes))
+  } finally {
+    await file.close()
+  }
+}
+
+async function writeFully(file: FileHandle, data: Uint8Array, offset: number): Promise<void> {
+  for (let done = 0; done < data.byteLength; ) {
+    const length = data.byteLength - done
+    done += (await file.write(data, done, length, offset + done)).bytesWritten
+  }
+}
+
+/** Pieces must come in order, so they are asked one after the other. */
+async function getToStream(
+  remote: Remote,
+  pair: FilePair,
+  options: LocalFileOptions,
+): Promise<void> {
+  const pieces = new Map<number, Uint8Array>()
+  let next = 0
+  const file = await onLocalDisk(pair.local, () => open(pair.local, 'w'))
+  const accept = async (data: Uint8Array, offset: number) => {
+    pieces.set(offset, data)
+    for (let piece = pieces.get(next); piece !== undefined; piece = pieces.get(next)) {
+      pieces.delete(next)
+      next += piece.byteLength
+      options.onBytes?.(piece.byteLength)
+      const bytes = piece
+      await onLocalDisk(pair.local, () => file.writeFile(bytes))
+    }
+  }
+  try {
+    await download(remote, pair.remote, { signal: options.signal, sink: { accept } })
+  } finally {
+    await file.close()
+  }
+}
+
+async function kindOf(local: string): Promise<'file' | 'directory' | 'stream' | 'missing'> {
+  try {
+    const stats = await stat(local)
+    return stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : 'stream'
+  } catch (error) {
+    if (isMissing(error)) return 'missing'
+    throw localError(error, local)
+  }
+}
+
+/** Beside the destination, so that the rename stays on one disk; short enough for any name. */
+function partialName(local: string): string {
+  const name = `.${basename(local).slice(0, 40)}.${randomUUID().slice(0, 8)}.part`
+  return join(dirname(local), name)
+}

@@ -1,0 +1,45 @@
+import { type AzureUrl, parseAzureUrl } from '../azure-url.ts'
+import { FileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { fullName } from './file-info.ts'
+
+/** A place in the account, in any spelling that `parseAzureUrl` reads. */
+export type PathInput = string | URL
+
+/** The path that `input` names in `account`, without trailing slashes. `EINVAL` for another account. */
+export function locate(account: string, input: PathInput, syscall: string): BlobPath {
+  const url = parse(account, input, syscall)
+  return { container: url.container, name: url.name.replace(/\/+$/, '') }
+}
+
+/** As {@link locate}, but of a blob or directory inside a container: `EISDIR` for others. */
+export function locateFile(account: string, input: PathInput, syscall: string): BlobPath {
+  const url = parse(account, input, syscall)
+  if (url.name !== '' && !url.name.endsWith('/')) return url
+  throw new FileSystemError('EISDIR', syscall, {
+    path: formatPath(url),
+    detail: 'the path names a directory, not a file',
+  })
+}
+
+/** `container/path`, with one trailing slash when the input had any: patterns and destinations. */
+export function locateName(account: string, input: PathInput, syscall: string): string {
+  const url = parse(account, input, syscall)
+  const name = fullName({ container: url.container, name: url.name.replace(/\/+$/, '') })
+  return /[^/]\/+$/.test(String(input)) ? `${name}/` : name
+}
+
+function parse(account: string, input: PathInput, syscall: string): AzureUrl {
+  const url = parseAzureUrl(input)
+  if (url.account !== undefined && url.account !== account) {
+    throw new FileSystemError('EINVAL', syscall, {
+      path: formatPath(url),
+      detail: `the URL is of account '${url.account}', this file system serves '${account}'`,
+    })
+  }
+  if (url.versionId === undefined) return url
+  throw new FileSystemError('ENOTSUP', syscall, {
+    path: formatPath(url),
+    detail: 'versions cannot be addressed; remove the versionid from the URL',
+  })
+}

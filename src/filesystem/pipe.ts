@@ -1,0 +1,129 @@
+import type { BlobProperties, CallOptions, Metadata } from '../blob/store.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { entryFromBlob } from '../namespace/blob-entry.ts'
+import type { Entry } from '../namespace/entry.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { BlobWriter } from '../transfer/blob-writer.ts'
+import { type FileInfo, toFileInfo } from './file-info.ts'
+import type { Remote } from './remote.ts'
+
+export interface WriteOptions extends CallOptions {
+  /** What the file gets beside its bytes; nothing is added. */
+  readonly metadata?: Metadata | undefined
+  readonly contentType?: string | undefined
+  /** The file must have this etag: else `ESTALE`. */
+  readonly ifMatch?: string | undefined
+}
+
+export interface PipeOptions extends WriteOptions {
+  /** `create` fails with `EEXIST` when the file exists. Default `overwrite`. */
+  readonly mode?: 'overwrite' | 'create' | undefined
+}
+
+/** Makes `data` the file: in one request up to a block, in blocks beyond. */
+export async function pipeFile(
+  remote: Remote,
+  path: BlobPath,
+  data: Uint8Array,
+  options: PipeOptions = {},
+): Promise<FileInfo> {
+  const { mode, ifMatch, signal, metadata, contentType } = options
+  await refuseDirectory(remote, path, { signal })
+  const conditions = { ifMatch, ifNoneMatch: mode === 'create' ? ('*' as const) : undefined }
+  if (data.byteLength > remote.blockBytes) {
+    return pipeBlocks(remote, path, data, { ...options, ...conditions })
+  }
+  const properties = await remote.limiter.run(
+    () => remote.store.put(path, data, { signal, metadata, contentType, ...conditions }),
+    signal,
+  )
+  return noteCommitted(remote, path, { properties, metadata, contentType })
+}
+
+/** Writes an empty file, or dates one anew. */
+export async function touch(
+  remote: Remote,
+  path: BlobPath,
+  options: CallOptions & { readonly truncate?: boolean } = {},
+): Promise<FileInfo> {
+  const { signal, truncate = true } = options
+  if (truncate) return pipeFile(remote, path, new Uint8Array(), { signal })
+  await refuseDirectory(remote, path, { signal })
+  try {
+    const mtimeNs = BigInt(remote.clock.nowMs()) * 1_000_000n
+    const entry = await remote.namespace.setAttributes(path, { mtimeNs }, { signal })
+    return toFileInfo(path.container, entry)
+  } catch (error) {
+    if (!isFileSystemError(error, 'ENOENT')) throw error
+    return pipeFile(remote, path, new Uint8Array(), { signal, mode: 'create' })
+  }
+}
+
+/** `EISDIR` when `path` is a directory: a blob of that name would be hidden behind it. */
+export async function refuseDirectory(
+  remote: Remote,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<Entry | undefined> {
+  const entry = await entryIfAny(remote, path, options)
+  if (entry?.type !== 'directory') return entry
+  throw new FileSystemError('EISDIR', 'open', { path: formatPath(path) })
+}
+
+/** Tells the listings of a blob that was just written, and returns what is known of it. */
+export function noteCommitted(
+  remote: Remote,
+  path: BlobPath,
+  written: {
+    readonly properties: BlobProperties
+    readonly metadata?: Metadata | undefined
+    readonly contentType?: string | undefined
+  },
+): FileInfo {
+  const { properties } = written
+  const entry = entryFromBlob(path.name, {
+    ...properties,
+    metadata: properties.metadata ?? written.metadata ?? {},
+    contentType: properties.contentType ?? written.contentType,
+  })
+  remote.namespace.noteCommitted(path, entry)
+  return toFileInfo(path.container, entry)
+}
+
+async function pipeBlocks(
+  remote: Remote,
+  path: BlobPath,
+  data: Uint8Array,
+  options: WriteOptions & { readonly ifNoneMatch: '*' | undefined },
+): Promise<FileInfo> {
+  const { ifMatch, ifNoneMatch, metadata, contentType, signal } = options
+  await using writer = new BlobWriter({
+    store: remote.store,
+    path,
+    conditions: { ifMatch, ifNoneMatch },
+    metadata,
+    contentType,
+    blockBytes: remote.blockBytes,
+    expectedBytes: data.byteLength,
+  })
+  for (let at = 0; at < data.byteLength; at += remote.blockBytes) {
+    signal?.throwIfAborted()
+    await writer.write(data.subarray(at, at + remote.blockBytes))
+  }
+  signal?.throwIfAborted()
+  const properties = await writer.commit()
+  return noteCommitted(remote, path, { properties, metadata, contentType })
+}
+
+async function entryIfAny(
+  remote: Remote,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<Entry | undefined> {
+  try {
+    return await remote.namespace.stat(path, { signal: options.signal })
+  } catch (error) {
+    if (isFileSystemError(error, 'ENOENT')) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,88 @@
+import { isFileSystemError } from '../errors.ts'
+import type { Namespace, StatOptions } from '../namespace/namespace.ts'
+import { bareDirectory, type FileInfo, pathOf, toFileInfo } from './file-info.ts'
+import { byName, type TreeView } from './tree-view.ts'
+
+/** The account as a tree: containers at the root, then directories and files. */
+export class RemoteView implements TreeView<FileInfo> {
+  readonly #namespace: Namespace
+
+  constructor(namespace: Namespace) {
+    this.#namespace = namespace
+  }
+
+  /** `ENOENT` when nothing has that name. */
+  async info(name: string, options: StatOptions = {}): Promise<FileInfo> {
+    if (name === '') return bareDirectory('')
+    const path = pathOf(name)
+    return toFileInfo(path.container, await this.#namespace.stat(path, options))
+  }
+
+  async stat(name: string, options: StatOptions = {}): Promise<FileInfo | undefined> {
+    try {
+      return await this.info(name, options)
+    } catch (error) {
+      return undefinedIfMissing(error)
+    }
+  }
+
+  async list(name: string, options: StatOptions = {}): Promise<readonly FileInfo[]> {
+    try {
+      return await this.#children(name, options)
+    } catch (error) {
+      return undefinedIfMissing(error) ?? []
+    }
+  }
+
+  /** The children by name; a file's own entry. `ENOENT` when nothing has that name. */
+  async listOrSelf(name: string, options: StatOptions = {}): Promise<FileInfo[]> {
+    try {
+      return [...(await this.#children(name, options))].sort(byName)
+    } catch (error) {
+      if (isFileSystemError(error, 'ENOTDIR')) return [await this.info(name, options)]
+      throw error
+    }
+  }
+
+  async *listTree(name: string, options: StatOptions = {}): AsyncGenerator<FileInfo, void> {
+    if (name === '') return yield* this.#listContainers(options)
+    const path = pathOf(name)
+    const { signal } = options
+    try {
+      for await (const entry of this.#namespace.listTree(path, { signal, directories: true })) {
+        yield toFileInfo(path.container, entry)
+      }
+    } catch (error) {
+      undefinedIfMissing(error)
+    }
+  }
+
+  async *#listContainers(options: StatOptions): AsyncGenerator<FileInfo, void> {
+    for (const container of await this.#containers(options)) {
+      yield container
+      yield* this.listTree(container.name, options)
+    }
+  }
+
+  async #children(name: string, options: StatOptions): Promise<readonly FileInfo[]> {
+    if (name === '') return this.#containers(options)
+    const path = pathOf(name)
+    const entries = await this.#namespace.list(path, options)
+    return entries.map((entry) => toFileInfo(path.container, entry))
+  }
+
+  async #containers(options: StatOptions): Promise<FileInfo[]> {
+    const containers: FileInfo[] = []
+    const { signal } = options
+    for await (const { name, lastModifiedMs } of this.#namespace.store.listContainers({ signal })) {
+      containers.push(bareDirectory(name, lastModifiedMs))
+    }
+    return containers
+  }
+}
+
+/** `undefined` for ENOENT and ENOTDIR; throws all others. */
+function undefinedIfMissing(error: unknown): undefined {
+  if (isFileSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined
+  throw error
+}

@@ -1,0 +1,23 @@
+import type { BlobStore } from '../blob/store.ts'
+import type { Clock } from '../clock.ts'
+import type { Limiter } from '../concurrency.ts'
+import type { Namespace } from '../namespace/namespace.ts'
+import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import type { RemoteView } from './remote-view.ts'
+
+/** What the operations of one file system share. */
+export interface Remote {
+  readonly store: BlobStore
+  readonly namespace: Namespace
+  readonly chunkCache: ChunkCache
+  readonly clock: Clock
+  readonly view: RemoteView
+  /** Files of a tree under way at once. */
+  readonly concurrency: number
+  /** Around each request that carries content: bounds requests and memory over all files. */
+  readonly limiter: Limiter
+  /** Around each upload in blocks: each holds several blocks in memory. */
+  readonly largeUploads: Limiter
+  /** Bytes per request of a transfer. */
+  readonly blockBytes: number
+}

@@ -1,0 +1,59 @@
+import { FileSystemError } from '../errors.ts'
+import { formatPath } from '../path.ts'
+import { demandContainerConsent, removeContainer } from './directories.ts'
+import { type ExpandOptions, expandPath } from './expand-path.ts'
+import { type FileInfo, pathOf } from './file-info.ts'
+import type { Remote } from './remote.ts'
+import { runAll } from './transfer-run.ts'
+
+export interface RemoveOptions extends Omit<ExpandOptions, 'maxDepth'> {
+  /** Whether a path may be a container, which then goes with all that it holds. */
+  readonly allowContainer?: boolean | undefined
+}
+
+/**
+ * Deletes what names and patterns stand for. Before the first deletion all of it is checked:
+ * `ENOENT`, `EISDIR` for a directory without `recursive`, `EPERM` for a container.
+ */
+export async function remove(
+  remote: Remote,
+  names: string | readonly string[],
+  options: RemoveOptions = {},
+): Promise<void> {
+  const { signal, literal, recursive, allowContainer } = options
+  const hits = outermost(await expandPath(remote.view, names, { signal, literal }))
+  for (const { name, type } of hits) {
+    const path = pathOf(name)
+    if (path.name === '') demandContainerConsent(path, 'rm', allowContainer)
+    if (type !== 'directory' || recursive) continue
+    throw new FileSystemError('EISDIR', 'rm', {
+      path: formatPath(path),
+      detail: 'is a directory; pass recursive: true to delete it with all that it holds',
+    })
+  }
+  const { concurrency } = remote
+  await runAll(hits, { signal, concurrency, syscall: 'rm' }, (hit) =>
+    removeOne(remote, hit, options),
+  )
+}
+
+async function removeOne(remote: Remote, hit: FileInfo, options: RemoveOptions): Promise<void> {
+  const path = pathOf(hit.name)
+  const { signal } = options
+  if (path.name === '') return removeContainer(remote, path, { signal })
+  if (hit.type !== 'directory') return remote.namespace.removeFile(path, { signal })
+  return remote.namespace.removeTree(path, { signal, concurrency: remote.concurrency })
+}
+
+/** Without what lies below another: that goes with it. */
+function outermost(sorted: readonly FileInfo[]): FileInfo[] {
+  const directories = new Set(
+    sorted.filter((entry) => entry.type === 'directory').map((entry) => entry.name),
+  )
+  return sorted.filter((entry) => {
+    for (let at = entry.name.indexOf('/'); at >= 0; at = entry.name.indexOf('/', at + 1)) {
+      if (directories.has(entry.name.slice(0, at))) return false
+    }
+    return true
+  })
+}

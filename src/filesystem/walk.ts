@@ -1,0 +1,95 @@
+import type { CallOptions } from '../blob/store.ts'
+import { mapConcurrent } from '../concurrency.ts'
+import { byName, type TreeEntry, type TreeView } from './tree-view.ts'
+
+export interface FindOptions extends CallOptions {
+  /** 1: only direct children. Absent: everything. */
+  readonly maxDepth?: number | undefined
+  /** Whether directories are told too, the starting one included. */
+  readonly withDirs?: boolean | undefined
+}
+
+export interface WalkOptions extends CallOptions {
+  /** How many directories deep. Absent: all. */
+  readonly maxDepth?: number | undefined
+  /** False: what is inside a directory comes before it. Default true. */
+  readonly topDown?: boolean | undefined
+}
+
+/** One directory. In a top-down walk, changing `dirs` changes which are entered, and in what order. */
+export interface WalkStep<E extends TreeEntry> {
+  /** The directory's full name. */
+  readonly path: string
+  readonly dirs: E[]
+  /** Files, and what is neither file nor directory. */
+  readonly files: E[]
+}
+
+/** Directories listed at once by a search that has a depth. */
+const listConcurrency = 16
+
+/** Files below `root` by name; `root` itself when it is a file; nothing when it is missing. */
+export async function find<E extends TreeEntry>(
+  view: TreeView<E>,
+  root: string,
+  options: FindOptions = {},
+): Promise<E[]> {
+  checkDepth(options.maxDepth)
+  const below =
+    options.maxDepth === undefined
+      ? await collect(view.listTree(root, options))
+      : await listToDepth(view, [root], options.maxDepth, options)
+  const self = below.length === 0 || options.withDirs ? await view.stat(root, options) : undefined
+  const found = self === undefined ? below : [self, ...below]
+  const wanted = options.withDirs ? found : found.filter((entry) => entry.type !== 'directory')
+  return wanted.filter((entry) => entry.name !== '').sort(byName)
+}
+
+/** Directory by directory; nothing when `root` is missing or no directory. */
+export async function* walk<E extends TreeEntry>(
+  view: TreeView<E>,
+  root: string,
+  options: WalkOptions = {},
+): AsyncGenerator<WalkStep<E>, void> {
+  checkDepth(options.maxDepth)
+  const children = [...(await view.list(root, options))].sort(byName)
+  if (children.length === 0 && (await view.stat(root, options))?.type !== 'directory') return
+  const dirs = children.filter((entry) => entry.type === 'directory')
+  const files = children.filter((entry) => entry.type !== 'directory')
+  const step: WalkStep<E> = { path: root, dirs, files }
+  if (options.topDown !== false) yield step
+  const deeper = options.maxDepth === undefined ? undefined : options.maxDepth - 1
+  if (deeper !== 0) {
+    for (const dir of step.dirs) yield* walk(view, dir.name, { ...options, maxDepth: deeper })
+  }
+  if (options.topDown === false) yield step
+}
+
+/** All entries of `directories` and, `depth` levels down, of those below. */
+export async function listToDepth<E extends TreeEntry>(
+  view: TreeView<E>,
+  directories: readonly string[],
+  depth: number,
+  options: CallOptions,
+): Promise<E[]> {
+  if (depth < 1 || directories.length === 0) return []
+  const levels = await mapConcurrent(directories, listConcurrency, (name) =>
+    view.list(name, options),
+  )
+  const level = levels.flat()
+  const inner = level.filter((entry) => entry.type === 'directory').map((entry) => entry.name)
+  return [...level, ...(await listToDepth(view, inner, depth - 1, options))]
+}
+
+/** Everything that an iterable yields. */
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+/** `RangeError` for a depth that is not at least 1. */
+export function checkDepth(maxDepth: number | undefined): void {
+  if (maxDepth === undefined || (Number.isInteger(maxDepth) && maxDepth >= 1)) return
+  throw new RangeError(`maxDepth: expected an integer of at least 1, got ${maxDepth}`)
+}
