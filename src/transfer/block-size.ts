@@ -1,5 +1,5 @@
 import { maxBlockBytes, maxBlocks } from '../blob/validate.ts'
-import { MiB } from '../byte-range.ts'
+import { KiB, MiB } from '../byte-range.ts'
 
 /** 190.7 TiB: as many of the largest blocks as one blob may have. */
 export const maxBlobBytes: number = maxBlocks * maxBlockBytes
@@ -13,7 +13,7 @@ const growthDivisor = 2500
 
 /** The size of the block that begins at `offset`, when blocks are at least `baseBytes`. */
 export function blockBytesAt(offset: number, baseBytes: number): number {
-  const grown = Math.ceil(offset / growthDivisor / MiB) * MiB
+  const grown = Math.floor(offset / growthDivisor / KiB) * KiB
   return Math.min(Math.max(baseBytes, grown), maxBlockBytes)
 }
 

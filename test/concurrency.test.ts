@@ -1,0 +1,75 @@
+import t from 'tap'
+import { forEachConcurrent, Limiter, mapConcurrent } from '../src/concurrency.ts'
+
+const tick = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+t.test('mapConcurrent keeps the order of the items and never exceeds its limit', async (t) => {
+  let active = 0
+  let most = 0
+
+  const results = await mapConcurrent([5, 1, 4, 2, 3], 2, async (item) => {
+    most = Math.max(most, ++active)
+    for (let turn = 0; turn < item; turn++) await tick()
+    active -= 1
+    return item * 10
+  })
+
+  t.same(results, [50, 10, 40, 20, 30])
+  t.equal(most, 2)
+})
+
+t.test('after a failure nothing more is started and what runs is awaited', async (t) => {
+  const started: number[] = []
+  let finished = false
+
+  await t.rejects(
+    forEachConcurrent([0, 1, 2, 3, 4], 2, async (item) => {
+      started.push(item)
+      await tick()
+      if (item === 0) throw new Error('first')
+      await tick()
+      finished = true
+    }),
+    { message: 'first' },
+  )
+
+  t.same(started, [0, 1])
+  t.equal(finished, true)
+})
+
+t.test('a failing source of items rejects after the running tasks have ended', async (t) => {
+  async function* items() {
+    yield 1
+    throw new Error('source')
+  }
+  let finished = false
+
+  await t.rejects(
+    forEachConcurrent(items(), 4, async () => {
+      await tick()
+      finished = true
+    }),
+    { message: 'source' },
+  )
+
+  t.equal(finished, true)
+})
+
+t.test('an aborted wait gives up its turn and blocks nobody', async (t) => {
+  const limiter = new Limiter(1)
+  const release = await limiter.acquire()
+  const abort = new AbortController()
+  const waiting = limiter.run(async () => 'ran', abort.signal)
+  const next = limiter.run(async () => 'next')
+
+  abort.abort(new Error('enough'))
+  await t.rejects(waiting, { message: 'enough' })
+  release()
+
+  t.equal(await next, 'next')
+  t.equal(limiter.hasRoom, true)
+})
+
+t.test('a limit that is no positive integer is refused by name', async (t) => {
+  t.throws(() => new Limiter(0), { name: 'RangeError', message: /limit/ })
+})
