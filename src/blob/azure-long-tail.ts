@@ -45,15 +45,8 @@ export class AzureLongTail {
       conditions: defined({ ifMatch, ifNoneMatch }),
       sourceConditions: defined({ ifMatch: sourceIfMatch }),
     })
-    // Within one account a copy is nearly always complete at once.
-    while (!poller.isDone()) {
-      await this.#options.clock.sleep(pollIntervalMs, signal)
-      await poller.poll(signal === undefined ? {} : { abortSignal: signal })
-    }
-    const status = poller.getOperationState().result?.copyStatus
-    if (status === 'success') return
-    const detail = `the service ended the copy as ${status ?? 'unknown'}`
-    throw new FileSystemError('EIO', subject.operation, { ...paths(subject), detail })
+    if (poller.isDone()) return
+    await this.#waitForCopy(blob, subject, options)
   }
 
   async headContainer(name: string, options: CallOptions): Promise<ContainerProperties> {
@@ -75,6 +68,16 @@ export class AzureLongTail {
   async deleteContainer(name: string, options: CallOptions): Promise<void> {
     const container = await this.#container(name, 'container.delete', options)
     await container.delete(abortable(options))
+  }
+
+  /** Within one account a copy is nearly always complete at once; otherwise the blob tells. */
+  async #waitForCopy(blob: BlobClient, subject: Subject, options: CallOptions): Promise<void> {
+    for (;;) {
+      await this.#options.clock.sleep(pollIntervalMs, options.signal)
+      const { copyStatus, copyStatusDescription } = await blob.getProperties(abortable(options))
+      if (copyStatus === 'success' || copyStatus === undefined) return
+      if (copyStatus !== 'pending') throw failedCopy(subject, copyStatusDescription ?? copyStatus)
+    }
   }
 
   async *listContainers(
@@ -138,7 +141,10 @@ function defined(conditions: Readonly<Record<string, string | undefined>>): Reco
   return kept
 }
 
-function paths(subject: Subject): { readonly path: string; readonly dest?: string } {
-  const { path, dest } = subject
-  return dest === undefined ? { path } : { path, dest }
+function failedCopy({ operation, path, dest }: Subject, reason: string): FileSystemError {
+  return new FileSystemError('EIO', operation, {
+    path,
+    ...(dest === undefined ? {} : { dest }),
+    detail: `the service gave the copy up: ${reason}`,
+  })
 }
