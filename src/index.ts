@@ -1,0 +1,44 @@
+export { ArtifactPathError } from './artifact-store/artifact-path.ts'
+export type {
+  ArtifactInfo,
+  ArtifactOptions,
+  ArtifactProgress,
+  ArtifactSource,
+  ArtifactStore,
+  LoadOptions,
+  SaveOptions,
+} from './artifact-store/artifact-store.ts'
+export {
+  AzureArtifactStore,
+  type AzureArtifactStoreOptions,
+} from './artifact-store/azure-artifact-store.ts'
+export { type AzureEndpoint, type AzureUrl, parseAzureUrl } from './azure-url.ts'
+export {
+  type ErrnoCode,
+  FileSystemError,
+  type FileSystemErrorOptions,
+  isFileSystemError,
+} from './errors.ts'
+export {
+  AzureBlobFileSystem,
+  type AzureBlobFileSystemOptions,
+  type InfoOptions,
+} from './filesystem/azure-blob-file-system.ts'
+export type { BlobFileReader } from './filesystem/blob-file-reader.ts'
+export type { BlobFileWriter } from './filesystem/blob-file-writer.ts'
+export type { CatRangesOptions, RangeRequest } from './filesystem/cat.ts'
+export type { TreeDrawingOptions } from './filesystem/draw-tree.ts'
+export type { ExpandOptions } from './filesystem/expand-path.ts'
+export type { FileInfo } from './filesystem/file-info.ts'
+export type { LocalFileOptions } from './filesystem/local-file.ts'
+export type { PathInput } from './filesystem/location.ts'
+export type { MoveOptions } from './filesystem/move.ts'
+export type { PipeOptions, WriteOptions } from './filesystem/pipe.ts'
+export type { RemoveOptions } from './filesystem/remove.ts'
+export type {
+  TransferOptions,
+  TransferProgress,
+  TransferResult,
+} from './filesystem/transfer-tree.ts'
+export type { FindOptions, WalkOptions, WalkStep } from './filesystem/walk.ts'
+export { type BlobPath, formatPath } from './path.ts'

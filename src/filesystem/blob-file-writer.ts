@@ -1,3 +1,4 @@
+import type { Metadata } from '../blob/store.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobWriter } from '../transfer/blob-writer.ts'
@@ -62,9 +63,12 @@ export class BlobFileWriter {
     await this.#orFail(() => this.#writer.write(bytes))
   }
 
-  /** Makes what was written the file. Calling it again gives the same answer. */
-  close(): Promise<FileInfo> {
-    this.#closing ??= this.#commit()
+  /**
+   * Makes what was written the file, with `metadata` in place of what was given at open. Calling it
+   * again gives the same answer.
+   */
+  close(options: { readonly metadata?: Metadata } = {}): Promise<FileInfo> {
+    this.#closing ??= this.#commit(options.metadata ?? this.#options.metadata)
     return this.#closing
   }
 
@@ -80,11 +84,11 @@ export class BlobFileWriter {
     return this.abort()
   }
 
-  async #commit(): Promise<FileInfo> {
+  async #commit(metadata: Metadata | undefined): Promise<FileInfo> {
     this.#demandOpen('close')
-    const properties = await this.#orFail(() => this.#writer.commit())
+    const properties = await this.#orFail(() => this.#writer.commit({ metadata }))
     this.#state = 'closed'
-    const { metadata, contentType } = this.#options
+    const { contentType } = this.#options
     return noteCommitted(this.#remote, this.#path, { properties, metadata, contentType })
   }
 
