@@ -14,6 +14,8 @@ export class Inode {
   parent: Inode | undefined
   name: string
   lookups = 0
+  /** Of a directory: how many names in it were asked for. */
+  asked = 0
   /** Of a directory: how many names it has lost. */
   removals = 0
   /** Open files and directories. */

@@ -1,6 +1,8 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { impliedDirectory } from '../namespace/blob-entry.ts'
+import { baseName } from '../namespace/blob-name.ts'
 import type { Entry } from '../namespace/entry.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -76,7 +78,7 @@ export class Tree {
       return this.#note(inode, await this.namespace.stat(this.pathOf(inode), options))
     } catch (error) {
       if (!isFileSystemError(error, 'ENOENT')) throw error
-      if (inode === this.table.root && this.pathOf(inode).name === '') return ROOT_ENTRY
+      if (inode === this.table.root && this.pathOf(inode).name === '') return impliedDirectory('')
       if (inode.readers.size > 0 && inode.entry !== undefined) return inode.entry
       throw error
     }
@@ -91,11 +93,20 @@ export class Tree {
     const writable = parent.children.get(name)?.writable
     if (writable !== undefined) return writable.entry()
     try {
+      if (options.fresh !== true) await this.#learn(parent, options)
       return await this.namespace.stat(this.table.pathIn(parent, name), options)
     } catch (error) {
       if (isFileSystemError(error, 'ENOENT')) return undefined
       throw error
     }
+  }
+
+  /**
+   * Lists a directory when a second name in it is asked for: whoever asks for two asks for more,
+   * and the listing answers them all. One name alone is cheaper to ask for than a large directory.
+   */
+  async #learn(directory: Inode, options: CallOptions): Promise<void> {
+    if (directory.asked++ === 1) await this.namespace.list(this.pathOf(directory), options)
   }
 
   /** The entries of a directory, with the files that only this mount has yet. */
@@ -177,18 +188,4 @@ export class Tree {
       throw error
     }
   }
-}
-
-const ROOT_ENTRY: Entry = {
-  name: '',
-  type: 'directory',
-  sizeBytes: 0,
-  etag: undefined,
-  lastModifiedMs: undefined,
-  posix: {},
-  metadata: {},
-}
-
-function baseName(name: string): string {
-  return name.slice(name.lastIndexOf('/') + 1)
 }

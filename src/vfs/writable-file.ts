@@ -3,6 +3,7 @@ import type { ByteRange } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
+import { parentName } from '../namespace/blob-name.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import { withPosixAttributes } from '../namespace/posix-metadata.ts'
@@ -380,7 +381,8 @@ export class WritableFile {
   }
 
   async #loseConflict(path: BlobPath, error: FileSystemError): Promise<void> {
-    this.#context.namespace.invalidate(path)
+    const directory = { ...path, name: parentName(path.name) }
+    this.#context.namespace.invalidate(directory, { recursive: false })
     this.#failure = error
     await this.#release()
   }

@@ -1,0 +1,142 @@
+import { constants, readFileSync } from 'node:fs'
+import t from 'tap'
+import { type HandleId, rootIno } from '../src/vfs/operations.ts'
+import { caller, VfsMount } from './support/vfs-mount.ts'
+
+// Runs the examples of docs/semantics.md: each block on an empty container of its own.
+
+interface Line {
+  readonly command: string
+  readonly words: readonly string[]
+  /** `undefined` when the call only has to succeed. */
+  readonly expected: string | undefined
+}
+
+type Command = (
+  mount: VfsMount,
+  handles: Map<string, HandleId>,
+  words: readonly string[],
+) => unknown
+
+const openFlags: Record<string, number> = {
+  read: constants.O_RDONLY,
+  readwrite: constants.O_RDWR,
+  append: constants.O_WRONLY | constants.O_APPEND,
+  truncate: constants.O_WRONLY | constants.O_TRUNC,
+}
+
+const commands: Record<string, Command> = {
+  mkdir: (mount, _, [path = '']) => done(mount.mkdir(path)),
+  rmdir: async (mount, _, [path = '']) => {
+    const [parent, name] = await mount.split(path)
+    await mount.vfs.rmdir(parent, name, caller)
+  },
+  unlink: (mount, _, [path = '']) => mount.unlink(path),
+  rename: (mount, _, [from = '', to = '']) => mount.rename(from, to),
+  ls: async (mount, _, [path = '']) => (await mount.list(path === '/' ? '' : path)).join(' '),
+  save: (mount, _, [path = '', data = '']) => mount.save(path, data),
+  read: (mount, _, [path = '']) => mount.load(path),
+  create: async (mount, handles, [handle = '', path = '']) =>
+    done(Promise.resolve(handles.set(handle, await mount.create(path)))),
+  open: async (mount, handles, [handle = '', path = '', how = '']) =>
+    done(Promise.resolve(handles.set(handle, await mount.open(path, openFlags[how])))),
+  write: (mount, handles, [handle = '', offset, data = '']) =>
+    done(mount.write(get(handles, handle), Number(offset), data)),
+  readhandle: async (mount, handles, [handle = '']) =>
+    (await mount.read(get(handles, handle))).toString(),
+  flush: (mount, handles, [handle = '']) => mount.vfs.flush(get(handles, handle), caller),
+  close: (mount, handles, [handle = '']) => mount.close(get(handles, handle)),
+  truncate: (mount, _, [path = '', size]) => setattr(mount, path, { sizeBytes: Number(size) }),
+  chmod: (mount, _, [path = '', mode = '']) =>
+    setattr(mount, path, { mode: Number.parseInt(mode, 8) }),
+  chown: (mount, _, [path = '', uid, gid]) =>
+    setattr(mount, path, { uid: Number(uid), gid: Number(gid) }),
+  utimens: (mount, _, [path = '', ns = '0']) => setattr(mount, path, { mtimeNs: BigInt(ns) }),
+  symlink: (mount, _, [path = '', target = '']) =>
+    done(mount.vfs.symlink(rootIno, path, target, caller)),
+  readlink: async (mount, _, [path = '']) => mount.vfs.readlink(await mount.ino(path), caller),
+  stat: async (mount, _, [path = '', field = '']) => {
+    const { sizeBytes, mode, uid, gid, mtimeNs } = await mount.stat(path)
+    return { size: sizeBytes, mode: mode.toString(8), uid, gid, mtime: mtimeNs }[field]
+  },
+  metadata: async (mount, _, [name = '', key = '']) =>
+    (await mount.account.head({ container: 'box', name })).metadata?.[key],
+  blob: async (mount, _, [name = '']) => (await mount.stored(name)) ?? 'absent',
+  elsewhere: (mount, _, [name = '', data = '']) => mount.storeElsewhere(name, data),
+  wait: (mount, _, [ms]) => mount.clock.advance(Number(ms)),
+  requests: (mount) => mount.requests().join(' '),
+}
+
+for (const [index, block] of examples().entries()) {
+  t.test(`example ${index + 1} of docs/semantics.md: ${block.heading}`, async (t) => {
+    const mount = await VfsMount.make(t)
+    const handles = new Map<string, HandleId>()
+
+    for (const text of block.lines) {
+      const line = parse(text)
+      const result = await run(mount, handles, line)
+      t.equal(result, line.expected ?? result, text)
+      if (line.expected === undefined) t.notMatch(result, /^E[A-Z]+$/, text)
+    }
+  })
+}
+
+t.test('the page has examples', async (t) => {
+  t.ok(examples().length >= 12)
+})
+
+async function run(mount: VfsMount, handles: Map<string, HandleId>, line: Line): Promise<string> {
+  const command = commands[line.command]
+  if (command === undefined) throw new TypeError(`unknown command in an example: ${line.command}`)
+  try {
+    return String((await command(mount, handles, line.words)) ?? '')
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === undefined) throw error
+    return code
+  }
+}
+
+function examples(): { heading: string; lines: string[] }[] {
+  const text = readFileSync(new URL('../docs/semantics.md', import.meta.url), 'utf8')
+  const blocks: { heading: string; lines: string[] }[] = []
+  let heading = ''
+  let current: string[] | undefined
+  for (const line of text.split('\n')) {
+    if (line.startsWith('## ')) heading = line.slice(3)
+    if (line === '```drive') {
+      current = []
+      blocks.push({ heading, lines: current })
+    } else if (line === '```') current = undefined
+    else if (line !== '') current?.push(line)
+  }
+  return blocks
+}
+
+function parse(text: string): Line {
+  const [call = '', expected] = text.split(' => ')
+  const [command = '', ...words] = (call.match(/"[^"]*"|\S+/g) ?? []).map(unquote)
+  return { command, words, expected: expected === undefined ? undefined : unquote(expected) }
+}
+
+function unquote(word: string): string {
+  return word.startsWith('"') ? word.slice(1, -1) : word
+}
+
+async function setattr(
+  mount: VfsMount,
+  path: string,
+  changes: Parameters<VfsMount['vfs']['setattr']>[1],
+): Promise<void> {
+  await mount.vfs.setattr(await mount.ino(path), changes, caller)
+}
+
+async function done(work: Promise<unknown>): Promise<void> {
+  await work
+}
+
+function get(handles: Map<string, HandleId>, name: string): HandleId {
+  const handle = handles.get(name)
+  if (handle === undefined) throw new TypeError(`no open file is called ${name}`)
+  return handle
+}

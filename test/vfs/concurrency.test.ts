@@ -1,0 +1,122 @@
+import { constants } from 'node:fs'
+import t from 'tap'
+import { caller, VfsMount } from '../support/vfs-mount.ts'
+
+t.test('calls that overlap on one handle leave what they wrote', async (t) => {
+  const mount = await VfsMount.make(t, { blockBytes: 32, spoolMemoryBytes: 64 })
+  const handle = await mount.create('f')
+
+  const writes = Array.from({ length: 20 }, (_, at) =>
+    mount.write(handle, at * 10, String.fromCharCode(97 + at).repeat(10)),
+  )
+  await Promise.all([
+    ...writes,
+    mount.vfs.flush(handle, caller),
+    mount.vfs.fsync(handle, false, caller),
+  ])
+  await mount.close(handle)
+
+  const expected = Array.from({ length: 20 }, (_, at) => String.fromCharCode(97 + at).repeat(10))
+  t.equal(await mount.stored('f'), expected.join(''))
+})
+
+t.test('two opens for writing at once share one file', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('f', '....')
+  const [first, second] = await Promise.all([
+    mount.open('f', constants.O_RDWR),
+    mount.open('f', constants.O_RDWR),
+  ])
+
+  await Promise.all([mount.write(first, 0, 'a'), mount.write(second, 3, 'b')])
+  await Promise.all([mount.close(first), mount.close(second)])
+
+  t.equal(await mount.stored('f'), 'a..b')
+})
+
+t.test('a file opened again while its release commits keeps its content', async (t) => {
+  const mount = await VfsMount.make(t)
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'abc')
+  const ino = await mount.ino('f')
+
+  const releasing = mount.vfs.release(handle, caller)
+  const opened = await mount.vfs.open(ino, constants.O_RDWR, caller)
+  await releasing
+  await mount.write(opened.handle, 3, 'def')
+  await mount.close(opened.handle)
+
+  t.equal(await mount.stored('f'), 'abcdef')
+})
+
+t.test('attributes set while a release commits are stored', async (t) => {
+  const mount = await VfsMount.make(t)
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'abc')
+  const ino = await mount.ino('f')
+
+  await Promise.all([
+    mount.vfs.release(handle, caller),
+    mount.vfs.setattr(ino, { mode: 0o4711 }, caller),
+  ])
+
+  const other = await VfsMount.make(t, { account: mount.account })
+  t.equal((await other.stat('f')).mode & 0o7777, 0o4711)
+})
+
+t.test('a read that overlaps the last close gets the bytes', async (t) => {
+  const mount = await VfsMount.make(t, { spoolMemoryBytes: 4 })
+  const writer = await mount.create('f')
+  await mount.write(writer, 0, 'in the spool file')
+  const reader = await mount.open('f')
+
+  const [read] = await Promise.all([mount.read(reader), mount.close(writer)])
+
+  t.equal(read.toString(), 'in the spool file')
+  t.equal((await mount.read(reader)).toString(), 'in the spool file')
+})
+
+t.test('an unlink waits for the commit under way, and then nothing is left', async (t) => {
+  const mount = await VfsMount.make(t)
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'x')
+
+  await Promise.all([mount.vfs.flush(handle, caller), mount.unlink('f')])
+  await mount.vfs.release(handle, caller)
+
+  t.equal(await mount.stored('f'), undefined)
+  t.strictSame(await mount.list(''), [])
+})
+
+t.test('a truncation by path while another writes joins the commit of that one', async (t) => {
+  const mount = await VfsMount.make(t)
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'abcdef')
+
+  await mount.vfs.setattr(await mount.ino('f'), { sizeBytes: 2 }, caller)
+  t.equal(await mount.stored('f'), undefined)
+  await mount.close(handle)
+
+  t.equal(await mount.stored('f'), 'ab')
+})
+
+t.test('a file that is emptied starts anew after a failure', async (t) => {
+  const mount = await VfsMount.make(t, { spoolMemoryBytes: 4, openSpoolFile: async () => broken })
+  const handle = await mount.create('f')
+  await t.rejects(mount.write(handle, 0, 'too long'), { code: 'EIO' })
+
+  await mount.vfs.setattr(await mount.ino('f'), { sizeBytes: 0, handle }, caller)
+  await mount.write(handle, 0, 'ok')
+  await mount.close(handle)
+
+  t.equal(await mount.stored('f'), 'ok')
+})
+
+const broken = {
+  read: async () => ({ bytesRead: 0 }),
+  write: async () => {
+    throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
+  },
+  truncate: async () => undefined,
+  close: async () => undefined,
+}

@@ -1,0 +1,446 @@
+import { constants } from 'node:fs'
+import t from 'tap'
+import { rootIno } from '../../src/vfs/operations.ts'
+import { caller, listingTtlMs, newAccount, VfsMount } from '../support/vfs-mount.ts'
+
+t.test('a listing of a thousand files with their attributes is one request', async (t) => {
+  const mount = await VfsMount.make(t)
+  for (let at = 0; at < 1000; at++) await mount.storeElsewhere(`d/${at}`, 'x')
+  const ino = await mount.ino('d')
+  mount.requests()
+
+  const { handle } = await mount.vfs.opendir(ino, caller)
+  const entries = [...(await mount.vfs.readdir(handle, 0, caller))]
+  const sizes = entries.map((entry) => entry.lookup?.().attributes.sizeBytes)
+  for (const { name } of entries.slice(2)) {
+    const found = await mount.vfs.lookup(ino, name, caller)
+    if (found.kind === 'absent') t.fail(name)
+  }
+
+  t.equal(entries.length, 1002)
+  t.strictSame(sizes.slice(2), new Array(1000).fill(1))
+  t.strictSame(mount.requests(), ['listPage'])
+})
+
+t.test('a second lookup in a directory lists it, and the others cost nothing', async (t) => {
+  const mount = await VfsMount.make(t)
+  for (const name of ['d/a', 'd/b', 'd/c']) await mount.storeElsewhere(name, 'x')
+  const ino = await mount.ino('d')
+  await mount.vfs.lookup(ino, 'a', caller)
+  mount.requests()
+
+  for (const name of ['b', 'c', 'a', 'missing']) await mount.vfs.lookup(ino, name, caller)
+
+  t.strictSame(mount.requests(), ['listPage'])
+})
+
+t.test('opening a directory asks for its listing once', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('d/f', 'x')
+  await mount.list('')
+  mount.requests()
+
+  await mount.list('d')
+  await mount.list('d')
+
+  t.strictSame(mount.requests(), ['listPage'])
+})
+
+t.test('missing names in a directory made by this mount cost no request', async (t) => {
+  const mount = await VfsMount.make(t)
+  const directory = await mount.mkdir('d')
+  mount.requests()
+
+  for (let at = 0; at < 100; at++) {
+    const found = await mount.vfs.lookup(directory.attributes.ino, `missing-${at}`, caller)
+    t.equal(found.kind, 'absent')
+  }
+
+  t.strictSame(mount.requests(), [])
+})
+
+t.test('what others change is seen when the listing has expired', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('f', 'old')
+  t.strictSame(await mount.list(''), ['f'])
+  await mount.storeElsewhere('f', 'newer')
+  await mount.storeElsewhere('g', '')
+  t.strictSame(await mount.list(''), ['f'])
+
+  await mount.clock.advance(listingTtlMs + 1)
+
+  t.strictSame(await mount.list(''), ['f', 'g'])
+  t.equal((await mount.stat('f')).sizeBytes, 5)
+})
+
+t.test('offsets of an open directory stay right while names come and go', async (t) => {
+  const mount = await VfsMount.make(t)
+  for (const name of ['a', 'b', 'c', 'd']) await mount.save(name, name)
+  const { handle } = await mount.vfs.opendir(rootIno, caller)
+  const first = [...(await mount.vfs.readdir(handle, 0, caller))].slice(0, 3)
+  t.strictSame(
+    first.map((entry) => entry.name),
+    ['.', '..', 'a'],
+  )
+
+  await mount.unlink('a')
+  await mount.save('aa', '')
+  const rest = [...(await mount.vfs.readdir(handle, first[2]?.nextOffset ?? 0, caller))]
+
+  t.strictSame(
+    rest.map((entry) => entry.name),
+    ['b', 'c', 'd'],
+  )
+  t.equal(rest[0]?.lookup, undefined, 'a snapshot that lost a name vouches for none')
+})
+
+t.test('a directory that is rewound shows what is there then', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('a', '')
+  const { handle } = await mount.vfs.opendir(rootIno, caller)
+  t.equal([...(await mount.vfs.readdir(handle, 0, caller))].length, 3)
+  await mount.save('b', '')
+
+  t.equal([...(await mount.vfs.readdir(handle, 0, caller))].length, 4)
+})
+
+t.test('inodes are dropped when the kernel forgets them and nothing is open', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.mkdir('d')
+  const handle = await mount.create('d/f')
+  const found = await mount.lookup('d/f')
+  const directory = await mount.lookup('d')
+
+  mount.vfs.forget(directory.attributes.ino, 1000)
+  mount.vfs.forget(found.attributes.ino, 1000)
+  t.ok(await mount.vfs.getattr(found.attributes.ino, handle, caller))
+  await mount.close(handle)
+
+  await t.rejects(mount.vfs.getattr(found.attributes.ino, undefined, caller), { code: 'ESTALE' })
+  await t.rejects(mount.vfs.getattr(directory.attributes.ino, undefined, caller), {
+    code: 'ESTALE',
+  })
+})
+
+t.test('a renamed directory keeps its inode numbers and those below', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.mkdir('a')
+  await mount.mkdir('a/b')
+  await mount.save('a/b/f', 'content')
+  const before = [await mount.ino('a'), await mount.ino('a/b'), await mount.ino('a/b/f')]
+
+  await mount.rename('a', 'z')
+
+  t.strictSame([await mount.ino('z'), await mount.ino('z/b'), await mount.ino('z/b/f')], before)
+  t.equal(await mount.load('z/b/f'), 'content')
+  await t.rejects(mount.lookup('a'), { code: 'ENOENT' })
+})
+
+t.test('a file that was never stored is renamed without a request', async (t) => {
+  const mount = await VfsMount.make(t, { blockBytes: 16 })
+  await mount.list('')
+  const handle = await mount.create('tmp')
+  await mount.write(handle, 0, 'more than one block of content')
+  mount.requests()
+
+  await mount.rename('tmp', 'final')
+  t.strictSame(mount.requests(), [])
+  await mount.close(handle)
+
+  t.equal(await mount.stored('final'), 'more than one block of content')
+  t.equal(await mount.stored('tmp'), undefined)
+})
+
+t.test(
+  'a file that was never stored takes the place of a stored one when it is committed',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.save('final', 'old')
+    const handle = await mount.create('tmp')
+    await mount.write(handle, 0, 'new')
+
+    await mount.rename('tmp', 'final')
+    t.equal(await mount.stored('final'), 'old')
+    t.strictSame(await mount.list(''), ['final'])
+    t.equal(await mount.load('final'), 'new')
+    await mount.close(handle)
+
+    t.equal(await mount.stored('final'), 'new')
+  },
+)
+
+t.test('a stored file with unsaved writes is committed before it is renamed', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('a', 'old')
+  const handle = await mount.open('a', constants.O_RDWR)
+  await mount.write(handle, 0, 'new')
+
+  await mount.rename('a', 'b')
+  t.equal(await mount.stored('b'), 'new')
+  await mount.write(handle, 3, '!')
+  await mount.close(handle)
+
+  t.equal(await mount.stored('b'), 'new!')
+  t.equal(await mount.stored('a'), undefined)
+})
+
+t.test('files that are open below a renamed directory go on at the new place', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.mkdir('d')
+  await mount.save('d/read', 'to be read')
+  await mount.save('d/stored', 'stored')
+  const reader = await mount.open('d/read')
+  const writer = await mount.open('d/stored', constants.O_RDWR)
+  await mount.write(writer, 0, 'STORED')
+  const unborn = await mount.create('d/unborn')
+  await mount.write(unborn, 0, 'unborn')
+
+  await mount.rename('d', 'e')
+
+  t.equal((await mount.read(reader)).toString(), 'to be read')
+  await mount.write(writer, 6, '!')
+  await mount.close(writer)
+  await mount.close(unborn)
+  t.equal(await mount.stored('e/stored'), 'STORED!')
+  t.equal(await mount.stored('e/unborn'), 'unborn')
+  t.equal(await mount.stored('d/unborn'), undefined)
+})
+
+t.test('rename replaces a file, but not with noReplace and not a directory', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('a', 'a')
+  await mount.save('b', 'b')
+  await mount.mkdir('d')
+
+  await t.rejects(mount.rename('a', 'b', true), { code: 'EEXIST' })
+  await t.rejects(mount.rename('a', 'd'), { code: 'EISDIR' })
+  await t.rejects(mount.rename('d', 'a'), { code: 'ENOTDIR' })
+  await t.rejects(mount.rename('missing', 'x'), { code: 'ENOENT' })
+  await mount.rename('a', 'b')
+
+  t.equal(await mount.stored('b'), 'a')
+  t.strictSame(await mount.list(''), ['b', 'd'])
+})
+
+t.test('an exchange of two names is refused', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('a', 'a')
+  const target = { parent: rootIno, name: 'b', noReplace: false, exchange: true }
+
+  await t.rejects(mount.vfs.rename(rootIno, 'a', target, caller), { code: 'EINVAL' })
+})
+
+t.test('an unlinked file that was never stored causes no request, then or later', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.list('')
+  const handle = await mount.create('f')
+  const ino = await mount.ino('f')
+  await mount.write(handle, 0, 'scratch')
+  mount.requests()
+
+  await mount.unlink('f')
+  await mount.write(handle, 7, ' data')
+  t.equal((await mount.read(handle)).toString(), 'scratch data')
+  t.equal((await mount.vfs.getattr(ino, handle, caller)).nlink, 0)
+  await mount.close(handle)
+
+  t.strictSame(mount.requests(), [])
+  t.strictSame(await mount.list(''), [])
+})
+
+t.test(
+  'an unlinked stored file stays readable from what was read, and takes no commit',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.save('f', 'stored')
+    const reader = await mount.open('f')
+    t.equal((await mount.read(reader)).toString(), 'stored')
+    const writer = await mount.open('f', constants.O_RDWR)
+    await mount.write(writer, 0, 'STORED')
+
+    await mount.unlink('f')
+    await mount.close(writer)
+
+    t.equal((await mount.read(reader)).toString(), 'stored')
+    t.equal(await mount.stored('f'), undefined)
+  },
+)
+
+t.test('a reader that had read nothing when its file was removed gets ESTALE', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('f', 'stored')
+  const reader = await mount.open('f')
+
+  await mount.unlink('f')
+
+  await t.rejects(mount.read(reader), { code: 'ESTALE' })
+})
+
+t.test('a directory with a file that only this mount has is not empty', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.mkdir('d')
+  const handle = await mount.create('d/f')
+
+  await t.rejects(mount.vfs.rmdir(rootIno, 'd', caller), { code: 'ENOTEMPTY' })
+  await mount.unlink('d/f')
+  await mount.vfs.rmdir(rootIno, 'd', caller)
+  await mount.close(handle)
+
+  t.strictSame(await mount.list(''), [])
+})
+
+t.test('links, fifos and devices are kept in metadata', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.vfs.symlink(rootIno, 'link', '../else where', caller)
+  const fifo = { mode: constants.S_IFIFO | 0o600, rdev: 0 }
+  await mount.vfs.mknod(rootIno, 'fifo', fifo, caller)
+  const device = { mode: constants.S_IFCHR | 0o620, rdev: 0x501 }
+  await mount.vfs.mknod(rootIno, 'tty', device, caller)
+
+  const other = await VfsMount.make(t, { account: mount.account })
+  t.equal(await other.vfs.readlink(await other.ino('link'), caller), '../else where')
+  t.match(await other.stat('link'), { mode: constants.S_IFLNK | 0o777, uid: 1000, sizeBytes: 13 })
+  t.match(await other.stat('fifo'), { mode: constants.S_IFIFO | 0o600, gid: 1001 })
+  t.match(await other.stat('tty'), { mode: constants.S_IFCHR | 0o620, rdev: 0x501 })
+})
+
+t.test('a file without metadata shows the defaults', async (t) => {
+  const mount = await VfsMount.make(t, { fileMode: 0o604, dirMode: 0o705 })
+  await mount.storeElsewhere('d/f', 'x')
+
+  const file = await mount.stat('d/f')
+  const { lastModifiedMs } = await mount.account.head({ container: 'box', name: 'd/f' })
+
+  t.match(file, { uid: 500, gid: 501, mode: constants.S_IFREG | 0o604, nlink: 1 })
+  t.equal(file.mtimeNs, BigInt(lastModifiedMs) * 1_000_000n)
+  t.equal((await mount.stat('d')).mode, constants.S_IFDIR | 0o705)
+})
+
+t.test(
+  'chmod of a closed file is one conditional request, and none when nothing changes',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.save('f', 'x')
+    const ino = await mount.ino('f')
+    mount.requests()
+
+    await mount.vfs.setattr(ino, { mode: 0o600 }, caller)
+    t.strictSame(mount.requests(), ['setMetadata'])
+    await mount.vfs.setattr(ino, { mode: 0o600, uid: 1000, gid: 1001 }, caller)
+
+    t.strictSame(mount.requests(), [])
+    t.equal((await mount.stat('f')).mode, constants.S_IFREG | 0o600)
+  },
+)
+
+t.test('a reader survives a chmod by this mount', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('f', 'x'.repeat(300_000))
+  const reader = await mount.open('f')
+  await mount.read(reader, 0, 10)
+
+  await mount.vfs.setattr(await mount.ino('f'), { mode: 0o600 }, caller)
+
+  t.equal((await mount.read(reader, 200_000)).length, 100_000)
+})
+
+t.test('the pages of the kernel are kept while the version is the same', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('f', 'one')
+  const ino = await mount.ino('f')
+  const open = async () => (await mount.vfs.open(ino, constants.O_RDONLY, caller)).keepCache
+
+  t.equal(await open(), false)
+  t.equal(await open(), true)
+  await mount.vfs.setattr(ino, { mode: 0o600 }, caller)
+  t.equal(await open(), true, 'a change of attributes changes no page')
+  await mount.storeElsewhere('f', 'two')
+  await mount.clock.advance(listingTtlMs + 1)
+
+  t.equal(await open(), false)
+})
+
+t.test('the first read of an open file takes the version that is there', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('f', 'old')
+  const handle = await mount.open('f')
+  await mount.storeElsewhere('f', 'newer')
+
+  t.equal((await mount.read(handle)).toString(), 'newer')
+})
+
+t.test('an open file never mixes two versions', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('f', 'a'.repeat(8 * 2 ** 20))
+  const handle = await mount.open('f')
+  await mount.read(handle, 0, 10)
+  await mount.storeElsewhere('f', 'b'.repeat(8 * 2 ** 20))
+
+  await t.rejects(mount.read(handle, 7 * 2 ** 20), { code: 'ESTALE' })
+})
+
+t.test('a read-only mount refuses every change with EROFS', async (t) => {
+  const account = await newAccount()
+  await account.put({ container: 'box', name: 'f' }, Buffer.from('x'))
+  const mount = await VfsMount.make(t, { account, readOnly: true })
+  const ino = await mount.ino('f')
+
+  await t.rejects(mount.create('g'), { code: 'EROFS' })
+  await t.rejects(mount.mkdir('d'), { code: 'EROFS' })
+  await t.rejects(mount.unlink('f'), { code: 'EROFS' })
+  await t.rejects(mount.rename('f', 'g'), { code: 'EROFS' })
+  await t.rejects(mount.open('f', constants.O_WRONLY), { code: 'EROFS' })
+  await t.rejects(mount.vfs.setattr(ino, { mode: 0o600 }, caller), { code: 'EROFS' })
+  await t.rejects(mount.vfs.symlink(rootIno, 's', 't', caller), { code: 'EROFS' })
+  t.equal(await mount.load('f'), 'x')
+})
+
+t.test('a mounted prefix shows what is below it and nothing else', async (t) => {
+  const mount = await VfsMount.make(t, { root: { container: 'box', name: 'top/sub/' } })
+  await mount.storeElsewhere('top/outside', '')
+  await mount.storeElsewhere('top/sub/inside', 'x')
+
+  t.strictSame(await mount.list(''), ['inside'])
+  await mount.save('made', 'y')
+
+  t.equal(await mount.stored('top/sub/made'), 'y')
+  await t.rejects(mount.create('..'), { code: 'EINVAL' })
+})
+
+t.test('names that Azure refuses are refused before anything is written', async (t) => {
+  const mount = await VfsMount.make(t)
+
+  await t.rejects(mount.create('x'.repeat(300)), { code: 'ENAMETOOLONG' })
+  await t.rejects(mount.mkdir('tab\there'), { code: 'EINVAL' })
+  await t.rejects(mount.create('line\nfeed'), { code: 'EINVAL' })
+})
+
+t.test('create with O_EXCL refuses a name that exists, and opens it without', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('f', 'x')
+
+  await t.rejects(mount.create('f', constants.O_WRONLY | constants.O_EXCL), { code: 'EEXIST' })
+  const handle = await mount.create('f', constants.O_RDWR)
+
+  t.equal((await mount.read(handle)).toString(), 'x')
+  await mount.close(handle)
+})
+
+t.test('statfs shows plenty of room', async (t) => {
+  const mount = await VfsMount.make(t)
+
+  const { blockBytes, freeBlocks, maxNameBytes } = await mount.vfs.statfs(rootIno, caller)
+
+  t.equal(blockBytes * freeBlocks, 2 ** 50)
+  t.equal(maxNameBytes, 255)
+})
+
+t.test('a handle that is not open is EBADF, and so is a write through a reader', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('f', 'x')
+  const reader = await mount.open('f')
+
+  await t.rejects(mount.write(reader, 0, 'y'), { code: 'EBADF' })
+  await mount.close(reader)
+  await t.rejects(mount.read(reader), { code: 'EBADF' })
+})
