@@ -39,17 +39,17 @@ export async function prepareMountpoint(
 }
 
 async function checkDevice(): Promise<void> {
-  // For others, the setuid helper opens it.
-  const mode = isRoot() ? constants.R_OK | constants.W_OK : constants.F_OK
+  // The setuid helper opens it as the user who calls it.
   try {
-    await access('/dev/fuse', mode)
+    await access('/dev/fuse', constants.R_OK | constants.W_OK)
   } catch (error) {
     throw deviceFailure(error)
   }
 }
 
 function deviceFailure(cause: unknown): FileSystemError {
-  const [code, detail] = codeOf(cause) === 'ENOENT' ? noDevice : closedDevice
+  const closed = isRoot() ? closedToRoot : closedToUser
+  const [code, detail] = codeOf(cause) === 'ENOENT' ? noDevice : closed
   return new FileSystemError(code, 'mount', { path: '/dev/fuse', detail, cause })
 }
 
@@ -59,9 +59,15 @@ const noDevice: readonly [ErrnoCode, string] = [
     'a container needs `--device /dev/fuse --cap-add SYS_ADMIN`',
 ]
 
-const closedDevice: readonly [ErrnoCode, string] = [
+const closedToRoot: readonly [ErrnoCode, string] = [
   'EACCES',
   'the device may not be opened: a container needs `--device /dev/fuse --cap-add SYS_ADMIN`',
+]
+
+const closedToUser: readonly [ErrnoCode, string] = [
+  'EACCES',
+  'this user may not open the device: have root `chmod 666 /dev/fuse`, as distributions do, ' +
+    'or mount as root',
 ]
 
 async function resolveMountpoint(path: string): Promise<string> {

@@ -1,0 +1,119 @@
+import { setImmediate } from 'node:timers/promises'
+import { opcodes, structs } from '../../src/fuse/abi.ts'
+import type { FrameReceiver, FuseChannel, HeldFrame } from '../../src/fuse/channel.ts'
+
+/** One reply as the kernel would read it. */
+export interface FakeReply {
+  /** Positive; 0 for success. */
+  readonly errno: number
+  readonly body: Buffer
+  readonly source: number
+}
+
+/** What a request is about, where it is not the default. */
+export interface FrameOptions {
+  readonly nodeid?: number
+  readonly unique?: bigint
+  readonly uid?: number
+}
+
+/** A channel whose kernel is the test. */
+export class FakeChannel implements FuseChannel {
+  readonly replies = new Map<bigint, FakeReply>()
+  heldFrames = 0
+  isClosed = false
+  /** What `send` answers. */
+  sendResult = 0
+  #receiver: FrameReceiver | undefined
+  #lastUnique = 0n
+
+  receive(receiver: FrameReceiver): void {
+    this.#receiver = receiver
+  }
+
+  hold(frame: Buffer): HeldFrame {
+    this.heldFrames += 1
+    const release = (): void => {
+      this.heldFrames -= 1
+    }
+    return { bytes: frame, release }
+  }
+
+  send(source: number, parts: readonly Uint8Array[]): number {
+    const message = Buffer.concat(parts)
+    const at = structs.outHeader
+    if (message.readUInt32LE(at.len) !== message.length) return -22
+    const errno = -message.readInt32LE(at.error)
+    const body = message.subarray(at.sizeBytes)
+    this.replies.set(message.readBigUInt64LE(at.unique), { errno, body, source })
+    return this.sendResult
+  }
+
+  close(): void {
+    this.isClosed = true
+  }
+
+  /** Delivers a frame, whatever it is. */
+  deliver(frame: Buffer, source = 0): void {
+    this.#receiver?.onFrame(frame, source)
+  }
+
+  /** Sends a request and gives its number. */
+  post(opcode: number, body: Buffer = Buffer.alloc(0), options: FrameOptions = {}): bigint {
+    this.#lastUnique += 2n
+    const unique = options.unique ?? this.#lastUnique
+    this.deliver(frameOf(opcode, body, { ...options, unique }))
+    return unique
+  }
+
+  /** Sends a request and awaits its reply. */
+  async ask(opcode: number, body?: Buffer, options?: FrameOptions): Promise<FakeReply> {
+    return this.reply(this.post(opcode, body, options))
+  }
+
+  async reply(unique: bigint): Promise<FakeReply> {
+    for (let turn = 0; turn < 100; turn += 1) {
+      const reply = this.replies.get(unique)
+      if (reply !== undefined) return reply
+      await setImmediate()
+    }
+    throw new Error(`request ${unique} was not answered`)
+  }
+
+  async initialize(minor = 41): Promise<FakeReply> {
+    const body = bodyOf(structs.initIn, { major: 7, minor, flags: -1 >>> 0, maxReadahead: 131072 })
+    return this.ask(opcodes.init, body)
+  }
+
+  end(error?: Error): void {
+    this.#receiver?.onEnd(error)
+  }
+}
+
+/** A request's bytes. */
+export function frameOf(opcode: number, body: Buffer, options: FrameOptions = {}): Buffer {
+  const at = structs.inHeader
+  const head = Buffer.alloc(at.sizeBytes)
+  head.writeUInt32LE(at.sizeBytes + body.length, at.len)
+  head.writeUInt32LE(opcode, at.opcode)
+  head.writeBigUInt64LE(options.unique ?? 2n, at.unique)
+  head.writeBigUInt64LE(BigInt(options.nodeid ?? 1), at.nodeid)
+  head.writeUInt32LE(options.uid ?? 1000, at.uid)
+  return Buffer.concat([head, body])
+}
+
+/** A struct with the given fields, the others zero, and then bytes. */
+export function bodyOf(
+  struct: Readonly<Record<string, number>> & { readonly sizeBytes: number },
+  fields: Readonly<Record<string, number | bigint>> = {},
+  ...tail: readonly (string | Uint8Array)[]
+): Buffer {
+  const body = Buffer.alloc(struct.sizeBytes)
+  for (const [field, value] of Object.entries(fields)) {
+    const at = struct[field]
+    if (at === undefined) throw new Error(`no field ${field}`)
+    if (typeof value === 'bigint') body.writeBigInt64LE(value, at)
+    else body.writeUInt32LE(value, at)
+  }
+  return Buffer.concat([body, ...tail.map((part) => Buffer.from(part))])
+}
