@@ -35,16 +35,18 @@ export class EntraIssuer implements Issuer {
   readonly #clock: Clock
   readonly #cloud: string
   readonly #keys: DelegationKeys
+  readonly #endpointOf: (account: string) => URL
 
   constructor(options: EntraIssuerOptions) {
     this.#credential = options.credential
     this.#clock = options.clock
     this.#cloud = options.cloud ?? 'core.windows.net'
+    this.#endpointOf = (account) =>
+      options.blobEndpoints?.[account] ?? new URL(`https://${account}.blob.${this.#cloud}`)
     this.#keys = new DelegationKeys({
       credential: options.credential,
       clock: options.clock,
-      endpointOf: (account) =>
-        options.blobEndpoints?.[account] ?? new URL(`https://${account}.blob.${this.#cloud}`),
+      endpointOf: this.#endpointOf,
       audienceOf: (account) => entraScope({ account, service: 'blob' }, this.#cloud),
       ca: options.ca,
     })
@@ -65,7 +67,7 @@ export class EntraIssuer implements Issuer {
     const query = signContainer(scope, key, {
       startsAtMs: nowMs - startAheadMs,
       expiresAtMs,
-      correlationId: options.auditId,
+      correlationId: isPathStyle(this.#endpointOf(scope.account)) ? undefined : options.auditId,
     })
     return {
       credential: sasCredential(query, expiresAtMs),
@@ -129,4 +131,9 @@ function tooLong(lifeMs: number, maxTtlMs: number): ConnectorError {
     detail: `Entra's token lives ${seconds(lifeMs)} s, the policy allows ${seconds(maxTtlMs)} s`,
     hint: "operator: allow 'sas' in the rule, raise maxTtlSeconds, or drop enforceBearerTtl",
   })
+}
+
+/** Only emulators name the account in the path; Azurite leaves the correlation id out of what it signs. */
+function isPathStyle(endpoint: URL): boolean {
+  return endpoint.pathname !== '/'
 }

@@ -4,6 +4,9 @@ import type { FastifyInstance } from 'fastify'
 import { FileSystemError } from '../errors.ts'
 import type { ListenConfig } from './config.ts'
 
+/** `sun_path` of unix(7) with its ending zero. */
+const maxSocketPathBytes = 107
+
 /** Binds the server to what its configuration names and says where that is. */
 export async function listen(server: FastifyInstance, config: ListenConfig): Promise<URL> {
   return config.unixSocket === undefined
@@ -26,6 +29,10 @@ async function listenOnPort(server: FastifyInstance, config: ListenConfig): Prom
 
 /** The socket belongs to its owner alone; one that a dead process left behind is replaced. */
 async function listenOnSocket(server: FastifyInstance, path: string): Promise<URL> {
+  if (Buffer.byteLength(path) > maxSocketPathBytes) {
+    const detail = `the path of a socket has ${maxSocketPathBytes} bytes at most: shorten listen.unixSocket`
+    throw failure('EINVAL', path, undefined, detail)
+  }
   try {
     if (await isAbandoned(path)) await unlink(path)
     await server.listen({ path })

@@ -14,6 +14,7 @@ import fastify, {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
+  LogController,
 } from 'fastify'
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
@@ -93,7 +94,7 @@ async function createServer(options: ConnectorOptions): Promise<FastifyInstance>
         : https.createServer({ ...timeouts, ...tls }, handler),
     bodyLimit: bodyLimitBytes,
     forceCloseConnections: 'idle',
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
   })
 }
@@ -197,8 +198,7 @@ async function identify(desk: Desk, request: FastifyRequest): Promise<Principal>
 
 /** No web page has business here, not even one that learnt a caller's key. */
 function refuseBrowser(request: FastifyRequest): void {
-  const { headers } = request
-  if (headers.origin === undefined && headers['sec-fetch-mode'] === undefined) return
+  if (request.headers.origin === undefined) return
   throw new ConnectorError('access_denied', 'permission_not_granted', {
     detail: 'the connector does not answer web pages',
     hint: 'call it from a program',

@@ -192,14 +192,19 @@ export class CachedCredentialProvider implements CredentialProvider {
       if (sequence > (slot.held?.sequence ?? 0)) {
         slot.held = { credential, receivedAtMs: this.#clock.nowMs(), forced, sequence }
       }
-      slot.failure = undefined
+      if (sequence === slot.sequence) slot.failure = undefined
       return credential
     } catch (error) {
-      const count = (slot.failure?.count ?? 0) + 1
-      const pauseMs = Math.min(this.#minBackoffMs * 2 ** (count - 1), this.#maxBackoffMs)
-      slot.failure = { error, count, retryAtMs: this.#clock.nowMs() + pauseMs }
+      // Of two requests under way only the later one tells how the connector is.
+      if (sequence === slot.sequence) slot.failure = this.#failureAfter(slot.failure, error)
       throw error
     }
+  }
+
+  #failureAfter(last: Failure | undefined, error: unknown): Failure {
+    const count = (last?.count ?? 0) + 1
+    const pauseMs = Math.min(this.#minBackoffMs * 2 ** (count - 1), this.#maxBackoffMs)
+    return { error, count, retryAtMs: this.#clock.nowMs() + pauseMs }
   }
 
   #isPausing(slot: Slot): boolean {

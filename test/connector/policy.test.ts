@@ -143,7 +143,7 @@ for (const row of table) {
   })
 }
 
-function outcomeOf(row: Row): string {
+function outcomeOf(row: Omit<Row, 'title' | 'outcome'>): string {
   try {
     const scope = canonicalScope(row.scope)
     const outcome = decide(policy, { name: row.caller ?? 'trainer' }, { scope, kind: row.kind })
@@ -191,13 +191,13 @@ const refused: [string, string][] = [
 
 for (const [prefix, what] of refused) {
   test(`a prefix with ${what} (${JSON.stringify(prefix)}) is refused as invalid`, async (t) => {
-    t.equal(outcomeOf({ title: what, scope: { ...data, prefix } }), 'path_invalid')
+    t.equal(outcomeOf({ scope: { ...data, prefix } }), 'path_invalid')
   })
 }
 
 test('names that Azure does not know never reach a signature', async (t) => {
   for (const account of ['x.evil.com/', '169.254.169.254', 'Acct', 'ab', 'a'.repeat(25), '']) {
-    t.equal(outcomeOf({ title: account, scope: { ...data, account } }), 'path_invalid', account)
+    t.equal(outcomeOf({ scope: { ...data, account } }), 'path_invalid', account)
   }
   for (const container of [
     '',
@@ -211,11 +211,7 @@ test('names that Azure does not know never reach a signature', async (t) => {
     '$other',
     'a'.repeat(64),
   ]) {
-    t.equal(
-      outcomeOf({ title: container, scope: { ...data, container } }),
-      'path_invalid',
-      container,
-    )
+    t.equal(outcomeOf({ scope: { ...data, container } }), 'path_invalid', container)
   }
   t.throws(() => canonicalScope({ ...data, container: undefined, prefix: 'a' }))
   t.equal(canonicalScope({ ...data, container: '$web' }).container, '$web')

@@ -205,6 +205,25 @@ test('a forced refresh does not take the answer of an ordinary request under way
   t.equal(tokenOf(await cache.getCredential(scope)), 'fresh', 'the later request wins')
 })
 
+test('an ordinary request that fails late does not pause what a forced one began', async (t) => {
+  const { clock, source, cache } = bench()
+  source.answer = () => testBearer('one', clock.nowMs() + 60 * minute)
+  await cache.getCredential(scope)
+  source.answer = undefined
+  await clock.advance(45 * minute)
+
+  await cache.getCredential(scope)
+  const forced = cache.getCredential(scope, { refresh: true })
+  source.call(2).resolve(testBearer('two', clock.nowMs() + 60 * minute))
+  await forced
+  await clock.advance(2000)
+  source.call(1).reject(unreachable())
+  await settle()
+  source.answer = () => testBearer('three', clock.nowMs() + 60 * minute)
+
+  t.equal(tokenOf(await cache.getCredential(scope, { refresh: true })), 'three')
+})
+
 test('aborting ends the wait of one caller and not the request of the others', async (t) => {
   const { clock, source, cache } = bench()
   const controller = new AbortController()
