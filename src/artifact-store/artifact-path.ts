@@ -112,5 +112,5 @@ function formsOf(name: string): string[] {
 }
 
 function decodeOnce(name: string): string {
-  return name.replace(/%(?:00|25|2e|2f|5c)/gi, (escape) => escapes[escape.toLowerCase()] ?? escape)
+  return name.replace(/%(?:00|25|2e|2f|5c)/gi, (code) => escapes[code.toLowerCase()] ?? code)
 }
