@@ -1,0 +1,58 @@
+import type { Command } from 'commander'
+import { addConnectionOptions, type CliContext } from '../context.ts'
+
+const HELP = `
+The connector keeps the identity that may use a storage account, and vends credentials that live
+for an hour at most, to callers that it knows, for what its policy allows.
+
+Examples:
+  abfs connector key --out /run/secrets/abfs-key   a key for a caller; prints its hash for the config
+  abfs connector serve --config connector.yaml     audit lines go where the config says
+  abfs connector check --container datasets        what this caller gets, from the client's side`
+
+const CHECK_HELP = `
+Asks the configured connector for credentials, and says what came. No credential is printed.
+
+Examples:
+  abfs connector check
+  abfs connector check --container datasets --write
+  abfs connector check --json --container datasets | jq .lifeSeconds`
+
+/** Adds `abfs connector`. */
+export function defineConnector(program: Command, context: CliContext): void {
+  const connector = program
+    .command('connector')
+    .description('Run a service connector, or ask one.')
+    .addHelpText('after', HELP)
+  connector
+    .command('serve')
+    .description('Serve credentials in the foreground until SIGTERM or Ctrl-C.')
+    .option('-c, --config <file>', 'YAML configuration (ABFS_CONNECTOR_CONFIG)')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ABFS_LOG_LEVEL)')
+    .addHelpText('after', '\nExample:\n  abfs connector serve --config connector.yaml')
+    .action(async (flags: { config?: string; logLevel?: string }) => {
+      const { serveConnector } = await import('../connector/serve.ts')
+      await serveConnector(flags, context)
+    })
+  const check = connector
+    .command('check')
+    .description('Ask for credentials as the other commands do, and say what came.')
+    .option('--container <name>', 'for this container; the account when absent')
+    .option('--write', 'permissions to change things too')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', CHECK_HELP)
+    .action(async (flags: { container?: string; write?: true; json?: true }) => {
+      const { checkConnector } = await import('../connector/check.ts')
+      await checkConnector(flags, check, context)
+    })
+  addConnectionOptions(check)
+  connector
+    .command('key')
+    .description('Make a key for a caller.')
+    .requiredOption('-o, --out <file>', 'where the key goes; it must not exist')
+    .addHelpText('after', '\nExample:\n  abfs connector key --out /run/secrets/abfs-key')
+    .action(async (flags: { out: string }) => {
+      const { makeKey } = await import('../connector/key.ts')
+      await makeKey(flags.out, context)
+    })
+}

@@ -1,0 +1,83 @@
+import type { Command } from 'commander'
+import type { AzureUrl } from '../../azure-url.ts'
+import { addConnectionOptions, type CliContext } from '../context.ts'
+import type { DriveSettings, MountFlags } from '../drive/drive-options.ts'
+import { parseRemote } from '../location.ts'
+import { usageError } from '../usage.ts'
+
+const HELP = `
+Returns once the drive answers and the credentials have been tried; a process in the background
+serves it until it is unmounted. close(2) and fsync(2) succeed only when Azure has the data.
+
+Examples:
+  abfs mount abfs://datasets /mnt/datasets --read-only
+  abfs mount abfs://models/run-7 ./run-7
+  abfs mount abfs://datasets /mnt/datasets --foreground   log on the terminal, Ctrl-C unmounts
+  abfs unmount /mnt/datasets
+
+The log is in ~/.local/state/abfs unless --log-file names another. SIGTERM, SIGINT and SIGHUP
+unmount; a second one detaches the drive even while it is in use. SIGUSR2 writes --stats-file.`
+
+/** Adds `abfs mount`. */
+export function defineMount(program: Command, context: CliContext): void {
+  const command = program
+    .command('mount')
+    .description('Show a container, or a directory in one, as a drive.')
+    .argument('<url>', 'abfs://CONTAINER[/PATH]')
+    .argument('<directory>', 'an existing, empty directory')
+    .option('-r, --read-only', 'refuse every change (and ask for credentials to read only)')
+    .option('--allow-other', 'let other users in, as permissions allow')
+    .option('--non-empty', 'mount over a directory that has files, hiding them')
+    .option('-f, --foreground', 'stay attached to the terminal')
+    .option('--uid <number>', 'owner of files that have none (default: you)')
+    .option('--gid <number>', 'group of files that have none (default: yours)')
+    .option('--file-mode <bits>', 'permissions of files that have none', '644')
+    .option('--dir-mode <bits>', 'permissions of directories that have none', '755')
+    .option('--attr-ttl <seconds>', 'how long names and attributes are believed', '1')
+    .option('--cache-dir <directory>', 'where large writes are buffered (ABFS_CACHE_DIR)')
+    .option('--log-file <file>', 'where the log goes')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ABFS_LOG_LEVEL)')
+    .addHelpText('after', HELP)
+    .action((url: string, directory: string, flags: MountFlags) =>
+      mount({ url, directory, flags }, command, context),
+    )
+  command.addOption(command.createOption('--serve-launcher').hideHelp())
+  addConnectionOptions(command)
+}
+
+interface MountArguments {
+  readonly url: string
+  readonly directory: string
+  readonly flags: MountFlags
+}
+
+async function mount(
+  { url: text, directory, flags }: MountArguments,
+  command: Command,
+  context: CliContext,
+): Promise<void> {
+  const { parseDriveSettings } = await import('../drive/drive-options.ts')
+  const url = parseRemote(text)
+  if (url.container === '') {
+    throw usageError('a drive shows one container: write abfs://CONTAINER[/PATH]')
+  }
+  const settings = parseDriveSettings(directory, flags, context.environment)
+  if (flags.foreground === true || flags.serveLauncher === true) {
+    const { serveDrive } = await import('../drive/serve.ts')
+    return serveDrive(
+      { url, settings, forLauncher: flags.serveLauncher === true },
+      command,
+      context,
+    )
+  }
+  await launch(url, settings, context)
+}
+
+async function launch(url: AzureUrl, settings: DriveSettings, context: CliContext): Promise<void> {
+  const { launchDaemon } = await import('../drive/launch.ts')
+  const { formatPath } = await import('../../path.ts')
+  const logFile = settings.logFile ?? ''
+  await launchDaemon({ argv: process.argv.slice(2), logFile, signal: context.signal })
+  if (!context.stdout.isTerminal) return
+  await context.stdout.line(`mounted ${formatPath(url)} on ${settings.directory}; log: ${logFile}`)
+}

@@ -1,0 +1,183 @@
+/**
+ * Where the parts meet: reading `openAccount` tells what happens to a request, and in which order.
+ */
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { rootCertificates } from 'node:tls'
+import type { ArtifactStore } from '../artifact-store/artifact-store.ts'
+import { AzureBlobStore } from '../blob/azure-store.ts'
+import type { BlobStore } from '../blob/store.ts'
+import { MiB } from '../byte-range.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import type { CallerProof, Config } from '../config.ts'
+import { authorize } from '../credential/authorize.ts'
+import { CachedCredentialProvider } from '../credential/cached-provider.ts'
+import type { CredentialProvider, Permission, Scope } from '../credential/credential.ts'
+import { scopeFor } from '../credential/endpoints.ts'
+import { FileSystemError } from '../errors.ts'
+import { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.ts'
+import { type HttpHandler, type HttpRequest, intercept } from '../http/handler.ts'
+import { retry } from '../http/retry.ts'
+import { trace } from '../http/trace.ts'
+import { type ClosableHandler, undiciHandler } from '../http/undici-handler.ts'
+import { Namespace } from '../namespace/namespace.ts'
+import { ChunkCache } from '../transfer/chunk-cache.ts'
+import { Vfs, type VfsOptions } from '../vfs/vfs.ts'
+import type { AccountTarget } from './location.ts'
+
+/** What a command will do: no credential is asked for more. */
+export type AccessKind = 'read' | 'write'
+
+/** One storage account, connected. */
+export interface Account {
+  readonly store: BlobStore
+  readonly namespace: Namespace
+  readonly chunks: ChunkCache
+  readonly credentials: CachedCredentialProvider
+  readonly target: AccountTarget
+  readonly clock: Clock
+  /** Closes the store and every connection. Never throws. */
+  close(): Promise<void>
+}
+
+export interface AccountOptions {
+  readonly target: AccountTarget
+  readonly access: AccessKind
+  /** How long listings are believed; milliseconds. Default 5 seconds. */
+  readonly listingTtlMs?: number | undefined
+  /** Bytes of blobs kept in memory. Default 256 MiB. */
+  readonly cacheBytes?: number | undefined
+}
+
+/** What each kind of access asks for. */
+export const PERMISSIONS: Readonly<Record<AccessKind, readonly Permission[]>> = {
+  read: ['read', 'list'],
+  write: ['read', 'list', 'create', 'write', 'delete'],
+}
+
+/** Connects to an account. Nothing is sent before the first call needs it. */
+export async function openAccount(config: Config, options: AccountOptions): Promise<Account> {
+  const { target } = options
+  const clock = systemClock
+  const sockets = undiciHandler({ ca: readAuthorities(config) })
+  const credentials = new CachedCredentialProvider(await openProvider(config, sockets.handle), {
+    clock,
+  })
+  // authorize is outermost: the credential is asked for once a call, not once an attempt, and a
+  // refusal by the connector is not retried here (its client has its own patience). retry is next.
+  // trace is innermost: it counts what really went over the wire.
+  const http = intercept(
+    sockets.handle,
+    authorize({ provider: credentials, scopeOf: (request) => scopeOf(request, target, options) }),
+    retry({ clock }),
+    trace(clock),
+  )
+  const store = new AzureBlobStore({ account: target.account, endpoint: target.blobEndpoint, http })
+  return {
+    store,
+    namespace: new Namespace({ store, clock, listingTtlMs: options.listingTtlMs ?? 5000 }),
+    chunks: new ChunkCache({ maxBytes: options.cacheBytes ?? 256 * MiB }),
+    credentials,
+    target,
+    clock,
+    close: () => closeAll(store, sockets),
+  }
+}
+
+/** Which credential lets a request through. */
+function scopeOf(request: HttpRequest, target: AccountTarget, { access }: AccountOptions): Scope {
+  const { account, blobEndpoint: blob, dfsEndpoint: dfs } = target
+  const permissions = PERMISSIONS[access]
+  const scope = scopeFor(request.url, { account, blob, dfs }, { permissions })
+  // A container is made and deleted in the account: no signature for the container reaches so far.
+  const isOfAccount = ['container.create', 'container.delete'].includes(request.operation)
+  return isOfAccount ? { ...scope, container: undefined } : scope
+}
+
+/** The library on an account. */
+export function composeFileSystem(account: Account): AzureBlobFileSystem {
+  const { store, namespace, chunks: chunkCache, clock } = account
+  return new AzureBlobFileSystem({ store, namespace, chunkCache, clock })
+}
+
+/** Named artifacts below `root`, an `abfs://` URL, on an account. */
+export async function composeArtifactStore(account: Account, root: string): Promise<ArtifactStore> {
+  const { AzureArtifactStore } = await import('../artifact-store/azure-artifact-store.ts')
+  return new AzureArtifactStore({ fileSystem: composeFileSystem(account), root })
+}
+
+/** What a drive adds to an account: the place it shows and how the kernel sees it. */
+export type DriveOptions = Omit<VfsOptions, 'namespace' | 'chunkCache' | 'clock'>
+
+/** The system calls of a drive on an account. */
+export function composeVfs(account: Account, options: DriveOptions): Vfs {
+  const { namespace, chunks: chunkCache, clock } = account
+  return new Vfs({ ...options, namespace, chunkCache, clock })
+}
+
+/** The connector that is configured; the process's own identity where none is. */
+async function openProvider(config: Config, http: HttpHandler): Promise<CredentialProvider> {
+  const { connector } = config
+  if (connector === undefined) return openOwnIdentity(config)
+  const clock = systemClock
+  const { ConnectorClient } = await import('../connector/client.ts')
+  return new ConnectorClient({
+    endpoint: connector.url,
+    callerProof: () => readProof(connector.proof),
+    // Less patience than with storage: a connector is near, and every request waits for it.
+    http: intercept(http, retry({ clock, maxAttempts: 4, deadlineMs: 30_000 }), trace(clock)),
+    clock,
+  })
+}
+
+/** Signs in to Entra as this process, as DefaultAzureCredential finds it. */
+async function openOwnIdentity(config: Config): Promise<CredentialProvider> {
+  const { openIdentity } = await import('../connector/identity.ts')
+  const { diskSources } = await import('../connector/sources.ts')
+  const { TokenCredentialProvider } = await import('../connector/token-credential-provider.ts')
+  const { authorityHost } = config
+  const identity = {
+    kind: 'default' as const,
+    authorityHost,
+    // Instance discovery asks the public cloud about the authority: a private one is unknown there.
+    disableInstanceDiscovery: authorityHost !== undefined && !isPublicAuthority(authorityHost),
+  }
+  const authorities = readAuthorities(config)
+  const trust = authorities === undefined ? {} : { ca: [...rootCertificates, authorities] }
+  const credential = await openIdentity(identity, diskSources(), trust)
+  return new TokenCredentialProvider({ credential, clock: systemClock })
+}
+
+function isPublicAuthority(authority: URL): boolean {
+  return /(^|\.)(microsoftonline\.(com|us|de)|chinacloudapi\.cn)$/.test(authority.hostname)
+}
+
+/** Read anew each time: a workload's token is replaced under us. */
+async function readProof(proof: CallerProof): Promise<string> {
+  if (proof.kind === 'key') return proof.key.reveal()
+  try {
+    return await readFile(proof.file, 'utf8')
+  } catch (cause) {
+    throw unreadable(proof.file, 'the token file cannot be read', cause)
+  }
+}
+
+function readAuthorities(config: Config): string | undefined {
+  const { caFile } = config
+  if (caFile === undefined) return undefined
+  try {
+    return readFileSync(caFile, 'utf8')
+  } catch (cause) {
+    const origin = config.origins['caFile'] ?? 'ABFS_CA_FILE'
+    throw unreadable(caFile, `${origin} names a file that cannot be read`, cause)
+  }
+}
+
+function unreadable(path: string, detail: string, cause: unknown): FileSystemError {
+  return new FileSystemError('EINVAL', 'config', { path, detail, cause })
+}
+
+async function closeAll(store: BlobStore, sockets: ClosableHandler): Promise<void> {
+  await store.close()
+  await sockets.close()
+}

@@ -1,0 +1,59 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { loadConfig } from '../../config.ts'
+import { type ConnectorConfig, parseConnectorConfig } from '../../connector/config.ts'
+import { openIssuer } from '../../connector/open-issuer.ts'
+import { startConnector } from '../../connector/server.ts'
+import { diskSources } from '../../connector/sources.ts'
+import { FileSystemError } from '../../errors.ts'
+import type { CliContext } from '../context.ts'
+import { openLog } from '../drive/log.ts'
+import { usageError } from '../usage.ts'
+
+interface ServeFlags {
+  readonly config?: string
+  readonly logLevel?: string
+}
+
+/** Serves until a signal. A parent process with a channel to this one is told the URL. */
+export async function serveConnector(flags: ServeFlags, context: CliContext): Promise<void> {
+  const settings = loadConfig({ logLevel: flags.logLevel }, context.environment)
+  const file = flags.config === undefined ? settings.connectorConfigFile : resolve(flags.config)
+  if (file === undefined) {
+    throw usageError('no configuration is named: set --config or ABFS_CONNECTOR_CONFIG')
+  }
+  const sources = diskSources(context.environment)
+  const config = await readConfig(file)
+  const issuer = await openIssuer(config, sources)
+  const logger = openLog({ level: settings.logLevel })
+  const connector = await startConnector({ config, issuer, sources, logger })
+  context.stderr.write(`abfs: connector listens on ${connector.url.href}; Ctrl-C ends it\n`)
+  process.send?.({ kind: 'listening', url: connector.url.href })
+  // A parent that dies takes its connector along.
+  process.once('disconnect', () => context.interruption.interrupt())
+  try {
+    if (!context.signal.aborted) await once(context.signal, 'abort')
+  } finally {
+    await connector.close()
+    // The channel would keep this process alive.
+    if (process.connected) process.disconnect()
+  }
+}
+
+async function readConfig(file: string): Promise<ConnectorConfig> {
+  return parseConnectorConfig(await readText(file), { file })
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    throw unreadable(file, cause)
+  }
+}
+
+function unreadable(path: string, cause: unknown): FileSystemError {
+  const detail = 'the connector’s configuration cannot be read: check --config'
+  return new FileSystemError('ENOENT', 'connector.config', { path, detail, cause })
+}

@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto'
+import { basename, join, resolve } from 'node:path'
+import { type Environment, stateDirectory } from '../../config.ts'
+import { usageError } from '../usage.ts'
+
+/** The flags of `abfs mount` as commander gives them. */
+export interface MountFlags {
+  readonly readOnly?: true
+  readonly allowOther?: true
+  readonly nonEmpty?: true
+  readonly foreground?: true
+  readonly uid?: string
+  readonly gid?: string
+  readonly fileMode: string
+  readonly dirMode: string
+  readonly attrTtl: string
+  readonly cacheDir?: string
+  readonly logFile?: string
+  readonly logLevel?: string
+  readonly statsFile?: string
+  readonly serveLauncher?: true
+}
+
+/** The flags checked; file names absolute, as the daemon leaves its working directory. */
+export interface DriveSettings {
+  readonly directory: string
+  readonly readOnly: boolean
+  readonly allowOther: boolean
+  readonly nonEmpty: boolean
+  readonly uid: number
+  readonly gid: number
+  readonly fileMode: number
+  readonly dirMode: number
+  readonly attrTtlMs: number
+  /** Standard error when absent: in the foreground, unless a file was asked for. */
+  readonly logFile: string | undefined
+  readonly statsFile: string | undefined
+}
+
+/** Checks the flags of `abfs mount`; throws a usage error that names the one at fault. */
+export function parseDriveSettings(
+  directory: string,
+  flags: MountFlags,
+  environment: Environment,
+): DriveSettings {
+  const inForeground = flags.foreground === true
+  const logFile = flags.logFile === undefined ? undefined : resolve(flags.logFile)
+  return {
+    directory: resolve(directory),
+    readOnly: flags.readOnly === true,
+    allowOther: flags.allowOther === true,
+    nonEmpty: flags.nonEmpty === true,
+    uid: parseInteger('--uid', flags.uid ?? String(process.getuid?.() ?? 0), 10),
+    gid: parseInteger('--gid', flags.gid ?? String(process.getgid?.() ?? 0), 10),
+    fileMode: parseMode('--file-mode', flags.fileMode),
+    dirMode: parseMode('--dir-mode', flags.dirMode),
+    attrTtlMs: parseSeconds('--attr-ttl', flags.attrTtl) * 1000,
+    logFile: logFile ?? (inForeground ? undefined : defaultLogFile(directory, environment)),
+    statsFile: flags.statsFile === undefined ? undefined : resolve(flags.statsFile),
+  }
+}
+
+/** One log per drive; the hash tells apart directories of the same name. */
+function defaultLogFile(directory: string, environment: Environment): string {
+  const place = resolve(directory)
+  const hash = createHash('sha256').update(place).digest('hex').slice(0, 8)
+  return join(stateDirectory(environment), `mount-${basename(place)}-${hash}.log`)
+}
+
+/** A number of seconds, not negative. */
+export function parseSeconds(flag: string, text: string): number {
+  const seconds = Number(text)
+  if (text.trim() !== '' && Number.isFinite(seconds) && seconds >= 0) return seconds
+  throw usageError(`${flag} must be a number of seconds, not '${text}'`)
+}
+
+function parseMode(flag: string, text: string): number {
+  const mode = parseInteger(flag, text, 8)
+  if (mode <= 0o777) return mode
+  throw usageError(`${flag} must be permission bits such as 644, not '${text}'`)
+}
+
+function parseInteger(flag: string, text: string, radix: 8 | 10): number {
+  const digits = radix === 8 ? /^[0-7]{1,4}$/ : /^\d{1,10}$/
+  if (digits.test(text)) return Number.parseInt(text, radix)
+  const what = radix === 8 ? 'permission bits such as 644' : 'a number'
+  throw usageError(`${flag} must be ${what}, not '${text}'`)
+}

@@ -1,0 +1,109 @@
+/**
+ * A drive that outlives its command. In the order things happen:
+ *
+ * 1. `abfs mount` starts itself again, detached, with `--serve-launcher` and a channel to it.
+ * 2. The child connects, mounts, and sends `mounted`; or sends `failed` with the line to print.
+ * 3. The parent returns with the child's verdict. The child closes the channel and serves on, its
+ *    standard error in the log file: what Node prints when it dies is found there.
+ */
+import { spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { z } from 'zod'
+import { type ExitCode, exitCodes } from '../exit-codes.ts'
+import { ReportedError } from '../report-error.ts'
+import { selfCommand } from '../self.ts'
+
+/** The hidden flag that tells the child to answer its parent. */
+export const launcherFlag = '--serve-launcher'
+
+/** What the child tells its parent, once. */
+export type LaunchVerdict =
+  | { readonly kind: 'mounted' }
+  | {
+      readonly kind: 'failed'
+      readonly line: string
+      readonly hint?: string | undefined
+      readonly exitCode: ExitCode
+    }
+
+const verdict: z.ZodType<LaunchVerdict> = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('mounted') }),
+  z.object({
+    kind: z.literal('failed'),
+    line: z.string(),
+    hint: z.string().optional(),
+    exitCode: z.literal(Object.values(exitCodes)),
+  }),
+])
+
+/** How the daemon is started. */
+export interface LaunchOptions {
+  /** Arguments of `abfs`, `mount` first. */
+  readonly argv: readonly string[]
+  readonly logFile: string
+  /** Ends the child when the user gives up waiting. */
+  readonly signal: AbortSignal
+}
+
+/** Starts the daemon; resolves once it serves, rejects with what it reports when it does not. */
+export async function launchDaemon(options: LaunchOptions): Promise<void> {
+  const child = spawnDaemon(options)
+  const stop = (): void => {
+    child.kill('SIGTERM')
+  }
+  options.signal.addEventListener('abort', stop, { once: true })
+  const answer = await new Promise<LaunchVerdict>((resolve) => {
+    child.once('message', (message) => resolve(parseVerdict(message, options)))
+    child.once('exit', (code, signal) => resolve(died(code, signal, options)))
+    child.once('error', (error) => resolve(failed(`EIO: cannot start a process: ${error.message}`)))
+  })
+  options.signal.removeEventListener('abort', stop)
+  release(child)
+  if (answer.kind === 'failed') throw new ReportedError({ ...answer, hint: answer.hint })
+}
+
+/** In the child: gives the parent its verdict and lets go of it. */
+export async function answerLauncher(answer: LaunchVerdict): Promise<void> {
+  const { send } = process
+  if (send === undefined) return
+  // A parent that is gone needs no answer; the drive serves on.
+  await new Promise<void>((resolve) => send.call(process, answer, () => resolve()))
+  if (process.connected) process.disconnect()
+}
+
+function spawnDaemon(options: LaunchOptions): ReturnType<typeof spawn> {
+  mkdirSync(dirname(options.logFile), { recursive: true, mode: 0o700 })
+  const log = openSync(options.logFile, 'a', 0o600)
+  try {
+    const [program, argv] = selfCommand([...options.argv, launcherFlag])
+    return spawn(program, argv, {
+      detached: true,
+      stdio: ['ignore', log, log, 'ipc'],
+    })
+  } finally {
+    closeSync(log)
+  }
+}
+
+/** Lets this process end while the child lives. */
+function release(child: ReturnType<typeof spawn>): void {
+  child.removeAllListeners()
+  if (child.connected) child.disconnect()
+  child.unref()
+}
+
+function parseVerdict(message: unknown, options: LaunchOptions): LaunchVerdict {
+  const result = verdict.safeParse(message)
+  return result.success ? result.data : failed(`EIO: the daemon failed; see ${options.logFile}`)
+}
+
+function died(code: number | null, signal: string | null, options: LaunchOptions): LaunchVerdict {
+  if (options.signal.aborted) return { kind: 'failed', line: 'EINTR: interrupted', exitCode: 130 }
+  const how = signal === null ? `with code ${code}` : `by ${signal}`
+  return failed(`EIO: the daemon ended ${how} before it served; see ${options.logFile}`)
+}
+
+function failed(line: string): LaunchVerdict {
+  return { kind: 'failed', line, exitCode: 1 }
+}

@@ -1,0 +1,57 @@
+import { subscribe } from 'node:diagnostics_channel'
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { destination, type Logger, pino } from 'pino'
+import type { LogLevel } from '../../config.ts'
+import { isFileSystemError } from '../../errors.ts'
+import {
+  type CredentialEvent,
+  credentialChannel,
+  type FaultEvent,
+  faultChannel,
+  type HttpEvent,
+  httpChannel,
+} from '../../telemetry.ts'
+
+/** Where the log goes and how much of it. */
+export interface LogOptions {
+  readonly level: LogLevel
+  /** Standard error when absent. */
+  readonly file?: string | undefined
+}
+
+/**
+ * Opens the log of a process that serves: one JSON line per event. Faults are errors, credentials
+ * information, requests debugging. Lines are written at once, so that none is lost at exit.
+ */
+export function openLog(options: LogOptions): Logger {
+  if (options.file !== undefined) {
+    mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 })
+  }
+  const log = pino(
+    { level: options.level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
+    destination({ dest: options.file ?? 2, sync: true, mode: 0o600 }),
+  )
+  subscribe(faultChannel.name, (message) => logFault(log, message as FaultEvent))
+  subscribe(credentialChannel.name, (message) => logCredential(log, message as CredentialEvent))
+  if (log.isLevelEnabled('debug')) {
+    subscribe(httpChannel.name, (message) => log.debug(message as HttpEvent, 'request'))
+  }
+  return log
+}
+
+function logFault(log: Logger, { operation, path, error }: FaultEvent): void {
+  log.error({ operation, path, ...errorFields(error) }, 'failed without a caller to tell')
+}
+
+function logCredential(log: Logger, event: CredentialEvent): void {
+  const { expiresAtMs, ...rest } = event
+  log.info({ ...rest, expiresAt: new Date(expiresAtMs).toISOString() }, 'credential received')
+}
+
+/** What a log says of an error: an errno failure in words, anything else with its stack. */
+export function errorFields(error: unknown): Record<string, unknown> {
+  if (!isFileSystemError(error)) return { error: pino.stdSerializers.err(error as Error) }
+  const { code, message, requestId } = error
+  return { code, error: message, ...(requestId === undefined ? {} : { requestId }) }
+}

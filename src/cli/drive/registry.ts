@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+
+/** Which process serves a drive, and where it writes. */
+export interface DriveRecord {
+  readonly pid: number
+  /** Tells the process from a later one with the same id. */
+  readonly startTime: string
+  readonly directory: string
+  readonly source: string
+  readonly logFile?: string | undefined
+  readonly statsFile?: string | undefined
+}
+
+const driveRecord: z.ZodType<DriveRecord> = z.object({
+  pid: z.number().int().positive(),
+  startTime: z.string(),
+  directory: z.string(),
+  source: z.string(),
+  logFile: z.string().optional(),
+  statsFile: z.string().optional(),
+})
+
+/** Notes that this process serves `record.directory`; `forgetDrive` undoes it. */
+export function rememberDrive(
+  registry: string,
+  record: Omit<DriveRecord, 'pid' | 'startTime'>,
+): void {
+  mkdirSync(registry, { recursive: true, mode: 0o755 })
+  const self = { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' }
+  writeFileSync(fileOf(registry, record.directory), JSON.stringify({ ...self, ...record }))
+}
+
+/** Removes the note about `directory`. */
+export function forgetDrive(registry: string, directory: string): void {
+  rmSync(fileOf(registry, directory), { force: true })
+}
+
+/** The note about `directory`, if the process it names is alive. */
+export function recallDrive(registry: string, directory: string): DriveRecord | undefined {
+  const record = readRecord(fileOf(registry, directory))
+  return record !== undefined && isAlive(record) ? record : undefined
+}
+
+/** Whether the process that serves a drive still runs. */
+export function isAlive(record: Pick<DriveRecord, 'pid' | 'startTime'>): boolean {
+  return startTimeOf(record.pid) === record.startTime
+}
+
+function readRecord(file: string): DriveRecord | undefined {
+  try {
+    return driveRecord.parse(JSON.parse(readFileSync(file, 'utf8')))
+  } catch {
+    // Missing, half-written or of another version: the drive can be unmounted without the note.
+    return undefined
+  }
+}
+
+function fileOf(registry: string, directory: string): string {
+  const name = createHash('sha256').update(directory).digest('hex').slice(0, 16)
+  return join(registry, `${name}.json`)
+}
+
+/** Field 22 of proc_pid_stat(5), counted behind the command's closing parenthesis; not of a zombie. */
+function startTimeOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? undefined : fields[19]
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * The process behind a drive. In the order things happen: connect and try the credentials; mount;
+ * tell the launcher; serve until the drive is unmounted or a signal asks for it; send what is still
+ * held; leave no note behind.
+ */
+import { tmpdir } from 'node:os'
+import type { Command } from 'commander'
+import type { Logger } from 'pino'
+import type { AzureUrl } from '../../azure-url.ts'
+import { systemClock } from '../../clock.ts'
+import { type Config, runtimeDirectory } from '../../config.ts'
+import { type Mount, mount } from '../../fuse/mount.ts'
+import { type BlobPath, formatPath } from '../../path.ts'
+import { type Account, composeVfs, openAccount } from '../compose.ts'
+import { type CliContext, configOf } from '../context.ts'
+import { targetOf } from '../location.ts'
+import { describeError } from '../report-error.ts'
+import { Traffic, writeReport } from '../traffic.ts'
+import type { DriveSettings } from './drive-options.ts'
+import { answerLauncher } from './launch.ts'
+import { errorFields, openLog } from './log.ts'
+import { forgetDrive, rememberDrive } from './registry.ts'
+
+/** What is served where. */
+export interface ServeOptions {
+  readonly url: AzureUrl
+  readonly settings: DriveSettings
+  /** Whether a launcher waits to hear that the drive is up. */
+  readonly forLauncher: boolean
+}
+
+/** Mounts and serves until the drive is gone. Failures before it is up go to the launcher too. */
+export async function serveDrive(
+  options: ServeOptions,
+  command: Command,
+  context: CliContext,
+): Promise<void> {
+  try {
+    await new Drive(options, await configOf(command, context), context).run()
+  } catch (error) {
+    if (options.forLauncher) await answerLauncher({ kind: 'failed', ...describeError(error) })
+    throw error
+  }
+}
+
+class Drive {
+  readonly #options: ServeOptions
+  readonly #config: Config
+  readonly #context: CliContext
+  readonly #log: Logger
+  readonly #traffic = new Traffic(systemClock)
+  readonly #registry: string
+
+  constructor(options: ServeOptions, config: Config, context: CliContext) {
+    this.#options = options
+    this.#config = config
+    this.#context = context
+    this.#log = openLog({ level: config.logLevel, file: options.settings.logFile })
+    this.#registry = runtimeDirectory(context.environment, process.getuid?.() ?? 0)
+  }
+
+  async run(): Promise<void> {
+    const { url, settings } = this.#options
+    const target = targetOf(this.#config, [url])
+    // The daemon keeps no directory busy; every file name is absolute by now.
+    process.chdir('/')
+    const access = settings.readOnly ? 'read' : 'write'
+    const account = await openAccount(this.#config, { target, access })
+    try {
+      await this.#tryCredentials(account)
+      await this.#serve(await this.#mount(account))
+    } catch (error) {
+      this.#log.error(errorFields(error), 'failed')
+      throw error
+    } finally {
+      await account.close()
+      this.#writeStatistics()
+      this.#traffic.close()
+    }
+  }
+
+  /** One listing: what is wrong with account, container or credentials shows here, not at first use. */
+  async #tryCredentials(account: Account): Promise<void> {
+    await account.namespace.list(this.#root, { signal: this.#context.signal })
+  }
+
+  #mount(account: Account): Promise<Mount> {
+    const { directory: mountpoint, ...settings } = this.#options.settings
+    const root = this.#root
+    const spoolDirectory = this.#config.cacheDir ?? tmpdir()
+    const operations = composeVfs(account, { ...settings, root, spoolDirectory })
+    return mount(operations, { ...settings, mountpoint, source: formatPath(root) })
+  }
+
+  async #serve(mounted: Mount): Promise<void> {
+    const { mountpoint: directory, detachedDead } = mounted
+    const { logFile, statsFile } = this.#options.settings
+    const source = formatPath(this.#root)
+    this.#log.info({ source, directory, detachedDead }, 'mounted')
+    rememberDrive(this.#registry, { directory, source, logFile, statsFile })
+    try {
+      this.#obeySignals(mounted)
+      await this.#announce(directory)
+      await mounted.closed
+      this.#log.info({ source, directory }, 'unmounted')
+    } finally {
+      forgetDrive(this.#registry, directory)
+    }
+  }
+
+  async #announce(directory: string): Promise<void> {
+    if (this.#options.forLauncher) return answerLauncher({ kind: 'mounted' })
+    this.#context.stderr.write(`abfs: mounted on ${directory}; Ctrl-C unmounts\n`)
+  }
+
+  #obeySignals(mounted: Mount): void {
+    const { signal, interruption } = this.#context
+    const stop = (): void => this.#unmount(mounted, false)
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop, { once: true })
+    interruption.onSecond(() => this.#unmount(mounted, true))
+    process.on('SIGUSR2', () => this.#writeStatistics())
+  }
+
+  #unmount(mounted: Mount, lazy: boolean): void {
+    mounted.unmount({ lazy }).catch((error: unknown) => {
+      this.#log.warn(errorFields(error), 'still mounted; a further signal detaches the drive')
+      if (this.#options.forLauncher) return
+      this.#context.stderr.write(`abfs: ${describeError(error).line}; Ctrl-C again detaches it\n`)
+    })
+  }
+
+  #writeStatistics(): void {
+    const { statsFile } = this.#options.settings
+    if (statsFile !== undefined) writeReport(statsFile, this.#traffic.report())
+  }
+
+  get #root(): BlobPath {
+    const { container, name } = this.#options.url
+    return { container, name: name.replace(/\/+$/, '') }
+  }
+}

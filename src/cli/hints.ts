@@ -1,0 +1,65 @@
+import { type FileSystemError, isFileSystemError } from '../errors.ts'
+import { codeOf } from './exit-codes.ts'
+
+/** What the user can do about `error`; `undefined` when the message says all there is. */
+export function hintFor(error: unknown): string | undefined {
+  if (isFileSystemError(error)) return hintForFileSystem(error)
+  return HINTS_BY_CODE[codeOf(error)]
+}
+
+function hintForFileSystem(error: FileSystemError): string | undefined {
+  if (error.syscall === 'usage' || error.syscall === 'config') return HELP_HINT
+  const service = HINTS_BY_SERVICE_CODE[error.serviceCode ?? '']
+  if (service !== undefined) return service
+  const word = connectorWordOf(error)
+  if (word !== undefined) return HINTS_BY_CONNECTOR_WORD[word]
+  if (error.retryable) return hintForUnreachable(error)
+  return HINTS_BY_CODE[error.code]
+}
+
+/** The connector's refusal (`access_denied`, …) somewhere among the causes of `error`. */
+function connectorWordOf(error: Error): string | undefined {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    const code = codeOf(cause)
+    if (code in HINTS_BY_CONNECTOR_WORD) return code
+  }
+  return undefined
+}
+
+function hintForUnreachable(error: FileSystemError): string {
+  return error.syscall.startsWith('connector') || error.syscall.startsWith('credential')
+    ? 'check that the connector runs and that ABFS_CONNECTOR_URL is its address: abfs connector check'
+    : 'the service did not answer in time; check the endpoint and the network, then try again'
+}
+
+const HELP_HINT = 'abfs --help, or abfs COMMAND --help, shows usage and settings'
+
+const HINTS_BY_SERVICE_CODE: Readonly<Record<string, string>> = {
+  ContainerNotFound: 'abfs ls lists the containers; abfs mkdir abfs://NAME creates one',
+  AuthorizationPermissionMismatch:
+    'the credential does not allow this: ask the operator for the permission in the connector’s policy or a role on the container',
+  InvalidResourceName: 'container names are 3 to 63 lower-case letters, digits and single hyphens',
+}
+
+const HINTS_BY_CONNECTOR_WORD: Readonly<Record<string, string>> = {
+  access_denied:
+    'the connector’s policy does not grant this to you: ask its operator, naming account, container and permissions',
+  invalid_client:
+    'the connector does not know the caller: check ABFS_CONNECTOR_KEY_FILE (or the token file)',
+  invalid_scope:
+    'the connector cannot grant exactly this scope: ask its operator for a policy on the whole container',
+  invalid_request: 'client and connector may be of different versions: compare abfs --version',
+  temporarily_unavailable:
+    'the connector cannot get credentials from Entra at present: its log says why; try again later',
+  server_error: 'the connector failed: its log says why',
+}
+
+const HINTS_BY_CODE: Readonly<Record<string, string>> = {
+  ENOENT: 'abfs ls shows what exists',
+  EACCES: 'check which caller you are (abfs connector check) and what its policy grants',
+  EROFS: 'the drive was mounted with --read-only',
+  ENOSPC: 'free space, or choose another directory with --cache-dir',
+  EADDRINUSE: 'another process listens there: stop it or choose another port (0 takes a free one)',
+  EISDIR: 'add -r to act on a whole directory',
+  ENOTEMPTY: 'add -r to remove a directory with all that it holds',
+}

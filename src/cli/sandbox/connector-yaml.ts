@@ -1,0 +1,42 @@
+import { stringify } from 'yaml'
+import type { Sandbox } from '../../sandbox/sandbox.ts'
+
+/** What the connector of a sandbox runs on beside the sandbox itself. */
+export interface ConnectorYamlOptions {
+  /** The hash of the one caller's key. */
+  readonly keySha256: string
+  readonly secretFile: string
+  readonly auditFile: string
+}
+
+/** The configuration of a connector that grants everything in the sandbox's account to one caller. */
+export function connectorYaml(sandbox: Sandbox, options: ConnectorYamlOptions): string {
+  const caller = 'developer'
+  return stringify({
+    listen: { host: '127.0.0.1', port: 0 },
+    identity: {
+      kind: 'service-principal',
+      tenantId: sandbox.tenantId,
+      clientId: sandbox.clientId,
+      clientSecretFile: options.secretFile,
+      authorityHost: sandbox.authorityHost.href,
+      disableInstanceDiscovery: true,
+    },
+    caFile: sandbox.caFile,
+    accounts: [{ name: sandbox.account, blobEndpoint: sandbox.blobEndpoint.href }],
+    callers: [{ name: caller, keySha256: options.keySha256 }],
+    policy: [
+      {
+        caller,
+        account: sandbox.account,
+        container: '*',
+        permissions: ['read', 'list', 'create', 'write', 'delete'],
+        // A signature cannot list or make containers: for the account itself a bearer is vended.
+        credentials: ['sas', 'bearer'],
+        maxTtlSeconds: 3600,
+      },
+    ],
+    audit: options.auditFile,
+    requestsPerMinute: 6000,
+  })
+}

@@ -1,0 +1,60 @@
+import type { Command } from 'commander'
+import type { AzureUrl } from '../azure-url.ts'
+import type { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.ts'
+import type { AccessKind, Account } from './compose.ts'
+import { type CliContext, configOf } from './context.ts'
+import { targetOf } from './location.ts'
+
+/** What a command is about to do, and where. */
+export interface SessionOptions {
+  readonly access: AccessKind
+  /** The places in Azure that were named. */
+  readonly urls: readonly AzureUrl[]
+}
+
+/**
+ * Connects as the flags of `command` and the environment say, for the time of `use`, and closes
+ * everything afterwards. With `--stats-file` what went over the wire is written there at the end.
+ */
+export async function withAccount<T>(
+  command: Command,
+  context: CliContext,
+  options: SessionOptions,
+  use: (account: Account) => Promise<T>,
+): Promise<T> {
+  const config = await configOf(command, context)
+  const { openAccount } = await import('./compose.ts')
+  const finish = await countTraffic(command.opts<{ statsFile?: string }>().statsFile)
+  const target = targetOf(config, options.urls)
+  const account = await openAccount(config, { target, access: options.access })
+  try {
+    return await use(account)
+  } finally {
+    await account.close()
+    finish()
+  }
+}
+
+/** As {@link withAccount}, with the file system of the account. */
+export function withFileSystem<T>(
+  command: Command,
+  context: CliContext,
+  options: SessionOptions,
+  use: (fileSystem: AzureBlobFileSystem) => Promise<T>,
+): Promise<T> {
+  return withAccount(command, context, options, async (account) => {
+    const { composeFileSystem } = await import('./compose.ts')
+    return use(composeFileSystem(account))
+  })
+}
+
+async function countTraffic(file: string | undefined): Promise<() => void> {
+  if (file === undefined) return () => undefined
+  const { Traffic, writeReport } = await import('./traffic.ts')
+  const { systemClock } = await import('../clock.ts')
+  const traffic = new Traffic(systemClock)
+  return () => {
+    writeReport(file, traffic.report())
+    traffic.close()
+  }
+}
