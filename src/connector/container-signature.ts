@@ -66,7 +66,11 @@ function checkSignature(query: string, permissions: string, options: SignatureOp
   assert.equal(fields.get('sp'), permissions, 'the signature has the permissions granted')
   assert.equal(fields.get('spr'), 'https', 'the signature is for https alone')
   assert.equal(fields.get('sv'), STORAGE_VERSION, 'the signature has the version asked for')
-  assert.equal(fields.get('scid') ?? undefined, options.correlationId, 'the signature names its audit record')
+  assert.equal(
+    fields.get('scid') ?? undefined,
+    options.correlationId,
+    'the signature names its audit record',
+  )
   assert(Date.parse(fields.get('se') ?? '') <= options.expiresAtMs, 'the signature ends in time')
   for (const name of UNWANTED) assert(!fields.has(name), `the signature has no ${name}`)
 }
