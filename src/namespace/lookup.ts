@@ -106,8 +106,21 @@ export class Lookup {
   async #root(path: BlobPath, options: LookupOptions): Promise<Entry> {
     const known = options.fresh !== true && this.#cache.fresh(path) !== undefined
     if (path.container === '' || known) return impliedDirectory('')
-    const { lastModifiedMs } = await this.#store.headContainer(path.container, callOptions(options))
-    return impliedDirectory('', lastModifiedMs)
+    return impliedDirectory('', await this.#lastModifiedOf(path.container, options))
+  }
+
+  /** A signature for a container may list it, but not ask what is known of it: then only that it exists is found. */
+  async #lastModifiedOf(container: string, options: CallOptions): Promise<number | undefined> {
+    try {
+      return (await this.#store.headContainer(container, callOptions(options))).lastModifiedMs
+    } catch (error) {
+      if (!isFileSystemError(error, 'EACCES')) throw error
+      await this.#store.listPage(
+        { container, name: '' },
+        { ...callOptions(options), maxResults: 1 },
+      )
+      return undefined
+    }
   }
 
   /**
