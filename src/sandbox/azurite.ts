@@ -20,6 +20,8 @@ export interface AzuriteOptions {
   readonly accountKey: string
   readonly certificateFile: string
   readonly privateKeyFile: string
+  /** PEM of the certificate's authority: Azurite asks itself, over https, for a copy's SAS source. */
+  readonly caFile: string
   /** Where blobs are kept; in memory when absent. */
   readonly directory?: string | undefined
   /** The child's working directory; the child removes it if this process dies without `close`. */
@@ -62,7 +64,10 @@ export async function startAzurite(options: AzuriteOptions): Promise<Azurite> {
     ['--input-type=commonjs', '-e', childProgram, '--', main, ...azuriteArguments(options)],
     {
       cwd: options.runDirectory,
-      env: { AZURITE_ACCOUNTS: `${options.account}:${options.accountKey}` },
+      env: {
+        AZURITE_ACCOUNTS: `${options.account}:${options.accountKey}`,
+        NODE_EXTRA_CA_CERTS: options.caFile,
+      },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       // Its own process group: Ctrl-C reaches this process alone, which may still have data to write.
       detached: true,

@@ -127,7 +127,7 @@ async function startServices(
   const identityHeader = randomBytes(identityHeaderBytes).toString('hex')
   const { tenant, workloadIssuer, serverCertificate: certificate } = keys
   const [azurite, entra, identity] = await allStarted([
-    closing(startBlobService(options, certificate, keys.runDirectory), closers),
+    closing(startBlobService(options, keys, keys.runDirectory), closers),
     closing(startEntra({ tenant, workloadIssuer, certificate }), closers),
     closing(startManagedIdentity({ tenant, identityHeader }), closers),
   ])
@@ -136,7 +136,7 @@ async function startServices(
 
 async function startBlobService(
   { account, directory }: ParsedOptions,
-  certificate: CertificateAndKey,
+  { serverCertificate: certificate, caPem }: Keys,
   runDirectory: RunDirectory,
 ): Promise<Azurite> {
   return startAzurite({
@@ -144,6 +144,7 @@ async function startBlobService(
     accountKey: account.key,
     certificateFile: await runDirectory.write('server.pem', certificate.certificatePem),
     privateKeyFile: await runDirectory.write('server.key', certificate.privateKeyPem),
+    caFile: await runDirectory.write('blob-service-ca.pem', caPem),
     directory,
     runDirectory: runDirectory.path,
   })
