@@ -149,8 +149,8 @@ const details: Readonly<Record<string, string>> = {
   AuthorizationServiceMismatch: noPermission,
   AuthorizationResourceTypeMismatch: noPermission,
   AuthorizationFailure:
-    "the account refuses this client: its firewall, network rules or the SAS's restrictions " +
-    'exclude it',
+    "the account refuses this client: its firewall, its network rules, or the SAS's time, address " +
+    'or protocol exclude it',
   AuthorizationSourceIPMismatch: "the SAS does not allow this client's IP address",
   AuthorizationProtocolMismatch: 'the SAS allows https only',
   KeyBasedAuthenticationNotPermitted: 'the account accepts Entra credentials only',

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Dispatcher } from 'undici'
 import { MiB } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
@@ -31,7 +32,7 @@ export class AnswerCollector implements Dispatcher.DispatchHandler {
     this.#request = request
     this.#resolve = resolve
     this.#reject = reject
-    request.signal?.addEventListener('abort', this.#onAbort)
+    if (request.signal !== undefined) this.#listenTo(request.signal)
   }
 
   onRequestStart(controller: Controller): void {
@@ -82,6 +83,12 @@ export class AnswerCollector implements Dispatcher.DispatchHandler {
     signal?.removeEventListener('abort', this.#onAbort)
     this.#controller?.abort(new Error('aborted by the caller'))
     this.#reject(signal?.reason)
+  }
+
+  #listenTo(signal: AbortSignal): void {
+    // One signal may end a hundred requests at once; Node would take that for a leak.
+    setMaxListeners(0, signal)
+    signal.addEventListener('abort', this.#onAbort)
   }
 
   #announcedBytes(): number {

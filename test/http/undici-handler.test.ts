@@ -199,3 +199,18 @@ t.test('an invalid header value rejects and names no secret', async (t) => {
   t.ok(isFileSystemError(error, 'EIO'))
   t.notMatch(error.message, 'secret')
 })
+
+t.test('one signal may serve many requests at once without a warning', async (t) => {
+  const warnings: Error[] = []
+  const warn = (warning: Error): unknown => warnings.push(warning)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
+  const server = await startFaultServer(t, answer(200))
+  const handle = handlerOf(t)
+  const { signal } = new AbortController()
+
+  await Promise.all(Array.from({ length: 30 }, () => handle(get(server.url, { signal }))))
+  await new Promise((resolve) => setImmediate(resolve))
+
+  t.same(warnings, [])
+})
