@@ -92,10 +92,10 @@ export async function startMount(
   return { server, mountpoint }
 }
 
-/** What a shell command printed, both outputs; it is killed after ten seconds. Touches mounts safely. */
+/** What a shell command printed, both outputs; it is killed after thirty seconds. Touches mounts safely. */
 export async function shell(command: string, user?: number): Promise<string> {
   const owner = user === undefined ? {} : { uid: user, gid: user }
-  const options = { timeout: 10_000, killSignal: 'SIGKILL', ...owner } as const
+  const options = { timeout: 30_000, killSignal: 'SIGKILL', ...owner } as const
   try {
     return (await promisify(execFile)('sh', ['-c', `exec 2>&1; ${command}`], options)).stdout
   } catch (error) {
