@@ -2,7 +2,8 @@
  * Run as a process of its own: n times, a worker mounts the place in the first argument and is
  * terminated while another process uses the mount. Prints how many times that went well.
  */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { mount } from '../../src/fuse/mount.ts'
@@ -17,10 +18,10 @@ async function terminateWorkers(mountpoint: string, count: number): Promise<void
       worker.once('message', resolve)
       worker.once('error', reject)
     })
-    const reading = run('cat', [`${mountpoint}/zeros`], { maxBuffer: 1024, timeout: 5000 })
+    const reader = spawn('cat', [`${mountpoint}/zeros`], { stdio: 'ignore' })
     await run('cat', [`${mountpoint}/hello`], { timeout: 5000 })
     await worker.terminate()
-    await reading.catch(() => {})
+    if (reader.exitCode === null) await once(reader, 'exit')
     await run('umount', ['-l', mountpoint])
   }
   process.stdout.write(`${count} workers\n`)
