@@ -7,6 +7,11 @@ import { FileSystemError } from './errors.ts'
 /** Environment variables by name; `process.env` has this shape. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
+/** The variables of this process. */
+export function processEnvironment(): Environment {
+  return process.env
+}
+
 /** Levels of the log, the most talkative first. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
@@ -68,6 +73,7 @@ export class SecretText {
 
   constructor(text: string) {
     this.#text = text
+    Object.defineProperty(this, inspect.custom, { value: () => '[secret]' })
   }
 
   reveal(): string {
@@ -79,10 +85,6 @@ export class SecretText {
   }
 
   toJSON(): string {
-    return '[secret]'
-  }
-
-  [inspect.custom](): string {
     return '[secret]'
   }
 }

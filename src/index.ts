@@ -13,6 +13,7 @@ export {
   type AzureArtifactStoreOptions,
 } from './artifact-store/azure-artifact-store.ts'
 export { type AzureEndpoint, type AzureUrl, parseAzureUrl } from './azure-url.ts'
+export { type CreateFileSystemOptions, createFileSystem } from './create-file-system.ts'
 export {
   type ErrnoCode,
   FileSystemError,

@@ -49,8 +49,10 @@ export interface AzureBlobStoreOptions {
   readonly account: string
   /** The blob endpoint, host-style or path-style. */
   readonly endpoint: URL
-  /** With credentials, retries and time-outs in it. The store does not close it. */
+  /** With credentials, retries and time-outs in it. */
   readonly http: HttpHandler
+  /** Closes what `http` holds, when the store is closed; absent: `http` is somebody else's. */
+  readonly closeHttp?: (() => Promise<void>) | undefined
   /** Paces the polling of copies that the service finishes later. */
   readonly clock?: Clock | undefined
 }
@@ -65,10 +67,12 @@ export class AzureBlobStore implements BlobStore {
   readonly #http: HttpHandler
   readonly #base: string
   readonly #longTail: AzureLongTail
+  readonly #closeHttp: (() => Promise<void>) | undefined
 
   constructor(options: AzureBlobStoreOptions) {
     this.account = options.account
     this.#http = options.http
+    this.#closeHttp = options.closeHttp
     this.#base = endpointBase(options.endpoint)
     this.#longTail = new AzureLongTail({
       http: options.http,
@@ -219,7 +223,9 @@ export class AzureBlobStore implements BlobStore {
     return this.#longTail.listContainers(options)
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    await this.#closeHttp?.()
+  }
 
   #call(call: AzureCall): Promise<HttpResponse> {
     return callAzure(this.#http, this.#base, call)

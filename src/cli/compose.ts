@@ -19,7 +19,7 @@ import { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.ts'
 import { type HttpHandler, type HttpRequest, intercept } from '../http/handler.ts'
 import { retry } from '../http/retry.ts'
 import { trace } from '../http/trace.ts'
-import { type ClosableHandler, undiciHandler } from '../http/undici-handler.ts'
+import { undiciHandler } from '../http/undici-handler.ts'
 import { Namespace } from '../namespace/namespace.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import { Vfs, type VfsOptions } from '../vfs/vfs.ts'
@@ -72,7 +72,12 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     retry({ clock }),
     trace(clock),
   )
-  const store = new AzureBlobStore({ account: target.account, endpoint: target.blobEndpoint, http })
+  const store = new AzureBlobStore({
+    account: target.account,
+    endpoint: target.blobEndpoint,
+    http,
+    closeHttp: sockets.close,
+  })
   return {
     store,
     namespace: new Namespace({ store, clock, listingTtlMs: options.listingTtlMs ?? 5000 }),
@@ -80,7 +85,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     credentials,
     target,
     clock,
-    close: () => closeAll(store, sockets),
+    close: () => store.close(),
   }
 }
 
@@ -175,9 +180,4 @@ function readAuthorities(config: Config): string | undefined {
 
 function unreadable(path: string, detail: string, cause: unknown): FileSystemError {
   return new FileSystemError('EINVAL', 'config', { path, detail, cause })
-}
-
-async function closeAll(store: BlobStore, sockets: ClosableHandler): Promise<void> {
-  await store.close()
-  await sockets.close()
 }

@@ -14,7 +14,13 @@ function hintForFileSystem(error: FileSystemError): string | undefined {
   const word = connectorWordOf(error)
   if (word !== undefined) return HINTS_BY_CONNECTOR_WORD[word]
   if (error.retryable) return hintForUnreachable(error)
-  return HINTS_BY_CODE[error.code]
+  return HINTS_BY_CALL[`${error.code} ${error.syscall}`] ?? hintForCode(error)
+}
+
+/** Local files and drives have messages that say what to do; Azure's need the command. */
+function hintForCode(error: FileSystemError): string | undefined {
+  const isLocal = LOCAL_CALLS.has(error.syscall) || error.path?.startsWith('/')
+  return isLocal ? undefined : HINTS_BY_CODE[error.code]
 }
 
 /** The connector's refusal (`access_denied`, …) somewhere among the causes of `error`. */
@@ -52,6 +58,14 @@ const HINTS_BY_CONNECTOR_WORD: Readonly<Record<string, string>> = {
   temporarily_unavailable:
     'the connector cannot get credentials from Entra at present: its log says why; try again later',
   server_error: 'the connector failed: its log says why',
+}
+
+const LOCAL_CALLS: ReadonlySet<string> = new Set(['mount', 'unmount', 'connector.listen'])
+
+const HINTS_BY_CALL: Readonly<Record<string, string>> = {
+  'EPERM rm': 'abfs rm -r --container deletes a whole container',
+  'EBUSY unmount': 'close what uses it, or detach it at once: abfs unmount --lazy',
+  'ENOSPC spool': 'free space, or name another directory with --cache-dir',
 }
 
 const HINTS_BY_CODE: Readonly<Record<string, string>> = {

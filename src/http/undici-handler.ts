@@ -38,7 +38,12 @@ export function undiciHandler(options: UndiciHandlerOptions = {}): ClosableHandl
       secureContext: trust(options.ca),
     },
   })
-  return { handle: (request) => send(agent, request), close: () => agent.close() }
+  return { handle: (request) => send(agent, request), close: () => closeOnce(agent) }
+}
+
+/** A second close finds nothing to do. */
+async function closeOnce(agent: Agent): Promise<void> {
+  if (!agent.closed && !agent.destroyed) await agent.close()
 }
 
 function send(agent: Agent, request: HttpRequest): Promise<HttpResponse> {
