@@ -115,6 +115,16 @@ t.test('stat', async (t) => {
     await t.rejects(namespace.exists(at('a')), { code: 'EACCES' })
   })
 
+  t.test('of a root is answered by a listing where its properties are denied', async (t) => {
+    const { namespace, store } = await over([])
+    store.before = ({ verb }) => {
+      if (verb === 'headContainer') throw new FileSystemError('EACCES', 'container.head')
+    }
+
+    t.equal((await namespace.stat(at(''))).type, 'directory')
+    await t.rejects(namespace.stat({ container: 'none', name: '' }), { code: 'ENOENT' })
+  })
+
   t.test('of a name that cannot be is EINVAL or ENAMETOOLONG without a request', async (t) => {
     const { namespace, store } = await over([])
 
