@@ -149,16 +149,16 @@ const jwt = z
     message: 'give either jwksUri or jwksFile',
   })
 const callerName = text.regex(/^[\w.:@-]{1,64}$/, 'must be letters, digits and .:@_-')
-const caller = z.union(
-  [
-    z.strictObject({
-      name: callerName,
-      keySha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits'),
-    }),
-    z.strictObject({ name: callerName, jwt }),
-  ],
-  'give a name and either keySha256 or jwt{issuer, audience, subject, jwksUri or jwksFile}',
-)
+const keySha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits')
+const caller = z
+  .strictObject({ name: callerName, keySha256: keySha256.optional(), jwt: jwt.optional() })
+  .transform((value, context): CallerConfig => {
+    const { name, keySha256, jwt } = value
+    if (keySha256 !== undefined && jwt === undefined) return { name, keySha256 }
+    if (jwt !== undefined && keySha256 === undefined) return { name, jwt }
+    context.addIssue({ code: 'custom', message: 'give either keySha256 or jwt' })
+    return z.NEVER
+  })
 
 const rule = z
   .strictObject({

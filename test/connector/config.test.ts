@@ -137,6 +137,14 @@ for (const [title, change, expected] of faults) {
   })
 }
 
+test('a caller with both proofs or neither is refused', async (t) => {
+  t.match(faultOf(good.replace(/keySha256: \w+/, '')), /'callers\.0': give either keySha256 or jwt/)
+  t.match(
+    faultOf(good.replace('name: pod', `name: pod\n    keySha256: ${'ab'.repeat(32)}`)),
+    /'callers\.1'/,
+  )
+})
+
 test('a secret in the file is refused without being repeated', async (t) => {
   for (const key of ['clientSecret', 'accountKey', 'password', 'sas']) {
     const message = faultOf(
