@@ -104,9 +104,15 @@ async function pair<E extends TreeEntry>(
   const transfers: Transfer<E>[] = []
   for (const [index, name] of source.entries()) {
     const [from] = await expandPath(view, name, { signal: to.options.signal, literal: true })
+    if (from?.type === 'directory') throw pairedDirectory(name)
     if (from !== undefined) transfers.push({ from, to: to.target[index] ?? '' })
   }
   return transfers
+}
+
+function pairedDirectory(path: string): FileSystemError {
+  const detail = 'lists are paired file by file; give a directory as the only source'
+  return new FileSystemError('EISDIR', 'copy', { path, detail })
 }
 
 /** How many leading segments all names have in common. */

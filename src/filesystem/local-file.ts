@@ -139,7 +139,8 @@ async function putBlocks(
   }
   await checkUnchanged(source, writer.sizeBytes)
   signal?.throwIfAborted()
-  return writer.commit()
+  // Awaited here: leaving this block ends a writer that has not committed.
+  return await writer.commit()
 }
 
 /** The buffer is used again for each piece. */

@@ -76,9 +76,21 @@ async function moveAcross(
       dest: urlOf(names.to),
     })
   }
-  const request = { source: [names.from], target: [names.to] }
-  await copyTree(remote, request, { signal, recursive: true, literal: true })
+  await copyAcross(remote, names, signal)
   await remove(remote, names.from, { signal, recursive: true, literal: true })
+}
+
+async function copyAcross(
+  remote: Remote,
+  { from, to }: { readonly from: string; readonly to: string },
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (!(await isDirectory(remote, from, signal))) {
+    await remote.namespace.copyFile(pathOf(from), pathOf(to), { signal })
+    return
+  }
+  const contents = { source: `${from}/`, target: to }
+  await copyTree(remote, contents, { signal, recursive: true, literal: true })
 }
 
 async function isDirectory(
