@@ -28,7 +28,9 @@ export class Naming {
     const { uid, gid } = options.context
     const path = await this.#free(parent, name, { syscall: 'mkdir', context: options.context })
     const posix = { mode: options.mode & 0o7777, uid, gid }
-    return this.#born(parent, name, await this.#tree.namespace.makeDirectory(path, { posix }))
+    const parents = parent === this.#tree.table.root
+    const entry = await this.#tree.namespace.makeDirectory(path, { posix, parents })
+    return this.#born(parent, name, entry)
   }
 
   async makeSymlink(

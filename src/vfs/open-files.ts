@@ -44,7 +44,7 @@ export class OpenFiles {
     if (!access.write) return this.#openToRead(inode, context)
     this.#tree.checkWritable('open', inode)
     const entry = await this.#joinWriters(inode, context)
-    if ((flags & constants.O_TRUNC) !== 0) await inode.writable?.startOver(undefined)
+    if ((flags & constants.O_TRUNC) !== 0) await inode.writable?.startOver()
     return this.#opened(inode, entry, flags)
   }
 
@@ -132,9 +132,7 @@ export class OpenFiles {
     const before = await this.#tree.entryOf(inode)
     const different = withoutStored(changes, before.posix)
     if (Object.keys(different).length === 0) return
-    const after = inode.unlinked
-      ? { ...before, posix: { ...before.posix, ...different } }
-      : await this.#tree.namespace.setAttributes(this.#tree.pathOf(inode), different)
+    const after = await this.#tree.setAttributes(inode, different)
     this.#tree.reattributed(inode, before, after)
   }
 

@@ -39,9 +39,13 @@ export class StagedBlocks {
     return maxBlocks * this.blockBytes
   }
 
-  /** Forgets the uploads of all blocks that `range` touches. */
+  /**
+   * Forgets the uploads of all blocks that a change of `range` touches, the zeros between the end
+   * of the content and the range included. To be called before the change is made.
+   */
   changed(range: ByteRange): void {
-    const first = Math.floor(range.start / this.blockBytes)
+    const start = Math.min(range.start, this.#options.content.sizeBytes)
+    const first = Math.floor(start / this.blockBytes)
     const last = Math.ceil(range.end / this.blockBytes)
     if (last - first < this.#ids.size) {
       for (let index = first; index < last; index++) this.#ids.delete(index)

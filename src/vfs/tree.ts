@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { impliedDirectory } from '../namespace/blob-entry.ts'
 import { baseName } from '../namespace/blob-name.ts'
-import type { Entry } from '../namespace/entry.ts'
+import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
@@ -32,6 +32,8 @@ export class Tree {
   readonly entryTtlMs: number
   readonly #defaults: AttributeDefaults
   readonly #readOnly: boolean
+  /** No blob stands for a container's root: its attributes last as long as the mount. */
+  #containerPosix: PosixAttributes = {}
 
   constructor(options: TreeOptions) {
     this.namespace = options.namespace
@@ -74,11 +76,12 @@ export class Tree {
   ): Promise<Entry> {
     if (inode.writable !== undefined) return inode.writable.entry()
     if (inode.unlinked) return this.#lastKnown(inode)
+    if (this.#isContainer(inode)) return { ...impliedDirectory(''), posix: this.#containerPosix }
     try {
       return this.#note(inode, await this.namespace.stat(this.pathOf(inode), options))
     } catch (error) {
       if (!isFileSystemError(error, 'ENOENT')) throw error
-      if (inode === this.table.root && this.pathOf(inode).name === '') return impliedDirectory('')
+      if (inode === this.table.root) return impliedDirectory(this.pathOf(inode).name)
       if (inode.readers.size > 0 && inode.entry !== undefined) return inode.entry
       throw error
     }
@@ -134,6 +137,17 @@ export class Tree {
     return inode
   }
 
+  /** Writes attributes of a file or directory that is not open for writing here. */
+  async setAttributes(inode: Inode, changes: PosixAttributes): Promise<Entry> {
+    const before = await this.entryOf(inode)
+    if (this.#isContainer(inode) || inode.unlinked) {
+      const after = { ...before, posix: { ...before.posix, ...changes } }
+      if (!inode.unlinked) this.#containerPosix = after.posix
+      return after
+    }
+    return this.namespace.setAttributes(this.pathOf(inode), changes)
+  }
+
   /** Counts a lookup of `inode` and gives what answers it. */
   answer(inode: Inode, entry: Entry): InodeEntry {
     inode.lookups++
@@ -183,9 +197,14 @@ export class Tree {
     try {
       return await this.namespace.list(this.pathOf(directory), options)
     } catch (error) {
-      const empty = directory === this.table.root && this.pathOf(directory).name === ''
-      if (empty && isFileSystemError(error, 'ENOENT')) return []
+      // A mounted prefix need not exist before the first file in it; a container must.
+      const unborn = directory === this.table.root && !this.#isContainer(directory)
+      if (unborn && isFileSystemError(error, 'ENOENT')) return []
       throw error
     }
+  }
+
+  #isContainer(inode: Inode): boolean {
+    return inode === this.table.root && this.pathOf(inode).name === ''
   }
 }

@@ -138,7 +138,7 @@ export class WritableFile {
       const range = { start, end: start + data.length }
       this.#checkSize(range.end, blocks)
       await this.#orFail(async () => {
-        blocks.changed(withGap(range, content.sizeBytes))
+        blocks.changed(range)
         await content.write(start, data)
         await blocks.written(range, this.#path())
       })
@@ -156,17 +156,16 @@ export class WritableFile {
       this.#checkSize(sizeBytes, blocks)
       await this.#orFail(async () => {
         const larger = Math.max(sizeBytes, content.sizeBytes)
-        blocks.changed({ start: Math.min(sizeBytes, content.sizeBytes), end: larger })
+        blocks.changed({ start: sizeBytes, end: larger })
         await content.truncate(sizeBytes)
       })
       this.#touchContent()
     })
   }
 
-  /** Begins again with nothing, as `open` with `O_TRUNC` does; `stored` is what is there now. */
-  startOver(stored: Entry | undefined): Promise<void> {
+  /** Begins again with nothing, as `open` with `O_TRUNC` does. */
+  startOver(): Promise<void> {
     return this.mutex.run(async () => {
-      if (stored !== undefined) this.#adopt(stored)
       this.#failure = undefined
       await this.#restart()
       this.#setTime()
@@ -176,7 +175,7 @@ export class WritableFile {
   /** Changes what stat shows, and what the next commit sends. */
   setAttributes(changes: PosixAttributes): Promise<void> {
     return this.mutex.run(async () => {
-      const merged = { ...this.#changes, ...definedOnly(changes) }
+      const merged = { ...this.#changes, ...withoutStored(changes, {}) }
       this.#changes = this.#contentDirty ? merged : withoutStored(merged, this.#stored?.posix ?? {})
       this.#changedAtMs = this.#context.clock.nowMs()
       this.#touched = true
@@ -391,15 +390,6 @@ export class WritableFile {
 interface Content {
   readonly content: Spool
   readonly blocks: StagedBlocks
-}
-
-/** `range` and the zeros between the end of the file and its start. */
-function withGap(range: ByteRange, sizeBytes: number): ByteRange {
-  return { start: Math.min(range.start, sizeBytes), end: range.end }
-}
-
-function definedOnly(changes: PosixAttributes): PosixAttributes {
-  return withoutStored(changes, {})
 }
 
 function asFileSystemError(error: unknown, path: BlobPath): FileSystemError {

@@ -444,3 +444,29 @@ t.test('a handle that is not open is EBADF, and so is a write through a reader',
   await mount.close(reader)
   await t.rejects(mount.read(reader), { code: 'EBADF' })
 })
+
+t.test('the root of a container takes attributes, for as long as it is mounted', async (t) => {
+  const mount = await VfsMount.make(t)
+
+  await mount.vfs.setattr(rootIno, { mode: 0o711, mtimeNs: 12n }, caller)
+
+  const seen = await mount.vfs.getattr(rootIno, undefined, caller)
+  t.match(seen, { mode: constants.S_IFDIR | 0o711, mtimeNs: 12n, uid: 500 })
+  t.strictSame(mount.requests(), [])
+})
+
+t.test('a prefix where nothing is yet is an empty directory that can be filled', async (t) => {
+  const mount = await VfsMount.make(t, { root: { container: 'box', name: 'later' } })
+  t.strictSame(await mount.list(''), [])
+
+  await mount.mkdir('d')
+  await mount.save('d/f', 'x')
+
+  t.equal(await mount.stored('later/d/f'), 'x')
+})
+
+t.test('a container that is missing is ENOENT, not an empty directory', async (t) => {
+  const mount = await VfsMount.make(t, { root: { container: 'nowhere', name: '' } })
+
+  await t.rejects(mount.list(''), { code: 'ENOENT' })
+})
