@@ -144,7 +144,7 @@ function addRoutes(server: FastifyInstance, desk: Desk): void {
   server.setNotFoundHandler((request, reply) => sendProblem(reply, unknownPath(request)))
   server.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = error instanceof ConnectorError ? error : problemOf(error)
-    if (problem.status >= 500) request.log.error({ err: error }, 'connector.request')
+    if (problem.status >= 500) request.log.error(logFields(problem), 'connector.request')
     return sendProblem(reply, problem)
   })
 }
@@ -213,11 +213,20 @@ function unknownPath(request: FastifyRequest): ConnectorError {
   })
 }
 
+/** An upstream's error may carry its request with a token, so the log gets text alone. */
+function logFields(error: ConnectorError): object {
+  const { code, reason, auditId, cause } = error
+  return { code, reason, auditId, cause: cause instanceof Error ? cause.stack : undefined }
+}
+
 /** What fastify itself refuses: a body that is too long, no JSON, or a fault of this program. */
 function problemOf(error: FastifyError): ConnectorError {
   const status = error.statusCode ?? 500
   if (status < 400 || status >= 500) {
-    return new ConnectorError('server_error', 'internal', { detail: 'the connector failed' })
+    return new ConnectorError('server_error', 'internal', {
+      detail: 'the connector failed',
+      cause: error,
+    })
   }
   return new ConnectorError('invalid_request', 'malformed', {
     status,
