@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.ts'
 import type { FileInfo } from '../filesystem/file-info.ts'
-import { isMissing, localError, onLocalDisk } from '../filesystem/local-error.ts'
+import { onLocalDisk } from '../filesystem/local-error.ts'
 import { localName } from '../filesystem/local-view.ts'
 import { formatPath } from '../path.ts'
 import { faultChannel } from '../telemetry.ts'
 import { type ArtifactRoot, artifactSegments, manifestName, parseRoot } from './artifact-path.ts'
+import { bytesOf, isLocal, isLocalDirectory, refuseExisting } from './artifact-source.ts'
 import type {
   ArtifactInfo,
   ArtifactOptions,
-  ArtifactProgress,
   ArtifactSource,
   ArtifactStore,
   LoadOptions,
@@ -24,10 +24,10 @@ import {
   type Digest,
   digestOf,
   downloadHashed,
-  localBytes,
   uploadHashed,
 } from './hashed-transfer.ts'
 import { formatManifest, type Manifest, parseManifest } from './manifest.ts'
+import { SaveProgress } from './save-progress.ts'
 
 export interface AzureArtifactStoreOptions {
   readonly fileSystem: AzureBlobFileSystem
@@ -144,6 +144,7 @@ export class AzureArtifactStore implements ArtifactStore {
     const manifest = await this.#manifest(place, options)
     await this.#fileSystem.rm(place.manifest, call)
     await this.#removeGeneration(place, manifest.generation, options)
+    await this.#removeIfEmpty(place, options)
   }
 
   async #saveFile(
@@ -151,7 +152,7 @@ export class AzureArtifactStore implements ArtifactStore {
     source: AsyncIterable<Uint8Array>,
     options: SaveOptions & { readonly former: Found | undefined },
   ): Promise<void> {
-    const progress = new Progress(options.onProgress, { bytes: 0, files: 1 })
+    const progress = new SaveProgress(options.onProgress, { bytes: 0, files: 1 })
     const metadataOf = ({ sha256 }: Digest) => ({ abfs_artifact: 'file', abfs_sha256: sha256 })
     const to = { path: place.path, mode: options.former === undefined ? 'x' : 'w' } as const
     const { signal } = options
@@ -172,7 +173,7 @@ export class AzureArtifactStore implements ArtifactStore {
     const old = former === undefined ? undefined : await this.#manifest(place, options)
     const content = await readLocalDirectory(local, signal)
     const bytes = content.files.reduce((total, file) => total + file.size, 0)
-    const progress = new Progress(options.onProgress, { bytes, files: content.files.length })
+    const progress = new SaveProgress(options.onProgress, { bytes, files: content.files.length })
     const generation = randomUUID().replaceAll('-', '')
     try {
       const to = { path: place.path, generation }
@@ -183,7 +184,10 @@ export class AzureArtifactStore implements ArtifactStore {
       })
       await this.#publish(place, manifest, { signal, former })
     } catch (error) {
-      await this.#afterwards(() => this.#removeGeneration(place, generation, {}))
+      await this.#afterwards(async () => {
+        await this.#removeGeneration(place, generation, {})
+        if (former === undefined) await this.#removeIfEmpty(place, {})
+      })
       throw error
     }
     if (old === undefined) return
@@ -217,7 +221,7 @@ export class AzureArtifactStore implements ArtifactStore {
     info: ArtifactInfo,
     options: LoadOptions,
   ): Promise<void> {
-    const progress = new Progress(options.onProgress, { bytes: info.sizeBytes, files: 1 })
+    const progress = new SaveProgress(options.onProgress, { bytes: info.sizeBytes, files: 1 })
     const source = { path: place.path, expected: expectedDigest(info) }
     const { signal } = options
     await onLocalDisk(local, () => mkdir(dirname(local), { recursive: true }))
@@ -240,7 +244,7 @@ export class AzureArtifactStore implements ArtifactStore {
     options: LoadOptions,
   ): Promise<void> {
     const total = { bytes: info.sizeBytes, files: info.fileCount }
-    const progress = new Progress(options.onProgress, total)
+    const progress = new SaveProgress(options.onProgress, total)
     const manifest = await this.#manifest(place, options)
     await onLocalDisk(local, () => mkdir(local, { recursive: true }))
     await downloadDirectory(this.#fileSystem, { path: place.path, manifest }, local, {
@@ -305,6 +309,15 @@ export class AzureArtifactStore implements ArtifactStore {
     await this.#fileSystem.rm(path, call)
   }
 
+  /** A directory outlives what was in it. */
+  async #removeIfEmpty(place: Place, options: ArtifactOptions): Promise<void> {
+    try {
+      await this.#fileSystem.rmdir(place.path, { signal: options.signal })
+    } catch (error) {
+      if (!isFileSystemError(error, 'ENOENT', 'ENOTEMPTY', 'ENOTDIR')) throw error
+    }
+  }
+
   /** Leftovers take space and nothing else: a failure to delete them is told, not thrown. */
   async #afterwards(work: () => Promise<void>): Promise<void> {
     try {
@@ -350,76 +363,14 @@ interface Place {
   readonly manifest: string
 }
 
-class Progress {
-  readonly #report: ((progress: ArtifactProgress) => void) | undefined
-  readonly #total: { readonly bytes: number; readonly files: number }
-  #bytes = 0
-  #files = 0
-
-  constructor(
-    report: ((progress: ArtifactProgress) => void) | undefined,
-    total: { readonly bytes: number; readonly files: number },
-  ) {
-    this.#report = report
-    this.#total = total
-  }
-
-  addBytes(bytes: number): void {
-    this.#bytes += bytes
-    this.#tell()
-  }
-
-  addFile(): void {
-    this.#files += 1
-    this.#tell()
-  }
-
-  #tell(): void {
-    const totalBytes = Math.max(this.#total.bytes, this.#bytes)
-    const totalFiles = this.#total.files
-    this.#report?.({ bytes: this.#bytes, totalBytes, files: this.#files, totalFiles })
-  }
-}
-
 function isSameRoot(root: ArtifactRoot, input: string): boolean {
   if (!input.includes('://')) return false
   const other = parseRoot(root.account, input)
   return other.container === root.container && other.name === root.name
 }
 
-function isLocal(source: ArtifactSource): source is string | URL {
-  return typeof source === 'string' || source instanceof URL
-}
-
-function bytesOf(source: ArtifactSource): AsyncIterable<Uint8Array> {
-  if (isLocal(source)) return localBytes(localName(source))
-  if (source instanceof Uint8Array) return once(source)
-  return source
-}
-
-async function* once(data: Uint8Array): AsyncGenerator<Uint8Array, void> {
-  yield data
-}
-
 function expectedDigest(info: ArtifactInfo): Digest {
   return { sizeBytes: info.sizeBytes, sha256: info.sha256 ?? '' }
-}
-
-async function isLocalDirectory(path: string): Promise<boolean> {
-  return onLocalDisk(path, async () => (await stat(path)).isDirectory())
-}
-
-async function refuseExisting(local: string): Promise<void> {
-  try {
-    await stat(local)
-  } catch (error) {
-    if (isMissing(error)) return
-    throw localError(error, local)
-  }
-  throw new FileSystemError('EEXIST', 'artifact.load', {
-    path: local,
-    detail: 'the local path exists; choose another, or ask for overwrite',
-  })
 }
 
 function shortId(): string {

@@ -76,7 +76,7 @@ const maxFailures = 20
 
 /**
  * Runs `task` for every item, going on after failures. Rejects with the only failure, or with a
- * `FileSystemError` that has the first one's code and path and all of them, in an `AggregateError`,
+ * `FileSystemError` that has the code and path of the first in order and all of them, in an `AggregateError`,
  * as its cause. An abort ends it at once.
  */
 export async function runAll<T>(
@@ -84,18 +84,20 @@ export async function runAll<T>(
   options: CallOptions & { readonly concurrency: number; readonly syscall: string },
   task: (item: T) => Promise<void>,
 ): Promise<void> {
-  const failures: unknown[] = []
-  await forEachConcurrent(items, options.concurrency, async (item) => {
+  const failures = new Map<number, unknown>()
+  await forEachConcurrent(items, options.concurrency, async (item, index) => {
     options.signal?.throwIfAborted()
-    if (failures.length >= maxFailures) return
+    if (failures.size >= maxFailures) return
     try {
       await task(item)
     } catch (error) {
       options.signal?.throwIfAborted()
-      failures.push(error)
+      failures.set(index, error)
     }
   })
-  if (failures.length > 0) throw failureOf(failures, options.syscall)
+  if (failures.size === 0) return
+  const inOrder = [...failures].sort(([a], [b]) => a - b).map(([, error]) => error)
+  throw failureOf(inOrder, options.syscall)
 }
 
 function failureOf(failures: readonly unknown[], syscall: string): unknown {
