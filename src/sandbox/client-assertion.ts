@@ -119,7 +119,8 @@ function timing(rules: AssertionRules): JWTVerifyOptions {
 
 function checkThumbprint(header: ProtectedHeaderParameters, certificatePem: string): void {
   const { raw } = new X509Certificate(certificatePem)
-  const named = header['x5t#S256'] ?? header.x5t
+  // Python's MSAL pads its base64url; Entra takes both.
+  const named = (header['x5t#S256'] ?? header.x5t)?.toString().replace(/=+$/, '')
   const algorithm = header['x5t#S256'] === undefined ? 'sha1' : 'sha256'
   const registered = createHash(algorithm).update(raw).digest('base64url')
   if (named !== registered) {

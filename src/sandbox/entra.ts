@@ -16,7 +16,7 @@ import {
 import type { WorkloadIssuer } from './federation.ts'
 import { createLoopbackServer, type LoopbackServer, listenOnLoopback } from './loopback-server.ts'
 import { isSameText } from './same-text.ts'
-import { type Tenant, TokenFailureError } from './tenant.ts'
+import { onPremisesTenant, type Tenant, TokenFailureError } from './tenant.ts'
 import type { Principal } from './token-issuer.ts'
 
 /*
@@ -68,6 +68,9 @@ function routeDiscovery(server: FastifyInstance, tenant: Tenant, authority: Auth
   server.get<TenantRoute>('/:tenant/v2.0/.well-known/openid-configuration', (request) =>
     openIdConfiguration(authority.url, request.params.tenant),
   )
+  server.get(`/${onPremisesTenant}/.well-known/openid-configuration`, () =>
+    openIdConfiguration(authority.url, onPremisesTenant),
+  )
   server.get('/:tenant/discovery/v2.0/keys', () => tenant.signer.keySet)
   server.get('/:tenant/discovery/keys', () => tenant.signer.keySet)
   server.get('/common/discovery/instance', () => instanceMetadata(authority.url, tenant.tenantId))
@@ -76,7 +79,8 @@ function routeDiscovery(server: FastifyInstance, tenant: Tenant, authority: Auth
 function routeTokens(server: FastifyInstance, options: EntraOptions, authority: Authority): void {
   const { tenant } = options
   server.post<TenantRoute>('/:tenant/oauth2/v2.0/token', async (request, reply) => {
-    if (request.params.tenant !== tenant.tenantId) throw tenantNotFound(request.params.tenant)
+    const asked = request.params.tenant
+    if (![tenant.tenantId, onPremisesTenant].includes(asked)) throw tenantNotFound(asked)
     const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams()
     checkGrant(form)
     const principal = await authenticate(form, options, authority)
@@ -141,11 +145,11 @@ async function authenticate(
 
 function assertionRules(options: EntraOptions, authority: Authority): AssertionRules {
   const { tenant, workloadIssuer } = options
-  const base = new URL(tenant.tenantId, authority.url).href
+  const bases = [tenant.tenantId, onPremisesTenant].map((name) => new URL(name, authority.url).href)
   return {
     clientId: tenant.clientId,
     certificatePem: tenant.certificatePem,
-    audiences: [`${base}/oauth2/v2.0/token`, `${base}/v2.0`],
+    audiences: bases.flatMap((base) => [`${base}/oauth2/v2.0/token`, `${base}/v2.0`]),
     federation: workloadIssuer.trust(workloadIssuerUrl(authority)),
     nowMs: tenant.clock.nowMs(),
   }

@@ -1,10 +1,11 @@
+import { onPremisesTenant } from './tenant.ts'
+
 /** What the variables of a sandbox tell. */
 export interface EnvironmentFacts {
   readonly account: string
   readonly accountKey: string
   readonly blobEndpoint: URL
   readonly authorityHost: URL
-  readonly tenantId: string
   readonly clientId: string
   readonly clientSecret: string
   readonly caFile: string
@@ -29,14 +30,10 @@ export function environmentOf(facts: EnvironmentFacts): Record<string, string> {
   return { ...identityVariables(facts), ...storageVariables(facts), ...trustVariables(facts) }
 }
 
-/** The variables that make Azure clients use managed identity, here as on a virtual machine. */
-export function imdsEnvironment(imdsEndpoint: URL): Record<string, string> {
-  return { AZURE_POD_IDENTITY_AUTHORITY_HOST: imdsEndpoint.origin }
-}
-
 function identityVariables(facts: EnvironmentFacts): Record<string, string> {
   return {
-    AZURE_TENANT_ID: facts.tenantId,
+    // Not the tenant's id: with this name, SDKs do not ask Microsoft about the authority.
+    AZURE_TENANT_ID: onPremisesTenant,
     AZURE_CLIENT_ID: facts.clientId,
     AZURE_CLIENT_SECRET: facts.clientSecret,
     AZURE_AUTHORITY_HOST: facts.authorityHost.href,

@@ -70,7 +70,11 @@ export interface Sandbox {
   readonly controls: SandboxControls
   /** Rejects when the blob service ends before `close`; never resolves. */
   readonly failed: Promise<never>
-  /** Variables with which Azure clients and abfs itself work against this sandbox. */
+  /**
+   * Variables with which unmodified Azure clients, and abfs itself, work against this sandbox.
+   * `AZURE_TENANT_ID` is `adfs`, a second name of the tenant for which SDKs do not ask Microsoft
+   * whether the authority is genuine.
+   */
   environment(): Record<string, string>
   /** Stops every service and removes every file but those of `directory`. Never throws. */
   close(): Promise<void>
@@ -131,6 +135,7 @@ function assemble(parts: SandboxParts, closers: Closers): Sandbox {
   const facts = factsOf(parts)
   const sandbox: Sandbox = {
     ...facts,
+    tenantId: tenant.tenantId,
     get clientSecret() {
       return tenant.clientSecret
     },
@@ -160,7 +165,6 @@ function factsOf(parts: SandboxParts): EnvironmentFacts {
     accountKey: account.key,
     blobEndpoint: parts.blobEndpoint,
     authorityHost: entra.url,
-    tenantId: tenant.tenantId,
     clientId: tenant.clientId,
     clientSecret: tenant.clientSecret,
     caFile: files.ca,

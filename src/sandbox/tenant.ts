@@ -30,6 +30,13 @@ export class TokenFailureError extends Error {
   }
 }
 
+/**
+ * Another name of the tenant in paths of the Entra stand-in. Azure's SDKs ask Microsoft's own host
+ * whether an unfamiliar authority is genuine, unless the tenant has this name, which is that of an
+ * authority on one's own premises; a program that offers no switch for that question can use it.
+ */
+export const onPremisesTenant = 'adfs'
+
 const secretBytes = 30
 
 /**

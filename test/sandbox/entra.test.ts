@@ -122,6 +122,22 @@ t.test('@azure/identity gets tokens by secret, certificate and workload identity
   )
 })
 
+t.test('by the environment alone, credentials work with instance discovery on', async (t) => {
+  const { clientId, clientCertificateFile, federatedTokenFile } = sandbox
+  const workload = JSON.stringify({ tokenFilePath: federatedTokenFile })
+
+  const outcomes = await tokensFrom(sandbox, [
+    'new identity.DefaultAzureCredential()',
+    `new identity.ClientCertificateCredential('adfs', '${clientId}', '${clientCertificateFile}')`,
+    `new identity.WorkloadIdentityCredential(${workload})`,
+  ])
+
+  for (const { claims, error } of outcomes) {
+    t.equal(error, undefined)
+    t.match(claims, { appid: clientId, tid: sandbox.tenantId })
+  }
+})
+
 t.test('@azure/identity shows the AADSTS code of what it was refused for', async (t) => {
   const { tenantId, clientId, clientSecret } = sandbox
   const { certificatePem, privateKeyPem } = await createClientCertificate('stranger')

@@ -1,0 +1,14 @@
+import { startSandbox } from '../../src/sandbox/sandbox.ts'
+
+// Run as a program: starts a sandbox, prints where it is, and ends once SIGTERM has closed it.
+const sandbox = await startSandbox()
+process.once('SIGTERM', () => {
+  void sandbox.close()
+})
+process.stdout.write(
+  `${JSON.stringify({
+    runDirectory: sandbox.runDirectory,
+    pid: sandbox.blobServicePid,
+    urls: [sandbox.blobEndpoint, sandbox.authorityHost, sandbox.imdsEndpoint],
+  })}\n`,
+)
