@@ -55,8 +55,7 @@ const HINTS_BY_CONNECTOR_WORD: Readonly<Record<string, string>> = {
   invalid_scope:
     'the connector cannot grant exactly this scope: ask its operator for a policy on the whole container',
   invalid_request: 'client and connector may be of different versions: compare abfs --version',
-  temporarily_unavailable:
-    'the connector cannot get credentials from Entra at present: its log says why; try again later',
+  temporarily_unavailable: 'the connector cannot get credentials from Entra: its log says why',
   server_error: 'the connector failed: its log says why',
 }
 
