@@ -50,188 +50,96 @@ export const opcodes = {
   rename2: 45,
 } as const
 
-/** Bits of `init.flags`; those from bit 32 on are in `flags2`, shifted down. */
-export const initFlags = {
-  FUSE_ASYNC_READ: 1 << 0,
-  FUSE_ATOMIC_O_TRUNC: 1 << 3,
-  FUSE_BIG_WRITES: 1 << 5,
-  FUSE_DO_READDIRPLUS: 1 << 13,
-  FUSE_READDIRPLUS_AUTO: 1 << 14,
-  FUSE_PARALLEL_DIROPS: 1 << 18,
-  FUSE_MAX_PAGES: 1 << 22,
-  FUSE_CACHE_SYMLINKS: 1 << 23,
-  FUSE_EXPLICIT_INVAL_DATA: 1 << 25,
-  FUSE_INIT_EXT: 1 << 30,
+type Flags<Numbers> = { readonly [Name in keyof Numbers]: number }
+
+/** The flag of each bit number. */
+function flagsOf<Numbers extends Readonly<Record<string, number>>>(
+  numbers: Numbers,
+): Flags<Numbers> {
+  const flags = Object.entries(numbers).map(([name, number]) => [name, 1 << number])
+  return Object.fromEntries(flags) as Flags<Numbers>
+}
+
+const initFlagNumbers = {
+  FUSE_ASYNC_READ: 0,
+  FUSE_ATOMIC_O_TRUNC: 3,
+  FUSE_BIG_WRITES: 5,
+  FUSE_DO_READDIRPLUS: 13,
+  FUSE_READDIRPLUS_AUTO: 14,
+  FUSE_PARALLEL_DIROPS: 18,
+  FUSE_MAX_PAGES: 22,
+  FUSE_CACHE_SYMLINKS: 23,
+  FUSE_EXPLICIT_INVAL_DATA: 25,
+  FUSE_INIT_EXT: 30,
 } as const
+
+/** Bits of `init.flags`; those from bit 32 on are in `flags2`, shifted down. */
+export const initFlags: Flags<typeof initFlagNumbers> = flagsOf(initFlagNumbers)
+
+const initFlag2Numbers = { FUSE_DIRECT_IO_ALLOW_MMAP: 4 } as const
 
 /** Bits of `init.flags2`. */
-export const initFlags2 = { FUSE_DIRECT_IO_ALLOW_MMAP: 1 << 4 } as const
+export const initFlags2: Flags<typeof initFlag2Numbers> = flagsOf(initFlag2Numbers)
+
+const setattrNumbers = {
+  FATTR_MODE: 0,
+  FATTR_UID: 1,
+  FATTR_GID: 2,
+  FATTR_SIZE: 3,
+  FATTR_ATIME: 4,
+  FATTR_MTIME: 5,
+  FATTR_FH: 6,
+  FATTR_ATIME_NOW: 7,
+  FATTR_MTIME_NOW: 8,
+  FATTR_CTIME: 10,
+} as const
 
 /** Bits of `setattrIn.valid`. */
-export const setattrBits = {
-  FATTR_MODE: 1 << 0,
-  FATTR_UID: 1 << 1,
-  FATTR_GID: 1 << 2,
-  FATTR_SIZE: 1 << 3,
-  FATTR_ATIME: 1 << 4,
-  FATTR_MTIME: 1 << 5,
-  FATTR_FH: 1 << 6,
-  FATTR_ATIME_NOW: 1 << 7,
-  FATTR_MTIME_NOW: 1 << 8,
-  FATTR_CTIME: 1 << 10,
-} as const
+export const setattrBits: Flags<typeof setattrNumbers> = flagsOf(setattrNumbers)
 
 /** Bit of `getattrIn.flags`: `fh` is an open file. */
 export const FUSE_GETATTR_FH = 1
 /** Bit of `fsyncIn.flags`: fdatasync(2). */
 export const FUSE_FSYNC_FDATASYNC = 1
+const openNumbers = { FOPEN_DIRECT_IO: 0, FOPEN_KEEP_CACHE: 1 } as const
+
 /** Bits of `openOut.flags`. */
-export const openBits = { FOPEN_DIRECT_IO: 1 << 0, FOPEN_KEEP_CACHE: 1 << 1 } as const
+export const openBits: Flags<typeof openNumbers> = flagsOf(openNumbers)
+const renameNumbers = { RENAME_NOREPLACE: 0, RENAME_EXCHANGE: 1 } as const
+
 /** Bits of `rename2In.flags`, as renameat2(2) has them. */
-export const renameBits = { RENAME_NOREPLACE: 1 << 0, RENAME_EXCHANGE: 1 << 1 } as const
+export const renameBits: Flags<typeof renameNumbers> = flagsOf(renameNumbers)
 
 /** The offset in bytes of each field of a struct, and its whole size. */
 export type Layout<Field extends string> = { readonly [F in Field]: number } & {
   readonly sizeBytes: number
 }
 
-/** Lays fields of the given widths in bytes one after the other; the kernel's structs pad by hand. */
-function layout<const Widths extends Record<string, number>>(
-  widths: Widths,
-): Layout<Extract<keyof Widths, string>> {
+type Widths = Readonly<Record<string, number>>
+
+type Layouts<Structs extends Readonly<Record<string, Widths>>> = {
+  readonly [Name in keyof Structs]: Layout<Extract<keyof Structs[Name], string>>
+}
+
+/** Each struct of the protocol that is read or written. Those of requests follow `inHeader`. */
+export const structs: Layouts<typeof widths> = layOut(widths)
+
+/** Each struct of the protocol that is read or written. Those of requests follow `inHeader`. */
+export const structs: Layouts = Object.fromEntries(
+  Object.entries(widths).map(([struct, fields]) => [struct, layout(fields)]),
+) as Layouts
+
+type Layouts = {
+  readonly [S in keyof typeof widths]: Layout<Extract<keyof (typeof widths)[S], string>>
+}
+
+/** Lays fields one after the other. */
+function layout(fields: Readonly<Record<string, number>>): Layout<string> {
   let sizeBytes = 0
   const offsets: Record<string, number> = {}
-  for (const [field, width] of Object.entries(widths)) {
+  for (const [field, width] of Object.entries(fields)) {
     offsets[field] = sizeBytes
     sizeBytes += width
   }
-  return { ...offsets, sizeBytes } as Layout<Extract<keyof Widths, string>>
+  return { ...offsets, sizeBytes }
 }
-
-const attributes = {
-  ino: 8,
-  size: 8,
-  blocks: 8,
-  atime: 8,
-  mtime: 8,
-  ctime: 8,
-  atimensec: 4,
-  mtimensec: 4,
-  ctimensec: 4,
-  mode: 4,
-  nlink: 4,
-  uid: 4,
-  gid: 4,
-  rdev: 4,
-  blksize: 4,
-  attrFlags: 4,
-} as const
-
-/** Each struct of the protocol that is read or written. Those of requests follow `inHeader`. */
-export const structs = {
-  inHeader: layout({
-    len: 4,
-    opcode: 4,
-    unique: 8,
-    nodeid: 8,
-    uid: 4,
-    gid: 4,
-    pid: 4,
-    totalExtlen: 2,
-    padding: 2,
-  }),
-  outHeader: layout({ len: 4, error: 4, unique: 8 }),
-  initIn: layout({ major: 4, minor: 4, maxReadahead: 4, flags: 4, flags2: 4, unused: 44 }),
-  initOut: layout({
-    major: 4,
-    minor: 4,
-    maxReadahead: 4,
-    flags: 4,
-    maxBackground: 2,
-    congestionThreshold: 2,
-    maxWrite: 4,
-    timeGran: 4,
-    maxPages: 2,
-    mapAlignment: 2,
-    flags2: 4,
-    unused: 28,
-  }),
-  attr: layout(attributes),
-  attrOut: layout({ attrValid: 8, attrValidNsec: 4, dummy: 4, attr: 88 }),
-  entryOut: layout({
-    nodeid: 8,
-    generation: 8,
-    entryValid: 8,
-    attrValid: 8,
-    entryValidNsec: 4,
-    attrValidNsec: 4,
-    attr: 88,
-  }),
-  forgetIn: layout({ nlookup: 8 }),
-  batchForgetIn: layout({ count: 4, dummy: 4 }),
-  forgetOne: layout({ nodeid: 8, nlookup: 8 }),
-  getattrIn: layout({ flags: 4, dummy: 4, fh: 8 }),
-  setattrIn: layout({
-    valid: 4,
-    padding: 4,
-    fh: 8,
-    size: 8,
-    lockOwner: 8,
-    atime: 8,
-    mtime: 8,
-    ctime: 8,
-    atimensec: 4,
-    mtimensec: 4,
-    ctimensec: 4,
-    mode: 4,
-    unused4: 4,
-    uid: 4,
-    gid: 4,
-    unused5: 4,
-  }),
-  mknodIn: layout({ mode: 4, rdev: 4, umask: 4, padding: 4 }),
-  mkdirIn: layout({ mode: 4, umask: 4 }),
-  renameIn: layout({ newdir: 8 }),
-  rename2In: layout({ newdir: 8, flags: 4, padding: 4 }),
-  openIn: layout({ flags: 4, openFlags: 4 }),
-  openOut: layout({ fh: 8, flags: 4, backingId: 4 }),
-  createIn: layout({ flags: 4, mode: 4, umask: 4, openFlags: 4 }),
-  readIn: layout({
-    fh: 8,
-    offset: 8,
-    size: 4,
-    readFlags: 4,
-    lockOwner: 8,
-    flags: 4,
-    padding: 4,
-  }),
-  writeIn: layout({
-    fh: 8,
-    offset: 8,
-    size: 4,
-    writeFlags: 4,
-    lockOwner: 8,
-    flags: 4,
-    padding: 4,
-  }),
-  writeOut: layout({ size: 4, padding: 4 }),
-  releaseIn: layout({ fh: 8, flags: 4, releaseFlags: 4, lockOwner: 8 }),
-  flushIn: layout({ fh: 8, unused: 4, padding: 4, lockOwner: 8 }),
-  fsyncIn: layout({ fh: 8, flags: 4, padding: 4 }),
-  statfsOut: layout({
-    blocks: 8,
-    bfree: 8,
-    bavail: 8,
-    files: 8,
-    ffree: 8,
-    bsize: 4,
-    namelen: 4,
-    frsize: 4,
-    padding: 4,
-    spare: 24,
-  }),
-  getxattrIn: layout({ size: 4, padding: 4 }),
-  getxattrOut: layout({ size: 4, padding: 4 }),
-  interruptIn: layout({ unique: 8 }),
-  dirent: layout({ ino: 8, off: 8, namelen: 4, type: 4 }),
-} as const
