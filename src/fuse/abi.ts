@@ -121,20 +121,142 @@ type Layouts<Structs extends Readonly<Record<string, Widths>>> = {
   readonly [Name in keyof Structs]: Layout<Extract<keyof Structs[Name], string>>
 }
 
+/** The width in bytes of each field, in order; the kernel's structs pad by hand. */
+const widths = {
+  inHeader: {
+    len: 4,
+    opcode: 4,
+    unique: 8,
+    nodeid: 8,
+    uid: 4,
+    gid: 4,
+    pid: 4,
+    totalExtlen: 2,
+    padding: 2,
+  },
+  outHeader: { len: 4, error: 4, unique: 8 },
+  initIn: { major: 4, minor: 4, maxReadahead: 4, flags: 4, flags2: 4, unused: 44 },
+  initOut: {
+    major: 4,
+    minor: 4,
+    maxReadahead: 4,
+    flags: 4,
+    maxBackground: 2,
+    congestionThreshold: 2,
+    maxWrite: 4,
+    timeGran: 4,
+    maxPages: 2,
+    mapAlignment: 2,
+    flags2: 4,
+    unused: 28,
+  },
+  attr: {
+    ino: 8,
+    size: 8,
+    blocks: 8,
+    atime: 8,
+    mtime: 8,
+    ctime: 8,
+    atimensec: 4,
+    mtimensec: 4,
+    ctimensec: 4,
+    mode: 4,
+    nlink: 4,
+    uid: 4,
+    gid: 4,
+    rdev: 4,
+    blksize: 4,
+    attrFlags: 4,
+  },
+  attrOut: { attrValid: 8, attrValidNsec: 4, dummy: 4, attr: 88 },
+  entryOut: {
+    nodeid: 8,
+    generation: 8,
+    entryValid: 8,
+    attrValid: 8,
+    entryValidNsec: 4,
+    attrValidNsec: 4,
+    attr: 88,
+  },
+  forgetIn: { nlookup: 8 },
+  batchForgetIn: { count: 4, dummy: 4 },
+  forgetOne: { nodeid: 8, nlookup: 8 },
+  getattrIn: { flags: 4, dummy: 4, fh: 8 },
+  setattrIn: {
+    valid: 4,
+    padding: 4,
+    fh: 8,
+    size: 8,
+    lockOwner: 8,
+    atime: 8,
+    mtime: 8,
+    ctime: 8,
+    atimensec: 4,
+    mtimensec: 4,
+    ctimensec: 4,
+    mode: 4,
+    unused4: 4,
+    uid: 4,
+    gid: 4,
+    unused5: 4,
+  },
+  mknodIn: { mode: 4, rdev: 4, umask: 4, padding: 4 },
+  mkdirIn: { mode: 4, umask: 4 },
+  renameIn: { newdir: 8 },
+  rename2In: { newdir: 8, flags: 4, padding: 4 },
+  openIn: { flags: 4, openFlags: 4 },
+  openOut: { fh: 8, flags: 4, backingId: 4 },
+  createIn: { flags: 4, mode: 4, umask: 4, openFlags: 4 },
+  readIn: {
+    fh: 8,
+    offset: 8,
+    size: 4,
+    readFlags: 4,
+    lockOwner: 8,
+    flags: 4,
+    padding: 4,
+  },
+  writeIn: {
+    fh: 8,
+    offset: 8,
+    size: 4,
+    writeFlags: 4,
+    lockOwner: 8,
+    flags: 4,
+    padding: 4,
+  },
+  writeOut: { size: 4, padding: 4 },
+  releaseIn: { fh: 8, flags: 4, releaseFlags: 4, lockOwner: 8 },
+  flushIn: { fh: 8, unused: 4, padding: 4, lockOwner: 8 },
+  fsyncIn: { fh: 8, flags: 4, padding: 4 },
+  statfsOut: {
+    blocks: 8,
+    bfree: 8,
+    bavail: 8,
+    files: 8,
+    ffree: 8,
+    bsize: 4,
+    namelen: 4,
+    frsize: 4,
+    padding: 4,
+    spare: 24,
+  },
+  getxattrIn: { size: 4, padding: 4 },
+  getxattrOut: { size: 4, padding: 4 },
+  interruptIn: { unique: 8 },
+  dirent: { ino: 8, off: 8, namelen: 4, type: 4 },
+} as const
+
 /** Each struct of the protocol that is read or written. Those of requests follow `inHeader`. */
 export const structs: Layouts<typeof widths> = layOut(widths)
 
-/** Each struct of the protocol that is read or written. Those of requests follow `inHeader`. */
-export const structs: Layouts = Object.fromEntries(
-  Object.entries(widths).map(([struct, fields]) => [struct, layout(fields)]),
-) as Layouts
-
-type Layouts = {
-  readonly [S in keyof typeof widths]: Layout<Extract<keyof (typeof widths)[S], string>>
+function layOut<Structs extends Readonly<Record<string, Widths>>>(all: Structs): Layouts<Structs> {
+  const layouts = Object.entries(all).map(([name, fields]) => [name, layout(fields)])
+  return Object.fromEntries(layouts) as Layouts<Structs>
 }
 
 /** Lays fields one after the other. */
-function layout(fields: Readonly<Record<string, number>>): Layout<string> {
+function layout(fields: Widths): Layout<string> {
   let sizeBytes = 0
   const offsets: Record<string, number> = {}
   for (const [field, width] of Object.entries(fields)) {
