@@ -8,7 +8,7 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-/** The system's own clock. A sleeping timer does not keep the process alive. */
+/** The system's own clock. A sleep keeps the process alive, so that a retry is not lost at exit. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   async sleep(ms, signal) {

@@ -5,7 +5,6 @@ import { type ConnectorConfig, configSchema } from './config-schema.ts'
 import type { Policy } from './policy.ts'
 
 export type {
-  AccountConfig,
   CallerConfig,
   ConnectorConfig,
   IdentityConfig,

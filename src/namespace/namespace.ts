@@ -21,7 +21,7 @@ import { copyEntry, type RenameOptions, rename } from './rename.ts'
 import { removeBlobs, type TreeOptions } from './tree.ts'
 
 export type { RenameOptions } from './rename.ts'
-export type { TreeOptions, TreeProgress } from './tree.ts'
+export type { TreeOptions } from './tree.ts'
 
 export interface NamespaceOptions {
   readonly store: BlobStore

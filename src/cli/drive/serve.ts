@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import type { AzureUrl } from '../../azure-url.ts'
 import { systemClock } from '../../clock.ts'
 import { type Config, runtimeDirectory } from '../../config.ts'
+import { isFileSystemError } from '../../errors.ts'
 import { type Mount, mount } from '../../fuse/mount.ts'
 import { type BlobPath, formatPath } from '../../path.ts'
 import { type Account, composeVfs, openAccount } from '../compose.ts'
@@ -68,7 +69,7 @@ class Drive {
     const account = await openAccount(this.#config, { target, access })
     try {
       await this.#tryCredentials(account)
-      await this.#serve(await this.#mount(account))
+      await this.#serve(account)
     } catch (error) {
       this.#log.error(errorFields(error), 'failed')
       throw error
@@ -81,18 +82,32 @@ class Drive {
 
   /** One listing: what is wrong with account, container or credentials shows here, not at first use. */
   async #tryCredentials(account: Account): Promise<void> {
-    await account.namespace.list(this.#root, { signal: this.#context.signal })
+    const { signal } = this.#context
+    const root = this.#root
+    try {
+      await account.namespace.list(root, { signal })
+    } catch (error) {
+      // A prefix that holds nothing yet is an empty drive; its container must exist.
+      if (root.name === '' || !isFileSystemError(error, 'ENOENT')) throw error
+      await account.namespace.stat({ container: root.container, name: '' }, { signal })
+    }
   }
 
-  #mount(account: Account): Promise<Mount> {
+  async #serve(account: Account): Promise<void> {
     const { directory: mountpoint, ...settings } = this.#options.settings
     const root = this.#root
     const spoolDirectory = this.#config.cacheDir ?? tmpdir()
-    const operations = composeVfs(account, { ...settings, root, spoolDirectory })
-    return mount(operations, { ...settings, mountpoint, source: formatPath(root) })
+    const vfs = composeVfs(account, { ...settings, root, spoolDirectory })
+    try {
+      const mounted = await mount(vfs, { ...settings, mountpoint, source: formatPath(root) })
+      await this.#serveUntilUnmounted(mounted)
+    } finally {
+      // The kernel may end the connection before the last release: what is still open is stored here.
+      await vfs.close()
+    }
   }
 
-  async #serve(mounted: Mount): Promise<void> {
+  async #serveUntilUnmounted(mounted: Mount): Promise<void> {
     const { mountpoint: directory, detachedDead } = mounted
     const { logFile, statsFile } = this.#options.settings
     const source = formatPath(this.#root)

@@ -1,0 +1,25 @@
+// One job of the library in a process of its own: node library-worker.mjs read|write|list URL [FILE]
+import { createFileSystem } from '../dist/index.js'
+
+const [job, url, file] = process.argv.slice(2)
+
+const jobs = {
+  async read(fs) {
+    await using reader = await fs.open(url, 'r')
+    let bytes = 0
+    for await (const part of reader) bytes += part.length
+    return bytes
+  },
+  async write(fs) {
+    await fs.putFile(file, url)
+    return 0
+  },
+  async list(fs) {
+    return (await fs.ls(url)).length
+  },
+}
+
+const fs = await createFileSystem({})
+const result = await jobs[job](fs)
+await fs.close()
+process.stdout.write(`${result}\n`)
