@@ -5,9 +5,10 @@ const [job, url, file] = process.argv.slice(2)
 
 const jobs = {
   async read(fs) {
-    await using reader = await fs.open(url, 'r')
+    const reader = await fs.open(url, 'r')
     let bytes = 0
     for await (const part of reader) bytes += part.length
+    await reader.close()
     return bytes
   },
   async write(fs) {

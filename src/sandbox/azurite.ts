@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
@@ -24,6 +25,8 @@ export interface AzuriteOptions {
   readonly caFile: string
   /** Where blobs are kept; in memory when absent. */
   readonly directory?: string | undefined
+  /** Gets one line per request: time, method, path without query, status. */
+  readonly accessLogFile?: string | undefined
   /** The child's working directory; the child removes it if this process dies without `close`. */
   readonly runDirectory: string
 }
@@ -73,13 +76,14 @@ export async function startAzurite(options: AzuriteOptions): Promise<Azurite> {
       detached: true,
     },
   )
-  return supervise(child)
+  return supervise(child, options.accessLogFile)
 }
 
-async function supervise(child: ChildProcess): Promise<Azurite> {
+async function supervise(child: ChildProcess, accessLogFile?: string): Promise<Azurite> {
   const { stdout, stderr } = child
   if (stdout === null || stderr === null) throw new TypeError('expected pipes from the child')
   const lastWords = keepLastLines(stderr)
+  if (accessLogFile !== undefined) keepAccessLog(stdout, accessLogFile)
   const ended = endOf(child)
   const failed = ended.then((how) => {
     throw new Error(`Azurite ended (${how})${lastWords()}`)
@@ -103,7 +107,7 @@ function azuriteArguments(options: AzuriteOptions): string[] {
     // Clients send newer API versions than Azurite knows.
     '--skipApiVersionCheck',
     '--disableTelemetry',
-    '--silent',
+    ...(options.accessLogFile === undefined ? ['--silent'] : []),
     ...persistence,
   ]
 }
@@ -128,6 +132,16 @@ async function listeningPort(stdout: Readable): Promise<number> {
       if (port !== undefined) resolve(Number(port))
     })
   })
+}
+
+/** Azurite prints a line per request in the common log format; queries may hold signatures. */
+function keepAccessLog(stdout: Readable, file: string): void {
+  const log = createWriteStream(file, { flags: 'a', mode: 0o600 })
+  createInterface({ input: stdout })
+    .on('line', (line) => {
+      if (/"[A-Z]+ \//.test(line)) log.write(`${line.replace(/\?\S*/, '')}\n`)
+    })
+    .on('close', () => log.end())
 }
 
 function keepLastLines(stream: Readable): () => string {

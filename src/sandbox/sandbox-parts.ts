@@ -23,6 +23,7 @@ import { issueToken } from './token-issuer.ts'
 export interface ParsedOptions {
   readonly account: { readonly name: string; readonly key: string }
   readonly directory: string | undefined
+  readonly accessLogFile: string | undefined
   readonly containers: readonly string[]
   readonly clock: Clock
   readonly tokenLifetimeMs: number
@@ -135,7 +136,7 @@ async function startServices(
 }
 
 async function startBlobService(
-  { account, directory }: ParsedOptions,
+  { account, directory, accessLogFile }: ParsedOptions,
   { serverCertificate: certificate, caPem }: Keys,
   runDirectory: RunDirectory,
 ): Promise<Azurite> {
@@ -146,6 +147,7 @@ async function startBlobService(
     privateKeyFile: await runDirectory.write('server.key', certificate.privateKeyPem),
     caFile: await runDirectory.write('blob-service-ca.pem', caPem),
     directory,
+    accessLogFile,
     runDirectory: runDirectory.path,
   })
 }

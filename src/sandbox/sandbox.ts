@@ -21,6 +21,8 @@ export interface SandboxOptions {
   readonly account?: SandboxAccount
   /** Where blobs are kept, on disk; in memory when absent. Not removed by `close`. */
   readonly directory?: string
+  /** A file that gets one line per request to the blob service, without queries' secrets; not removed. */
+  readonly accessLogFile?: string
   /** Containers to create before the promise resolves; those that exist are kept. */
   readonly containers?: readonly string[]
   /** The time that the Entra stand-in believes; Azurite always uses the system's. */
@@ -124,6 +126,7 @@ function parseOptions(options: SandboxOptions): ParsedOptions {
   return {
     account: { name, key: key ?? randomBytes(accountKeyBytes).toString('base64') },
     directory: options.directory,
+    accessLogFile: options.accessLogFile,
     containers: options.containers ?? [],
     clock: options.clock ?? systemClock,
     tokenLifetimeMs: options.tokenLifetimeMs ?? defaultTokenLifetimeMs,

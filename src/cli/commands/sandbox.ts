@@ -5,6 +5,7 @@ import type { CliContext } from '../context.ts'
 export interface SandboxFlags {
   readonly envFile?: string
   readonly directory?: string
+  readonly accessLog?: string
   readonly container: readonly string[]
 }
 
@@ -25,6 +26,7 @@ export function defineSandbox(program: Command, context: CliContext): void {
     .description('Run a local Azure to try things on.')
     .option('-e, --env-file <file>', 'write NAME=value lines for Azure clients and abfs there')
     .option('-d, --directory <directory>', 'keep blobs there; in memory when absent')
+    .option('--access-log <file>', 'append one line per request to the blob service there')
     .option(
       '-c, --container <name>',
       'make this container; may be repeated',

@@ -24,6 +24,7 @@ export async function runSandbox(flags: SandboxFlags, context: CliContext): Prom
   const sandbox = await startSandbox({
     containers: flags.container,
     ...(directory === undefined ? {} : { directory }),
+    ...(flags.accessLog === undefined ? {} : { accessLogFile: resolve(flags.accessLog) }),
   })
   let connector: ConnectorProcess | undefined
   const envFile = flags.envFile === undefined ? undefined : resolve(flags.envFile)
