@@ -20,6 +20,7 @@ const { values: flags } = parseArgs({
     blobs: { type: 'string', default: '20000' },
     runs: { type: 'string', default: '3' },
     json: { type: 'string' },
+    only: { type: 'string', default: '' },
   },
 })
 const sizeMiB = Number(flags['size-mib'])
@@ -196,7 +197,8 @@ async function main() {
       ].join(' '),
     )
     const report = []
-    for (const { title, contenders: row } of rowsOf(contenders)) {
+    const rows = rowsOf(contenders).filter(({ title }) => title.includes(flags.only))
+    for (const { title, contenders: row } of rows) {
       const results = await measureRow(row, { runs, requests: lineCounter(accessLog) })
       printRow(title, results)
       report.push({ title, results })
