@@ -107,8 +107,8 @@ export interface PathState {
   readonly current?: PathRecord | undefined
   /** Staged and not committed, by id in the order of staging. */
   readonly staged?: ReadonlyMap<string, Block> | undefined
-  /** Data that dfs appended and did not flush: consecutive from `from`. */
-  readonly appended?: { readonly from: number; readonly extents: readonly Extent[] } | undefined
+  /** Data that dfs appended and did not flush, by position: clients append in any order. */
+  readonly appended?: ReadonlyMap<number, Extent> | undefined
   /** By the `snapshot` query value. */
   readonly snapshots?: ReadonlyMap<string, BlobRecord> | undefined
   /** Former versions by the `versionid` query value. */
