@@ -1,5 +1,7 @@
 import type { StorageAccount } from '../model/account.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import type { DelegationKey, KeyPeriod } from './delegation-key.ts'
+import type { SasToken } from './sas-token.ts'
 
 /** What a verb does to a path, as SAS permissions, roles and ACLs know it. */
 export type Right =
@@ -33,11 +35,33 @@ export interface Need {
 }
 
 /** Who asks, once the credential has been verified. */
-export type Caller =
-  | { readonly kind: 'sharedKey' }
-  | { readonly kind: 'anonymous' }
-  | { readonly kind: 'sas'; readonly sas: unknown }
-  | { readonly kind: 'bearer'; readonly objectId: string; readonly groups: readonly string[] }
+export type Caller = SharedKeyCaller | AnonymousCaller | SasCaller | BearerCaller
+
+/** Signed with one of the account's keys: may do everything. */
+export interface SharedKeyCaller {
+  readonly kind: 'sharedKey'
+}
+
+/** Sent no credential. */
+export interface AnonymousCaller {
+  readonly kind: 'anonymous'
+}
+
+/** Presented a shared access signature. */
+export interface SasCaller {
+  readonly kind: 'sas'
+  readonly sas: SasToken
+}
+
+/** Presented a token of the tenant. */
+export interface BearerCaller {
+  readonly kind: 'bearer'
+  readonly objectId: string
+  readonly tenantId: string
+  readonly groups: readonly string[]
+  /** Issues what Get User Delegation Key answers; throws `StorageError` 400 for a wrong period. */
+  delegationKey(period: KeyPeriod): DelegationKey
+}
 
 /** Verifies who asks: throws `StorageError` 401 or 403 as Azure answers. */
 export interface AccessControl {
