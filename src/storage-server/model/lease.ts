@@ -94,11 +94,11 @@ export function applyLease(
     case 'acquire':
       return acquireLease(lease, request, nowMs)
     case 'renew':
-      return renewLease(present(lease), request.id, nowMs)
+      return renewLease(requireId(lease, request.id), nowMs)
     case 'change':
       return changeLease(present(lease), request, nowMs)
     case 'release':
-      requireId(present(lease), request.id)
+      requireId(lease, request.id)
       return undefined
     case 'break':
       return breakLease(present(lease), request.periodSeconds, nowMs)
@@ -143,8 +143,7 @@ function acquireLease(
   return { id: proposedId ?? randomUUID(), durationSeconds, sinceMs: nowMs }
 }
 
-function renewLease(lease: Lease, id: string, nowMs: number): Lease {
-  requireId(lease, id)
+function renewLease(lease: Lease, nowMs: number): Lease {
   if (lease.breaksAtMs !== undefined) throw leaseError('LeaseIsBrokenAndCannotBeRenewed')
   return { ...lease, sinceMs: nowMs }
 }
@@ -155,9 +154,9 @@ function changeLease(
   nowMs: number,
 ): Lease {
   const state = leaseState(lease, nowMs)
-  if (state === 'breaking') throw leaseError('LeaseIsBreakingAndCannotBeChanged')
-  if (state !== 'leased') throw leaseError('LeaseNotPresentWithLeaseOperation')
+  if (!isHeld(state)) throw leaseError('LeaseNotPresentWithLeaseOperation')
   if (!sameId(lease.id, request.proposedId)) requireId(lease, request.id)
+  if (state === 'breaking') throw leaseError('LeaseIsBreakingAndCannotBeChanged')
   return { ...lease, id: request.proposedId }
 }
 
@@ -176,8 +175,9 @@ function present(lease: Lease | undefined): Lease {
   return lease
 }
 
-function requireId(lease: Lease, id: string): void {
-  if (!sameId(lease.id, id)) throw leaseError('LeaseIdMismatchWithLeaseOperation')
+function requireId(lease: Lease | undefined, id: string): Lease {
+  if (lease !== undefined && sameId(lease.id, id)) return lease
+  throw leaseError('LeaseIdMismatchWithLeaseOperation')
 }
 
 function sameId(one: string, other: string): boolean {
