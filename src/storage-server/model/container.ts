@@ -1,4 +1,4 @@
-import type { Lease, PathState } from './record.ts'
+import type { Lease, Ownership, PathState } from './record.ts'
 
 /** Properties of a container (file system, in dfs's words). */
 export interface ContainerProperties {
@@ -11,6 +11,8 @@ export interface ContainerProperties {
   /** Stored access policies by id. */
   readonly policies: ReadonlyMap<string, AccessPolicy>
   readonly deletedMs?: number | undefined
+  /** Owner and rights of the root directory of hierarchical accounts; absent: as created. */
+  readonly rootOwnership?: Ownership | undefined
 }
 
 /** A stored access policy: fields that a SAS naming it leaves out. */
