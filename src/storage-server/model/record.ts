@@ -18,6 +18,8 @@ export interface Ownership {
   readonly group: string
   /** The whole access control list in Azure's short form, default entries included. */
   readonly acl: string
+  /** The sticky bit of directories: only owners remove or rename what is in them. */
+  readonly sticky?: boolean | undefined
 }
 
 /** A block of a committed list, or one that waits for it. */
