@@ -36,6 +36,7 @@ export interface CopyState {
   readonly status: 'pending' | 'success' | 'aborted' | 'failed'
   readonly progressBytes: number
   readonly totalBytes: number
+  /** When it ended; while `pending`, when it will. */
   readonly completedMs?: number | undefined
 }
 
@@ -46,6 +47,8 @@ export interface TierState {
   readonly inferred: boolean
   readonly changedMs?: number | undefined
   readonly rehydratingTo?: 'Hot' | 'Cool' | 'Cold' | undefined
+  /** When the tier will be `rehydratingTo`. */
+  readonly rehydratedMs?: number | undefined
 }
 
 interface RecordBase {
