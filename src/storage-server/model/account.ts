@@ -11,6 +11,12 @@ export interface AccountSettings {
   readonly versioning: boolean
   /** Days that deleted blobs are kept; absent: none. */
   readonly softDeleteDays?: number | undefined
+  /** Days that deleted containers are kept; absent: none. */
+  readonly containerSoftDeleteDays?: number | undefined
+  /** How long Copy Blob stays `pending`, milliseconds; done at once when absent. */
+  readonly copyDelayMs?: number | undefined
+  /** How long a blob takes to leave the archive, milliseconds; 15 hours when absent. */
+  readonly rehydrateDelayMs?: number | undefined
   /** Shared Key and account/service SAS are refused when false. */
   readonly allowSharedKey: boolean
   /** Anonymous reading of public containers is refused when false. */
@@ -26,11 +32,20 @@ export interface StorageAccount {
   container(name: string): Container | undefined
   /** Adds or replaces the properties; what the container holds stays. */
   putContainer(properties: ContainerProperties): Container
+  /** With all that it holds. */
   removeContainer(name: string): void
+  /** Soft-deleted containers with the versions that restore them, oldest first. */
+  retiredContainers(): Iterable<readonly [version: string, container: Container]>
+  /** Soft-deletes the container of that name. */
+  retireContainer(properties: ContainerProperties, version: string): void
+  /** Brings a soft-deleted container back under `properties.name`, which must be free. */
+  restoreContainer(version: string, properties: ContainerProperties): Container | undefined
   /** Time as this account sees it (skew included), milliseconds since the epoch. */
   nowMs(): number
   /** Another etag at each call, quoted. */
   nextEtag(): string
+  /** Another time at each call, with seven decimals: version ids, snapshots. */
+  nextTimestamp(): string
 }
 
 export type { AccessPolicy }

@@ -1,0 +1,73 @@
+import type { StorageAccount } from './account.ts'
+import type { Container } from './container.ts'
+import { leaseAfterWrite } from './lease.ts'
+import type { BlobRecord, PathRecord, PathState } from './record.ts'
+
+// Every verb that replaces, changes or deletes the current record of a name does it here, so that
+// versions, soft deletion and staged data follow one rule.
+
+/** Where a change happens. */
+export interface Place {
+  readonly account: StorageAccount
+  readonly container: Container
+}
+
+/** The name's state, empty when nothing is known of it. */
+export function stateOf(container: Container, name: string): PathState {
+  return container.paths.get(name) ?? { name }
+}
+
+/**
+ * Makes `record` the current one and retires the one before as the account keeps them. Staged
+ * blocks and appended data of the name are dropped; a lease that holds stays.
+ */
+export function replaceCurrent(place: Place, name: string, record: PathRecord): PathRecord {
+  const { staged: _, appended: __, ...state } = stateOf(place.container, name)
+  const current = withVersion(place, record)
+  place.container.paths.put({
+    ...retire(place, state),
+    current,
+    lease: leaseAfterWrite(state.lease, place.account.nowMs()),
+  })
+  return current
+}
+
+/**
+ * Changes the current record without replacing its content: staged and appended data stay, no
+ * version is kept.
+ */
+export function amendCurrent(place: Place, name: string, record: PathRecord): PathRecord {
+  place.container.paths.put({ ...stateOf(place.container, name), current: record })
+  return record
+}
+
+/** Takes the current record away as the account keeps deleted ones. Its staged data goes too. */
+export function deleteCurrent(place: Place, name: string): void {
+  const { staged: _, appended: __, lease: ___, ...state } = stateOf(place.container, name)
+  const { current: ____, ...rest } = retire(place, state)
+  keep(place.container, rest)
+}
+
+/** Stores the state of a name, or forgets the name when nothing is left of it. */
+export function keep(container: Container, state: PathState): void {
+  const { name, ...rest } = state
+  const left = Object.values(rest).some((part) => part !== undefined && sizeOf(part) > 0)
+  if (left) container.paths.put(state)
+  else container.paths.remove(name)
+}
+
+/** The state with its current record moved to the versions or the soft-deleted, where kept. */
+function retire(_place: Place, state: PathState): PathState {
+  return state
+}
+
+function withVersion({ account }: Place, record: PathRecord): PathRecord {
+  if (!account.settings.versioning || record.kind !== 'blob') return record
+  const versioned: BlobRecord = { ...record, versionId: account.nextTimestamp() }
+  return versioned
+}
+
+function sizeOf(part: unknown): number {
+  if (Array.isArray(part)) return part.length
+  return part instanceof Map ? part.size : 1
+}

@@ -1,0 +1,146 @@
+import { type Clock, systemClock } from '../../clock.ts'
+import type { AccountSettings, StorageAccount } from './account.ts'
+import type { Container, ContainerProperties, PathIndex } from './container.ts'
+import { type ExtentStore, memoryExtents } from './extent.ts'
+import { createPathIndex, type PathChange } from './path-index.ts'
+import { TimeStamps } from './time-stamps.ts'
+
+/** A change of an account: what a journal has to repeat. */
+export type AccountChange =
+  | { readonly kind: 'path'; readonly container: string; readonly change: PathChange }
+  | { readonly kind: 'putContainer'; readonly properties: ContainerProperties }
+  | { readonly kind: 'removeContainer'; readonly name: string }
+  | { readonly kind: 'retireContainer'; readonly name: string; readonly version: string }
+  | { readonly kind: 'restoreContainer'; readonly version: string; readonly name: string }
+
+export interface AccountOptions {
+  /** Default: memory. */
+  readonly extents?: ExtentStore | undefined
+  readonly clock?: Clock | undefined
+  /** Called after each change, in order, within the call that made it. */
+  readonly onChange?: ((change: AccountChange) => void) | undefined
+}
+
+/** Makes an account without containers. Its index lives in memory; bytes go to `extents`. */
+export function createAccount(
+  settings: AccountSettings,
+  options: AccountOptions = {},
+): StorageAccount {
+  return new MemoryAccount(settings, options)
+}
+
+/** Settings of an account where nothing is said: flat, Shared Key allowed, nothing kept. */
+export function accountSettings(
+  settings: Pick<AccountSettings, 'name' | 'keys'> & Partial<AccountSettings>,
+): AccountSettings {
+  return {
+    hierarchical: false,
+    versioning: false,
+    allowSharedKey: true,
+    allowPublicAccess: true,
+    ...settings,
+  }
+}
+
+class MemoryAccount implements StorageAccount {
+  readonly settings: AccountSettings
+  readonly extents: ExtentStore
+  readonly #clock: Clock
+  readonly #stamps: TimeStamps
+  readonly #onChange: (change: AccountChange) => void
+  readonly #containers = new Map<string, MemoryContainer>()
+  readonly #retired = new Map<string, MemoryContainer>()
+  #sorted: readonly Container[] | undefined
+
+  constructor(settings: AccountSettings, { extents, clock, onChange }: AccountOptions) {
+    this.settings = settings
+    this.extents = extents ?? memoryExtents
+    this.#clock = clock ?? systemClock
+    this.#stamps = new TimeStamps(() => this.#clock.nowMs())
+    this.#onChange = onChange ?? (() => undefined)
+  }
+
+  containers(): Iterable<Container> {
+    this.#sorted ??= [...this.#containers.values()].sort((a, b) =>
+      a.properties.name < b.properties.name ? -1 : 1,
+    )
+    return this.#sorted
+  }
+
+  container(name: string): Container | undefined {
+    return this.#containers.get(name)
+  }
+
+  putContainer(properties: ContainerProperties): Container {
+    const known = this.#containers.get(properties.name)
+    const container = known ?? this.#add(properties)
+    container.properties = properties
+    this.#onChange({ kind: 'putContainer', properties })
+    return container
+  }
+
+  removeContainer(name: string): void {
+    if (!this.#containers.delete(name)) return
+    this.#sorted = undefined
+    this.#onChange({ kind: 'removeContainer', name })
+  }
+
+  retiredContainers(): Iterable<readonly [version: string, container: Container]> {
+    return this.#retired
+  }
+
+  retireContainer(properties: ContainerProperties, version: string): void {
+    const container = this.#containers.get(properties.name)
+    if (container === undefined) return
+    container.properties = properties
+    this.#retired.set(version, container)
+    this.#containers.delete(properties.name)
+    this.#sorted = undefined
+    this.#onChange({ kind: 'putContainer', properties })
+    this.#onChange({ kind: 'retireContainer', name: properties.name, version })
+  }
+
+  restoreContainer(version: string, properties: ContainerProperties): Container | undefined {
+    const container = this.#retired.get(version)
+    if (container === undefined) return undefined
+    this.#retired.delete(version)
+    this.#containers.set(properties.name, container)
+    this.#sorted = undefined
+    this.#onChange({ kind: 'restoreContainer', version, name: properties.name })
+    container.properties = properties
+    this.#onChange({ kind: 'putContainer', properties })
+    return container
+  }
+
+  nowMs(): number {
+    return this.#clock.nowMs()
+  }
+
+  nextEtag(): string {
+    return this.#stamps.nextEtag()
+  }
+
+  nextTimestamp(): string {
+    return this.#stamps.nextTimestamp()
+  }
+
+  #add(properties: ContainerProperties): MemoryContainer {
+    const { hierarchical } = this.settings
+    const container: MemoryContainer = {
+      properties,
+      paths: createPathIndex({
+        hierarchical,
+        onChange: (change) =>
+          this.#onChange({ kind: 'path', container: container.properties.name, change }),
+      }),
+    }
+    this.#containers.set(properties.name, container)
+    this.#sorted = undefined
+    return container
+  }
+}
+
+interface MemoryContainer {
+  properties: ContainerProperties
+  readonly paths: PathIndex
+}
