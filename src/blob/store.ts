@@ -4,6 +4,18 @@ import type { BlobPath } from '../path.ts'
 /** Metadata of a blob: lower-case C#-identifier keys, ASCII values (others must be encoded). */
 export type Metadata = Readonly<Record<string, string>>
 
+/** What a path of a hierarchical account has beside the properties of a blob. */
+export interface PathFacts {
+  readonly isDirectory: boolean
+  /** An object id, a user principal name or `$superuser`. */
+  readonly owner?: string | undefined
+  readonly group?: string | undefined
+  /** `rwxr-x---`, the last letter `t` or `T` when sticky; ends in `+` when a list says more. */
+  readonly permissions?: string | undefined
+  /** When the service removes the file by itself. */
+  readonly expiresMs?: number | undefined
+}
+
 /** What Azure says of a blob. Sizes in bytes, times in milliseconds since the epoch. */
 export interface BlobProperties {
   readonly sizeBytes: number
@@ -18,6 +30,8 @@ export interface BlobProperties {
   readonly accessTier?: string | undefined
   /** `undefined` when the listing was asked without metadata. */
   readonly metadata?: Metadata | undefined
+  /** `undefined` on flat accounts, and where a request was not told. */
+  readonly facts?: PathFacts | undefined
 }
 
 /** One row of a listing: a blob, or (with a delimiter) everything below a prefix that ends in `/`. */
