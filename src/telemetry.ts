@@ -37,9 +37,27 @@ export interface FaultEvent {
   readonly error: Error
 }
 
+/** The local agent answered a request for a token. Never the token, nor a secret of the agent. */
+export interface AgentEvent {
+  /** Whose way of asking it was; `undefined` when the request came to no such place. */
+  readonly protocol: string | undefined
+  /** The audience asked for, once the client proved itself. */
+  readonly resource: string | undefined
+  /** The HTTP status. */
+  readonly status: number
+  /** Why no token was given, in a word; `undefined` when one was. */
+  readonly refusal: string | undefined
+  /** The id in the answer of a refusal; the connector's audit id when it refused. */
+  readonly correlationId: string | undefined
+  readonly cause: unknown
+  readonly durationMs: number
+}
+
 /** Published per HTTP attempt: {@link HttpEvent}. */
 export const httpChannel: Channel = channel('abfs:http')
 /** Published per credential received: {@link CredentialEvent}. */
 export const credentialChannel: Channel = channel('abfs:credential')
 /** Published per error that could not be returned to its caller: {@link FaultEvent}. */
 export const faultChannel: Channel = channel('abfs:fault')
+/** Published per answer of a local agent: {@link AgentEvent}. */
+export const agentChannel: Channel = channel('abfs:agent')

@@ -62,7 +62,7 @@ export class ConnectorClient implements CredentialProvider {
 
   async #request(scope: Scope, options: CredentialOptions): Promise<HttpRequest> {
     const { kind } = this.#options
-    const proof = await this.#proof()
+    const proof = await checkedProof(this.#options.callerProof)
     const body = formatRequest({ scope, kind, refresh: options.refresh })
     return {
       method: 'POST',
@@ -79,17 +79,6 @@ export class ConnectorClient implements CredentialProvider {
       idempotent: true,
       signal: options.signal,
     }
-  }
-
-  async #proof(): Promise<string> {
-    const proof = (await this.#options.callerProof()).trim()
-    if (/^[\w.~+/=-]+$/.test(proof)) return proof
-    throw new FileSystemError('EACCES', 'connector.credentials', {
-      detail:
-        proof === ''
-          ? "the caller's key or token is empty: write it to the file that is named for it"
-          : "the caller's key or token has characters that cannot be one: check the file that is named for it",
-    })
   }
 
   async #send(request: HttpRequest): Promise<HttpResponse> {
@@ -128,6 +117,18 @@ export class ConnectorClient implements CredentialProvider {
   }
 }
 
+/** The caller's proof, fit for a header. Rejects with `EACCES` when it is empty or none. */
+export async function checkedProof(callerProof: () => Promise<string>): Promise<string> {
+  const proof = (await callerProof()).trim()
+  if (/^[\w.~+/=-]+$/.test(proof)) return proof
+  throw new FileSystemError('EACCES', 'connector.credentials', {
+    detail:
+      proof === ''
+        ? "the caller's key or token is empty: write it to the file that is named for it"
+        : "the caller's key or token has characters that cannot be one: check the file that is named for it",
+  })
+}
+
 /** An answer for something else than was asked is not used. */
 function isFor(answer: CredentialAnswer, scope: Scope): boolean {
   const { account, service, container, prefix } = answer.scope
@@ -136,7 +137,8 @@ function isFor(answer: CredentialAnswer, scope: Scope): boolean {
   return samePlace && sameName
 }
 
-function checkEndpoint(endpoint: URL): void {
+/** Throws `TypeError` for an endpoint to which a proof cannot be sent safely. */
+export function checkEndpoint(endpoint: URL): void {
   const { protocol, hostname, search, username } = endpoint
   if (protocol !== 'https:' && !(protocol === 'http:' && isLoopback(hostname))) {
     throw new TypeError(
