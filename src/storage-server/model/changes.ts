@@ -1,5 +1,6 @@
 import type { StorageAccount } from './account.ts'
 import type { Container } from './container.ts'
+import { retireCurrent } from './history.ts'
 import { leaseAfterWrite } from './lease.ts'
 import type { BlobRecord, PathRecord, PathState } from './record.ts'
 
@@ -25,10 +26,23 @@ export function replaceCurrent(place: Place, name: string, record: PathRecord): 
   const { staged: _, appended: __, ...state } = stateOf(place.container, name)
   const current = withVersion(place, record)
   place.container.paths.put({
-    ...retire(place, state),
+    ...retireCurrent(place.account, state, 'replace'),
     current,
     lease: leaseAfterWrite(state.lease, place.account.nowMs()),
   })
+  return current
+}
+
+/**
+ * Makes `record`, of the same content with other metadata, the current one: the one before becomes
+ * a version where versions are kept; staged and appended data stay.
+ */
+export function reviseCurrent(place: Place, name: string, record: PathRecord): PathRecord {
+  const { account, container } = place
+  const state = stateOf(container, name)
+  const current = withVersion(place, record)
+  const lease = leaseAfterWrite(state.lease, account.nowMs())
+  container.paths.put({ ...retireCurrent(account, state, 'revise'), current, lease })
   return current
 }
 
@@ -37,15 +51,17 @@ export function replaceCurrent(place: Place, name: string, record: PathRecord): 
  * version is kept.
  */
 export function amendCurrent(place: Place, name: string, record: PathRecord): PathRecord {
-  place.container.paths.put({ ...stateOf(place.container, name), current: record })
+  const { account, container } = place
+  const state = stateOf(container, name)
+  const lease = leaseAfterWrite(state.lease, account.nowMs())
+  container.paths.put({ ...state, current: record, lease })
   return record
 }
 
 /** Takes the current record away as the account keeps deleted ones. Its staged data goes too. */
 export function deleteCurrent(place: Place, name: string): void {
   const { staged: _, appended: __, lease: ___, ...state } = stateOf(place.container, name)
-  const { current: ____, ...rest } = retire(place, state)
-  keep(place.container, rest)
+  keep(place.container, retireCurrent(place.account, state, 'delete'))
 }
 
 /** Stores the state of a name, or forgets the name when nothing is left of it. */
@@ -54,11 +70,6 @@ export function keep(container: Container, state: PathState): void {
   const left = Object.values(rest).some((part) => part !== undefined && sizeOf(part) > 0)
   if (left) container.paths.put(state)
   else container.paths.remove(name)
-}
-
-/** The state with its current record moved to the versions or the soft-deleted, where kept. */
-function retire(_place: Place, state: PathState): PathState {
-  return state
 }
 
 function withVersion({ account }: Place, record: PathRecord): PathRecord {
