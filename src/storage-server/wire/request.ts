@@ -15,6 +15,8 @@ export interface StorageRequest {
   readonly query: ReadonlyMap<string, string>
   /** Lower-case names, one value each. */
   readonly headers: Readonly<Record<string, string | undefined>>
+  /** Names as sent and values in turn, as Node has them: metadata keeps the case of its names. */
+  readonly rawHeaders: readonly string[]
   /** `x-ms-version`, or the SAS's `sv`, or the oldest; checked for form. */
   readonly version: string
   /** Answered as `x-ms-request-id`. */
