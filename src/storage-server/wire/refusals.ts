@@ -18,7 +18,16 @@ const refusals = {
     409,
     'This operation is not permitted as the blob is immutable due to a policy.',
   ],
+  BlobIsSealed: [
+    409,
+    "The specified blob is sealed, and its contents can't be modified unless the blob is re-created after a delete.",
+  ],
+  BlobNotArchived: [409, 'This operation is only permitted on an archived blob.'],
   BlobNotFound: [404, 'The specified blob does not exist.'],
+  BlobTagsNotSupportedForAccountType: [
+    400,
+    'Blob tags are not supported for accounts with a hierarchical namespace.',
+  ],
   BlockCountExceedsLimit: [
     409,
     'The committed block count cannot exceed the maximum limit of 50,000 blocks.',
@@ -28,6 +37,11 @@ const refusals = {
   ContainerAlreadyExists: [409, 'The specified container already exists.'],
   ContainerBeingDeleted: [409, 'The specified container is being deleted. Try operation later.'],
   ContainerNotFound: [404, 'The specified container does not exist.'],
+  CannotVerifyCopySource: [404, 'The specified resource does not exist.'],
+  CopyIdMismatch: [
+    409,
+    'The specified copy ID did not match the copy ID for the pending copy operation.',
+  ],
   Crc64Mismatch: [
     400,
     'The CRC64 value specified in the request did not match with the CRC64 value calculated by the server.',
@@ -64,6 +78,7 @@ const refusals = {
     400,
     'Value for one of the query parameters specified in the request URI is invalid.',
   ],
+  InvalidPageRange: [416, 'The page range specified is invalid.'],
   InvalidRange: [416, 'The range specified is invalid for the current size of the resource.'],
   InvalidResourceName: [400, 'The specified resource name contains invalid characters.'],
   InvalidUri: [400, 'The requested URI does not represent any resource on the server.'],
@@ -83,6 +98,8 @@ const refusals = {
     400,
     'A query parameter that is mandatory for this request is not specified.',
   ],
+  MaxBlobSizeConditionNotMet: [412, 'The max blob size condition specified was not met.'],
+  NoPendingCopyOperation: [409, 'There is currently no pending copy operation.'],
   OperationNotAllowedInCurrentState: [
     409,
     'The specified operation is not allowed in the current state.',
@@ -94,12 +111,18 @@ const refusals = {
   ],
   PathAlreadyExists: [409, 'The specified path already exists.'],
   PathNotFound: [404, 'The specified path does not exist.'],
+  PendingCopyOperation: [409, 'There is currently a pending copy operation.'],
   RequestBodyTooLarge: [
     413,
     'The request body is too large and exceeds the maximum permissible limit.',
   ],
   ResourceNotFound: [404, 'The specified resource does not exist.'],
   ResourceTypeMismatch: [409, 'The specified resource type is not the expected one.'],
+  SequenceNumberConditionNotMet: [412, 'The sequence number condition specified was not met.'],
+  SequenceNumberIncrementTooLarge: [
+    409,
+    'The sequence number increment cannot be performed because it would result in overflow of the sequence number.',
+  ],
   SnapshotsPresent: [409, 'This operation is not permitted because the blob has snapshots.'],
   SourceConditionNotMet: [
     412,
