@@ -1,8 +1,8 @@
 import { type ErrnoCode, FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 
-/** Azure's limits: https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata */
-const maxNameCharacters = 1024
+/** Azure's limit of a name; this and the next: https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata */
+export const maxNameCharacters = 1024
 const maxSegments = 254
 /** What Linux (NAME_MAX) and every other client of the tree can take. */
 const maxComponentBytes = 255
@@ -16,6 +16,11 @@ const unlistable = /[\u0000-\u001f\u007f\ufffe\uffff]/
 const loneSurrogate = /\p{Surrogate}/u
 const containerName = /^(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$|^\$[a-z]+$/
 
+/** At the top of each container; see {@link isReserved}. */
+const reservedDirectory = '.abfs'
+/** To whom what is reserved is missing; to all others it is forbidden. */
+const readingCalls: ReadonlySet<string> = new Set(['stat', 'list', 'readlink'])
+
 interface Fault {
   readonly code: ErrnoCode
   readonly detail: string
@@ -23,13 +28,29 @@ interface Fault {
 
 /**
  * Throws `EINVAL` or `ENAMETOOLONG`, saying what is wrong, when `path` cannot be a file or a
- * directory: Azure refuses it, or it would not come back as it went. Empty container and name are
- * the roots and pass.
+ * directory: Azure refuses it, or it would not come back as it went. A reserved name is `ENOENT` to
+ * calls that read and `EPERM` to those that change something. Empty container and name are the
+ * roots and pass.
  */
 export function checkPath(path: BlobPath, syscall: string): void {
-  const fault = containerFault(path) ?? nameFault(path.name)
+  const fault = containerFault(path) ?? nameFault(path.name) ?? reservedFault(path, syscall)
   if (fault === undefined) return
   throw new FileSystemError(fault.code, syscall, { path: formatPath(path), detail: fault.detail })
+}
+
+/**
+ * Whether a blob's name belongs to abfs itself: `.abfs` at the top of a container and all below it,
+ * where journals are kept. No listing shows these names.
+ */
+export function isReserved(name: string): boolean {
+  return name === reservedDirectory || name.startsWith(`${reservedDirectory}/`)
+}
+
+/** `EPERM` for a name that belongs to abfs itself. */
+export function refuseReserved(path: BlobPath, syscall: string): void {
+  const fault = reservedFault(path, syscall)
+  if (fault === undefined) return
+  throw new FileSystemError('EPERM', syscall, { path: formatPath(path), detail: fault.detail })
 }
 
 /** Whether a listed blob's name is a path: no empty, `.` or `..` segment. */
@@ -61,6 +82,12 @@ function containerFault(path: BlobPath): Fault | undefined {
     `the container '${path.container}' has a name that Azure refuses: 3 to 63 lower-case letters, ` +
       'digits and single hyphens, beginning and ending with a letter or digit',
   )
+}
+
+function reservedFault(path: BlobPath, syscall: string): Fault | undefined {
+  if (!isReserved(path.name)) return undefined
+  const detail = `'${reservedDirectory}' at the top of a container is reserved for abfs's journals`
+  return { code: readingCalls.has(syscall) ? 'ENOENT' : 'EPERM', detail }
 }
 
 function nameFault(name: string): Fault | undefined {

@@ -1,7 +1,8 @@
-import type { BlobStore, CallOptions } from '../blob/store.ts'
+import type { BlobStore, CallOptions, ListEntry } from '../blob/store.ts'
+import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { entryFromBlob } from './blob-entry.ts'
+import { entryFromBlob, impliedDirectory } from './blob-entry.ts'
 import { baseName, childPrefix } from './blob-name.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
 import { type ListingCache, parentOf } from './listing-cache.ts'
@@ -15,6 +16,24 @@ export interface NamespaceParts {
   readonly store: BlobStore
   readonly lookup: Lookup
   readonly cache: ListingCache
+  readonly clock: Clock
+}
+
+/**
+ * The directory at `path` as the service knows it, `undefined` when nothing is there; `ENOTDIR`.
+ * A file of the same name, which the directory hides, is no part of it.
+ */
+export async function findDirectory(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<Entry | undefined> {
+  const found = await parts.lookup.find(path, { ...callOptions(options), fresh: true })
+  if (typeof found === 'string') return undefined
+  if (found.type === 'directory') return found
+  const [first] = await parts.lookup.firstBelow(path, 1, options)
+  if (first !== undefined) return impliedDirectory(path.name)
+  throw failure('ENOTDIR', 'rename', path)
 }
 
 /** `EEXIST` when something stands at `path`. A blob of that very name is left to If-None-Match. */
@@ -79,6 +98,27 @@ export async function keepParent(
     await writeMarker(parts, parent, options)
   } catch (error) {
     if (!isFileSystemError(error, 'EEXIST')) throw error
+    await markBesideFile(parts, parent, options)
+  }
+}
+
+/** Where a file has the directory's name, only `dir/` can mark the directory. */
+async function markBesideFile(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<void> {
+  const blob = await unlessMissing(parts.store.head(path, callOptions(options)))
+  if (blob !== undefined && entryFromBlob(path.name, blob).type === 'directory') return
+  const metadata = withPosixAttributes({}, 'directory', {})
+  const marker = { ...path, name: childPrefix(path.name) }
+  try {
+    const put = { ...callOptions(options), ifNoneMatch: '*', metadata } as const
+    const properties = await parts.store.put(marker, nothing, put)
+    parts.cache.upsert(path, entryFromBlob(marker.name, { ...properties, sizeBytes: 0, metadata }))
+    parts.cache.invalidate(path, false)
+  } catch (error) {
+    if (!isFileSystemError(error, 'EEXIST')) throw error
   }
 }
 
@@ -95,8 +135,9 @@ async function staysWithout(
     return listing.slashMarker || listing.entries.size > own
   }
   const own = new Set([path.name, childPrefix(path.name)])
-  const rows = await parts.lookup.firstBelow(parent, 3, options)
-  return rows.some((row) => !own.has(row.name) && !row.name.startsWith(childPrefix(path.name)))
+  // One level: however much lies in `path`, it is one row, beside a file of its name.
+  const rows = await parts.lookup.firstBelow(parent, 3, { ...options, delimiter: '/' })
+  return rows.some((row) => !own.has(row.name))
 }
 
 /** Removes an empty directory: its markers. `ENOTEMPTY`, `ENOTDIR`, `ENOENT`. */
@@ -122,8 +163,8 @@ function knownMarkers(parts: NamespaceParts, path: BlobPath): string[] | undefin
   const listing = parts.cache.fresh(path)
   if (listing === undefined) return undefined
   if (listing.entries.size > 0) throw failure('ENOTEMPTY', 'rmdir', path)
-  if (known?.markerName !== path.name) return undefined
-  return listing.slashMarker ? [path.name, childPrefix(path.name)] : [path.name]
+  // A blob `dir/` may have content, which only a look at it tells.
+  return known?.markerName !== path.name || listing.slashMarker ? undefined : [path.name]
 }
 
 /** The blobs that mark `path`, after making sure that it is an empty directory. */
@@ -137,12 +178,19 @@ async function findMarkers(
     parts.lookup.firstBelow(path, 2, options),
   ])
   const slashMarker = childPrefix(path.name)
-  if (rows.some((row) => row.name !== slashMarker)) throw failure('ENOTEMPTY', 'rmdir', path)
+  if (rows.some((row) => !isEmptyMarker(row, slashMarker))) {
+    throw failure('ENOTEMPTY', 'rmdir', path)
+  }
   const entry = blob === undefined ? undefined : entryFromBlob(path.name, blob)
   const marked = entry?.type === 'directory'
   if (entry === undefined && rows.length === 0) throw failure('ENOENT', 'rmdir', path)
   if (!marked && rows.length === 0) throw failure('ENOTDIR', 'rmdir', path)
   return [...(marked ? [path.name] : []), ...rows.map((row) => row.name)]
+}
+
+/** Not so a blob `dir/` that has content: only the removal of a tree takes that away. */
+function isEmptyMarker(row: ListEntry, slashMarker: string): boolean {
+  return row.kind === 'blob' && row.name === slashMarker && row.properties.sizeBytes === 0
 }
 
 function failure(

@@ -104,6 +104,12 @@ export class ListingCache {
     }
   }
 
+  /** Forgets the listings of all directories above `path`. */
+  invalidateParents(path: BlobPath): void {
+    for (let each = path; each.name !== ''; each = parentOf(each))
+      this.#forget(keyOf(parentOf(each)))
+  }
+
   clear(): void {
     for (const key of [...this.#listings.keys(), ...this.#pending.keys()]) this.#forget(key)
   }

@@ -1,7 +1,7 @@
 import { type BlobStore, type CallOptions, type ListEntry, listAll } from '../blob/store.ts'
 import type { BlobPath } from '../path.ts'
 import { entryFromBlob, impliedDirectory, mergeEntries } from './blob-entry.ts'
-import { baseName, childPrefix, isPathName, parentName } from './blob-name.ts'
+import { baseName, childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
 import type { Entry } from './entry.ts'
 
 /** Told of each blob whose name cannot be a path. */
@@ -30,6 +30,7 @@ export async function listOneLevel(
     { ...directory, name: prefix },
     { delimiter: '/', signal },
   )) {
+    if (isReserved(withoutSlash(row.name))) continue
     if (row.name === prefix && row.kind === 'blob')
       slashMarker = entryFromBlob(row.name, row.properties)
     else if (!isRowPath(row)) onUnreachable({ ...directory, name: row.name })
@@ -53,7 +54,7 @@ export async function* walkTree(
   const walk = new TreeWalk(directory.name, options.directories)
   const prefix = { ...directory, name: childPrefix(directory.name) }
   for await (const row of listAll(store, prefix, { signal: options.signal })) {
-    if (row.kind !== 'blob' || row.name === prefix.name) continue
+    if (row.kind !== 'blob' || row.name === prefix.name || isReserved(row.name)) continue
     if (!isPathName(withoutSlash(row.name))) options.onUnreachable({ ...directory, name: row.name })
     else yield* walk.next(row.name, entryFromBlob(row.name, row.properties))
   }

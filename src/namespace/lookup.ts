@@ -83,13 +83,18 @@ export class Lookup {
     }
   }
 
-  /** The first rows, at most `count`, of what lies anywhere below `directory`. */
-  async firstBelow(directory: BlobPath, count: number, options: CallOptions): Promise<ListEntry[]> {
+  /** The first rows, at most `count`, of what lies anywhere below `directory`, or directly in it. */
+  async firstBelow(
+    directory: BlobPath,
+    count: number,
+    options: CallOptions & { readonly delimiter?: '/' | undefined },
+  ): Promise<ListEntry[]> {
     const prefix = { ...directory, name: childPrefix(directory.name) }
     const rows: ListEntry[] = []
     // A page may be empty and still not be the last.
     for await (const row of listAll(this.#store, prefix, {
       ...callOptions(options),
+      delimiter: options.delimiter,
       maxResults: count,
     })) {
       rows.push(row)

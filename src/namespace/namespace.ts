@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { entryFromBlob, impliedDirectory, isImplied } from './blob-entry.ts'
-import { checkPath } from './blob-name.ts'
+import { checkPath, isReserved } from './blob-name.ts'
 import {
   keepParent,
   type NamespaceParts,
@@ -18,9 +18,12 @@ import { ListingCache } from './listing-cache.ts'
 import { callOptions, Lookup, type LookupOptions } from './lookup.ts'
 import { readPosixAttributes, withPosixAttributes } from './posix-metadata.ts'
 import { copyEntry, type RenameOptions, rename } from './rename.ts'
+import { type RecoveredRename, type RecoverOptions, recoverRenames } from './rename-recovery.ts'
 import { removeBlobs, type TreeOptions } from './tree.ts'
 
+export type { RenameProgress } from './move-tree.ts'
 export type { RenameOptions } from './rename.ts'
+export type { RecoveredRename, RecoverOptions } from './rename-recovery.ts'
 export type { TreeOptions } from './tree.ts'
 
 export interface NamespaceOptions {
@@ -70,8 +73,9 @@ export class Namespace {
 
   constructor(options: NamespaceOptions) {
     this.store = options.store
+    const clock = options.clock ?? systemClock
     this.#cache = new ListingCache({
-      clock: options.clock ?? systemClock,
+      clock,
       ttlMs: options.listingTtlMs ?? 5000,
       maxEntries: options.maxEntries ?? 200_000,
     })
@@ -80,7 +84,7 @@ export class Namespace {
       options.onUnreachable?.(path)
     }
     this.#lookup = new Lookup(this.store, this.#cache, this.#onUnreachable)
-    this.#parts = { store: this.store, lookup: this.#lookup, cache: this.#cache }
+    this.#parts = { store: this.store, lookup: this.#lookup, cache: this.#cache, clock }
   }
 
   /** How often listings have met a blob whose name cannot be a path. */
@@ -96,6 +100,7 @@ export class Namespace {
 
   /** Whether `path` exists; only ENOENT and ENOTDIR give false. */
   async exists(path: BlobPath, options: StatOptions = {}): Promise<boolean> {
+    if (isReserved(path.name)) return false
     checkPath(path, 'stat')
     return typeof (await this.#lookup.find(path, options).catch(missing)) !== 'string'
   }
@@ -175,14 +180,16 @@ export class Namespace {
   }
 
   /**
-   * Removes `path` and all below it, several at a time. Never a container: its root is emptied.
+   * Removes `path` and all below it, several at a time. Never a container: its root is emptied. Of a
+   * directory that hides a file of its name, the file stays.
    * After a failure what is left can be seen, and removed by another call.
    */
   async removeTree(path: BlobPath, options: TreeOptions = {}): Promise<void> {
     checkPath(path, 'removeTree')
     if (path.container === '') refuseRoot(path, 'removeTree')
+    const hides = isDirectory(this.#lookup.known(path))
     const entry = await this.#lookup.stat(path, { ...callOptions(options), fresh: true })
-    if (entry.type !== 'directory') return this.removeFile(path, options)
+    if (entry.type !== 'directory' && !hides) return this.removeFile(path, options)
     await keepParent(this.#parts, path, options)
     try {
       await removeBlobs(this.#parts, path, options)
@@ -212,13 +219,27 @@ export class Namespace {
    * Renames as rename(2) does: a file replaces a file, a directory an empty directory. `EEXIST`
    * with `noReplace`, `EISDIR`, `ENOTDIR`, `ENOTEMPTY`, `EINVAL` into itself, `EBUSY` for
    * containers. Not atomic: a copy is made on the server's side and checked before its source is
-   * deleted, so that at any moment each file is at one place at least. A failed copy of a directory
-   * leaves the source as it was.
+   * deleted, so that at any moment each file is at one place at least. The rename of a directory
+   * keeps a journal in the container: one that is interrupted is finished by `recoverRenames`, or by
+   * the next rename of the same tree. A failed copy leaves the source as it was. `EBUSY` while
+   * somebody else renames the tree or a part of it.
    */
   async rename(from: BlobPath, to: BlobPath, options: RenameOptions = {}): Promise<void> {
     checkPath(from, 'rename')
     checkPath(to, 'rename')
     await rename(this.#parts, { from, to }, options)
+  }
+
+  /**
+   * Finishes the renames of directories in `container` that were interrupted: those whose copies
+   * can be completed are completed, others are undone. Tells of each; `ENOENT` without a container.
+   */
+  async recoverRenames(
+    container: string,
+    options: RecoverOptions = {},
+  ): Promise<readonly RecoveredRename[]> {
+    checkPath({ container, name: '' }, 'recover')
+    return recoverRenames(this.#parts, container, options)
   }
 
   /**
@@ -336,6 +357,10 @@ export class Namespace {
     this.#cache.upsert(path, changed)
     return changed
   }
+}
+
+function isDirectory(found: Entry | string | undefined): boolean {
+  return typeof found === 'object' && found.type === 'directory'
 }
 
 function refuseRoot(path: BlobPath, syscall: string): void {

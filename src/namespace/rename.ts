@@ -1,13 +1,21 @@
+import type { CallOptions } from '../blob/store.ts'
 import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { isImplied } from './blob-entry.ts'
-import { childPrefix } from './blob-name.ts'
-import { keepParent, type NamespaceParts } from './directories.ts'
+import { childPrefix, maxNameCharacters } from './blob-name.ts'
+import { findDirectory, keepParent, type NamespaceParts } from './directories.ts'
 import type { Entry } from './entry.ts'
 import { callOptions, unlessMissing } from './lookup.ts'
-import { moveBlobs, type TreeOptions } from './tree.ts'
+import { type MoveTreeOptions, moveTree } from './move-tree.ts'
+import { RenameJournal } from './rename-journal.ts'
+import type { PlannedBlob } from './rename-records.ts'
+import { recoverOverlapping } from './rename-recovery.ts'
+import { blobsBelow } from './tree.ts'
 
-export interface RenameOptions extends TreeOptions {
+/** How often what was added to a tree while it moved is moved after it. */
+const maxRounds = 3
+
+export interface RenameOptions extends MoveTreeOptions {
   /** `EEXIST` when the destination exists, instead of replacing it. */
   readonly noReplace?: boolean | undefined
 }
@@ -80,26 +88,33 @@ async function renameFile(
   const ifMatch = source.etag
   await unlessMissing(parts.store.delete(move.from, { ...callOptions(options), ifMatch }))
   parts.cache.remove(move.from)
-  options.onProgress?.({ path: move.from, sizeBytes: source.sizeBytes })
+  const { sizeBytes } = source
+  const totals = { files: 1, totalFiles: 1, bytes: sizeBytes, totalBytes: sizeBytes }
+  options.onProgress?.({ phase: 'deleted', path: move.from, sizeBytes, ...totals })
+}
+
+interface DirectoryMove {
+  readonly from: BlobPath
+  readonly to: BlobPath
+  readonly source: Entry
+  readonly target: Entry | 'ENOENT'
 }
 
 async function renameDirectory(
   parts: NamespaceParts,
-  move: {
-    readonly from: BlobPath
-    readonly to: BlobPath
-    readonly source: Entry
-    readonly target: Entry | 'ENOENT'
-  },
+  move: DirectoryMove,
   options: RenameOptions,
 ): Promise<void> {
-  const { from, to, source } = move
-  if (move.target !== 'ENOENT') await requireEmpty(parts, move, options)
-  const entry = await parts.lookup.stat(from, { ...callOptions(options), fresh: true })
-  if (entry.type !== 'directory') throw failure('ENOTDIR', from, to)
+  const { from, to } = move
+  const { recovered, finishedThis } = await recoverOverlapping(parts, move, options)
+  const source = await findDirectory(parts, from, options)
+  if (finishedThis && source === undefined) return
+  // What an earlier rename had left was in the way of this one's look at both names.
+  if (recovered && !finishedThis) return rename(parts, { from, to }, options)
+  if (source === undefined) throw failure('ENOENT', from, to)
+  if (!finishedThis && move.target !== 'ENOENT') await requireEmpty(parts, move, options)
   try {
-    await keepParent(parts, from, options)
-    await moveBlobs(parts, { from, entry, to }, options)
+    await moveAll(parts, { ...move, source }, options)
   } finally {
     parts.cache.invalidate(from, true)
     parts.cache.invalidate(to, true)
@@ -107,6 +122,49 @@ async function renameDirectory(
   parts.cache.remove(from)
   const kept = isImplied(source) && typeof move.target === 'object' ? move.target : source
   parts.cache.upsert(to, moved(kept, to))
+}
+
+/** Moves the tree, then what was added to it meanwhile, until nothing is left of it. */
+async function moveAll(
+  parts: NamespaceParts,
+  move: DirectoryMove,
+  options: RenameOptions,
+): Promise<void> {
+  const { from, to } = move
+  for (let round = 1; round <= maxRounds; round += 1) {
+    const journal = await RenameJournal.plan(parts, move, sourcesOf(parts, move, options))
+    try {
+      const { emptied } = await moveTree(parts, journal, { ...options, resumed: false })
+      if (emptied) return
+    } catch (error) {
+      if (round === 1 || !isFileSystemError(error)) throw error
+      const detail = `the tree was moved, but not what was added to it meanwhile: ${error.message}`
+      throw failure(error.code, from, to, { detail, cause: error })
+    }
+  }
+  const detail = 'the tree was moved, but files are still being added at the old name'
+  throw failure('EBUSY', from, to, { detail })
+}
+
+/** All blobs of the tree, its own marker first. `ENAMETOOLONG` before anything is changed. */
+async function* sourcesOf(
+  parts: NamespaceParts,
+  move: DirectoryMove,
+  options: CallOptions,
+): AsyncGenerator<PlannedBlob, void, undefined> {
+  const { from, to, source } = move
+  if (source.markerName === from.name) {
+    const marker = await unlessMissing(parts.store.head(from, callOptions(options)))
+    if (marker !== undefined) yield { suffix: '', etag: marker.etag, sizeBytes: marker.sizeBytes }
+  }
+  for await (const { name, properties } of blobsBelow(parts, from, options)) {
+    const suffix = name.slice(from.name.length)
+    if (to.name.length + suffix.length > maxNameCharacters) {
+      const detail = `the new name of ${formatPath({ ...from, name })} would be too long`
+      throw failure('ENAMETOOLONG', from, to, { detail })
+    }
+    yield { suffix, etag: properties.etag, sizeBytes: properties.sizeBytes }
+  }
 }
 
 /** The entry at its destination; its marker's etag there is not known, so nothing relies on it. */
@@ -133,10 +191,10 @@ async function requireEmpty(
 function checkPaths(from: BlobPath, to: BlobPath): void {
   if (from.name === '' || to.name === '') {
     const detail = 'a container is neither renamed nor replaced'
-    throw failure('EBUSY', from, to, detail)
+    throw failure('EBUSY', from, to, { detail })
   }
   const inside = from.container === to.container && to.name.startsWith(childPrefix(from.name))
-  if (inside) throw failure('EINVAL', from, to, 'a directory cannot move into itself')
+  if (inside) throw failure('EINVAL', from, to, { detail: 'a directory cannot move into itself' })
 }
 
 function checkKinds(
@@ -149,10 +207,12 @@ function checkKinds(
   if (source.type === 'directory' && !intoDirectory) throw failure('ENOTDIR', move.from, move.to)
 }
 
-function failure(code: ErrnoCode, from: BlobPath, to: BlobPath, detail?: string): FileSystemError {
-  return new FileSystemError(code, 'rename', {
-    path: formatPath(from),
-    dest: formatPath(to),
-    ...(detail === undefined ? {} : { detail }),
-  })
+function failure(
+  code: ErrnoCode,
+  from: BlobPath,
+  to: BlobPath,
+  more: { readonly detail?: string; readonly cause?: unknown } = {},
+): FileSystemError {
+  const path = formatPath(from)
+  return new FileSystemError(code, 'rename', { path, dest: formatPath(to), ...more })
 }

@@ -19,7 +19,7 @@ async function over(names: readonly string[], options: Partial<NamespaceOptions>
   await memory.createContainer(container)
   for (const name of names) {
     if (name.startsWith('+')) await memory.put(at(name.slice(1)), none, { metadata: folder })
-    else await memory.put(at(name), Buffer.from(name))
+    else await memory.put(at(name), name.endsWith('/') ? none : Buffer.from(name))
   }
   const store = new CountingStore(memory)
   const namespace = new Namespace({ store, clock, ...options })
