@@ -14,6 +14,10 @@ const refusals = {
   ],
   BlobAlreadyExists: [409, 'The specified blob already exists.'],
   BlobArchived: [409, 'This operation is not permitted on an archived blob.'],
+  BlobBeingRehydrated: [
+    409,
+    'This operation is not permitted because the blob is being rehydrated.',
+  ],
   BlobImmutableDueToPolicy: [
     409,
     'This operation is not permitted as the blob is immutable due to a policy.',
