@@ -75,6 +75,7 @@ function storageVariables(account: string): Record<string, string> {
  * credential than the agent's, name another identity, or carry a secret that the child needs not.
  */
 export const withheldVariables: readonly string[] = [
+  'ABFS_CONNECTOR_CONFIG',
   'ABFS_CONNECTOR_KEY',
   'ABFS_CONNECTOR_KEY_FILE',
   'ABFS_CONNECTOR_TOKEN_FILE',

@@ -4,12 +4,14 @@
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { rootCertificates } from 'node:tls'
+import type { TokenExchange } from '../agent/token-exchange.ts'
 import type { ArtifactStore } from '../artifact-store/artifact-store.ts'
 import { AzureBlobStore } from '../blob/azure-store.ts'
 import type { BlobStore } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { CallerProof, Config } from '../config.ts'
+import type { CredentialKind } from '../connector/protocol.ts'
 import { authorize } from '../credential/authorize.ts'
 import { CachedCredentialProvider } from '../credential/cached-provider.ts'
 import type { CredentialProvider, Permission, Scope } from '../credential/credential.ts'
@@ -19,7 +21,7 @@ import { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.ts'
 import { type HttpHandler, type HttpRequest, intercept } from '../http/handler.ts'
 import { retry } from '../http/retry.ts'
 import { trace } from '../http/trace.ts'
-import { undiciHandler } from '../http/undici-handler.ts'
+import { openTransport } from '../http/transport.ts'
 import { Namespace } from '../namespace/namespace.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import { Vfs, type VfsOptions } from '../vfs/vfs.ts'
@@ -59,7 +61,7 @@ export const PERMISSIONS: Readonly<Record<AccessKind, readonly Permission[]>> = 
 export async function openAccount(config: Config, options: AccountOptions): Promise<Account> {
   const { target } = options
   const clock = systemClock
-  const sockets = undiciHandler({ ca: readAuthorities(config) })
+  const sockets = await openTransport(config.transport, { ca: readAuthorities(config) })
   const credentials = new CachedCredentialProvider(await openProvider(config, sockets.handle), {
     clock,
   })
@@ -120,8 +122,51 @@ export function composeVfs(account: Account, options: DriveOptions): Vfs {
   return new Vfs({ ...options, namespace, chunkCache, clock })
 }
 
+/** Tokens for programs that are not ours. */
+export interface TokenProviders {
+  /** Bearers for storage, cached. */
+  readonly storage: CachedCredentialProvider
+  /** Tokens beyond storage; `undefined` without a connector. Keeps none. */
+  readonly exchange: TokenExchange | undefined
+  readonly clock: Clock
+  /** Closes every connection. Never throws. */
+  close(): Promise<void>
+}
+
+/** Connects to the connector for tokens alone: no client of ours sees what comes. */
+export async function openTokens(config: Config): Promise<TokenProviders> {
+  const clock = systemClock
+  const sockets = await openTransport(config.transport, { ca: readAuthorities(config) })
+  const provider = await openProvider(config, sockets.handle, 'bearer')
+  const storage = new CachedCredentialProvider(provider, { clock })
+  const exchange = await openExchange(config, sockets.handle)
+  return { storage, exchange, clock, close: sockets.close }
+}
+
+async function openExchange(config: Config, http: HttpHandler): Promise<TokenExchange | undefined> {
+  const { connector } = config
+  if (connector === undefined) return undefined
+  const clock = systemClock
+  const { TokenExchange } = await import('../agent/token-exchange.ts')
+  return new TokenExchange({
+    endpoint: connector.url,
+    callerProof: () => readProof(connector.proof),
+    http: patient(http, clock),
+    clock,
+  })
+}
+
+/** Less patience than with storage: a connector is near, and every request waits for it. */
+function patient(http: HttpHandler, clock: Clock): HttpHandler {
+  return intercept(http, retry({ clock, maxAttempts: 4, deadlineMs: 30_000 }), trace(clock))
+}
+
 /** The connector that is configured; the process's own identity where none is. */
-async function openProvider(config: Config, http: HttpHandler): Promise<CredentialProvider> {
+async function openProvider(
+  config: Config,
+  http: HttpHandler,
+  kind?: CredentialKind,
+): Promise<CredentialProvider> {
   const { connector } = config
   if (connector === undefined) return openOwnIdentity(config)
   const clock = systemClock
@@ -129,9 +174,9 @@ async function openProvider(config: Config, http: HttpHandler): Promise<Credenti
   return new ConnectorClient({
     endpoint: connector.url,
     callerProof: () => readProof(connector.proof),
-    // Less patience than with storage: a connector is near, and every request waits for it.
-    http: intercept(http, retry({ clock, maxAttempts: 4, deadlineMs: 30_000 }), trace(clock)),
+    http: patient(http, clock),
     clock,
+    kind,
   })
 }
 

@@ -14,6 +14,16 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 
+/** Ends the program with the status of another one, which has said itself what there was to say. */
+export class ExitStatus extends Error {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`ended with status ${status}`)
+    this.status = status
+  }
+}
+
 /** The table that `abfs --help` prints. */
 export const exitCodesHelp: string = `Exit codes:
   0    done
@@ -23,7 +33,9 @@ export const exitCodesHelp: string = `Exit codes:
   4    denied: the caller is unknown, or may not do this
   5    unavailable: the connector or Azure did not answer; trying again may help
   6    conflict: it exists already, is not empty, is in use, or changed meanwhile
-  130  interrupted`
+  130  interrupted
+abfs exec ends with its command's code: 128 and the signal's number when a signal ended it, 126 when
+it cannot be run, 127 when it is not found.`
 
 /** The exit code that tells `error`. */
 export function exitCodeOf(error: unknown): ExitCode {

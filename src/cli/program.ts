@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { defineAgent } from './commands/agent.ts'
 import { defineArtifact } from './commands/artifact.ts'
 import { defineCat } from './commands/cat.ts'
 import { defineConnector } from './commands/connector.ts'
 import { defineCp } from './commands/cp.ts'
+import { defineCredential } from './commands/credential.ts'
+import { defineExec } from './commands/exec.ts'
 import { defineLs } from './commands/ls.ts'
 import { defineMkdir } from './commands/mkdir.ts'
 import { defineMount } from './commands/mount.ts'
@@ -13,7 +16,7 @@ import { defineStat } from './commands/stat.ts'
 import { defineTree } from './commands/tree.ts'
 import { defineUnmount } from './commands/unmount.ts'
 import type { CliContext } from './context.ts'
-import { exitCodes, exitCodesHelp } from './exit-codes.ts'
+import { ExitStatus, exitCodes, exitCodesHelp } from './exit-codes.ts'
 import { describeError, formatReport } from './report-error.ts'
 import { usageError } from './usage.ts'
 
@@ -30,6 +33,8 @@ export function createProgram(context: CliContext): Command {
   for (const define of [defineCp, defineMkdir, defineRm]) define(program, context)
   program.commandsGroup('Drive:')
   for (const define of [defineMount, defineUnmount]) define(program, context)
+  program.commandsGroup('Credentials for other programs:')
+  for (const define of [defineExec, defineAgent, defineCredential]) define(program, context)
   program.commandsGroup('Services:')
   for (const define of [defineConnector, defineSandbox, defineArtifact]) define(program, context)
   return program
@@ -45,6 +50,7 @@ export async function runProgram(
     await program.parseAsync([...argv])
     return exitCodes.ok
   } catch (error) {
+    if (error instanceof ExitStatus) return error.status
     if (error instanceof CommanderError) return reportUsage(error, context)
     return report(error, context)
   }
@@ -85,9 +91,11 @@ Examples:
   abfs ls -l abfs://datasets/train
   abfs cp -r ./results abfs://runs/42
   abfs mount abfs://datasets /mnt/datasets --read-only
+  abfs exec --write -- python train.py    an unmodified Azure SDK, without a secret
   abfs sandbox --env-file sandbox.env     a local Azure to try all this on
 
 Settings:
   ABFS_ACCOUNT, ABFS_BLOB_ENDPOINT, ABFS_DFS_ENDPOINT, ABFS_CA_FILE, ABFS_CONNECTOR_URL,
   ABFS_CONNECTOR_KEY_FILE, ABFS_CONNECTOR_KEY or ABFS_CONNECTOR_TOKEN_FILE, ABFS_CONNECTOR_CONFIG,
-  ABFS_CACHE_DIR, ABFS_LOG_LEVEL; ABFS_DEBUG=1 shows stacks. Flags beat variables.`
+  ABFS_CACHE_DIR, ABFS_LOG_LEVEL, ABFS_REGISTRIES, ABFS_REGISTRY_SCOPE;
+  ABFS_DEBUG=1 shows stacks. Flags beat variables.`

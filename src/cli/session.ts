@@ -48,7 +48,8 @@ export function withFileSystem<T>(
   })
 }
 
-async function countTraffic(file: string | undefined): Promise<() => void> {
+/** Counts until the function it gives is called, which writes `file`; nothing without a file. */
+export async function countTraffic(file: string | undefined): Promise<() => void> {
   if (file === undefined) return () => undefined
   const { Traffic, writeReport } = await import('./traffic.ts')
   const { systemClock } = await import('../clock.ts')
