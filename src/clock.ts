@@ -19,3 +19,13 @@ export const systemClock: Clock = {
     }
   },
 }
+
+/**
+ * Calls `task` every `ms` milliseconds of the system's own clock until the returned function is
+ * called. Does not keep the process alive.
+ */
+export function repeat(ms: number, task: () => void): () => void {
+  const timer = setInterval(task, ms)
+  timer.unref()
+  return () => clearInterval(timer)
+}

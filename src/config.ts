@@ -16,6 +16,10 @@ export function processEnvironment(): Environment {
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
+/** What carries HTTP; see docs/decisions/0006-socket-transport.md. */
+export const transports = ['socket', 'undici'] as const
+export type Transport = (typeof transports)[number]
+
 /** What the command line says about the connection; each beats the environment. */
 export interface ConfigFlags {
   readonly account?: string | undefined
@@ -27,6 +31,7 @@ export interface ConfigFlags {
   readonly connectorTokenFile?: string | undefined
   readonly cacheDir?: string | undefined
   readonly logLevel?: string | undefined
+  readonly transport?: string | undefined
 }
 
 /** How a caller proves to the connector who it is. */
@@ -62,6 +67,8 @@ export interface Config {
   /** Where chunks of blobs may be kept on disk; `undefined`: in memory alone. */
   readonly cacheDir: string | undefined
   readonly logLevel: LogLevel
+  /** `socket` unless said otherwise. */
+  readonly transport: Transport
   /** Whether errors are shown with stack and causes. */
   readonly debug: boolean
   readonly origins: Origins
@@ -106,7 +113,8 @@ export function loadConfig(flags: ConfigFlags, environment: Environment): Config
     connectorConfigFile: source.file('connectorConfigFile', ['ABFS_CONNECTOR_CONFIG']),
     authorityHost: source.url('authorityHost', ['AZURE_AUTHORITY_HOST']),
     cacheDir: source.file('cacheDir', ['ABFS_CACHE_DIR']),
-    logLevel: readLogLevel(source),
+    logLevel: readWord(source, logLevelSetting),
+    transport: readWord(source, transportSetting),
     debug: environment['ABFS_DEBUG'] === '1',
   }
   return Object.freeze({ ...config, origins: Object.freeze({ ...source.origins }) })
@@ -207,14 +215,34 @@ function withoutQuery(text: string): string {
   return text.replace(/\?.*$/s, '?…')
 }
 
-function readLogLevel(source: Source): LogLevel {
-  const found = source.find('logLevel', ['ABFS_LOG_LEVEL'])
-  if (found === undefined) return 'info'
-  const level = logLevels.find((name) => name === found.value)
-  if (level === undefined) {
-    throw mistake(found.origin, `must be one of ${logLevels.join(', ')}, not '${found.value}'`)
-  }
-  return level
+/** A setting that is one of a few words. */
+interface WordSetting<Word extends string> {
+  readonly name: string
+  readonly variable: string
+  readonly words: readonly Word[]
+  readonly byDefault: Word
+}
+
+const logLevelSetting: WordSetting<LogLevel> = {
+  name: 'logLevel',
+  variable: 'ABFS_LOG_LEVEL',
+  words: logLevels,
+  byDefault: 'info',
+}
+
+const transportSetting: WordSetting<Transport> = {
+  name: 'transport',
+  variable: 'ABFS_HTTP_TRANSPORT',
+  words: transports,
+  byDefault: 'socket',
+}
+
+function readWord<Word extends string>(source: Source, setting: WordSetting<Word>): Word {
+  const found = source.find(setting.name, [setting.variable])
+  if (found === undefined) return setting.byDefault
+  const word = setting.words.find((known) => known === found.value)
+  if (word !== undefined) return word
+  throw mistake(found.origin, `must be one of ${setting.words.join(', ')}, not '${found.value}'`)
 }
 
 function readConnector(source: Source): ConnectorSettings | undefined {

@@ -153,3 +153,16 @@ t.test(
     t.equal(runtimeDirectory({ XDG_STATE_HOME: '/s' }, 1000), '/s/abfs/run')
   },
 )
+
+t.test('the transport is socket unless a known word says otherwise', async (t) => {
+  t.equal(loadConfig({}, {}).transport, 'socket')
+  t.equal(loadConfig({}, { ABFS_HTTP_TRANSPORT: 'undici' }).transport, 'undici')
+  t.equal(
+    loadConfig({ transport: 'socket' }, { ABFS_HTTP_TRANSPORT: 'undici' }).transport,
+    'socket',
+  )
+  t.throws(() => loadConfig({}, { ABFS_HTTP_TRANSPORT: 'carrier pigeon' }), {
+    code: 'EINVAL',
+    message: /ABFS_HTTP_TRANSPORT must be one of socket, undici/,
+  })
+})

@@ -1,9 +1,9 @@
 import { setMaxListeners } from 'node:events'
 import type { Dispatcher } from 'undici'
-import { MiB } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
+import { BodySink } from './body-sink.ts'
 import type { HttpRequest, HttpResponse } from './handler.ts'
-import { networkError, targetOf } from './network-error.ts'
+import { networkError } from './network-error.ts'
 
 type Controller = Dispatcher.DispatchController
 type RawHeaders = Readonly<Record<string, string | string[] | undefined>>
@@ -20,9 +20,7 @@ export class AnswerCollector implements Dispatcher.DispatchHandler {
   #controller: Controller | undefined
   #status = 0
   #headers: Readonly<Record<string, string>> = {}
-  #target: Uint8Array | undefined
-  #received = 0
-  #limit = 0
+  #sink: BodySink | undefined
 
   constructor(
     request: HttpRequest,
@@ -44,29 +42,16 @@ export class AnswerCollector implements Dispatcher.DispatchHandler {
     if (status < 200) return
     this.#status = status
     this.#headers = joinRepeated(headers)
-    const { into, maxBodyBytes = defaultMaxBodyBytes } = this.#request
-    if (status >= 300) this.#limit = maxErrorBodyBytes
-    else this.#limit = into?.length ?? maxBodyBytes
-    const announced = this.#announcedBytes()
-    if (announced > this.#limit) throw this.#tooLong()
-    this.#target = status < 300 && into !== undefined ? into : Buffer.allocUnsafe(announced)
+    this.#sink = new BodySink(this.#request, { status, announcedBytes: this.#announcedBytes() })
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
-    const end = this.#received + chunk.length
-    if (end > this.#limit) throw this.#tooLong()
-    let target = this.#target ?? Buffer.alloc(0)
-    if (end > target.length) {
-      target = grow(target, Math.min(Math.max(end, 2 * target.length), this.#limit))
-      this.#target = target
-    }
-    target.set(chunk, this.#received)
-    this.#received = end
+    this.#sink?.write(chunk)
   }
 
   onResponseEnd(): void {
     this.#request.signal?.removeEventListener('abort', this.#onAbort)
-    const body = this.#target?.subarray(0, this.#received) ?? Buffer.alloc(0)
+    const body = this.#sink?.body ?? Buffer.alloc(0)
     this.#resolve({ status: this.#status, headers: this.#headers, body })
   }
 
@@ -96,31 +81,18 @@ export class AnswerCollector implements Dispatcher.DispatchHandler {
     const length = this.#headers['content-length']
     return length === undefined ? 0 : Number(length)
   }
-
-  #tooLong(): FileSystemError {
-    return new FileSystemError('EFBIG', this.#request.operation, {
-      path: targetOf(this.#request),
-      statusCode: this.#status,
-      detail: `${this.#request.url.host} sent more than the ${this.#limit} bytes asked for`,
-    })
-  }
-}
-
-const defaultMaxBodyBytes = 16 * MiB
-/** Azure's error documents are under 2 KiB; a proxy's page may be longer. */
-const maxErrorBodyBytes = MiB
-
-function grow(bytes: Uint8Array, sizeBytes: number): Uint8Array {
-  const larger = Buffer.allocUnsafe(sizeBytes)
-  larger.set(bytes)
-  return larger
 }
 
 function joinRepeated(headers: RawHeaders): Record<string, string> {
   const joined: Record<string, string> = {}
   for (const name in headers) {
     const value = headers[name]
-    if (value !== undefined) joined[name] = typeof value === 'string' ? value : value.join(', ')
+    if (value !== undefined)
+      joined[name] = typeof value === 'string' ? value.trim() : joinTrimmed(value)
   }
   return joined
+}
+
+function joinTrimmed(values: readonly string[]): string {
+  return values.map((value) => value.trim()).join(', ')
 }

@@ -49,3 +49,31 @@ export function intercept(
 ): HttpHandler {
   return interceptors.reduceRight((next, interceptor) => interceptor(next), handler)
 }
+
+/** A handler with sockets of its own. */
+export interface ClosableHandler {
+  readonly handle: HttpHandler
+  /** Closes idle connections at once and the others after their answer; never throws. */
+  close(): Promise<void>
+}
+
+/** How a handler at the bottom of the stack connects. */
+export interface TransportOptions {
+  /** PEM of an authority to trust beside the system's. Certificates are always verified. */
+  readonly ca?: string | Buffer | undefined
+  /** Connections per origin; more requests wait for one. Default 64. */
+  readonly maxSockets?: number | undefined
+  /** Name lookup, TCP and TLS together. Default 10 s. */
+  readonly connectTimeoutMs?: number | undefined
+  /** Between two pieces of a request's body that the connection takes. Default 30 s. */
+  readonly sendIdleTimeoutMs?: number | undefined
+  /** From the request's last byte to the answer's headers. Default 60 s. */
+  readonly headersTimeoutMs?: number | undefined
+  /** Between two pieces of an answer's body. Default 30 s. */
+  readonly bodyIdleTimeoutMs?: number | undefined
+}
+
+/** Whether sending `request` twice does no harm. */
+export function isIdempotent(request: HttpRequest): boolean {
+  return request.idempotent ?? !['POST', 'PATCH'].includes(request.method)
+}

@@ -61,7 +61,24 @@ const UNKNOWN_FAULT: Fault = {
   detail: (host, cause) => `the request to ${host} failed: ${messageOf(cause)}`,
 }
 
-/** By the code of Node's socket errors and undici's own. */
+const CONNECT_TIMED_OUT: Fault = {
+  code: 'ETIMEDOUT',
+  retryable: true,
+  beforeSending: true,
+  detail: (host) => `connecting to ${host} took too long: check the network or a firewall`,
+}
+const HEADERS_TIMED_OUT: Fault = {
+  code: 'ETIMEDOUT',
+  retryable: true,
+  detail: (host) => `${host} did not answer in time`,
+}
+const BODY_TIMED_OUT: Fault = {
+  code: 'ETIMEDOUT',
+  retryable: true,
+  detail: (host) => `${host} stopped in the middle of its answer`,
+}
+
+/** By the code of Node's socket errors, of undici's and of `TransportError`. */
 const FAULTS: Readonly<Record<string, Fault>> = {
   ENOTFOUND: {
     code: 'EIO',
@@ -83,28 +100,19 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   UND_ERR_SOCKET: CONNECTION_LOST,
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: CONNECTION_LOST,
   HPE_INVALID_EOF_STATE: CONNECTION_LOST,
-  ETIMEDOUT: {
+  ETIMEDOUT: CONNECT_TIMED_OUT,
+  UND_ERR_CONNECT_TIMEOUT: CONNECT_TIMED_OUT,
+  UND_ERR_HEADERS_TIMEOUT: HEADERS_TIMED_OUT,
+  UND_ERR_BODY_TIMEOUT: BODY_TIMED_OUT,
+  ABFS_CLOSED: CONNECTION_LOST,
+  ABFS_CONNECT_TIMEOUT: CONNECT_TIMED_OUT,
+  ABFS_SEND_TIMEOUT: {
     code: 'ETIMEDOUT',
     retryable: true,
-    beforeSending: true,
-    detail: (host) => `connecting to ${host} took too long: check the network or a firewall`,
+    detail: (host) => `${host} stopped taking the request`,
   },
-  UND_ERR_CONNECT_TIMEOUT: {
-    code: 'ETIMEDOUT',
-    retryable: true,
-    beforeSending: true,
-    detail: (host) => `connecting to ${host} took too long: check the network or a firewall`,
-  },
-  UND_ERR_HEADERS_TIMEOUT: {
-    code: 'ETIMEDOUT',
-    retryable: true,
-    detail: (host) => `${host} did not answer in time`,
-  },
-  UND_ERR_BODY_TIMEOUT: {
-    code: 'ETIMEDOUT',
-    retryable: true,
-    detail: (host) => `${host} stopped in the middle of its answer`,
-  },
+  ABFS_HEADERS_TIMEOUT: HEADERS_TIMED_OUT,
+  ABFS_BODY_TIMEOUT: BODY_TIMED_OUT,
 }
 
 function isTlsFault(cause: unknown): boolean {

@@ -1,6 +1,12 @@
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
-import type { HttpHandler, HttpRequest, HttpResponse, Interceptor } from './handler.ts'
+import {
+  type HttpHandler,
+  type HttpRequest,
+  type HttpResponse,
+  type Interceptor,
+  isIdempotent,
+} from './handler.ts'
 import { wasNeverSent } from './network-error.ts'
 
 export interface RetryOptions {
@@ -77,7 +83,7 @@ function isPassing(status: number): boolean {
 const passingStatuses: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504])
 
 function mayRepeat(request: HttpRequest, outcome: Outcome): boolean {
-  const repeatable = request.idempotent ?? !['POST', 'PATCH'].includes(request.method)
+  const repeatable = isIdempotent(request)
   if (outcome.kind === 'answer') return repeatable
   const { error } = outcome
   if (!(error instanceof FileSystemError) || !error.retryable) return false

@@ -1,33 +1,15 @@
 import { Agent } from 'undici'
 import { AnswerCollector } from './answer-collector.ts'
-import type { HttpHandler, HttpRequest, HttpResponse } from './handler.ts'
+import type { ClosableHandler, HttpRequest, HttpResponse, TransportOptions } from './handler.ts'
 import { trust } from './trust.ts'
 
-export interface UndiciHandlerOptions {
-  /** PEM of an authority to trust beside the system's. Certificates are always verified. */
-  readonly ca?: string | Buffer | undefined
-  /** Connections per origin; more requests wait for one. Default 64. */
-  readonly maxSockets?: number | undefined
-  /** Default 10 s. */
-  readonly connectTimeoutMs?: number | undefined
-  /** From the request's last byte to the answer's headers. Default 60 s. */
-  readonly headersTimeoutMs?: number | undefined
-  /** Between two pieces of an answer's body. Default 30 s. */
-  readonly bodyIdleTimeoutMs?: number | undefined
-}
-
-/** A handler with sockets of its own. */
-export interface ClosableHandler {
-  readonly handle: HttpHandler
-  /** Closes idle connections at once and the others after their answer; never throws. */
-  close(): Promise<void>
-}
-
 /**
- * The bottom of the HTTP stack: keep-alive connections, TLS, time-outs and size limits. Retries
- * nothing, follows no redirect and never decompresses: a range of a blob is what is stored.
+ * A bottom of the HTTP stack on undici: keep-alive connections, TLS, time-outs and size limits.
+ * Retries nothing, follows no redirect and never decompresses: a range of a blob is what is stored.
+ * The same contract as `socketHandler`, by other people's parser and pool; a body that is not taken
+ * counts as an answer that does not come.
  */
-export function undiciHandler(options: UndiciHandlerOptions = {}): ClosableHandler {
+export function undiciHandler(options: TransportOptions = {}): ClosableHandler {
   const agent = new Agent({
     connections: options.maxSockets ?? 64,
     pipelining: 1,

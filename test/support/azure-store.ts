@@ -5,8 +5,8 @@ import type { CredentialProvider } from '../../src/credential/credential.ts'
 import { scopeFor } from '../../src/credential/endpoints.ts'
 import { intercept } from '../../src/http/handler.ts'
 import { retry } from '../../src/http/retry.ts'
+import { socketHandler } from '../../src/http/socket-handler.ts'
 import { trace } from '../../src/http/trace.ts'
-import { undiciHandler } from '../../src/http/undici-handler.ts'
 
 export interface TestStoreOptions {
   readonly account: string
@@ -23,7 +23,7 @@ export function azureStore(options: TestStoreOptions): {
   close(): Promise<void>
 } {
   const { account, endpoint, provider, clock, maxAttempts } = options
-  const sockets = undiciHandler({ ca: options.ca })
+  const sockets = socketHandler({ ca: options.ca })
   const endpoints = { account, blob: endpoint }
   const permissions = ['read', 'list', 'create', 'write', 'delete'] as const
   const http = intercept(

@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
+import type { ServerCertificate } from './server-certificate.ts'
 
 /** What the server does with one request. */
 export type Step = (request: IncomingMessage, response: ServerResponse) => void
@@ -22,10 +24,19 @@ export interface FaultServer {
 }
 
 /** Answers the n-th request with the n-th step, and the last step from then on. */
-export async function startFaultServer(t: Test, ...steps: readonly Step[]): Promise<FaultServer> {
+export function startFaultServer(t: Test, ...steps: readonly Step[]): Promise<FaultServer> {
+  return startOn(t, undefined, steps)
+}
+
+/** The same over TLS; over plain TCP when there is no certificate. */
+export async function startOn(
+  t: Test,
+  certificate: ServerCertificate | undefined,
+  steps: readonly Step[],
+): Promise<FaultServer> {
   const seen: SeenRequest[] = []
   let connections = 0
-  const server = createServer((request, response) => {
+  const listener: Step = (request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
@@ -34,7 +45,9 @@ export async function startFaultServer(t: Test, ...steps: readonly Step[]): Prom
       const step = steps[Math.min(seen.length, steps.length) - 1]
       step?.(request, response)
     })
-  })
+  }
+  const server =
+    certificate === undefined ? createServer(listener) : createSecureServer(certificate, listener)
   server.on('connection', () => connections++)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => {
@@ -42,7 +55,8 @@ export async function startFaultServer(t: Test, ...steps: readonly Step[]): Prom
     server.close()
   })
   const { port } = server.address() as AddressInfo
-  return { url: new URL(`http://127.0.0.1:${port}/`), seen, connections: () => connections }
+  const scheme = certificate === undefined ? 'http' : 'https'
+  return { url: new URL(`${scheme}://127.0.0.1:${port}/`), seen, connections: () => connections }
 }
 
 /** An answer with status, body and headers. */

@@ -1,0 +1,112 @@
+import type { Clock } from '../clock.ts'
+import { Connection, type ConnectionOwner, type PhaseLimits } from './connection.ts'
+import type { Exchange, ExchangeHolder } from './exchange.ts'
+import { isIdempotent } from './handler.ts'
+import type { Peer } from './open-socket.ts'
+
+export interface ConnectionPoolOptions {
+  readonly peer: Peer
+  readonly limits: PhaseLimits
+  readonly clock: Clock
+  readonly scratch: Buffer
+  readonly maxSockets: number
+}
+
+/**
+ * A request that must not be sent twice goes out on a kept connection only if it was used this
+ * recently: servers close what has been idle for a few seconds, and the loss could not be repaired.
+ */
+const freshForMs = 1000
+
+/**
+ * The connections to one origin. The connection used last is used next, so that those beyond the
+ * need go idle and end; requests beyond the limit wait in the order they came.
+ */
+export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
+  readonly peer: Peer
+  readonly limits: PhaseLimits
+  readonly clock: Clock
+  readonly scratch: Buffer
+  readonly #maxSockets: number
+  readonly #all = new Set<Connection>()
+  readonly #idle: Connection[] = []
+  readonly #queue: Exchange[] = []
+  #whenEmpty: (() => void) | undefined
+
+  constructor(options: ConnectionPoolOptions) {
+    this.peer = options.peer
+    this.limits = options.limits
+    this.clock = options.clock
+    this.scratch = options.scratch
+    this.#maxSockets = options.maxSockets
+  }
+
+  /** Connections, idle ones included. */
+  get size(): number {
+    return this.#all.size
+  }
+
+  /** Sends `exchange` as soon as a connection may. */
+  dispatch(exchange: Exchange): void {
+    const connection = this.#takeIdle(exchange)
+    if (connection !== undefined) connection.start(exchange)
+    else if (this.#all.size < this.#maxSockets) this.#open(exchange)
+    else {
+      exchange.holder = this
+      this.#queue.push(exchange)
+    }
+  }
+
+  /** Ends what has taken too long, and connections that nobody used for a while. */
+  check(nowMs: number): void {
+    for (const connection of [...this.#all]) connection.check(nowMs)
+  }
+
+  /** Resolves when the last exchange has its answer and every connection is closed. */
+  async close(): Promise<void> {
+    for (const connection of [...this.#idle]) connection.destroy()
+    if (this.#all.size === 0) return
+    await new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve
+    })
+  }
+
+  drop(exchange: Exchange): void {
+    const at = this.#queue.indexOf(exchange)
+    if (at >= 0) this.#queue.splice(at, 1)
+  }
+
+  release(connection: Connection): void {
+    const next = this.#queue.shift()
+    if (next !== undefined) connection.start(next)
+    else if (this.#whenEmpty !== undefined) connection.destroy()
+    else {
+      this.#idle.push(connection)
+      connection.rest()
+    }
+  }
+
+  closed(connection: Connection, again?: Exchange): void {
+    this.#all.delete(connection)
+    const at = this.#idle.indexOf(connection)
+    if (at >= 0) this.#idle.splice(at, 1)
+    const next = again ?? this.#queue.shift()
+    if (next !== undefined) this.#open(next)
+    else if (this.#all.size === 0) this.#whenEmpty?.()
+  }
+
+  #open(exchange: Exchange): void {
+    this.#all.add(new Connection(this, exchange))
+  }
+
+  #takeIdle(exchange: Exchange): Connection | undefined {
+    const latest = this.#idle.at(-1)
+    if (latest === undefined) return undefined
+    if (!isIdempotent(exchange.request) && latest.idleForMs > freshForMs) {
+      // It must not be in the way of the fresh one, where all places are taken.
+      if (this.#all.size >= this.#maxSockets) latest.destroy()
+      return undefined
+    }
+    return this.#idle.pop()
+  }
+}

@@ -1,0 +1,265 @@
+import type { Socket } from 'node:net'
+import { KiB, MiB } from '../byte-range.ts'
+import type { Clock } from '../clock.ts'
+import { AnswerParser } from './answer-parser.ts'
+import type { Exchange, ExchangeHolder } from './exchange.ts'
+import { type HttpResponse, isIdempotent } from './handler.ts'
+import { openSocket, type Peer } from './open-socket.ts'
+import { TransportError, type TransportFault } from './transport-error.ts'
+
+// An exchange goes this way:
+// 1. `start` sends head and body. A body is handed to the socket piece by piece, as views, so that a
+//    server that takes nothing is noticed and one that answers early is not sent the rest.
+// 2. Node asks `#nextBuffer` where to read: a scratch buffer for heads, and the place where the
+//    body belongs as soon as its length is known. `#onRead` tells the parser what came.
+// 3. The complete answer settles the exchange, and the pool is told that the connection is free; or
+//    the socket is destroyed, when anything is left over that would blur the next answer.
+
+/** How long each phase may take; milliseconds. */
+export interface PhaseLimits {
+  readonly connectMs: number
+  /** Between two pieces of a request's body that the socket takes. */
+  readonly sendMs: number
+  readonly headersMs: number
+  readonly bodyMs: number
+  /** How long a connection is kept without a request, unless the server says less. */
+  readonly idleMs: number
+}
+
+/** The pool, as its connections see it. */
+export interface ConnectionOwner {
+  readonly peer: Peer
+  readonly limits: PhaseLimits
+  readonly clock: Clock
+  /** Where heads are read to. All connections share it: Node hands bytes over as it reads them. */
+  readonly scratch: Buffer
+  /** The connection may serve another exchange. */
+  release(connection: Connection): void
+  /** The connection is gone; `again` must be sent once more, on a fresh one. */
+  closed(connection: Connection, again?: Exchange): void
+}
+
+type Phase = 'connecting' | 'idle' | 'sending' | 'headers' | 'body' | 'closed'
+
+/** One socket and the exchange on it. */
+export class Connection implements ExchangeHolder {
+  readonly #owner: ConnectionOwner
+  readonly #socket: Socket
+  readonly #parser = new AnswerParser()
+  #exchange: Exchange | undefined
+  #phase: Phase = 'connecting'
+  #isReused = false
+  #idleSinceMs = 0
+  #deadlineMs: number
+  #idleMs: number
+
+  /** Begins to connect, for `exchange`. */
+  constructor(owner: ConnectionOwner, exchange: Exchange) {
+    this.#owner = owner
+    this.#exchange = exchange
+    exchange.holder = this
+    this.#idleMs = owner.limits.idleMs
+    this.#deadlineMs = owner.clock.nowMs() + owner.limits.connectMs
+    const onread = { buffer: this.#nextBuffer, callback: this.#onRead }
+    this.#socket = openSocket(owner.peer, onread, () => this.#onReady())
+    this.#socket.on('error', (error) => this.#fail(error))
+    this.#socket.on('end', () => this.#onEnd())
+    this.#socket.on('close', () => this.#fail(connectionClosed()))
+  }
+
+  /** How long it has been without a request; milliseconds. */
+  get idleForMs(): number {
+    return this.#owner.clock.nowMs() - this.#idleSinceMs
+  }
+
+  /** Sends `exchange` on an idle connection. */
+  start(exchange: Exchange): void {
+    this.#exchange = exchange
+    exchange.holder = this
+    if (this.#phase === 'idle' && this.#isReused) this.#socket.ref()
+    this.#send(exchange)
+  }
+
+  /** Ends what has taken too long. */
+  check(nowMs: number): void {
+    if (this.#phase === 'idle' && nowMs - this.#idleSinceMs >= this.#idleMs) this.destroy()
+    else if (this.#exchange !== undefined && nowMs >= this.#deadlineMs) this.#fail(this.#tooLate())
+  }
+
+  /** The caller gave up; what of the answer is still to come would be read as the next one. */
+  drop(): void {
+    this.#exchange = undefined
+    this.destroy()
+  }
+
+  /** Closes the socket at once. */
+  destroy(): void {
+    this.#close(undefined)
+  }
+
+  #onReady(): void {
+    if (this.#exchange !== undefined) this.#send(this.#exchange)
+  }
+
+  #send({ request, head }: Exchange): void {
+    this.#parser.begin(request)
+    const { body } = request
+    if (body === undefined || body.byteLength === 0) {
+      this.#socket.write(head, 'latin1')
+      this.#enter('headers', this.#owner.limits.headersMs)
+      return
+    }
+    this.#enter('sending', this.#owner.limits.sendMs)
+    this.#socket.cork()
+    this.#socket.write(head, 'latin1')
+    this.#sendBody(body, 0)
+    this.#socket.uncork()
+  }
+
+  #sendBody(body: Uint8Array, at: number): void {
+    const end = Math.min(at + pieceBytes, body.byteLength)
+    const piece = at === 0 && end === body.byteLength ? body : body.subarray(at, end)
+    this.#socket.write(piece, (error) => {
+      if (error !== undefined && error !== null) return
+      // Sent, or answered and given up meanwhile.
+      if (this.#phase !== 'sending' || this.#exchange?.request.body !== body) return
+      if (end === body.byteLength) this.#enter('headers', this.#owner.limits.headersMs)
+      else {
+        this.#enter('sending', this.#owner.limits.sendMs)
+        this.#sendBody(body, end)
+      }
+    })
+  }
+
+  readonly #nextBuffer = (): Uint8Array => {
+    const { directBytes } = this.#parser
+    if (directBytes === 0 || this.#phase === 'closed') return this.#owner.scratch
+    return this.#parser.space(Math.min(directBytes, maxReadBytes))
+  }
+
+  readonly #onRead = (count: number, buffer: Uint8Array): boolean => {
+    if (this.#phase === 'closed') return true
+    try {
+      this.#take(count, buffer)
+    } catch (error) {
+      this.#fail(error)
+    }
+    return true
+  }
+
+  #take(count: number, buffer: Uint8Array): void {
+    const { scratch } = this.#owner
+    if (this.#exchange === undefined || this.#phase === 'connecting') {
+      this.destroy()
+      return
+    }
+    let leftOver = 0
+    if (buffer === scratch) leftOver = count - this.#parser.take(scratch.subarray(0, count))
+    else this.#parser.filled(count)
+    if (this.#parser.isDone) this.#finish(leftOver === 0)
+    else if (this.#parser.hasHead && this.#phase !== 'sending') {
+      this.#enter('body', this.#owner.limits.bodyMs)
+    }
+  }
+
+  /** An answer that came before the request was sent leaves a connection that nobody understands. */
+  #finish(isClean: boolean): void {
+    const exchange = this.#exchange
+    const wasSent = this.#phase !== 'sending'
+    this.#exchange = undefined
+    const { response } = this.#parser
+    if (isClean && wasSent && this.#parser.keepsAlive) this.#rest(response)
+    else this.destroy()
+    exchange?.succeed(response)
+  }
+
+  #rest(response: HttpResponse): void {
+    this.#phase = 'idle'
+    this.#isReused = true
+    this.#idleSinceMs = this.#owner.clock.nowMs()
+    this.#idleMs = Math.min(this.#owner.limits.idleMs, keptForMs(response))
+    this.#owner.release(this)
+  }
+
+  /** The pool has no request for it: it does not keep the process alive. */
+  rest(): void {
+    this.#socket.unref()
+  }
+
+  #onEnd(): void {
+    if (this.#exchange === undefined) {
+      this.destroy()
+      return
+    }
+    try {
+      this.#parser.end()
+      this.#finish(false)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    if (exchange !== undefined && this.#mayRepeat(exchange, error)) {
+      exchange.wasRepeated = true
+      this.#close(exchange)
+      return
+    }
+    this.#close(undefined)
+    exchange?.fail(error)
+  }
+
+  /**
+   * The server closed a connection that it had kept, at the moment when it was used again: it has
+   * not seen the request, or may see it twice without harm.
+   */
+  #mayRepeat(exchange: Exchange, error: unknown): boolean {
+    const wasLost = !(error instanceof TransportError) || error.code === 'ABFS_CLOSED'
+    const isRace = this.#isReused && !this.#parser.hasBegun && wasLost
+    return isRace && !exchange.wasRepeated && isIdempotent(exchange.request)
+  }
+
+  #close(again: Exchange | undefined): void {
+    if (this.#phase === 'closed') return
+    this.#phase = 'closed'
+    this.#socket.destroy()
+    this.#owner.closed(this, again)
+  }
+
+  #enter(phase: Phase, limitMs: number): void {
+    this.#phase = phase
+    this.#deadlineMs = this.#owner.clock.nowMs() + limitMs
+  }
+
+  #tooLate(): TransportError {
+    const code = timeouts[this.#phase] ?? 'ABFS_HEADERS_TIMEOUT'
+    return new TransportError(code, `nothing happened for too long while ${this.#phase}`)
+  }
+}
+
+/** A server that takes less than this in `sendMs` is taken for dead. */
+const pieceBytes = 256 * KiB
+/** Beyond this, a longer read saves no time and keeps other connections waiting. */
+const maxReadBytes = MiB
+
+const timeouts: Readonly<Partial<Record<Phase, TransportFault>>> = {
+  connecting: 'ABFS_CONNECT_TIMEOUT',
+  sending: 'ABFS_SEND_TIMEOUT',
+  headers: 'ABFS_HEADERS_TIMEOUT',
+  body: 'ABFS_BODY_TIMEOUT',
+}
+
+function connectionClosed(): TransportError {
+  return new TransportError('ABFS_CLOSED', 'the server closed the connection')
+}
+
+/** `Keep-Alive: timeout=5` (seconds), less a second for the way. */
+function keptForMs(response: HttpResponse): number {
+  const value = response.headers['keep-alive']
+  const [, seconds] = value === undefined ? [] : (/timeout=(\d{1,6})/.exec(value) ?? [])
+  return seconds === undefined
+    ? Number.POSITIVE_INFINITY
+    : Math.max(Number(seconds) * 1000 - 1000, 0)
+}

@@ -1,0 +1,63 @@
+import { setMaxListeners } from 'node:events'
+import { FileSystemError } from '../errors.ts'
+import type { HttpRequest, HttpResponse } from './handler.ts'
+import { networkError } from './network-error.ts'
+import { requestHead } from './request-head.ts'
+
+/** Whoever has an exchange at the moment: the queue or a connection. */
+export interface ExchangeHolder {
+  /** The exchange was aborted: it is settled, and nothing more is to be done for it. */
+  drop(exchange: Exchange): void
+}
+
+/** Where the outcome of an exchange goes. */
+export interface Settlement {
+  readonly resolve: (response: HttpResponse) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** One request and the promise of its answer, from the call to its settlement. */
+export class Exchange {
+  readonly request: HttpRequest
+  /** The request line and headers, in latin1. */
+  readonly head: string
+  holder: ExchangeHolder | undefined
+  /** Whether it was sent before, on a connection that turned out to be closed. */
+  wasRepeated = false
+  readonly #settlement: Settlement
+
+  /** Throws `TransportError` for a request that must not be sent. */
+  constructor(request: HttpRequest, settlement: Settlement) {
+    this.head = requestHead(request)
+    this.request = request
+    this.#settlement = settlement
+    const { signal } = request
+    if (signal === undefined) return
+    // One signal may end a hundred requests at once; Node would take that for a leak.
+    setMaxListeners(0, signal)
+    signal.addEventListener('abort', this.#onAbort)
+  }
+
+  succeed(response: HttpResponse): void {
+    this.#release()
+    this.#settlement.resolve(response)
+  }
+
+  fail(error: unknown): void {
+    this.#release()
+    const isKnown = error instanceof FileSystemError
+    this.#settlement.reject(isKnown ? error : networkError(this.request, error))
+  }
+
+  readonly #onAbort = (): void => {
+    const { holder } = this
+    this.#release()
+    this.#settlement.reject(this.request.signal?.reason)
+    holder?.drop(this)
+  }
+
+  #release(): void {
+    this.holder = undefined
+    this.request.signal?.removeEventListener('abort', this.#onAbort)
+  }
+}
