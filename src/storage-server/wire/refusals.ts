@@ -41,6 +41,10 @@ const refusals = {
   ContainerAlreadyExists: [409, 'The specified container already exists.'],
   ContainerBeingDeleted: [409, 'The specified container is being deleted. Try operation later.'],
   ContainerNotFound: [404, 'The specified container does not exist.'],
+  BothUserTagsAndSourceTagsCopyPresentException: [
+    400,
+    'x-ms-tags header must not be present with x-ms-copy-source-tag-option as COPY.',
+  ],
   CannotVerifyCopySource: [404, 'The specified resource does not exist.'],
   CopyIdMismatch: [
     409,
@@ -55,6 +59,7 @@ const refusals = {
     'The recursive query parameter value must be true to delete a non-empty directory.',
   ],
   EmptyMetadataKey: [400, 'The key for one of the metadata key-value pairs is empty.'],
+  FeatureNotSupported: [501, 'This feature is not supported by this local service.'],
   FilesystemAlreadyExists: [409, 'The specified filesystem already exists.'],
   FilesystemNotFound: [404, 'The specified filesystem does not exist.'],
   HierarchicalNamespaceNotEnabled: [
