@@ -98,7 +98,7 @@ function versionOf(value: string | undefined): string {
 function timeOf(value: string | undefined, name: string): number | undefined {
   if (value === undefined || value === '') return undefined
   const ms = parseSasTime(value)
-  if (ms === undefined) throw authenticationFailed(`${name} is not a valid time`)
+  if (ms === undefined) throw authenticationFailed(`${name} is not valid`)
   return ms
 }
 

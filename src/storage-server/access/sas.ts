@@ -100,7 +100,7 @@ function checkTimes(sas: SasToken, request: StorageRequest, nowMs: number): void
   checkWindow('Signature', { startMs: sas.startsMs, endMs: sas.expiresMs, nowMs })
   if (sas.kind !== 'userDelegation') return
   const [startMs, endMs] = ['skt', 'ske'].map((name) => parseSasTime(request.query.get(name) ?? ''))
-  if (endMs === undefined) throw authenticationFailed('ske is not a valid time')
+  if (endMs === undefined) throw authenticationFailed('ske is not valid')
   checkWindow('Key', { startMs, endMs, nowMs })
 }
 

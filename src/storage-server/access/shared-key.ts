@@ -50,10 +50,10 @@ export function verifySharedKey(request: StorageRequest, account: StorageAccount
 }
 
 /**
- * What the client must have signed. Several, because clients sort headers by their bytes or as .NET
- * sorts words, and some swap the two content headers that they never send.
+ * What the client must have signed: two texts where sorting headers by their bytes, and by words as
+ * .NET does, are not the same.
  */
-export function stringsToSign(request: StorageRequest, scheme: Scheme): readonly string[] {
+function stringsToSign(request: StorageRequest, scheme: Scheme): readonly string[] {
   const lite = scheme === 'SharedKeyLite'
   const resource = lite ? liteResource(request) : fullResource(request)
   const head = headers(request, lite ? liteHeaders : signedHeaders)
