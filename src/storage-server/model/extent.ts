@@ -3,6 +3,10 @@ export interface Extent {
   readonly sizeBytes: number
   /** The bytes of `[start, end)`, both within the extent. Never written to by the reader. */
   read(start: number, end: number): Uint8Array | Promise<Uint8Array>
+  /** Set where it is a part of another, beginning there. */
+  readonly part?: { readonly of: Extent; readonly start: number } | undefined
+  /** Set where it is zeros that are stored nowhere. */
+  readonly zeros?: true | undefined
 }
 
 /** Where uploaded bytes go: memory, or files that outlive the process. */

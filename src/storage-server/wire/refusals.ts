@@ -121,6 +121,11 @@ const refusals = {
   PathAlreadyExists: [409, 'The specified path already exists.'],
   PathNotFound: [404, 'The specified path does not exist.'],
   PendingCopyOperation: [409, 'There is currently a pending copy operation.'],
+  PreviousSnapshotCannotBeNewer: [
+    400,
+    'The prevsnapshot query parameter value cannot be newer than snapshot query parameter value.',
+  ],
+  PreviousSnapshotNotFound: [409, 'The previous snapshot is not found.'],
   RequestBodyTooLarge: [
     413,
     'The request body is too large and exceeds the maximum permissible limit.',
