@@ -17,6 +17,10 @@ export interface AzureCall {
   readonly signal?: AbortSignal | undefined
   /** A status beyond 2xx that is not an error for this call. */
   readonly accept?: number | undefined
+  /** Whether sending it twice does no harm. Default: as the method says. */
+  readonly idempotent?: boolean | undefined
+  /** The second path of a rename, for errors. */
+  readonly dest?: BlobPath | undefined
 }
 
 /** Sends `call` and rejects with the `FileSystemError` that an error answer stands for. */
@@ -36,11 +40,13 @@ export async function callAzure(
     into: call.into,
     maxBodyBytes: call.maxBodyBytes,
     signal: call.signal,
+    ...(call.idempotent === undefined ? {} : { idempotent: call.idempotent }),
   })
   if (response.status < 300 || response.status === call.accept) return response
   throw errorFrom(response, {
     operation: call.operation,
     path: formatPath(call.path),
+    dest: call.dest === undefined ? undefined : formatPath(call.dest),
     mustNotExist: headers['if-none-match'] !== undefined,
   })
 }

@@ -1,6 +1,6 @@
 import { type ErrnoCode, FileSystemError } from '../errors.ts'
 import type { HttpResponse } from '../http/handler.ts'
-import type { BlobProperties } from './store.ts'
+import type { BlobProperties, PathFacts } from './store.ts'
 
 /** What was asked of the service: its name, the path or paths, and the precondition if any. */
 export interface Subject {
@@ -42,7 +42,30 @@ export function propertiesFrom(headers: HttpResponse['headers']): BlobProperties
     blobType: blobTypeFrom(headers['x-ms-blob-type']),
     accessTier: headers['x-ms-access-tier'],
     metadata: metadataFrom(headers),
+    ...factsIn(headers),
   }
+}
+
+/** Owner and permissions, which only paths of hierarchical accounts come with. */
+export function factsFrom(headers: HttpResponse['headers']): PathFacts | undefined {
+  const type = headers['x-ms-resource-type']
+  const permissions = headers['x-ms-permissions']
+  if (type === undefined && permissions === undefined) return undefined
+  const marked = Object.keys(headers).some((name) => directoryFlags.has(name.toLowerCase()))
+  return {
+    isDirectory: type === undefined ? marked : type === 'directory',
+    owner: headers['x-ms-owner'],
+    group: headers['x-ms-group'],
+    permissions,
+    expiresMs: dateFrom(headers['x-ms-expiry-time']),
+  }
+}
+
+const directoryFlags: ReadonlySet<string> = new Set(['x-ms-meta-hdi_isfolder'])
+
+function factsIn(headers: HttpResponse['headers']): Pick<BlobProperties, 'facts'> {
+  const facts = factsFrom(headers)
+  return facts === undefined ? {} : { facts }
 }
 
 function dateFrom(value: string | undefined): number | undefined {
@@ -77,7 +100,9 @@ function metadataFrom(headers: HttpResponse['headers']): Record<string, string> 
 function codeInBody(body: Uint8Array): string | undefined {
   if (body.length === 0) return undefined
   const text = Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, 4096)).toString()
-  return /<Code>([A-Za-z0-9]{1,80})<\/Code>/.exec(text)?.[1]
+  const code = /<Code>([A-Za-z0-9]{1,80})<\/Code>/.exec(text)
+  // The dfs endpoint answers in JSON.
+  return (code ?? /"code"\s*:\s*"([A-Za-z0-9]{1,80})"/i.exec(text))?.[1]
 }
 
 function errnoNameOf(status: number, serviceCode: string | undefined, subject: Subject): ErrnoCode {
@@ -98,6 +123,15 @@ const errnoByServiceCode: Readonly<Record<string, ErrnoCode>> = {
   SourceConditionNotMet: 'ESTALE',
   TargetConditionNotMet: 'ESTALE',
   DirectoryNotEmpty: 'ENOTEMPTY',
+  // Below a file nothing can be made; on a directory no file can be written.
+  PathConflict: 'ENOTDIR',
+  InvalidDestinationPath: 'ENOTDIR',
+  ResourceTypeMismatch: 'EISDIR',
+  InvalidSourceOrDestinationResourceType: 'EISDIR',
+  InvalidRenameSourcePath: 'EINVAL',
+  // A file written by one of the two endpoints cannot be continued by the other.
+  InvalidFlushOperation: 'ENOTSUP',
+  HierarchicalNamespaceNotEnabled: 'ENOTSUP',
   ContainerBeingDeleted: 'EBUSY',
   ContainerDisabled: 'EACCES',
   BlobArchived: 'EACCES',
@@ -157,6 +191,14 @@ const details: Readonly<Record<string, string>> = {
   PublicAccessNotPermitted: 'the account allows no anonymous access',
   AccountIsDisabled: 'the storage account is disabled',
   ContainerNotFound: 'the container does not exist',
+  FilesystemNotFound: 'the container does not exist',
+  SourcePathNotFound: 'what should be renamed does not exist',
+  RenameDestinationParentPathNotFound: 'the directory above the new name does not exist',
+  PathConflict: 'a file stands where a directory should',
+  InvalidRenameSourcePath: 'a directory cannot move into itself',
+  HierarchicalNamespaceNotEnabled: 'the account has a flat namespace: only a hierarchical one can',
+  InvalidFlushOperation:
+    'the file was written at the blob endpoint: it cannot be appended to at dfs',
   ContainerAlreadyExists: 'the container already exists',
   ContainerBeingDeleted: 'the container is being deleted; its name is free again in about 30 s',
   BlobArchived: 'the blob is archived: rehydrate it to an online tier first',

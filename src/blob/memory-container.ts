@@ -1,4 +1,12 @@
-import type { BlobProperties, ListEntry, ListOptions, ListPage, Metadata } from './store.ts'
+import { type AclEntry, permissionsOf } from './acl.ts'
+import type {
+  BlobProperties,
+  ListEntry,
+  ListOptions,
+  ListPage,
+  Metadata,
+  PathFacts,
+} from './store.ts'
 import { maxListResults } from './validate.ts'
 
 /** One committed blob and the blocks it was committed from. */
@@ -9,6 +17,20 @@ export interface MemoryBlob {
   readonly metadata: Metadata
   /** The committed blocks in order; empty for a blob written by one put. */
   readonly blocks: ReadonlyMap<string, Uint8Array>
+  /** On hierarchical accounts. */
+  readonly access?: MemoryAccess | undefined
+}
+
+/** What a path of a hierarchical account has beside its content. */
+export interface MemoryAccess {
+  readonly isDirectory: boolean
+  readonly owner: string
+  readonly group: string
+  readonly acl: readonly AclEntry[]
+  readonly sticky: boolean
+  /** The face that wrote the content: their ways of writing do not mix on one file. */
+  readonly writtenBy: 'blob' | 'dfs'
+  readonly expiresMs?: number | undefined
 }
 
 /** One container: its blobs by name, kept in the order of their UTF-8 bytes for listing. */
@@ -18,6 +40,8 @@ export class MemoryContainer {
   readonly lastModifiedMs: number
   /** Staged blocks by blob name and block id, invisible until committed. */
   readonly uncommitted: Map<string, Map<string, Uint8Array>> = new Map()
+  /** The root directory of a hierarchical account, once something asked for it. */
+  root: MemoryBlob | undefined
   readonly #blobs = new Map<string, MemoryBlob>()
   readonly #names: string[] = []
 
@@ -38,6 +62,12 @@ export class MemoryContainer {
 
   delete(name: string): void {
     if (this.#blobs.delete(name)) this.#names.splice(this.#firstAtLeast(name), 1)
+  }
+
+  /** All names that begin with `prefix`, in order, as they are at this moment. */
+  namesFrom(prefix: string): string[] {
+    const start = this.#firstAtLeast(prefix)
+    return this.#names.slice(start, this.#firstBeyond(prefix, start))
   }
 
   /** The page that follows `options.continuation`, which is the next name to look at. */
@@ -87,7 +117,14 @@ export class MemoryContainer {
 
 /** The properties of `blob` with its metadata among them. */
 export function withMetadata(blob: MemoryBlob): BlobProperties {
-  return { ...blob.properties, metadata: blob.metadata }
+  const { properties, metadata, access } = blob
+  return { ...properties, metadata, ...(access === undefined ? {} : { facts: factsOf(access) }) }
+}
+
+/** What the faces of a hierarchical account show of `access`. */
+export function factsOf(access: MemoryAccess): PathFacts {
+  const { isDirectory, owner, group, acl, sticky, expiresMs } = access
+  return { isDirectory, owner, group, permissions: permissionsOf(acl, sticky), expiresMs }
 }
 
 /** Compares as the UTF-8 encodings compare; UTF-16 order differs where surrogates are. */

@@ -1,7 +1,8 @@
 import { clampRange } from '../byte-range.ts'
-import { type Clock, systemClock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { type ErrnoCode, FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { MemoryAccount } from './memory-account.ts'
 import { compareUtf8, type MemoryBlob, MemoryContainer, withMetadata } from './memory-container.ts'
 import type {
   BlobContent,
@@ -32,6 +33,8 @@ export interface MemoryBlobStoreOptions {
   /** Default `devstoreaccount1`. */
   readonly account?: string
   readonly clock?: Clock
+  /** The containers to work on; absent: new ones, with `clock`. */
+  readonly state?: MemoryAccount
 }
 
 /**
@@ -40,13 +43,11 @@ export interface MemoryBlobStoreOptions {
  */
 export class MemoryBlobStore implements BlobStore {
   readonly account: string
-  readonly #clock: Clock
-  readonly #containers = new Map<string, MemoryContainer>()
-  #changes = 0x8dc0000000000
+  readonly #state: MemoryAccount
 
   constructor(options: MemoryBlobStoreOptions = {}) {
     this.account = options.account ?? 'devstoreaccount1'
-    this.#clock = options.clock ?? systemClock
+    this.#state = options.state ?? new MemoryAccount(options.clock)
   }
 
   async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
@@ -151,7 +152,7 @@ export class MemoryBlobStore implements BlobStore {
   async createContainer(container: string, options: CallOptions = {}): Promise<void> {
     options.signal?.throwIfAborted()
     checkContainer(container, 'container.create')
-    if (this.#containers.has(container)) {
+    if (this.#state.containers.has(container)) {
       throw new FileSystemError('EEXIST', 'container.create', {
         path: `abfs://${container}`,
         serviceCode: 'ContainerAlreadyExists',
@@ -159,21 +160,21 @@ export class MemoryBlobStore implements BlobStore {
       })
     }
     const created = new MemoryContainer(container, this.#nextEtag(), this.#nowMs())
-    this.#containers.set(container, created)
+    this.#state.containers.set(container, created)
   }
 
   async deleteContainer(container: string, options: CallOptions = {}): Promise<void> {
     this.#container(container, 'container.delete', options)
-    this.#containers.delete(container)
+    this.#state.containers.delete(container)
   }
 
   async *listContainers(
     options: CallOptions = {},
   ): AsyncGenerator<ContainerProperties, void, undefined> {
     options.signal?.throwIfAborted()
-    const names = [...this.#containers.keys()].sort(compareUtf8)
+    const names = [...this.#state.containers.keys()].sort(compareUtf8)
     for (const name of names) {
-      const container = this.#containers.get(name)
+      const container = this.#state.containers.get(name)
       if (container !== undefined) yield describeContainer(container)
     }
   }
@@ -183,7 +184,7 @@ export class MemoryBlobStore implements BlobStore {
   #container(name: string, syscall: string, options: CallOptions): MemoryContainer {
     options.signal?.throwIfAborted()
     checkContainer(name, syscall)
-    const container = this.#containers.get(name)
+    const container = this.#state.containers.get(name)
     if (container !== undefined) return container
     throw new FileSystemError('ENOENT', syscall, {
       path: `abfs://${name}`,
@@ -245,11 +246,11 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   #nextEtag(): string {
-    return `"0x${(++this.#changes).toString(16).toUpperCase()}"`
+    return this.#state.nextEtag()
   }
 
   #nowMs(): number {
-    return Math.floor(this.#clock.nowMs() / 1000) * 1000
+    return this.#state.nowMs()
   }
 }
 

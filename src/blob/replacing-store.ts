@@ -1,0 +1,190 @@
+/**
+ * Large files on hierarchical accounts. A block list cannot replace a file that was written at the
+ * dfs endpoint, and nothing tells such a file beforehand. So blocks for a name that is taken are
+ * staged and committed under a temporary name beside it, and a rename, which is one step, puts the
+ * file in its place. Small files go in one Put Blob, which replaces whatever is there.
+ */
+import { randomUUID } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { isFileSystemError } from '../errors.ts'
+import type { BlobPath } from '../path.ts'
+import type { HierarchyOf, HierarchyStore } from './hierarchy.ts'
+import type {
+  BlobContent,
+  BlobProperties,
+  BlobStore,
+  CallOptions,
+  CommitOptions,
+  Conditions,
+  ContainerProperties,
+  CopyOptions,
+  GetOptions,
+  ListOptions,
+  ListPage,
+  Metadata,
+  PutOptions,
+} from './store.ts'
+
+/** Where the blocks of one file go. */
+type Place =
+  | { readonly kind: 'own' }
+  | { readonly kind: 'beside'; readonly path: BlobPath; readonly hierarchy: HierarchyStore }
+
+/** A store that writes block lists so that they replace any file of a hierarchical account. */
+export class ReplacingBlobStore implements BlobStore {
+  readonly account: string
+  readonly #store: BlobStore
+  readonly #hierarchyOf: HierarchyOf
+  /** By `container/name`, from the first block to the commit; what is given up ages out. */
+  readonly #places = new LRUCache<string, Promise<Place>>({ max: maxPlaces })
+
+  constructor(store: BlobStore, hierarchyOf: HierarchyOf) {
+    this.account = store.account
+    this.#store = store
+    this.#hierarchyOf = hierarchyOf
+  }
+
+  async stageBlock(
+    path: BlobPath,
+    blockId: string,
+    data: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const place = await this.#placeOf(path, options)
+    const target = place.kind === 'own' ? path : place.path
+    await this.#store.stageBlock(target, blockId, data, options)
+  }
+
+  async commitBlocks(
+    path: BlobPath,
+    blockIds: readonly string[],
+    options: CommitOptions = {},
+  ): Promise<BlobProperties> {
+    try {
+      const place = await this.#places.get(keyOf(path))
+      if (place?.kind === 'beside')
+        return await this.#replace(path, blockIds, { ...options, place })
+      return await this.#store.commitBlocks(path, blockIds, options)
+    } finally {
+      // Whatever came of it: the next file of this name is looked at anew.
+      this.#places.delete(keyOf(path))
+    }
+  }
+
+  head(path: BlobPath, options?: CallOptions): Promise<BlobProperties> {
+    return this.#store.head(path, options)
+  }
+
+  get(path: BlobPath, options?: GetOptions): Promise<BlobContent> {
+    return this.#store.get(path, options)
+  }
+
+  async put(path: BlobPath, data: Uint8Array, options?: PutOptions): Promise<BlobProperties> {
+    const made = await this.#store.put(path, data, options)
+    this.#places.delete(keyOf(path))
+    return made
+  }
+
+  listPage(prefix: BlobPath, options?: ListOptions): Promise<ListPage> {
+    return this.#store.listPage(prefix, options)
+  }
+
+  setMetadata(
+    path: BlobPath,
+    metadata: Metadata,
+    options?: CallOptions & Conditions,
+  ): Promise<BlobProperties> {
+    return this.#store.setMetadata(path, metadata, options)
+  }
+
+  copy(from: BlobPath, to: BlobPath, options?: CopyOptions): Promise<BlobProperties> {
+    return this.#store.copy(from, to, options)
+  }
+
+  delete(path: BlobPath, options?: CallOptions & Conditions): Promise<void> {
+    return this.#store.delete(path, options)
+  }
+
+  headContainer(container: string, options?: CallOptions): Promise<ContainerProperties> {
+    return this.#store.headContainer(container, options)
+  }
+
+  createContainer(container: string, options?: CallOptions): Promise<void> {
+    return this.#store.createContainer(container, options)
+  }
+
+  deleteContainer(container: string, options?: CallOptions): Promise<void> {
+    return this.#store.deleteContainer(container, options)
+  }
+
+  listContainers(options?: CallOptions): AsyncIterable<ContainerProperties> {
+    return this.#store.listContainers(options)
+  }
+
+  close(): Promise<void> {
+    return this.#store.close()
+  }
+
+  /** Decided with the first block; all writers of a name share it, as they share its blocks. */
+  #placeOf(path: BlobPath, options: CallOptions): Promise<Place> {
+    const key = keyOf(path)
+    const known = this.#places.get(key)
+    if (known !== undefined) return known
+    const place = this.#choose(path, options).catch((error: unknown) => {
+      this.#places.delete(key)
+      throw error
+    })
+    this.#places.set(key, place)
+    return place
+  }
+
+  async #choose(path: BlobPath, options: CallOptions): Promise<Place> {
+    const hierarchy = await this.#hierarchyOf(path.container, options)
+    if (hierarchy === undefined || !(await this.#exists(path, options))) return { kind: 'own' }
+    const directory = path.name.slice(0, path.name.lastIndexOf('/') + 1)
+    const name = `${directory}.abfs-${randomUUID()}`
+    return { kind: 'beside', path: { ...path, name }, hierarchy }
+  }
+
+  async #exists(path: BlobPath, { signal }: CallOptions): Promise<boolean> {
+    try {
+      await this.#store.head(path, { signal })
+      return true
+    } catch (error) {
+      if (isFileSystemError(error, 'ENOENT')) return false
+      throw error
+    }
+  }
+
+  async #replace(
+    path: BlobPath,
+    blockIds: readonly string[],
+    options: CommitOptions & { readonly place: Extract<Place, { kind: 'beside' }> },
+  ): Promise<BlobProperties> {
+    const { place, ifMatch, ifNoneMatch, signal, ...commit } = options
+    await this.#store.commitBlocks(place.path, blockIds, { ...commit, signal })
+    try {
+      await place.hierarchy.rename(place.path, path, { ifMatch, ifNoneMatch, signal })
+    } catch (error) {
+      await this.#takeBack(place.path)
+      throw error
+    }
+    return this.#store.head(path, { signal })
+  }
+
+  /** Best effort: what was to be reported is the failure that led here. */
+  async #takeBack(path: BlobPath): Promise<void> {
+    try {
+      await this.#store.delete(path)
+    } catch (error) {
+      if (!isFileSystemError(error)) throw error
+    }
+  }
+}
+
+/** Files under way at once whose places are remembered. */
+const maxPlaces = 10_000
+
+function keyOf(path: BlobPath): string {
+  return `${path.container}/${path.name}`
+}
