@@ -78,8 +78,9 @@ async function settle(
 /**
  * Deletes the source of a copy in the version that was copied. A version that is newer is copied
  * first, in the place of the older. `ESTALE` when source and destination have become different
- * files, `ENOENT` when the copy is gone: the source stays. `wary` looks at the copy before the
- * deletion, for who has not seen it made.
+ * files, `ENOENT` when the copy is gone: the source stays. Who has not seen the copy made is `wary`:
+ * looks at it before the deletion, and replaces nothing, because a source that differs may be
+ * another file that was made after the deletion of the first.
  */
 export async function removeSource(
   move: TreeMove,
@@ -99,7 +100,7 @@ export async function removeSource(
 async function removeAnyVersion(
   move: TreeMove,
   copied: CopiedBlob,
-  options: CallOptions,
+  options: CallOptions & { readonly wary: boolean },
 ): Promise<void> {
   let { targetEtag } = copied
   for (let attempt = 1; ; attempt += 1) {
@@ -120,7 +121,7 @@ async function removeAnyVersion(
 async function bringUpToDate(
   move: TreeMove,
   copy: CopiedBlob & { readonly source: BlobProperties },
-  options: CallOptions,
+  options: CallOptions & { readonly wary: boolean },
 ): Promise<string> {
   const { source, suffix } = copy
   const path = at(move.to, copy)
@@ -132,7 +133,9 @@ async function bringUpToDate(
   if (isOurs && source.etag === copy.sourceEtag) return properties.etag
   const from = { path: at(move.from, copy), properties: source }
   if (await isSameBlob(move.store, from, { path, properties }, options)) return properties.etag
-  if (!isOurs) throw failure('ESTALE', { move, suffix }, 'source and copy were both changed')
+  if (!isOurs || options.wary) {
+    throw failure('ESTALE', { move, suffix }, 'it was changed after it was copied; both were kept')
+  }
   const made = await copyVersion(move, copy, { ...options, ifMatch: properties.etag })
   if (made.arrivedBytes === source.sizeBytes) return made.targetEtag
   throw failure('EIO', { move, suffix }, `of ${source.sizeBytes} bytes ${made.arrivedBytes} came`)

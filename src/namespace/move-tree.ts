@@ -128,6 +128,8 @@ class MovingTree {
       await this.#journal.advance('undoing')
       await this.#takeBack()
     } catch (failure) {
+      // Somebody else goes on: what is where is theirs to tell.
+      if (isFileSystemError(failure, 'EBUSY')) throw failure
       await this.#release()
       throw this.#stuck(error, failure)
     }

@@ -159,8 +159,10 @@ export class RenameJournal {
     return found === undefined ? undefined : parseCopiedPage(found.data, path)
   }
 
+  /** Notes the copies of one page. `EBUSY` when somebody else has taken the rename over. */
   async noteCopied(page: number, copied: CopiedPage): Promise<void> {
     const name = `copied-${page}`
+    await this.beat()
     // Kept until it is stored, so that copies are never unknown to this process.
     this.#kept.set(name, copied)
     if (this.#stored) await this.#put(name, copied)
@@ -256,6 +258,8 @@ export class RenameJournal {
       const { owner, revision } = parseState(found.data, path, state.id)
       if (owner === state.owner && revision === state.revision) return found.properties.etag
     }
+    // Whoever finished it did not know of what was noted here since.
+    else await this.#discardPlan()
     throw new FileSystemError('EBUSY', 'rename', {
       path: formatPath(state.from),
       dest: formatPath(state.to),
