@@ -55,4 +55,8 @@ const foreignHeaders: ReadonlySet<string> = new Set([
   'x-rewrite-url',
 ])
 
-const foreignPrefixes = ['sec-', 'x-forwarded', 'cf-'] as const
+/**
+ * `sec-fetch-mode` alone is no browser's: Node's `fetch`, which some SDKs use, sends it, while a
+ * browser sends `sec-fetch-site` with it.
+ */
+const foreignPrefixes = ['sec-fetch-s', 'sec-fetch-d', 'sec-ch-', 'x-forwarded', 'cf-'] as const
