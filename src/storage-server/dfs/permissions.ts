@@ -1,5 +1,6 @@
+import type { Ownership } from '../model/record.ts'
 import { StorageError } from '../wire/storage-error.ts'
-import { type AclEntry, baseEntry, formatTriad, isExtended } from './acl.ts'
+import { type AclEntry, baseEntry, formatTriad, isExtended, parseAcl } from './acl.ts'
 
 /** The nine permission bits and the sticky bit, as in `chmod`. */
 export type Mode = number
@@ -68,4 +69,9 @@ export function withMode(acl: readonly AclEntry[], mode: Mode): AclEntry[] {
 
 function octal(triad: string): number {
   return (triad[0] === 'r' ? 4 : 0) + (triad[1] === 'w' ? 2 : 0) + (triad[2] === 'x' ? 1 : 0)
+}
+
+/** The bits of a path's rights as headers and listings show them. */
+export function permissionsOf({ acl, sticky: isSticky }: Ownership): string {
+  return formatPermissions(parseAcl(acl), isSticky)
 }
