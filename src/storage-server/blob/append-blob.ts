@@ -1,4 +1,4 @@
-import { amendCurrent, replaceCurrent } from '../model/changes.ts'
+import { amendCurrent } from '../model/changes.ts'
 import { type Extent, emptyContent } from '../model/extent.ts'
 import type { BlobRecord } from '../model/record.ts'
 import { parseTagHeader } from '../model/tags.ts'
@@ -9,6 +9,7 @@ import { readNewContentHeaders } from '../wire/content-headers.ts'
 import { integerHeader, readMetadata } from '../wire/metadata.ts'
 import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { storeBlob } from './store-blob.ts'
 import {
   type BlobTarget,
   existingTarget,
@@ -60,9 +61,10 @@ function createAppendBlob(context: VerbContext): StorageAnswer {
   if ((integerHeader(request, 'content-length') ?? 0) > 0) {
     throw invalidHeader('content-length', request.headers['content-length'] ?? '')
   }
-  const { place, name, record } = writeTarget(context)
+  const target = writeTarget(context)
+  const { place, record } = target
   if (record !== undefined) context.authorize(needOnPath(request, 'write'))
-  const made = replaceCurrent(place, name, {
+  const made = storeBlob(context, target, {
     kind: 'blob',
     blobType: 'AppendBlob',
     ...stamp(place),

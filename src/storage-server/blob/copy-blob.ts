@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { amendCurrent, replaceCurrent } from '../model/changes.ts'
+import { amendCurrent } from '../model/changes.ts'
 import { emptyContent } from '../model/extent.ts'
 import { assertLease } from '../model/lease.ts'
 import type { BlobRecord, CopyState, TierState } from '../model/record.ts'
@@ -9,6 +9,7 @@ import type { StorageAnswer } from '../wire/answer.ts'
 import { readMetadata, requireHeader } from '../wire/metadata.ts'
 import { invalidHeader, invalidQuery, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { storeBlob } from './store-blob.ts'
 import { needOnPath, stamp, type Target, targetOf, writeTarget, writtenHeaders } from './target.ts'
 import { inferredTier, readTierHeader } from './tier-header.ts'
 import { openSource, type Source } from './url-source.ts'
@@ -50,10 +51,7 @@ export function putCopy(
 ): BlobRecord {
   const target = copyTarget(context, source)
   const made = copiedRecord(context, source, target)
-  const record: BlobRecord = { ...made, ...options }
-  replaceCurrent(target.place, target.name, record)
-  const { current } = target.place.container.paths.get(target.name) ?? {}
-  return current?.kind === 'blob' ? current : record
+  return storeBlob(context, target, { ...made, ...options })
 }
 
 async function copyBlob(context: VerbContext): Promise<StorageAnswer> {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { replaceCurrent } from '../model/changes.ts'
 import type { BlobRecord, ContentHeaders } from '../model/record.ts'
 import { parseTagHeader } from '../model/tags.ts'
 import type { Verb, VerbContext } from '../verb.ts'
@@ -10,11 +9,13 @@ import { readMetadata } from '../wire/metadata.ts'
 import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import { putCopy } from './copy-blob.ts'
+import { blockIdOf, stageBlock, stagingTarget } from './put-block.ts'
+import { storeBlob } from './store-blob.ts'
 import { needOnPath, stamp, writeTarget, writtenHeaders } from './target.ts'
 import { assertOnline, readTierHeader } from './tier-header.ts'
-import { openSource, readContent, type Source } from './url-source.ts'
+import { openSource, readContent, readSourceBytes, type Source } from './url-source.ts'
 
-/** Copy Blob From URL and Put Blob From URL: copies that are done when they are answered. */
+/** Copy Blob, Put Blob and Put Block From URL: copies that are done when they are answered. */
 export const fromUrlVerbs: readonly Verb[] = [
   {
     name: 'CopyBlobFromUrl',
@@ -30,6 +31,16 @@ export const fromUrlVerbs: readonly Verb[] = [
     matches: (request) => isFromUrl(request) && request.headers['x-ms-blob-type'] !== undefined,
     needs: (request) => needOnPath(request, 'write', 'create'),
     run: putBlobFromUrl,
+  },
+  {
+    name: 'PutBlockFromUrl',
+    matches: ({ method, path, query, headers }) =>
+      method === 'PUT' &&
+      path !== undefined &&
+      query.get('comp') === 'block' &&
+      headers['x-ms-copy-source'] !== undefined,
+    needs: (request) => needOnPath(request, 'write', 'create'),
+    run: putBlockFromUrl,
   },
 ]
 
@@ -84,9 +95,10 @@ async function putBlobFromUrl(context: VerbContext): Promise<StorageAnswer> {
   if (source.content.sizeBytes > maxPutBytes) throw refusal('RequestBodyTooLarge')
   assertSourceOnline(source)
   const hash = await checkSourceMd5(request, source)
-  const { place, name, record } = writeTarget(context)
+  const target = writeTarget(context)
+  const { place, record } = target
   if (record !== undefined) context.authorize(needOnPath(request, 'write'))
-  const made = replaceCurrent(place, name, {
+  const made = storeBlob(context, target, {
     kind: 'blob',
     blobType: 'BlockBlob',
     ...stamp(place),
@@ -99,6 +111,15 @@ async function putBlobFromUrl(context: VerbContext): Promise<StorageAnswer> {
     writtenBy: 'blob',
   })
   return { status: 201, headers: { ...writtenHeaders(made), 'content-md5': hash } }
+}
+
+async function putBlockFromUrl(context: VerbContext): Promise<StorageAnswer> {
+  const id = blockIdOf(context.request)
+  stagingTarget(context, id)
+  const { data, checked } = await readSourceBytes(context, maxBlockBytes)
+  if (data.byteLength === 0) throw refusal('InvalidRange')
+  await stageBlock(context, id, data)
+  return { status: 201, headers: { ...checked, 'x-ms-request-server-encrypted': 'true' } }
 }
 
 function headersFor(request: StorageRequest, source: Source): ContentHeaders {
@@ -136,4 +157,5 @@ function isFromUrl({ method, path, query, headers }: StorageRequest): boolean {
 }
 
 const maxSyncBytes = 256 * 1024 * 1024
+const maxBlockBytes = 4000 * 1024 * 1024
 const maxPutBytes = 5000 * 1024 * 1024

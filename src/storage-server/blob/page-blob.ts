@@ -1,4 +1,4 @@
-import { amendCurrent, replaceCurrent } from '../model/changes.ts'
+import { amendCurrent } from '../model/changes.ts'
 import type { BlobRecord } from '../model/record.ts'
 import {
   overwrite,
@@ -17,6 +17,7 @@ import { integerHeader, readMetadata, requireHeader } from '../wire/metadata.ts'
 import { readRange } from '../wire/range.ts'
 import { invalidHeader, missingHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { storeBlob } from './store-blob.ts'
 import { existingTarget, needOnPath, stamp, writeTarget, writtenHeaders } from './target.ts'
 import { inferredTier } from './tier-header.ts'
 import { readSourceBytes } from './url-source.ts'
@@ -75,9 +76,10 @@ function createPageBlob(context: VerbContext): StorageAnswer {
   if ((integerHeader(request, 'content-length') ?? 0) > 0) {
     throw invalidHeader('content-length', request.headers['content-length'] ?? '')
   }
-  const { place, name, record } = writeTarget(context)
+  const target = writeTarget(context)
+  const { place, record } = target
   if (record !== undefined) context.authorize(needOnPath(request, 'write'))
-  const made = replaceCurrent(place, name, {
+  const made = storeBlob(context, target, {
     kind: 'blob',
     blobType: 'PageBlob',
     ...stamp(place),

@@ -1,6 +1,6 @@
 import type { Need, Right } from '../access/access.ts'
 import { type Place, stateOf } from '../model/changes.ts'
-import { assertLease } from '../model/lease.ts'
+import { assertLease, type LeaseUse } from '../model/lease.ts'
 import { hasPendingCopy, recordAsOf } from '../model/pending.ts'
 import type { BlobRecord, PathRecord, PathState } from '../model/record.ts'
 import {
@@ -55,21 +55,25 @@ export function targetOf(context: VerbContext): Target {
  * The path of a write that may make it: conditions, lease and a pending copy are checked. Refuses
  * requests that name a snapshot or version.
  */
-export function writeTarget(context: VerbContext): Target {
+export function writeTarget(context: VerbContext, use: LeaseUse['use'] = 'write'): Target {
   const target = targetOf(context)
   const { request, account } = context
   refuseFormer(request)
   checkWrite(readConditions(request), target.record && subjectOf(target.record))
-  assertLease(target.state, request, { use: 'write', nowMs: account.nowMs() })
+  assertLease(target.state, request, { use, nowMs: account.nowMs() })
   const { record } = target
   if (record?.kind === 'blob' && hasPendingCopy(account, record)) throw pendingCopy()
   return target
 }
 
 /** The blob of a write that changes what is there: 404 `BlobNotFound`, 409 `InvalidBlobType`. */
-export function existingTarget(context: VerbContext, type?: BlobRecord['blobType']): BlobTarget {
+export function existingTarget(
+  context: VerbContext,
+  type?: BlobRecord['blobType'],
+  use: LeaseUse['use'] = 'write',
+): BlobTarget {
   if (targetOf(context).record === undefined) throw refusal('BlobNotFound')
-  const target = writeTarget(context)
+  const target = writeTarget(context, use)
   const { record } = target
   if (record?.kind !== 'blob') throw refusal('ResourceTypeMismatch')
   if (type !== undefined && record.blobType !== type) throw refusal('InvalidBlobType')
