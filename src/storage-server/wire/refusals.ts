@@ -3,6 +3,10 @@ import { StorageError, type StorageErrorOptions } from './storage-error.ts'
 /** Azure's codes with their statuses and messages (REST reference, "Blob service error codes"). */
 const refusals = {
   AccountNotFound: [404, 'The specified account does not exist.'],
+  AllSubRequestsMustBeSameVerb: [
+    400,
+    'The batch operation requires that all subrequests are of the same verb.',
+  ],
   AppendPositionConditionNotMet: [412, 'The append position condition specified was not met.'],
   AuthenticationFailed: [
     403,
@@ -59,6 +63,10 @@ const refusals = {
     'The recursive query parameter value must be true to delete a non-empty directory.',
   ],
   EmptyMetadataKey: [400, 'The key for one of the metadata key-value pairs is empty.'],
+  ExceedsMaxBatchRequestCount: [
+    400,
+    'The batch operation exceeds maximum number of allowed subrequests.',
+  ],
   FeatureNotSupported: [501, 'This feature is not supported by this local service.'],
   FilesystemAlreadyExists: [409, 'The specified filesystem already exists.'],
   FilesystemNotFound: [404, 'The specified filesystem does not exist.'],
@@ -113,6 +121,7 @@ const refusals = {
     409,
     'The specified operation is not allowed in the current state.',
   ],
+  OperationNotAllowedOnRootBlob: [403, 'This operation is not allowed on the root blob.'],
   OutOfRangeInput: [400, 'One of the request inputs is out of range.'],
   OutOfRangeQueryParameterValue: [
     400,
