@@ -5,6 +5,7 @@ import type { Exchange, ServerHooks } from './control/hooks.ts'
 import { runRequest, type ServerParts } from './run-verb.ts'
 import { findVerb } from './verbs.ts'
 import type { StorageAnswer } from './wire/answer.ts'
+import { httpDate } from './wire/http-date.ts'
 import { parseRequest } from './wire/parse-request.ts'
 import { documentMaxBytes, readBody } from './wire/read-body.ts'
 import { refusal } from './wire/refusals.ts'
@@ -80,6 +81,9 @@ async function answerRequest(call: Call, request: StorageRequest): Promise<void>
   }
   const exchange = await hooks.begin(request, verb?.name ?? 'Unknown')
   const { instead } = exchange
+  if (instead !== undefined && exchange.runsVerb === true) {
+    await settle(call, request, () => runRequest(call.parts, request, verb))
+  }
   if (instead?.kind === 'reset') {
     call.message.socket.destroy()
     exchange.end({ status: 0, bytesIn: bytesIn(call), bytesOut: 0 })
@@ -145,15 +149,6 @@ function frameHeaders({ parts, message, requestId }: Call): Record<string, strin
     headers['x-ms-client-request-id'] = clientId
   }
   return headers
-}
-
-let lastSecond = { second: -1, text: '' }
-
-/** Formatting a date costs more than the rest of a small answer. */
-function httpDate(nowMs: number): string {
-  const second = Math.floor(nowMs / 1000)
-  if (second !== lastSecond.second) lastSecond = { second, text: new Date(nowMs).toUTCString() }
-  return lastSecond.text
 }
 
 function bytesIn({ message }: Call): number {

@@ -13,8 +13,10 @@ export interface ServerHooks {
 
 /** One request on its way through the server. */
 export interface Exchange {
-  /** What to do instead of running the verb. */
+  /** What to answer in the place of the verb's answer. */
   readonly instead?: Interference | undefined
+  /** The verb runs all the same, and only its answer is lost: what a retry may meet. */
+  readonly runsVerb?: boolean | undefined
   /**
    * Wraps the bytes of the answer's body on their way out; headers (`content-length` too) go out as
    * they would without it. When it throws, the frame destroys the socket. When it ends early, the
