@@ -42,4 +42,5 @@ export type {
   TransferResult,
 } from './filesystem/transfer-tree.ts'
 export type { FindOptions, WalkOptions, WalkStep } from './filesystem/walk.ts'
+export type { RecoveredRename, RecoverOptions, RenameProgress } from './namespace/namespace.ts'
 export { type BlobPath, formatPath } from './path.ts'

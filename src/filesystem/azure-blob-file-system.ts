@@ -2,7 +2,7 @@ import type { BlobStore, CallOptions } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Limiter } from '../concurrency.ts'
-import { Namespace } from '../namespace/namespace.ts'
+import { Namespace, type RecoveredRename, type RecoverOptions } from '../namespace/namespace.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
@@ -303,6 +303,19 @@ export class AzureBlobFileSystem {
   async mv(from: PathInput, to: PathInput, options: MoveOptions = {}): Promise<void> {
     const source = locateName(this.account, from, 'mv')
     await move(this.#remote, { source, target: locateName(this.account, to, 'mv') }, options)
+  }
+
+  /**
+   * Finishes the renames of directories in the container of `path` that were interrupted, and tells
+   * what became of each. See {@link RecoverOptions}.
+   */
+  async recover(
+    path: PathInput,
+    options: RecoverOptions = {},
+  ): Promise<readonly RecoveredRename[]> {
+    const { container } = locate(this.account, path, 'recover')
+    const { concurrency } = this.#remote
+    return this.#remote.namespace.recoverRenames(container, { concurrency, ...options })
   }
 
   /** Deletes files, patterns and (`recursive`) directories; containers with `allowContainer` only. */

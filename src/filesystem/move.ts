@@ -1,13 +1,12 @@
 import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError } from '../errors.ts'
+import type { RenameProgress } from '../namespace/namespace.ts'
 import { formatPath } from '../path.ts'
 import { demandContainerConsent } from './directories.ts'
 import { expandPath } from './expand-path.ts'
 import { pathOf, urlOf } from './file-info.ts'
 import { hasMagic } from './pattern.ts'
 import type { Remote } from './remote.ts'
-import { remove } from './remove.ts'
-import { copyTree } from './transfer-tree.ts'
 import { baseName, joinName } from './tree-view.ts'
 
 export interface MoveOptions extends CallOptions {
@@ -15,12 +14,15 @@ export interface MoveOptions extends CallOptions {
   readonly noReplace?: boolean | undefined
   /** Takes `*`, `?` and `[` as characters of names. */
   readonly literal?: boolean | undefined
+  /** How far the rename of a directory is. */
+  readonly onProgress?: ((progress: RenameProgress) => void) | undefined
 }
 
 /**
  * Renames files and directories. A target that ends in `/` or is a directory takes the source
  * inside; what a pattern matches always goes inside. The same name twice is no change; a directory
- * into itself is `EINVAL`. To another container: a copy, deleted here once it is complete.
+ * into itself is `EINVAL`. To another container it is the same: copied, compared, and only what was
+ * copied deleted. See `Namespace.rename` for what an interrupted one leaves.
  */
 export async function move(
   remote: Remote,
@@ -47,7 +49,7 @@ async function moveOne(
   options: MoveOptions,
 ): Promise<void> {
   const { from, to } = names
-  const { signal, noReplace = false } = options
+  const { signal, noReplace = false, onProgress } = options
   if (from === to) return
   const [source, target] = [pathOf(from), pathOf(to)]
   if (source.name === '') demandContainerConsent(source, 'rename', false)
@@ -58,39 +60,8 @@ async function moveOne(
       detail: 'a directory cannot be moved into itself',
     })
   }
-  if (source.container === target.container) {
-    return remote.namespace.rename(source, target, { signal, noReplace })
-  }
-  await moveAcross(remote, names, options)
-}
-
-async function moveAcross(
-  remote: Remote,
-  names: { readonly from: string; readonly to: string },
-  options: MoveOptions,
-): Promise<void> {
-  const { signal, noReplace } = options
-  if (noReplace && (await remote.view.stat(names.to, { signal, fresh: true })) !== undefined) {
-    throw new FileSystemError('EEXIST', 'rename', {
-      path: urlOf(names.from),
-      dest: urlOf(names.to),
-    })
-  }
-  await copyAcross(remote, names, signal)
-  await remove(remote, names.from, { signal, recursive: true, literal: true })
-}
-
-async function copyAcross(
-  remote: Remote,
-  { from, to }: { readonly from: string; readonly to: string },
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  if (!(await isDirectory(remote, from, signal))) {
-    await remote.namespace.copyFile(pathOf(from), pathOf(to), { signal })
-    return
-  }
-  const contents = { source: `${from}/`, target: to }
-  await copyTree(remote, contents, { signal, recursive: true, literal: true })
+  const { concurrency } = remote
+  await remote.namespace.rename(source, target, { signal, noReplace, concurrency, onProgress })
 }
 
 async function isDirectory(

@@ -1,6 +1,7 @@
 import type { BlobProperties, CallOptions, Metadata } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
+import { refuseReserved } from '../namespace/blob-name.ts'
 import type { Entry } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobWriter } from '../transfer/blob-writer.ts'
@@ -59,12 +60,16 @@ export async function touch(
   }
 }
 
-/** `EISDIR` when `path` is a directory: a blob of that name would be hidden behind it. */
+/**
+ * `EISDIR` when `path` is a directory: a blob of that name would be hidden behind it. `EPERM` for a
+ * name that belongs to abfs itself.
+ */
 export async function refuseDirectory(
   remote: Remote,
   path: BlobPath,
   options: CallOptions,
 ): Promise<Entry | undefined> {
+  refuseReserved(path, 'open')
   const entry = await entryIfAny(remote, path, options)
   if (entry?.type !== 'directory') return entry
   throw new FileSystemError('EISDIR', 'open', { path: formatPath(path) })

@@ -1,6 +1,7 @@
 import { lstat, mkdir, readlink, rm, symlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { refuseReserved } from '../namespace/blob-name.ts'
 import type { PosixAttributes } from '../namespace/entry.ts'
 import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
 import type { ExpandOptions } from './expand-path.ts'
@@ -229,13 +230,17 @@ function emptyOnes(work: Work<LocalEntry>): readonly Transfer<LocalEntry>[] {
   return work.directories.filter(({ to }) => !implied.has(to))
 }
 
-/** `EISDIR` when a file would take the name of a directory; costs one listing per directory. */
+/**
+ * `EISDIR` when a file would take the name of a directory, `EPERM` a name of abfs's own; costs one
+ * listing per directory.
+ */
 async function refuseDirectories(
   remote: Remote,
   files: readonly Transfer<TreeEntry>[],
   options: TransferOptions,
 ): Promise<void> {
   const { signal } = options
+  for (const { to } of files) refuseReserved(pathOf(to), 'open')
   const parents = [...new Set(files.map(({ to }) => parentName(to)))]
   const taken = new Set<string>()
   const run = { ...runOptions(remote, options, 'open'), signal }

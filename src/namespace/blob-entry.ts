@@ -1,5 +1,7 @@
-import type { BlobProperties } from '../blob/store.ts'
-import type { Entry } from './entry.ts'
+import { modeOfPermissions } from '../blob/acl.ts'
+import type { PathProperties } from '../blob/hierarchy.ts'
+import type { BlobProperties, PathFacts } from '../blob/store.ts'
+import type { Entry, EntryType, PosixAttributes } from './entry.ts'
 import { entryTypeOf, readPosixAttributes } from './posix-metadata.ts'
 
 /**
@@ -9,7 +11,8 @@ import { entryTypeOf, readPosixAttributes } from './posix-metadata.ts'
 export function entryFromBlob(blobName: string, properties: BlobProperties): Entry {
   const metadata = properties.metadata ?? {}
   const slash = blobName.endsWith('/')
-  const type = slash ? 'directory' : entryTypeOf(metadata, properties.sizeBytes)
+  const isDirectory = slash || properties.facts?.isDirectory === true
+  const type = isDirectory ? 'directory' : entryTypeOf(metadata, properties.sizeBytes)
   return {
     name: slash ? blobName.slice(0, -1) : blobName,
     type,
@@ -19,10 +22,47 @@ export function entryFromBlob(blobName: string, properties: BlobProperties): Ent
     createdMs: properties.createdMs,
     contentType: properties.contentType,
     contentMd5: properties.contentMd5,
-    posix: readPosixAttributes(metadata),
+    posix: withPermissions(readPosixAttributes(metadata), type, properties.facts),
     metadata,
     markerName: type === 'directory' ? blobName : undefined,
+    ...accessOf(properties.facts),
   }
+}
+
+/** The entry of a path that a listing of the hierarchy told: partial, as metadata is not known. */
+export function entryFromPath(path: PathProperties): Entry {
+  const { name, isDirectory, sizeBytes, etag, lastModifiedMs, createdMs } = path
+  const type = isDirectory ? 'directory' : 'file'
+  return {
+    name,
+    type,
+    sizeBytes,
+    etag,
+    lastModifiedMs,
+    createdMs,
+    posix: withPermissions({}, type, path),
+    metadata: {},
+    markerName: isDirectory ? name : undefined,
+    ...accessOf(path),
+    partial: true,
+  }
+}
+
+/** A hierarchy's permissions are those that count; links and devices have only their metadata. */
+function withPermissions(
+  posix: PosixAttributes,
+  type: EntryType,
+  facts: PathFacts | undefined,
+): PosixAttributes {
+  const mode =
+    type === 'file' || type === 'directory' ? modeOfPermissions(facts?.permissions) : undefined
+  return mode === undefined ? posix : { ...posix, mode }
+}
+
+function accessOf(facts: PathFacts | undefined): Partial<Entry> {
+  if (facts === undefined) return {}
+  const { owner, group, permissions, expiresMs } = facts
+  return { owner, group, permissions, ...(expiresMs === undefined ? {} : { expiresMs }) }
 }
 
 /** A directory that no blob marks: its children imply it, or it is a root. */

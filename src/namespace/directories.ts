@@ -1,3 +1,4 @@
+import type { HierarchyOf } from '../blob/hierarchy.ts'
 import type { BlobStore, CallOptions, ListEntry } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
@@ -17,6 +18,7 @@ export interface NamespaceParts {
   readonly lookup: Lookup
   readonly cache: ListingCache
   readonly clock: Clock
+  readonly hierarchyOf: HierarchyOf
 }
 
 /**
@@ -45,6 +47,10 @@ export async function requireAbsent(
   const known = parts.lookup.known(path)
   if (known === 'ENOENT') return
   if (known === 'ENOTDIR') throw failure('ENOTDIR', options.syscall, path)
+  // A hierarchy has no implied directories: the condition of the request finds whatever is there.
+  const isAsked =
+    known === undefined && (await parts.hierarchyOf(path.container, options)) !== undefined
+  if (isAsked) return
   const taken = known !== undefined || (await parts.lookup.firstBelow(path, 1, options)).length > 0
   if (taken) throw failure('EEXIST', options.syscall, path)
 }
@@ -91,7 +97,9 @@ export async function keepParent(
   options: CallOptions,
 ): Promise<void> {
   const parent = parentOf(path)
-  if (parent.name === '' || (await staysWithout(parts, path, options))) return
+  if (parent.name === '') return
+  if ((await parts.hierarchyOf(path.container, options)) !== undefined) return
+  if (await staysWithout(parts, path, options)) return
   const known = parts.lookup.known(parent)
   if (typeof known === 'object' && known.markerName !== undefined) return
   try {

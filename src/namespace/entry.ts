@@ -38,4 +38,12 @@ export interface Entry {
   readonly metadata: Metadata
   /** For a directory: the blob that marks it (`dir` or `dir/`); `undefined` when it is implied. */
   readonly markerName?: string | undefined
+  /** On hierarchical accounts: who owns it and what `ls` shows of its rights (`rwxr-x---+`). */
+  readonly owner?: string | undefined
+  readonly group?: string | undefined
+  readonly permissions?: string | undefined
+  /** When the service removes it by itself; milliseconds since the epoch. */
+  readonly expiresMs?: number | undefined
+  /** A listing of a hierarchy told it, which tells no metadata: `metadata` is not what is stored. */
+  readonly partial?: boolean | undefined
 }

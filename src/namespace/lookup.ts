@@ -1,15 +1,22 @@
+import type { HierarchyOf } from '../blob/hierarchy.ts'
 import { type BlobStore, type CallOptions, type ListEntry, listAll } from '../blob/store.ts'
 import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { entryFromBlob, impliedDirectory } from './blob-entry.ts'
 import { baseName, childPrefix } from './blob-name.ts'
 import type { Entry } from './entry.ts'
-import { listOneLevel, type UnreachableListener } from './listing.ts'
+import { listOneLevelOfPaths } from './hierarchy-listing.ts'
+import { listOneLevel, type OneLevel, type UnreachableListener } from './listing.ts'
 import { type ListingCache, parentOf } from './listing-cache.ts'
 
 export interface LookupOptions extends CallOptions {
   /** Asks the service even when a cached listing knows. */
   readonly fresh?: boolean | undefined
+  /**
+   * Whether a listing must tell metadata (kinds of special files, owners' numbers, exact times) on
+   * a hierarchical account, where that costs a second listing. Default false.
+   */
+  readonly metadata?: boolean | undefined
 }
 
 /**
@@ -23,11 +30,18 @@ export class Lookup {
   readonly #store: BlobStore
   readonly #cache: ListingCache
   readonly #onUnreachable: UnreachableListener
+  readonly #hierarchyOf: HierarchyOf
 
-  constructor(store: BlobStore, cache: ListingCache, onUnreachable: UnreachableListener) {
-    this.#store = store
-    this.#cache = cache
-    this.#onUnreachable = onUnreachable
+  constructor(options: {
+    readonly store: BlobStore
+    readonly cache: ListingCache
+    readonly onUnreachable: UnreachableListener
+    readonly hierarchyOf: HierarchyOf
+  }) {
+    this.#store = options.store
+    this.#cache = options.cache
+    this.#onUnreachable = options.onUnreachable
+    this.#hierarchyOf = options.hierarchyOf
   }
 
   /** What `path` is; `ENOENT` or `ENOTDIR` when it is nothing. */
@@ -40,6 +54,15 @@ export class Lookup {
   /** What `path` is, or the code that says it is nothing. */
   async find(path: BlobPath, options: LookupOptions = {}): Promise<Entry | 'ENOENT' | 'ENOTDIR'> {
     if (path.name === '') return this.#root(path, options)
+    const found = await this.#find(path, options)
+    if (typeof found === 'string' || !lacksMetadata(found)) return found
+    const complete = await this.#ask(path, options)
+    if (complete === undefined) return 'ENOENT'
+    this.#cache.upsert(path, complete)
+    return complete
+  }
+
+  async #find(path: BlobPath, options: LookupOptions): Promise<Entry | 'ENOENT' | 'ENOTDIR'> {
     const known = options.fresh === true ? undefined : this.known(path)
     if (known !== undefined) return known
     const parent = parentOf(path)
@@ -68,7 +91,7 @@ export class Lookup {
     options: LookupOptions = {},
   ): Promise<ReadonlyMap<string, Entry>> {
     const kept = options.fresh === true ? undefined : this.#cache.fresh(directory)
-    if (kept !== undefined) return kept.entries
+    if (kept !== undefined && !isLacking(kept.entries, options)) return kept.entries
     const known = options.fresh === true ? undefined : this.known(directory)
     requireDirectory(known, directory)
     const pending = this.#cache.begin(directory)
@@ -103,9 +126,12 @@ export class Lookup {
     return rows
   }
 
-  #listOneLevel(directory: BlobPath, options: CallOptions) {
-    const onUnreachable = this.#onUnreachable
-    return listOneLevel(this.#store, directory, { ...callOptions(options), onUnreachable })
+  async #listOneLevel(directory: BlobPath, options: LookupOptions): Promise<OneLevel> {
+    const hierarchy = await this.#hierarchyOf(directory.container, callOptions(options))
+    const { metadata } = options
+    const listing = { ...callOptions(options), onUnreachable: this.#onUnreachable, metadata }
+    if (hierarchy === undefined) return listOneLevel(this.#store, directory, listing)
+    return listOneLevelOfPaths({ hierarchy, store: this.#store }, directory, listing)
   }
 
   async #root(path: BlobPath, options: LookupOptions): Promise<Entry> {
@@ -135,6 +161,8 @@ export class Lookup {
   async #ask(path: BlobPath, options: CallOptions): Promise<Entry | undefined> {
     const blob = await unlessMissing(this.#store.head(path, callOptions(options)))
     if (blob !== undefined) return entryFromBlob(path.name, blob)
+    if ((await this.#hierarchyOf(path.container, callOptions(options))) !== undefined)
+      return undefined
     const [first] = await this.firstBelow(path, 1, options)
     if (first?.kind !== 'blob') return undefined
     const marks = first.name === childPrefix(path.name)
@@ -152,6 +180,15 @@ export class Lookup {
     const found = blob === undefined ? 'ENOENT' : entryFromBlob(directory.name, blob)
     requireDirectory(found, directory)
   }
+}
+
+/** Whether what is known of a file is not all that `stat` tells. */
+function lacksMetadata(entry: Entry): boolean {
+  return entry.partial === true && entry.type !== 'directory'
+}
+
+function isLacking(entries: ReadonlyMap<string, Entry>, options: LookupOptions): boolean {
+  return options.metadata === true && [...entries.values()].some(lacksMetadata)
 }
 
 /** Only what the store takes: the lookup's own options stay here. */

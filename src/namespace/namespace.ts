@@ -1,3 +1,4 @@
+import type { AccessControl, HierarchyOf, HierarchyStore } from '../blob/hierarchy.ts'
 import type { BlobStore, CallOptions } from '../blob/store.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
@@ -13,6 +14,7 @@ import {
   writeMarker,
 } from './directories.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
+import { HierarchicalNames } from './hierarchical-names.ts'
 import { walkTree } from './listing.ts'
 import { ListingCache } from './listing-cache.ts'
 import { callOptions, Lookup, type LookupOptions } from './lookup.ts'
@@ -28,6 +30,8 @@ export type { TreeOptions } from './tree.ts'
 
 export interface NamespaceOptions {
   readonly store: BlobStore
+  /** The hierarchy of an account that has one. Absent: names are flat. */
+  readonly hierarchyOf?: HierarchyOf | undefined
   readonly clock?: Clock | undefined
   /**
    * How long a listing answers without being asked again; milliseconds. Default 5,000; 0 asks every
@@ -47,6 +51,12 @@ export interface MakeDirectoryOptions extends CallOptions {
   readonly posix?: PosixAttributes | undefined
   /** Missing directories above are no error: the new one implies them. */
   readonly parents?: boolean | undefined
+}
+
+export interface TreeListingOptions extends CallOptions {
+  /** Whether directories are told too. Default false. */
+  readonly directories?: boolean | undefined
+  readonly metadata?: boolean | undefined
 }
 
 /** Attempts at an operation on a version that others keep replacing. */
@@ -70,6 +80,7 @@ export class Namespace {
   readonly #parts: NamespaceParts
   readonly #onUnreachable: (path: BlobPath) => void
   #unreachableCount = 0
+  #names: HierarchicalNames | undefined
 
   constructor(options: NamespaceOptions) {
     this.store = options.store
@@ -83,8 +94,10 @@ export class Namespace {
       this.#unreachableCount += 1
       options.onUnreachable?.(path)
     }
-    this.#lookup = new Lookup(this.store, this.#cache, this.#onUnreachable)
-    this.#parts = { store: this.store, lookup: this.#lookup, cache: this.#cache, clock }
+    const hierarchyOf = options.hierarchyOf ?? flatNames
+    const parts = { store: this.store, cache: this.#cache, clock, hierarchyOf }
+    this.#lookup = new Lookup({ ...parts, onUnreachable: this.#onUnreachable })
+    this.#parts = { ...parts, lookup: this.#lookup }
   }
 
   /** How often listings have met a blob whose name cannot be a path. */
@@ -117,19 +130,23 @@ export class Namespace {
 
   /**
    * Everything below `directory` from one flat listing: files and, when asked, each directory once,
-   * before what lies in it. `ENOENT`, `ENOTDIR`.
+   * before what lies in it. `ENOENT`, `ENOTDIR`. Of a hierarchical account entries tell metadata
+   * only when that is asked for.
    */
   async *listTree(
     directory: BlobPath,
-    options: CallOptions & { readonly directories?: boolean | undefined } = {},
+    options: TreeListingOptions = {},
   ): AsyncGenerator<Entry, void, undefined> {
     checkPath(directory, 'list')
     let empty = true
-    const entries = walkTree(this.store, directory, {
+    const names =
+      options.metadata === true ? undefined : await this.#hierarchical(directory, options)
+    const walk = {
       ...callOptions(options),
       directories: options.directories ?? false,
       onUnreachable: this.#onUnreachable,
-    })
+    }
+    const entries = names?.walk(directory, walk) ?? walkTree(this.store, directory, walk)
     for await (const entry of entries) {
       empty = false
       yield entry
@@ -147,6 +164,8 @@ export class Namespace {
   async makeDirectory(path: BlobPath, options: MakeDirectoryOptions = {}): Promise<Entry> {
     checkPath(path, 'mkdir')
     if (path.name === '') return this.#makeContainer(path, options)
+    const names = await this.#hierarchical(path, options)
+    if (names !== undefined) return names.makeDirectory(path, options)
     await requireParent(this.#parts, path, options)
     await requireAbsent(this.#parts, path, { ...callOptions(options), syscall: 'mkdir' })
     const entry = await writeMarker(this.#parts, path, options)
@@ -158,6 +177,8 @@ export class Namespace {
   async removeDirectory(path: BlobPath, options: CallOptions = {}): Promise<void> {
     checkPath(path, 'rmdir')
     refuseRoot(path, 'rmdir')
+    const names = await this.#hierarchical(path, options)
+    if (names !== undefined) return names.removeDirectory(path, options)
     await removeDirectory(this.#parts, path, options)
   }
 
@@ -190,6 +211,8 @@ export class Namespace {
     const hides = isDirectory(this.#lookup.known(path))
     const entry = await this.#lookup.stat(path, { ...callOptions(options), fresh: true })
     if (entry.type !== 'directory' && !hides) return this.removeFile(path, options)
+    const names = await this.#hierarchical(path, options)
+    if (names !== undefined) return names.removeTree(path, options)
     await keepParent(this.#parts, path, options)
     try {
       await removeBlobs(this.#parts, path, options)
@@ -218,7 +241,7 @@ export class Namespace {
   /**
    * Renames as rename(2) does: a file replaces a file, a directory an empty directory. `EEXIST`
    * with `noReplace`, `EISDIR`, `ENOTDIR`, `ENOTEMPTY`, `EINVAL` into itself, `EBUSY` for
-   * containers. Not atomic: a copy is made on the server's side and checked before its source is
+   * containers. One step on a hierarchical account. Elsewhere not atomic: a copy is made on the server's side and checked before its source is
    * deleted, so that at any moment each file is at one place at least. The rename of a directory
    * keeps a journal in the container: one that is interrupted is finished by `recoverRenames`, or by
    * the next rename of the same tree. A failed copy leaves the source as it was. `EBUSY` while
@@ -227,6 +250,8 @@ export class Namespace {
   async rename(from: BlobPath, to: BlobPath, options: RenameOptions = {}): Promise<void> {
     checkPath(from, 'rename')
     checkPath(to, 'rename')
+    const names = await this.#hierarchical(from, options)
+    if (names !== undefined) return names.rename(from, to, options)
     await rename(this.#parts, { from, to }, options)
   }
 
@@ -239,6 +264,10 @@ export class Namespace {
     options: RecoverOptions = {},
   ): Promise<readonly RecoveredRename[]> {
     checkPath({ container, name: '' }, 'recover')
+    if (container === '') {
+      const detail = 'renames are recovered container by container: name one'
+      throw failure('EINVAL', 'recover', { container, name: '' }, detail)
+    }
     return recoverRenames(this.#parts, container, options)
   }
 
@@ -256,7 +285,9 @@ export class Namespace {
       const detail = 'no blob stands for the root of a container, so it keeps no attributes'
       throw failure('ENOTSUP', 'setattr', path, detail)
     }
+    const names = await this.#hierarchical(path, options)
     return this.#onCurrent(path, options, async (entry) => {
+      if (names !== undefined) return names.setAttributes(path, entry, { attributes, ...options })
       if (!isImplied(entry)) return this.#writeAttributes(path, entry, { attributes, ...options })
       return writeMarker(this.#parts, path, { ...options, posix: attributes })
     })
@@ -299,10 +330,66 @@ export class Namespace {
     this.#cache.upsert(path, entry)
   }
 
+  /**
+   * As `noteCommitted`, where the file is to have the permissions that its entry asks for: a new
+   * file of a hierarchical account has others, and one that was replaced has lost its own. `before`
+   * is what `accessBefore` told. The entry as it is.
+   */
+  async settleCommitted(
+    path: BlobPath,
+    entry: Entry,
+    options: CallOptions & { readonly before?: AccessControl | undefined } = {},
+  ): Promise<Entry> {
+    const names = await this.#hierarchical(path, options)
+    const settled = (await names?.settle(path, entry, options)) ?? entry
+    this.#cache.upsert(path, settled)
+    return settled
+  }
+
+  /** The access control list that a file would lose by being replaced, where it has one. */
+  async accessBefore(
+    path: BlobPath,
+    entry: Entry | undefined,
+    options: CallOptions = {},
+  ): Promise<AccessControl | undefined> {
+    if (entry?.permissions?.endsWith('+') !== true) return undefined
+    const names = await this.#hierarchical(path, options)
+    return names?.hierarchy.getAccessControl(path, callOptions(options))
+  }
+
+  /** The hierarchy that `path` is in; `ENOTSUP` where names are flat. */
+  async hierarchy(
+    path: BlobPath,
+    syscall: string,
+    options: CallOptions = {},
+  ): Promise<HierarchyStore> {
+    checkPath(path, syscall)
+    const names = await this.#hierarchical(path, options)
+    if (names !== undefined) return names.hierarchy
+    const detail = 'the account has a flat namespace: only a hierarchical one has owners and lists'
+    throw failure('ENOTSUP', syscall, path, detail)
+  }
+
+  /** Whether the account that `container` is in has a hierarchical namespace. */
+  async isHierarchical(container: string, options: CallOptions = {}): Promise<boolean> {
+    return (await this.#hierarchical({ container, name: '' }, options)) !== undefined
+  }
+
   /** Forgets listings at and, unless `recursive` is false, below `path`; all when absent. */
   invalidate(path?: BlobPath, options: { readonly recursive?: boolean } = {}): void {
     if (path === undefined) this.#cache.clear()
     else this.#cache.invalidate(path, options.recursive ?? true)
+  }
+
+  async #hierarchical(
+    { container }: BlobPath,
+    options: CallOptions,
+  ): Promise<HierarchicalNames | undefined> {
+    if (container === '') return undefined
+    const hierarchy = await this.#parts.hierarchyOf(container, callOptions(options))
+    if (hierarchy === undefined) return undefined
+    this.#names ??= new HierarchicalNames(this.#parts, hierarchy)
+    return this.#names
   }
 
   async #listContainers(options: CallOptions): Promise<Entry[]> {
@@ -357,6 +444,10 @@ export class Namespace {
     this.#cache.upsert(path, changed)
     return changed
   }
+}
+
+async function flatNames(): Promise<undefined> {
+  return undefined
 }
 
 function isDirectory(found: Entry | string | undefined): boolean {

@@ -8,6 +8,7 @@ import { startSandbox } from '../../src/sandbox/sandbox.ts'
 import { BlobReader } from '../../src/transfer/blob-reader.ts'
 import { BlobWriter } from '../../src/transfer/blob-writer.ts'
 import { azureStore } from '../support/azure-store.ts'
+import { mortalStore } from '../support/mortal-store.ts'
 import { unsignedToken } from '../support/unsigned-token.ts'
 
 const sandbox = await startSandbox()
@@ -92,6 +93,35 @@ t.test('directories, links and attributes survive a rename of their tree', async
   await other.removeTree(at('moved'))
   t.equal(await other.exists(at('moved')), false)
 })
+
+t.test(
+  'a rename that is killed on its way is finished, or undone, on a real service',
+  async (t) => {
+    const files = ['a', 'sub/b', 'sub/c']
+    for (const [index, lifetime] of [9, 13, 16, 19, 22].entries()) {
+      const [from, to] = [at(`killed-${index}`), at(`gone-${index}`)]
+      for (const name of files) await store.put(at(`${from.name}/${name}`), Buffer.from(name))
+      const dying = new Namespace({ store: mortalStore(store, lifetime, 'done') })
+      const ended = await dying.rename(from, to).then(
+        () => true,
+        () => false,
+      )
+
+      const results = await new Namespace({ store }).recoverRenames(container, { force: true })
+
+      t.comment(
+        `killed at request ${lifetime}: ${results.map((each) => each.outcome).join() || ended}`,
+      )
+      const place = (await new Namespace({ store }).exists(to)) ? to : from
+      t.equal(await new Namespace({ store }).exists(place === to ? from : to), false)
+      for (const name of files) {
+        const { data } = await store.get(at(`${place.name}/${name}`))
+        t.equal(Buffer.from(data).toString(), name)
+      }
+      t.same(await new Namespace({ store }).recoverRenames(container, { force: true }), [])
+    }
+  },
+)
 
 t.test('the last file of an implied directory leaves the directory', async (t) => {
   const namespace = new Namespace({ store })

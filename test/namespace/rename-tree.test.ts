@@ -156,7 +156,7 @@ t.test(
       fc.tuple(fc.integer({ min: 1, max: 60 }), fc.constantFrom('lost' as const, 'done' as const)),
     )
     const seed = Number(process.env['FC_SEED'] ?? Date.now() & 0x7fffffff)
-    t.comment(`fast-check seed ${seed}`)
+    t.comment(`seed ${seed}`)
 
     await fc.assert(
       fc.asyncProperty(fc.array(change, { maxLength: 6 }), death, async (changes, dies) => {

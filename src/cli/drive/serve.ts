@@ -98,12 +98,33 @@ class Drive {
     const root = this.#root
     const spoolDirectory = this.#config.cacheDir ?? tmpdir()
     const vfs = composeVfs(account, { ...settings, root, spoolDirectory })
+    const recovery = new AbortController()
+    const recovered = settings.readOnly ? undefined : this.#recover(account, recovery.signal)
     try {
       const mounted = await mount(vfs, { ...settings, mountpoint, source: formatPath(root) })
       await this.#serveUntilUnmounted(mounted)
     } finally {
       // The kernel may end the connection before the last release: what is still open is stored here.
       await vfs.close()
+      recovery.abort()
+      await recovered
+    }
+  }
+
+  /** Finishes renames that a client was in the middle of when it died; the drive does not wait. */
+  async #recover(account: Account, signal: AbortSignal): Promise<void> {
+    try {
+      const { container } = this.#root
+      const options = { acrossContainers: false, signal }
+      for (const { error, ...rename } of await account.namespace.recoverRenames(
+        container,
+        options,
+      )) {
+        if (error === undefined) this.#log.info(rename, 'interrupted rename')
+        else this.#log.warn({ ...rename, ...errorFields(error) }, 'interrupted rename')
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#log.warn(errorFields(error), 'interrupted renames not looked for')
     }
   }
 
