@@ -10,6 +10,8 @@ import { defineExec } from './commands/exec.ts'
 import { defineLs } from './commands/ls.ts'
 import { defineMkdir } from './commands/mkdir.ts'
 import { defineMount } from './commands/mount.ts'
+import { defineMv } from './commands/mv.ts'
+import { defineRecover } from './commands/recover.ts'
 import { defineRm } from './commands/rm.ts'
 import { defineSandbox } from './commands/sandbox.ts'
 import { defineStat } from './commands/stat.ts'
@@ -30,7 +32,8 @@ export function createProgram(context: CliContext): Command {
   program.exitOverride().configureOutput({ outputError: () => {} })
   program.commandsGroup('Files:')
   for (const define of [defineLs, defineTree, defineStat, defineCat]) define(program, context)
-  for (const define of [defineCp, defineMkdir, defineRm]) define(program, context)
+  for (const define of [defineCp, defineMv, defineMkdir, defineRm]) define(program, context)
+  defineRecover(program, context)
   program.commandsGroup('Drive:')
   for (const define of [defineMount, defineUnmount]) define(program, context)
   program.commandsGroup('Credentials for other programs:')
