@@ -22,9 +22,7 @@ export const listPaths: Verb = {
     method === 'GET' &&
     path === undefined &&
     query.get('resource') === 'filesystem',
-  needs: (request) => [
-    { right: 'list', resource: 'path', container: request.container, path: directoryOf(request) },
-  ],
+  needs: ({ container }) => [{ right: 'list', resource: 'container', container }],
   run: (context) => {
     const container = context.container()
     const listing = readListing(context)
