@@ -1,0 +1,76 @@
+"""Reads and writes by managed identity alone, with the client that the argument names.
+
+Prints `ready` after one round, waits for a line on standard input, and does another round with the
+same client objects.
+"""
+
+import os
+import sys
+
+endpoint = os.environ["AZURE_STORAGE_BLOB_ENDPOINT"]
+kind = sys.argv[1]
+
+
+def adlfs_round():
+    from adlfs import AzureBlobFileSystem
+
+    fs = AzureBlobFileSystem(account_host=endpoint.removeprefix("https://"))
+
+    def once(text):
+        fs.pipe_file(f"data/{kind}/file.txt", text)
+        fs.invalidate_cache()
+        return fs.ls(f"data/{kind}", detail=False), fs.cat(f"data/{kind}/file.txt")
+
+    return once
+
+
+def container_round(container):
+    def once(text):
+        blob = container.get_blob_client(f"{kind}/file.txt")
+        blob.upload_blob(text, overwrite=True)
+        names = [f"data/{item.name}" for item in container.list_blobs(f"{kind}/")]
+        return names, blob.download_blob().readall()
+
+    return once
+
+
+def blob_round():
+    from azure.identity import DefaultAzureCredential
+    from azure.storage.blob import BlobServiceClient
+
+    service = BlobServiceClient(endpoint, credential=DefaultAzureCredential())
+    return container_round(service.get_container_client("data"))
+
+
+def imds_round():
+    from azure.identity import ManagedIdentityCredential
+    from azure.storage.blob import BlobServiceClient
+
+    del os.environ["IDENTITY_ENDPOINT"], os.environ["IDENTITY_HEADER"]
+    service = BlobServiceClient(endpoint, credential=ManagedIdentityCredential())
+    return container_round(service.get_container_client("data"))
+
+
+def datalake_round():
+    """Only what the library asks of the blob endpoint: the sandbox may have no other."""
+    from azure.identity import DefaultAzureCredential
+    from azure.storage.filedatalake import DataLakeServiceClient
+
+    service = DataLakeServiceClient(endpoint, credential=DefaultAzureCredential())
+
+    def once(text):
+        return [item.name for item in service.list_file_systems()], text
+
+    return once
+
+
+once = {
+    "adlfs": adlfs_round,
+    "azure-storage-blob": blob_round,
+    "imds": imds_round,
+    "datalake": datalake_round,
+}[kind]()
+print("first", *once(b"one"), flush=True)
+print("ready", flush=True)
+sys.stdin.readline()
+print("second", *once(b"two"), flush=True)
