@@ -1,3 +1,4 @@
+import type { HierarchyOf } from '../blob/hierarchy.ts'
 import type { BlobStore, CallOptions } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
@@ -34,6 +35,8 @@ export interface AzureBlobFileSystemOptions {
   readonly store: BlobStore
   /** Its directories and listings; absent: one of its own. */
   readonly namespace?: Namespace | undefined
+  /** The hierarchy of an account that has one, without `namespace`. Absent: names are flat. */
+  readonly hierarchyOf?: HierarchyOf | undefined
   /** Bytes that readers share; absent: one of its own, of 64 MiB. */
   readonly chunkCache?: ChunkCache | undefined
   readonly clock?: Clock | undefined
@@ -45,9 +48,14 @@ export interface AzureBlobFileSystemOptions {
   readonly blockBytes?: number | undefined
 }
 
-/** `refresh` asks the service even when a listing in memory knows. */
 export interface InfoOptions extends CallOptions {
+  /** Asks the service even when a listing in memory knows. */
   readonly refresh?: boolean | undefined
+  /**
+   * Whether a listing of a hierarchical account tells metadata, and with it links, owners' numbers
+   * and exact times, which costs it a second request per page. Default false.
+   */
+  readonly metadata?: boolean | undefined
 }
 
 const defaultListingTtlMs = 5000
@@ -68,7 +76,9 @@ export class AzureBlobFileSystem {
   constructor(options: AzureBlobFileSystemOptions) {
     const { store, clock = systemClock, concurrency = 16 } = options
     const listingTtlMs = options.listingTtlMs ?? defaultListingTtlMs
-    const namespace = options.namespace ?? new Namespace({ store, clock, listingTtlMs })
+    const { hierarchyOf } = options
+    const namespace =
+      options.namespace ?? new Namespace({ store, hierarchyOf, clock, listingTtlMs })
     this.#remote = {
       store,
       namespace,
@@ -79,6 +89,7 @@ export class AzureBlobFileSystem {
       largeUploads: new Limiter(Math.ceil(concurrency / 4)),
       blockBytes: options.blockBytes ?? 8 * MiB,
       view: new RemoteView(namespace),
+      wholeView: new RemoteView(namespace, { metadata: true }),
     }
   }
 
@@ -93,6 +104,7 @@ export class AzureBlobFileSystem {
     return this.#remote.view.listOrSelf(fullName(place), {
       signal: options.signal,
       fresh: options.refresh,
+      metadata: options.metadata,
     })
   }
 

@@ -30,6 +30,13 @@ export interface FileInfo extends TreeEntry {
   readonly gid?: number | undefined
   /** Nanoseconds since the epoch. */
   readonly mtimeNs?: bigint | undefined
+  /** On hierarchical accounts: object ids, user principal names or `$superuser`. */
+  readonly owner?: string | undefined
+  readonly group?: string | undefined
+  /** On hierarchical accounts: `rwxr-x---`; ends in `+` when an access control list says more. */
+  readonly permissions?: string | undefined
+  /** When the service removes the file by itself. */
+  readonly expires?: Date | undefined
 }
 
 /** The public view on an entry of `container`. */
@@ -47,6 +54,8 @@ export function toFileInfo(container: string, entry: Entry): FileInfo {
     contentMd5: entry.contentMd5,
     metadata: entry.metadata,
     ...entry.posix,
+    ...(entry.owner === undefined ? {} : accessOf(entry)),
+    ...(entry.expiresMs === undefined ? {} : { expires: dateOf(entry.expiresMs) }),
   }
 }
 
@@ -78,6 +87,10 @@ export function pathOf(name: string): BlobPath {
 /** `abfs://container/path`, for messages. */
 export function urlOf(name: string): string {
   return formatPath(pathOf(name))
+}
+
+function accessOf({ owner, group, permissions }: Entry): Partial<FileInfo> {
+  return { owner, group, permissions }
 }
 
 function typeOf(type: EntryType): FileInfo['type'] {

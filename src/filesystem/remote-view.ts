@@ -6,9 +6,12 @@ import { byName, type TreeView } from './tree-view.ts'
 /** The account as a tree: containers at the root, then directories and files. */
 export class RemoteView implements TreeView<FileInfo> {
   readonly #namespace: Namespace
+  readonly #metadata: boolean
 
-  constructor(namespace: Namespace) {
+  /** With `metadata` listings always tell it, whatever a call says; see `StatOptions`. */
+  constructor(namespace: Namespace, options: { readonly metadata?: boolean } = {}) {
     this.#namespace = namespace
+    this.#metadata = options.metadata ?? false
   }
 
   /** `ENOENT` when nothing has that name. */
@@ -48,8 +51,10 @@ export class RemoteView implements TreeView<FileInfo> {
     if (name === '') return yield* this.#listContainers(options)
     const path = pathOf(name)
     const { signal } = options
+    const metadata = this.#metadata || options.metadata
+    const tree = { signal, metadata, directories: true }
     try {
-      for await (const entry of this.#namespace.listTree(path, { signal, directories: true })) {
+      for await (const entry of this.#namespace.listTree(path, tree)) {
         yield toFileInfo(path.container, entry)
       }
     } catch (error) {
@@ -67,7 +72,8 @@ export class RemoteView implements TreeView<FileInfo> {
   async #children(name: string, options: StatOptions): Promise<readonly FileInfo[]> {
     if (name === '') return this.#containers(options)
     const path = pathOf(name)
-    const entries = await this.#namespace.list(path, options)
+    const metadata = this.#metadata || options.metadata
+    const entries = await this.#namespace.list(path, { ...options, metadata })
     return entries.map((entry) => toFileInfo(path.container, entry))
   }
 

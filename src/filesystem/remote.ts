@@ -12,6 +12,8 @@ export interface Remote {
   readonly chunkCache: ChunkCache
   readonly clock: Clock
   readonly view: RemoteView
+  /** The same with all metadata, for copies that keep what is special about files. */
+  readonly wholeView: RemoteView
   /** Files of a tree under way at once. */
   readonly concurrency: number
   /** Around each request that carries content: bounds requests and memory over all files. */

@@ -41,7 +41,7 @@ export async function getTree(
   request: TransferRequest,
   options: TransferOptions,
 ): Promise<TransferResult> {
-  const views = { source: remote.view, target: new LocalView({ followLinks: true }) }
+  const views = { source: remote.wholeView, target: new LocalView({ followLinks: true }) }
   const work = sort(await planTransfers(views, request, options), options)
   const run = runOptions(remote, options, 'get')
   await makeLocalDirectories(work)
@@ -99,7 +99,7 @@ export async function copyTree(
   options: TransferOptions,
 ): Promise<TransferResult> {
   const { signal } = options
-  const views = { source: remote.view, target: remote.view }
+  const views = { source: remote.wholeView, target: remote.view }
   const plan = await planTransfers(views, request, options)
   const work = sort(withBlobs(plan), options)
   const run = runOptions(remote, options, 'copy')

@@ -7,11 +7,15 @@ export interface FindOptions extends CallOptions {
   readonly maxDepth?: number | undefined
   /** Whether directories are told too, the starting one included. */
   readonly withDirs?: boolean | undefined
+  /** See `InfoOptions`. */
+  readonly metadata?: boolean | undefined
 }
 
 export interface WalkOptions extends CallOptions {
   /** How many directories deep. Absent: all. */
   readonly maxDepth?: number | undefined
+  /** See `InfoOptions`. */
+  readonly metadata?: boolean | undefined
   /** False: what is inside a directory comes before it. Default true. */
   readonly topDown?: boolean | undefined
 }

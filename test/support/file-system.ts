@@ -1,21 +1,39 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { MemoryHierarchicalStore } from '../../src/blob/memory-hierarchical-blobs.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
+import { ReplacingBlobStore } from '../../src/blob/replacing-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
 import { KiB } from '../../src/byte-range.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { FakeClock } from './fake-clock.ts'
+
+/** From here on every `memoryFileSystem` is a hierarchical account. For files that run suites again. */
+export function useHierarchicalMemory(): void {
+  hierarchical = true
+}
+
+let hierarchical = false
 
 /** A file system in memory with an empty container `box`; blocks are small so that many are used. */
 export async function memoryFileSystem(
   options: { readonly store?: BlobStore; readonly blockBytes?: number } = {},
 ): Promise<{ readonly fs: AzureBlobFileSystem; readonly store: BlobStore }> {
   const clock = new FakeClock()
+  const blockBytes = options.blockBytes ?? 64 * KiB
+  if (hierarchical && options.store === undefined) return hierarchicalFileSystem(clock, blockBytes)
   const store = options.store ?? new MemoryBlobStore({ account: 'acct', clock })
   await store.createContainer('box')
-  const blockBytes = options.blockBytes ?? 64 * KiB
   return { fs: new AzureBlobFileSystem({ store, clock, blockBytes }), store }
+}
+
+async function hierarchicalFileSystem(clock: FakeClock, blockBytes: number) {
+  const account = new MemoryHierarchicalStore({ account: 'acct', clock })
+  await account.createContainer('box')
+  const hierarchyOf = async () => account.hierarchy
+  const store = new ReplacingBlobStore(account, hierarchyOf)
+  return { fs: new AzureBlobFileSystem({ store, hierarchyOf, clock, blockBytes }), store }
 }
 
 /** Writes files given by name below a remote directory; `undefined` makes an empty directory. */
