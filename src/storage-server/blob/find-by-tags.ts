@@ -12,7 +12,7 @@ import type { Verb, VerbContext } from '../verb.ts'
 import type { StorageAnswer } from '../wire/answer.ts'
 import { invalidQuery, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
-import { element, nameElement, xmlDeclaration, xmlText } from '../wire/xml.ts'
+import { element, textElement, xmlDeclaration, xmlText } from '../wire/xml.ts'
 import { tagsElement } from './tag-verbs.ts'
 
 /** Find Blobs by Tags in an account and in a container. */
@@ -104,7 +104,7 @@ function answerOf({ request }: VerbContext, page: readonly Hit[], next: string):
 function hitElement({ container, name, record, isCurrent }: Hit, names: Set<string>): string {
   const tags = Object.fromEntries(Object.entries(record.tags).filter(([tag]) => names.has(tag)))
   return [
-    `<Blob>${nameElement(name)}${element('ContainerName', container)}`,
+    `<Blob>${textElement('Name', name)}${element('ContainerName', container)}`,
     element('VersionId', record.versionId),
     isCurrent && record.versionId !== undefined ? element('IsCurrentVersion', 'true') : '',
     `${tagsElement(tags)}</Blob>`,

@@ -39,6 +39,6 @@ function tierAsOf(tier: TierState, nowMs: number): TierState {
 }
 
 function copyAsOf(copy: CopyState, nowMs: number): CopyState {
-  if ((copy.completedMs ?? 0) > nowMs) return copy
+  if ((copy.completedMs ?? Infinity) > nowMs) return copy
   return { ...copy, status: 'success', progressBytes: copy.totalBytes }
 }
