@@ -21,11 +21,18 @@ export interface AccountSettings {
   readonly allowSharedKey: boolean
   /** Anonymous reading of public containers is refused when false. */
   readonly allowPublicAccess: boolean
+  /** Elements of Blob service properties that are kept and shown but mean nothing here, as XML. */
+  readonly serviceProperties?: string | undefined
 }
+
+/** Settings that hold from the next request on. */
+export type ChangeableSettings = Omit<AccountSettings, 'name' | 'hierarchical'>
 
 /** One storage account: what both faces see. */
 export interface StorageAccount {
   readonly settings: AccountSettings
+  /** Replaces some of the settings: Set Blob Service Properties. */
+  changeSettings(changes: Partial<ChangeableSettings>): void
   readonly extents: ExtentStore
   /** In order of names. */
   containers(): Iterable<Container>

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../../clock.ts'
-import type { AccountSettings, StorageAccount } from './account.ts'
+import type { AccountSettings, ChangeableSettings, StorageAccount } from './account.ts'
 import type { Container, ContainerProperties, PathIndex } from './container.ts'
 import { type ExtentStore, memoryExtents } from './extent.ts'
 import { createPathIndex, type PathChange } from './path-index.ts'
@@ -8,6 +8,7 @@ import { TimeStamps } from './time-stamps.ts'
 /** A change of an account: what a journal has to repeat. */
 export type AccountChange =
   | { readonly kind: 'path'; readonly container: string; readonly change: PathChange }
+  | { readonly kind: 'settings'; readonly settings: AccountSettings }
   | { readonly kind: 'putContainer'; readonly properties: ContainerProperties }
   | { readonly kind: 'removeContainer'; readonly name: string }
   | { readonly kind: 'retireContainer'; readonly name: string; readonly version: string }
@@ -43,8 +44,8 @@ export function accountSettings(
 }
 
 class MemoryAccount implements StorageAccount {
-  readonly settings: AccountSettings
   readonly extents: ExtentStore
+  #settings: AccountSettings
   readonly #clock: Clock
   readonly #stamps: TimeStamps
   readonly #onChange: (change: AccountChange) => void
@@ -53,11 +54,20 @@ class MemoryAccount implements StorageAccount {
   #sorted: readonly Container[] | undefined
 
   constructor(settings: AccountSettings, { extents, clock, onChange }: AccountOptions) {
-    this.settings = settings
+    this.#settings = settings
     this.extents = extents ?? memoryExtents
     this.#clock = clock ?? systemClock
     this.#stamps = new TimeStamps(() => this.#clock.nowMs())
     this.#onChange = onChange ?? (() => undefined)
+  }
+
+  get settings(): AccountSettings {
+    return this.#settings
+  }
+
+  changeSettings(changes: Partial<ChangeableSettings>): void {
+    this.#settings = { ...this.#settings, ...changes }
+    this.#onChange({ kind: 'settings', settings: this.#settings })
   }
 
   containers(): Iterable<Container> {

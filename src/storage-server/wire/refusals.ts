@@ -161,7 +161,7 @@ const refusals = {
     400,
     'One of the query parameters specified in the request URI is not supported.',
   ],
-} as const satisfies Record<string, readonly [number, string]>
+} as const
 
 /** A code of the table. */
 export type RefusalCode = keyof typeof refusals

@@ -2,7 +2,8 @@
 const special = /[&<>"'\r]/
 const specials = /[&<>"'\r]/g
 // XML 1.0 has no place for these, not even as references.
-const notXml = /[\ufffe\uffff]/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they come in prefixes that are echoed.
+const notXml = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/
 
 const references: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -26,11 +27,11 @@ export function element(name: string, text: string | number | undefined): string
   return `<${name}>${typeof text === 'number' ? text : xmlText(text)}</${name}>`
 }
 
-/** The `Name` element of a listing; percent-encoded and marked so where XML cannot hold the name. */
-export function nameElement(name: string): string {
-  return notXml.test(name)
-    ? `<Name Encoded="true">${encodeURIComponent(name)}</Name>`
-    : `<Name>${xmlText(name)}</Name>`
+/** An element; percent-encoded and marked so where XML cannot hold the text. */
+export function textElement(name: string, text: string): string {
+  return notXml.test(text)
+    ? `<${name} Encoded="true">${encodeURIComponent(text)}</${name}>`
+    : `<${name}>${xmlText(text)}</${name}>`
 }
 
 /** The `Metadata` element of a listing. */
