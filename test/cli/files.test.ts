@@ -105,6 +105,26 @@ t.test('files with a client’s environment', { skip: whyNoCli() }, async (t) =>
     t.equal((await abfs(['rm', '-f', 'abfs://data/a'])).code, 0)
   })
 
+  t.test(
+    'mv renames a directory, refuses what is taken, and leaves nothing to recover',
+    async (t) => {
+      const directory = await temporaryDirectory(t)
+      for (const name of ['one', 'two']) await writeFile(join(directory, name), name)
+      await abfs(['cp', '-r', `${directory}/`, 'abfs://data/old'])
+
+      t.equal((await abfs(['mv', 'abfs://data/old', 'abfs://data/renamed'])).code, 0)
+
+      t.match((await abfs(['cat', 'abfs://data/renamed/one'])).stdout, 'one')
+      t.equal((await abfs(['ls', 'abfs://data/old'])).code, 3)
+      const taken = ['abfs://data/renamed/one', 'abfs://data/renamed/two']
+      t.equal((await abfs(['mv', '-n', ...taken])).code, 6)
+      const recovered = await abfs(['recover', '--json', 'abfs://data'])
+      t.same([recovered.code, recovered.stdout], [0, '[]\n'])
+      t.equal((await abfs(['recover', 'abfs://no-such-container'])).code, 3)
+      t.equal((await abfs(['rm', '-r', 'abfs://data/renamed'])).code, 0)
+    },
+  )
+
   t.test('containers are made and, when asked twice, deleted', async (t) => {
     t.equal((await abfs(['mkdir', 'abfs://scratch'])).code, 0)
     t.equal((await abfs(['mkdir', 'abfs://scratch'])).code, 6)
