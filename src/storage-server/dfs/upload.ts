@@ -38,7 +38,7 @@ export function writableFile(
   const target = asFile(existingTarget(context))
   const { record, state } = target
   const foreign = record.writtenBy === 'blob' && record.content.sizeBytes > 0
-  if (foreign || record.blobType !== 'BlockBlob' || state.staged !== undefined) {
+  if (foreign || record.blobType !== 'BlockBlob') {
     throw dfsRefusal(code)
   }
   const { request, account } = context
