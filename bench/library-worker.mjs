@@ -1,10 +1,24 @@
-// One job of the library in a process of its own: node library-worker.mjs read|write|list URL [FILE]
+// One job of the library in a process of its own: node library-worker.mjs read|iterate|write|list URL [FILE]
 import { createFileSystem } from '../dist/index.js'
 
 const [job, url, file] = process.argv.slice(2)
 
 const jobs = {
+  // One buffer is used again and again, as a program does that only passes bytes on.
   async read(fs) {
+    const reader = await fs.open(url, 'r')
+    const buffer = Buffer.allocUnsafeSlow(64 * 1024 * 1024)
+    let bytes = 0
+    for (;;) {
+      const count = await reader.readInto(buffer)
+      if (count === 0) break
+      bytes += count
+    }
+    await reader.close()
+    return bytes
+  },
+  // Every piece is memory of its own, which the caller could keep.
+  async iterate(fs) {
     const reader = await fs.open(url, 'r')
     let bytes = 0
     for await (const part of reader) bytes += part.length

@@ -130,6 +130,7 @@ function rowsOf({ rclone, library, ours, bothDrives }) {
       title: `library reads ${size}`,
       contenders: [
         abfsWorks('abfs', () => library(['read', 'abfs://bench/big'])),
+        abfsWorks('iterate', () => library(['iterate', 'abfs://bench/big'])),
         abfsWorks('rclone', () => rclone(['cat', ':azureblob:bench/big'])),
       ],
     },
@@ -198,6 +199,8 @@ async function main() {
     )
     const report = []
     const rows = rowsOf(contenders).filter(({ title }) => title.includes(flags.only))
+    // Rows that read need the blob that the first row writes.
+    if (flags.only !== '') await contenders.library(['write', 'abfs://bench/big', source])
     for (const { title, contenders: row } of rows) {
       const results = await measureRow(row, { runs, requests: lineCounter(accessLog) })
       printRow(title, results)

@@ -1,13 +1,18 @@
 import type { CallOptions } from '../blob/store.ts'
-import { MiB } from '../byte-range.ts'
+import { MiB, splitRange } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobReader } from '../transfer/blob-reader.ts'
+import { readAhead } from '../transfer/read-ahead.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
 import type { Remote } from './remote.ts'
 
 /** Bytes that iteration yields at once. */
 const stepBytes = MiB
+/** A read this long is its own window, and would drive everything else out of the shared memory. */
+const directBytes = 32 * MiB
+/** So is the rest of a file, when it is iterated. */
+const streamBytes = 16 * MiB
 
 /**
  * An open file with a position. All bytes come from the version that it had when it was opened:
@@ -55,12 +60,23 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
     if (!Number.isSafeInteger(length) || length < 0) {
       throw new RangeError(`length: expected bytes, 0 or more, got ${length}`)
     }
+    // Not zeroed: every byte of it is written or cut off.
+    const target = Buffer.allocUnsafeSlow(Math.max(Math.min(length, this.size - this.#position), 0))
+    return target.subarray(0, await this.readInto(target, options))
+  }
+
+  /**
+   * Fills `target` with the next bytes and returns how many there were: fewer at the end, 0 after
+   * it. A target of 32 MiB and more is filled from the network without a copy.
+   */
+  async readInto(target: Uint8Array, options: CallOptions = {}): Promise<number> {
     const start = this.#position
-    const end = Math.min(start + length, this.size)
-    const parts = await this.#reader.read({ start, end: Math.max(start, end) }, options)
-    const data = joinParts(parts)
-    this.#position = start + data.byteLength
-    return data
+    const count =
+      target.byteLength >= directBytes
+        ? await this.#reader.readInto(target, start, options)
+        : await this.#copyInto(target, start, options)
+    this.#position = start + count
+    return count
   }
 
   /** All bytes from the position to the end. */
@@ -95,9 +111,13 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
     if (tail !== '') yield withoutReturn(tail)
   }
 
-  /** The bytes from the position to the end, in pieces of 1 MiB. */
+  /**
+   * The bytes from the position to the end, in pieces of 1 MiB, which the caller owns. What is left
+   * of a long file (16 MiB and more) comes straight from the network and is not kept in memory.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
     for (;;) {
+      if (this.size - this.#position >= streamBytes) yield* this.#stream()
       const data = await this.read(stepBytes)
       if (data.byteLength === 0) return
       yield data
@@ -112,16 +132,28 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
-}
 
-function joinParts(parts: readonly Uint8Array[]): Uint8Array {
-  const data = new Uint8Array(parts.reduce((total, part) => total + part.byteLength, 0))
-  let at = 0
-  for (const part of parts) {
-    data.set(part, at)
-    at += part.byteLength
+  /** Ends where the file does, or where the position is moved by somebody else. */
+  async *#stream(): AsyncGenerator<Uint8Array, void> {
+    for await (const piece of readAhead(this.#reader, this.#position)) {
+      for (const { start, end } of splitRange({ start: 0, end: piece.byteLength }, stepBytes)) {
+        this.#position += end - start
+        const position = this.#position
+        yield piece.subarray(start, end)
+        if (this.#position !== position) return
+      }
+    }
   }
-  return data
+
+  async #copyInto(target: Uint8Array, start: number, options: CallOptions): Promise<number> {
+    const parts = await this.#reader.read({ start, end: start + target.byteLength }, options)
+    let count = 0
+    for (const part of parts) {
+      target.set(part, count)
+      count += part.byteLength
+    }
+    return count
+  }
 }
 
 function withoutReturn(line: string): string {

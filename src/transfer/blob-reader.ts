@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { BlobProperties, BlobStore, CallOptions } from '../blob/store.ts'
 import { type ByteRange, clampRange, KiB, lengthOf, MiB, splitRange } from '../byte-range.ts'
-import { Limiter } from '../concurrency.ts'
+import { forEachConcurrent, Limiter } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { abortable } from './abortable.ts'
@@ -30,6 +30,12 @@ export interface BlobReaderOptions {
 
 /** Requests of one reader under way at once. */
 const maxInFlight = 8
+/**
+ * Pieces of a read past the memory: each costs the service and both ends a request, and a broken one
+ * is sent again whole.
+ */
+const directPieceBytes = 16 * MiB
+const directInFlight = 4
 /** A blob no larger than this is fetched whole: one request instead of two. */
 const wholeBlobBytes = 128 * KiB
 /** Below this, prefetching saves less waiting than its request costs. */
@@ -48,8 +54,8 @@ export class BlobReader {
   readonly #limiter = new Limiter(maxInFlight)
   readonly #fetching = new Set<Chunk>()
   readonly #chunkBytes: number
+  readonly #closing = new AbortController()
   #etag: string
-  #closed = false
 
   constructor(options: BlobReaderOptions) {
     const maxWindowBytes = options.maxWindowBytes ?? 32 * MiB
@@ -75,8 +81,7 @@ export class BlobReader {
    * `ESTALE` when the version found at open is gone.
    */
   async read(range: ByteRange, options: CallOptions = {}): Promise<Uint8Array[]> {
-    options.signal?.throwIfAborted()
-    if (this.#closed) throw new FileSystemError('EBADF', 'read', { path: formatPath(this.path) })
+    this.#checkOpen(options)
     const wanted = clampRange(range, this.sizeBytes)
     if (lengthOf(wanted) === 0) return []
     const run = this.#detector.observe(wanted)
@@ -87,6 +92,24 @@ export class BlobReader {
     return Promise.all(chunks.map(async (chunk) => cut(await chunk.loaded, chunk, wanted)))
   }
 
+  /**
+   * Fills `target` with the bytes at `start`, straight from the network, and returns how many there
+   * were: fewer at the end of the blob. Nothing is kept in memory and nothing fetched ahead, so this
+   * is for reads that are long or will not be repeated. `target` is not written to after the call
+   * settles. `ESTALE` as `read`; `EBADF` when the reader is closed meanwhile.
+   */
+  async readInto(target: Uint8Array, start: number, options: CallOptions = {}): Promise<number> {
+    this.#checkOpen(options)
+    const wanted = clampRange({ start, end: start + target.byteLength }, this.sizeBytes)
+    const signal = joinSignals(this.#closing.signal, options.signal)
+    const pieces = splitRange(wanted, Math.max(this.#chunkBytes, directPieceBytes))
+    await forEachConcurrent(pieces, directInFlight, async (piece) => {
+      const into = target.subarray(piece.start - start, piece.end - start)
+      await this.#limiter.run(() => this.#fetch(piece, into, signal), signal)
+    })
+    return lengthOf(wanted)
+  }
+
   /** Continues under a later etag of the same content, as after a change of metadata alone. */
   repin(etag: string): void {
     this.#cache.alias(this.path, this.#etag, etag)
@@ -95,10 +118,19 @@ export class BlobReader {
 
   /** Ends what is being fetched for this reader alone. Never throws. */
   close(): void {
-    if (this.#closed) return
-    this.#closed = true
+    if (this.#closing.signal.aborted) return
+    this.#closing.abort(this.#badHandle())
     for (const chunk of this.#fetching) this.#version.cancelUnlessAwaited(chunk)
     this.#cache.close(this.#version)
+  }
+
+  #checkOpen(options: CallOptions): void {
+    options.signal?.throwIfAborted()
+    if (this.#closing.signal.aborted) throw this.#badHandle()
+  }
+
+  #badHandle(): FileSystemError {
+    return new FileSystemError('EBADF', 'read', { path: formatPath(this.path) })
   }
 
   #chunksOf(wanted: ByteRange, run: Run): Chunk[] {
@@ -169,23 +201,25 @@ export class BlobReader {
 
   #start(piece: ByteRange): void {
     const chunk = this.#version.load(piece.start, piece.end, (signal) =>
-      this.#limiter.run(() => this.#fetch(piece, signal), signal),
+      this.#limiter.run(() => {
+        const into = Buffer.allocUnsafeSlow(lengthOf(piece))
+        return this.#fetch(piece, into, signal)
+      }, signal),
     )
     this.#fetching.add(chunk)
     const done = () => void this.#fetching.delete(chunk)
     chunk.loaded.then(done, done)
   }
 
-  async #fetch(piece: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+  async #fetch(piece: ByteRange, into: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const ifMatch = this.#etag
-    const into = Buffer.allocUnsafeSlow(lengthOf(piece))
     try {
       const content = await this.#store.get(this.path, { range: piece, ifMatch, into, signal })
       return this.#verified(content.data, content.properties, piece)
     } catch (error) {
       // The etag moved on under a request that was already under way: the content is the same.
       if (ifMatch !== this.#etag && isFileSystemError(error, 'ESTALE')) {
-        return this.#fetch(piece, signal)
+        return this.#fetch(piece, into, signal)
       }
       throw isFileSystemError(error, 'ENOENT') ? this.#gone(error) : error
     }
@@ -215,6 +249,10 @@ export class BlobReader {
   #pieceBytes(windowBytes: number, minBytes: number): number {
     return Math.min(Math.max(alignDown(windowBytes / 4), minBytes), this.#chunkBytes)
   }
+}
+
+function joinSignals(own: AbortSignal, callers: AbortSignal | undefined): AbortSignal {
+  return callers === undefined ? own : AbortSignal.any([own, callers])
 }
 
 function cut(data: Uint8Array, chunk: Chunk, wanted: ByteRange): Uint8Array {

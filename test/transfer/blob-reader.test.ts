@@ -5,6 +5,7 @@ import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { type ByteRange, KiB, MiB } from '../../src/byte-range.ts'
 import { BlobReader, type BlobReaderOptions } from '../../src/transfer/blob-reader.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
+import { readAhead } from '../../src/transfer/read-ahead.ts'
 import { CountingStore } from '../support/counting-store.ts'
 
 const path = { container: 'data', name: 'dir/file.bin' }
@@ -263,3 +264,40 @@ function deferred() {
   })
   return { promise, resolve }
 }
+
+t.test('a read into a buffer fills it, cut at the end, and keeps nothing', async (t) => {
+  const cache = new ChunkCache()
+  const { content, reader } = await openBlob(20 * MiB + 7, { cache })
+  const target = Buffer.alloc(18 * MiB, 0xff)
+
+  const first = await reader.readInto(target, 5 * MiB)
+  t.equal(first, content.length - 5 * MiB)
+  t.ok(target.subarray(0, first).equals(content.subarray(5 * MiB)))
+  t.equal(target[first], 0xff)
+  t.equal(await reader.readInto(target, content.length), 0)
+  t.equal(cache.sizeBytes, 0)
+})
+
+t.test('a read into a buffer of a replaced blob rejects with ESTALE', async (t) => {
+  const { memory, reader } = await openBlob(MiB)
+  await memory.put(path, pattern(MiB))
+
+  await t.rejects(reader.readInto(Buffer.alloc(MiB), 0), { code: 'ESTALE' })
+})
+
+t.test('a closed reader refuses to read into a buffer', async (t) => {
+  const { reader } = await openBlob(MiB)
+  reader.close()
+
+  await t.rejects(reader.readInto(Buffer.alloc(MiB), 0), { code: 'EBADF' })
+})
+
+t.test('reading ahead gives all bytes in order, a few requests at a time', async (t) => {
+  const { content, store, reader } = await openBlob(40 * MiB + 3)
+  const parts: Uint8Array[] = []
+
+  for await (const part of readAhead(reader, 3)) parts.push(part)
+
+  t.ok(Buffer.concat(parts).equals(content.subarray(3)))
+  t.ok(store.requests.length <= 7, `${store.requests.length} requests`)
+})
