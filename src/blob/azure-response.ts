@@ -123,6 +123,7 @@ const errnoByServiceCode: Readonly<Record<string, ErrnoCode>> = {
   SourceConditionNotMet: 'ESTALE',
   TargetConditionNotMet: 'ESTALE',
   DirectoryNotEmpty: 'ENOTEMPTY',
+  DirectoryIsNotEmpty: 'ENOTEMPTY',
   // Below a file nothing can be made; on a directory no file can be written.
   PathConflict: 'ENOTDIR',
   InvalidDestinationPath: 'ENOTDIR',

@@ -121,7 +121,7 @@ export class MemoryHierarchicalStore implements BlobStore {
     this.#purge(path, subject.syscall)
     const there = this.#tree.find(subject)
     if (isDirectory(there) && !this.#tree.isEmpty(path)) {
-      throw refusal('ENOTEMPTY', subject, 'DirectoryNotEmpty')
+      throw refusal('ENOTEMPTY', subject, 'DirectoryIsNotEmpty')
     }
     await this.#blobs.delete(path, options)
   }

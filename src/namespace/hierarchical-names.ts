@@ -51,10 +51,12 @@ export class HierarchicalNames {
     directory: BlobPath,
     options: CallOptions & {
       readonly directories: boolean
+      readonly metadata?: boolean | undefined
       readonly onUnreachable: UnreachableListener
     },
   ): AsyncGenerator<Entry, void, undefined> {
-    return missingAsNothing(directory, walkPaths(this.hierarchy, directory, options))
+    const faces = { hierarchy: this.hierarchy, store: this.#parts.store }
+    return missingAsNothing(directory, walkPaths(faces, directory, options))
   }
 
   async makeDirectory(path: BlobPath, options: DirectoryOptions): Promise<Entry> {

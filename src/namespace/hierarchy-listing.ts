@@ -28,31 +28,32 @@ export async function listOneLevelOfPaths(
   directory: BlobPath,
   options: PathListingOptions,
 ): Promise<OneLevel> {
-  const [entries, blobs] = await Promise.all([
+  const [paths, blobs] = await Promise.all([
     listPaths(faces.hierarchy, directory, options),
     options.metadata === true
       ? listBlobs(faces.store, directory, options)
       : new Map<string, Entry>(),
   ])
-  for (const [key, path] of entries) {
-    const blob = blobs.get(key)
-    // Another version is another file: what the one tells is not true of the other.
-    if (blob !== undefined && blob.etag === path.etag) entries.set(key, completed(path, blob))
-  }
-  return { entries, slashMarker: undefined }
+  const found = new Map<string, Entry>()
+  for (const path of paths) found.set(baseName(path.name), merged(path, blobs.get(path.name)))
+  return { entries: found, slashMarker: undefined }
 }
 
-/** All below `directory` in the service's order. `ENOENT`. */
+/** All below `directory` in the service's order. `ENOENT`. With `metadata` the blobs are held in memory. */
 export async function* walkPaths(
-  hierarchy: HierarchyStore,
+  faces: Faces,
   directory: BlobPath,
   options: PathListingOptions & { readonly directories: boolean },
 ): AsyncGenerator<Entry, void, undefined> {
   const { signal } = options
-  for await (const path of listAllPaths(hierarchy, directory, { signal, recursive: true })) {
-    if (isShown(path, directory, options) && (options.directories || !path.isDirectory)) {
-      yield entryFromPath(path)
-    }
+  const blobs =
+    options.metadata === true
+      ? await listBlobs(faces.store, directory, { signal, recursive: true })
+      : new Map<string, Entry>()
+  const paths = listAllPaths(faces.hierarchy, directory, { signal, recursive: true })
+  for await (const path of paths) {
+    if (path.isDirectory && !options.directories) continue
+    if (isShown(path, directory, options)) yield merged(path, blobs.get(path.name))
   }
 }
 
@@ -60,37 +61,41 @@ async function listPaths(
   hierarchy: HierarchyStore,
   directory: BlobPath,
   options: PathListingOptions,
-): Promise<Map<string, Entry>> {
-  const entries = new Map<string, Entry>()
+): Promise<PathProperties[]> {
+  const paths: PathProperties[] = []
   try {
     for await (const path of listAllPaths(hierarchy, directory, { signal: options.signal })) {
-      if (isShown(path, directory, options)) entries.set(baseName(path.name), entryFromPath(path))
+      if (isShown(path, directory, options)) paths.push(path)
     }
   } catch (error) {
     // Whether it is missing or a file is asked by who needs to know.
     if (directory.name === '' || !isFileSystemError(error, 'ENOENT', 'ENOTDIR')) throw error
   }
-  return entries
+  return paths
 }
 
+/** By name. */
 async function listBlobs(
   store: BlobStore,
   directory: BlobPath,
-  { signal }: CallOptions,
+  options: CallOptions & { readonly recursive?: boolean },
 ): Promise<Map<string, Entry>> {
   const entries = new Map<string, Entry>()
   const prefix = { ...directory, name: childPrefix(directory.name) }
-  for await (const row of listAll(store, prefix, { signal, delimiter: '/' })) {
-    if (row.kind !== 'blob') continue
-    entries.set(baseName(row.name), entryFromBlob(row.name, row.properties))
+  const level = options.recursive === true ? {} : ({ delimiter: '/' } as const)
+  for await (const row of listAll(store, prefix, { signal: options.signal, ...level })) {
+    if (row.kind === 'blob') entries.set(row.name, entryFromBlob(row.name, row.properties))
   }
   return entries
 }
 
 /** What the blob tells, and who owns it as the path does. */
-function completed(path: Entry, blob: Entry): Entry {
+function merged(properties: PathProperties, blob: Entry | undefined): Entry {
+  const path = entryFromPath(properties)
+  // Another version is another file: what the one tells is not true of the other.
+  if (blob === undefined || blob.etag !== path.etag) return path
   const { owner, group, permissions, expiresMs } = path
-  const isPlain = blob.type === 'file'
+  const isPlain = blob.type === 'file' || blob.type === 'directory'
   const posix = isPlain ? { ...blob.posix, ...definedMode(path) } : blob.posix
   return { ...blob, posix, owner, group, permissions, expiresMs }
 }

@@ -139,11 +139,11 @@ export class Namespace {
   ): AsyncGenerator<Entry, void, undefined> {
     checkPath(directory, 'list')
     let empty = true
-    const names =
-      options.metadata === true ? undefined : await this.#hierarchical(directory, options)
+    const names = await this.#hierarchical(directory, options)
     const walk = {
       ...callOptions(options),
       directories: options.directories ?? false,
+      metadata: options.metadata,
       onUnreachable: this.#onUnreachable,
     }
     const entries = names?.walk(directory, walk) ?? walkTree(this.store, directory, walk)

@@ -1,7 +1,7 @@
 /** The file system's own tests again, on a hierarchical account. */
-import { useHierarchicalMemory } from '../support/file-system.ts'
+import { hierarchicalMemory, useAccounts } from '../support/file-system.ts'
 
-useHierarchicalMemory()
+useAccounts(hierarchicalMemory)
 
 await import('./azure-blob-file-system.test.ts')
 await import('./blob-file.test.ts')

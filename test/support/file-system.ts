@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { HierarchyOf } from '../../src/blob/hierarchy.ts'
 import { MemoryHierarchicalStore } from '../../src/blob/memory-hierarchical-blobs.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { ReplacingBlobStore } from '../../src/blob/replacing-store.ts'
@@ -9,12 +10,28 @@ import { KiB } from '../../src/byte-range.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { FakeClock } from './fake-clock.ts'
 
-/** From here on every `memoryFileSystem` is a hierarchical account. For files that run suites again. */
-export function useHierarchicalMemory(): void {
-  hierarchical = true
+/** An account that `memoryFileSystem` stands on. */
+export interface AccountParts {
+  readonly store: BlobStore
+  readonly hierarchyOf: HierarchyOf
 }
 
-let hierarchical = false
+/**
+ * From here on every `memoryFileSystem` stands on an account that `make` makes, such as a
+ * hierarchical one. For files that run suites again.
+ */
+export function useAccounts(make: (clock: FakeClock) => Promise<AccountParts>): void {
+  makeAccount = make
+}
+
+let makeAccount: ((clock: FakeClock) => Promise<AccountParts>) | undefined
+
+/** A hierarchical account in memory. */
+export async function hierarchicalMemory(clock: FakeClock): Promise<AccountParts> {
+  const account = new MemoryHierarchicalStore({ account: 'acct', clock })
+  const hierarchyOf = async () => account.hierarchy
+  return { store: new ReplacingBlobStore(account, hierarchyOf), hierarchyOf }
+}
 
 /** A file system in memory with an empty container `box`; blocks are small so that many are used. */
 export async function memoryFileSystem(
@@ -22,17 +39,10 @@ export async function memoryFileSystem(
 ): Promise<{ readonly fs: AzureBlobFileSystem; readonly store: BlobStore }> {
   const clock = new FakeClock()
   const blockBytes = options.blockBytes ?? 64 * KiB
-  if (hierarchical && options.store === undefined) return hierarchicalFileSystem(clock, blockBytes)
-  const store = options.store ?? new MemoryBlobStore({ account: 'acct', clock })
+  const made = options.store === undefined ? await makeAccount?.(clock) : undefined
+  const store = made?.store ?? options.store ?? new MemoryBlobStore({ account: 'acct', clock })
+  const hierarchyOf = made?.hierarchyOf
   await store.createContainer('box')
-  return { fs: new AzureBlobFileSystem({ store, clock, blockBytes }), store }
-}
-
-async function hierarchicalFileSystem(clock: FakeClock, blockBytes: number) {
-  const account = new MemoryHierarchicalStore({ account: 'acct', clock })
-  await account.createContainer('box')
-  const hierarchyOf = async () => account.hierarchy
-  const store = new ReplacingBlobStore(account, hierarchyOf)
   return { fs: new AzureBlobFileSystem({ store, hierarchyOf, clock, blockBytes }), store }
 }
 
