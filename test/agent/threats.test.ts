@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { connect } from 'node:net'
 import { inspect, promisify } from 'node:util'
+import fc from 'fast-check'
 import t from 'tap'
 import { agentChannel } from '../../src/telemetry.ts'
 import { testBearer } from '../support/scripted-provider.ts'
@@ -258,6 +259,36 @@ t.test('clients that wait when the agent ends are told so', async (t) => {
   await test.agent.close()
 
   t.match(await waiting, { status: 503, body: { message: /ending/ } })
+})
+
+t.test('no request without a secret gets a token, whatever it looks like', async (t) => {
+  const test = await startTestAgent(t, { azureMl: true, cloudShell: true })
+  const seed = Date.now()
+  t.comment(`seed ${seed}`)
+  const words = ['msi', 'token', 'metadata', 'identity', 'oauth2', '..', '%2e', '', '0'.repeat(64)]
+  const path = fc
+    .array(fc.oneof(fc.constantFrom(...words), fc.webSegment()), { maxLength: 6 })
+    .map((segments) => `/${segments.join('/')}`)
+  const query = fc.webQueryParameters()
+  const header = fc.oneof(
+    fc.stringMatching(/^[0-9a-f]{0,64}$/),
+    fc.base64String(),
+    fc.constant('true'),
+  )
+  const names = ['x-identity-header', 'secret', 'metadata', 'authorization']
+  const headers = fc.dictionary(fc.constantFrom(...names), header)
+  const method = fc.constantFrom('GET', 'POST', 'PUT', 'OPTIONS')
+
+  await fc.assert(
+    fc.asyncProperty(method, path, query, headers, async (method, path, query, headers) => {
+      const full = `${path}?${query}&api-version=2018-02-01&resource=${storageResource}`
+      const { status, text } = await test.send({ method, path: full, headers })
+      return status >= 400 && status < 500 && !text.includes('token-')
+    }),
+    { seed, numRuns: 300 },
+  )
+  t.equal(test.provider.calls.length, 0)
+  t.equal((await test.send()).status, 200, 'and the agent still serves')
 })
 
 const script = `
