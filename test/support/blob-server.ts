@@ -65,7 +65,8 @@ export async function refusalOf(call: Promise<unknown>): Promise<string> {
   throw new Error('the call was expected to be refused')
 }
 
-function signatureForAll(key: StorageSharedKeyCredential): string {
+/** An account signature for everything in the blob service, without `?`. */
+export function signatureForAll(key: StorageSharedKeyCredential): string {
   return generateAccountSASQueryParameters(
     {
       startsOn: new Date(Date.now() - 24 * 60 * 60 * 1000),
