@@ -2,8 +2,8 @@
  * Moves all blobs of a tree, as its journal says. In the order things happen: all sources are
  * copied; the destination is listed, and every copy must be there; the journal says so; the sources
  * are deleted, what marks the tree last; the journal is deleted. Until the journal says that all
- * copies are there, a failure takes them back, and the sources are as they were. From then on the
- * only way is forward.
+ * copies are there, a failure takes them back, and the sources are as they were (a recovery that is
+ * stopped leaves them for the next one). From then on the only way is forward.
  */
 import type { CallOptions } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
@@ -84,8 +84,18 @@ class MovingTree {
       this.#options.signal?.throwIfAborted()
       await this.#journal.advance('deleting')
     } catch (error) {
+      if (this.#isPaused(error)) {
+        await this.#release()
+        throw error
+      }
       await this.#undo(error)
     }
+  }
+
+  /** A recovery that is stopped, or cannot reach the service, is gone on with another time. */
+  #isPaused(error: unknown): boolean {
+    if (!this.#options.resumed) return false
+    return this.#options.signal?.aborted === true || (isFileSystemError(error) && error.retryable)
   }
 
   async #copyPage(page: number): Promise<void> {
@@ -129,7 +139,7 @@ class MovingTree {
       await this.#takeBack()
     } catch (failure) {
       // Somebody else goes on: what is where is theirs to tell.
-      if (isFileSystemError(failure, 'EBUSY')) throw failure
+      if (isFileSystemError(failure, 'EBUSY') && failure.syscall === 'rename') throw failure
       await this.#release()
       throw this.#stuck(error, failure)
     }

@@ -15,6 +15,7 @@ import type { BlobStore } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import { unlessMissing } from './lookup.ts'
 import {
   type CopiedPage,
@@ -83,7 +84,7 @@ export class RenameJournal {
       await draft.#create()
       return draft
     } catch (error) {
-      await draft.#discardPlan()
+      await draft.#giveUpPlan()
       throw error
     }
   }
@@ -218,6 +219,17 @@ export class RenameJournal {
     const { etag } = await this.#put('state', this.#state)
     this.#etag = etag
     this.#beatMs = this.#clock.nowMs()
+  }
+
+  /** What remains of it is discarded by the next recovery. */
+  async #giveUpPlan(): Promise<void> {
+    try {
+      await this.#discardPlan()
+    } catch (error) {
+      if (!isFileSystemError(error)) throw error
+      const fault: FaultEvent = { operation: 'rename', path: formatPath(this.#path('')), error }
+      faultChannel.publish(fault)
+    }
   }
 
   async #discardPlan(): Promise<void> {

@@ -526,6 +526,28 @@ t.test('a journal', async (t) => {
     t.equal(result?.outcome, 'left')
   })
 
+  t.test('whose recovery is stopped is left for the next one', async (t) => {
+    const { store, clock } = await account()
+    await renameAndDie(store, clock, [12, 'done'])
+    const stop = new AbortController()
+    const counting = new CountingStore(store)
+    counting.before = ({ verb }) => {
+      if (verb === 'copy') stop.abort()
+    }
+    const options = { force: true, signal: stop.signal }
+
+    await t.rejects(client(counting, clock).recoverRenames(container, options), {
+      name: 'AbortError',
+    })
+
+    const found = await blobs(store)
+    t.ok(journals(found).some((name) => name.endsWith('/state')))
+    t.ok(unmoved.every((name) => found.has(name)))
+    const [result] = await client(store, clock).recoverRenames(container)
+    t.equal(result?.outcome, 'completed')
+    t.same([...(await blobs(store)).keys()].sort(), moved)
+  })
+
   t.test('whose client comes back to life stops that client', async (t) => {
     const { store, clock } = await account()
     const counting = new CountingStore(store)
