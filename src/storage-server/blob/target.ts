@@ -1,4 +1,5 @@
 import type { Need, Right } from '../access/access.ts'
+import { cleanName } from '../dfs/target.ts'
 import { type Place, stateOf } from '../model/changes.ts'
 import { assertLease, type LeaseUse } from '../model/lease.ts'
 import { hasPendingCopy, recordAsOf } from '../model/pending.ts'
@@ -46,7 +47,8 @@ export function needOnPath(request: StorageRequest, right: Right, ...or: Right[]
 export function targetOf(context: VerbContext): Target {
   const { account, request } = context
   const container = context.container()
-  const name = request.path ?? ''
+  const path = request.path ?? ''
+  const name = account.settings.hierarchical ? cleanName(path) : path
   const state = stateOf(container, name)
   return { place: { account, container }, name, state, record: currentOf(context, state) }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { isIP } from 'node:net'
-import { parseUrlPath, parseUrlQuery } from './parse-url.ts'
+import { assertPathName, parseUrlPath, parseUrlQuery } from './parse-url.ts'
 import { invalidHeader, refusal } from './refusals.ts'
 import type { StorageRequest } from './request.ts'
 
@@ -44,6 +44,7 @@ export function parseRequest(raw: RawRequest, hasAccount: HasAccount): StorageRe
   const segments = parseUrlPath(rawPath)
   const place = locate({ method: raw.method, headers, query, segments }, hasAccount)
   const [container, path] = nameParts(place, raw.method, query)
+  if (path !== undefined) assertPathName(path)
   return {
     method: raw.method,
     face: place.face,
