@@ -48,6 +48,9 @@ export function entryFromPath(path: PathProperties): Entry {
   }
 }
 
+/** `S_ISUID` and `S_ISGID`. */
+export const setIdBits = 0o6000
+
 /** A hierarchy's permissions are those that count; links and devices have only their metadata. */
 function withPermissions(
   posix: PosixAttributes,
@@ -56,7 +59,8 @@ function withPermissions(
 ): PosixAttributes {
   const mode =
     type === 'file' || type === 'directory' ? modeOfPermissions(facts?.permissions) : undefined
-  return mode === undefined ? posix : { ...posix, mode }
+  // Access control has no set-user-id and set-group-id bits: those stay in metadata.
+  return mode === undefined ? posix : { ...posix, mode: mode | ((posix.mode ?? 0) & setIdBits) }
 }
 
 function accessOf(facts: PathFacts | undefined): Partial<Entry> {

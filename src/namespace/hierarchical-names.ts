@@ -2,13 +2,14 @@
  * The operations on names where the account has a hierarchy: each is one request, or one per page
  * of a large tree, and what the service answers is the error that the system call would give.
  */
-import { formatAcl, parseAcl, withMode } from '../blob/acl.ts'
+import { aclOfMode, formatAcl, parseAcl, permissionsOf, withMode } from '../blob/acl.ts'
 import { type AccessControl, deleteTree, type HierarchyStore } from '../blob/hierarchy.ts'
 import type { CallOptions, Metadata } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
+import { setIdBits } from './blob-entry.ts'
 import { childPrefix } from './blob-name.ts'
 import { type NamespaceParts, requireParent } from './directories.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
@@ -61,8 +62,9 @@ export class HierarchicalNames {
 
   async makeDirectory(path: BlobPath, options: DirectoryOptions): Promise<Entry> {
     if (options.parents !== true) await requireParent(this.#parts, path, callOptions(options))
-    const { mode, ...others } = options.posix ?? {}
-    const metadata = withoutFlag(withPosixAttributes({}, 'directory', others))
+    const { mode } = options.posix ?? {}
+    const kept = keptInMetadata(options.posix ?? {}, { posix: {} })
+    const metadata = withoutFlag(withPosixAttributes({}, 'directory', kept))
     const made = await this.hierarchy.createDirectory(path, {
       ...callOptions(options),
       ifNoneMatch: '*',
@@ -137,7 +139,8 @@ export class HierarchicalNames {
   ): Promise<Entry> {
     const options = callOptions(change)
     let entry = known
-    const { mode, ...others } = change.attributes
+    const { mode } = change.attributes
+    const others = keptInMetadata(change.attributes, known)
     if (Object.values(others).some((value) => value !== undefined)) {
       if (entry.partial === true) {
         entry = await this.#parts.lookup.stat(path, { ...options, fresh: true })
@@ -146,7 +149,8 @@ export class HierarchicalNames {
     }
     if (mode !== undefined) {
       const changed = await this.hierarchy.setAccessControl(path, { mode }, options)
-      entry = { ...entry, ...changed, posix: { ...entry.posix, mode }, permissions: undefined }
+      const permissions = permissionsAfter(entry, mode)
+      entry = { ...entry, ...changed, posix: { ...entry.posix, mode }, permissions }
     }
     this.#parts.cache.upsert(path, entry)
     return entry
@@ -168,7 +172,7 @@ export class HierarchicalNames {
     const changes = before === undefined ? { mode } : { acl: aclFor(before, mode) }
     try {
       const made = await this.hierarchy.setAccessControl(path, changes, callOptions(options))
-      return { ...entry, ...made }
+      return { ...entry, ...made, permissions: before?.permissions }
     } catch (error) {
       if (!isFileSystemError(error, 'EACCES')) throw error
       this.#mayGrant = false
@@ -251,7 +255,7 @@ export class HierarchicalNames {
     const ifMatch = entry.type === 'directory' ? undefined : entry.etag
     const options = { ...callOptions(change), ifMatch }
     const { etag, lastModifiedMs } = await this.#parts.store.setMetadata(path, metadata, options)
-    const { mode } = entry.posix
+    const mode = change.attributes.mode ?? entry.posix.mode
     const posix = { ...readPosixAttributes(metadata), ...(mode === undefined ? {} : { mode }) }
     return { ...entry, etag, lastModifiedMs, metadata, posix }
   }
@@ -291,6 +295,22 @@ function withoutFlag(metadata: Metadata): Metadata {
 
 function aclFor(before: AccessControl, mode: number | undefined): string {
   return mode === undefined ? before.acl : formatAcl(withMode(parseAcl(before.acl), mode))
+}
+
+/** What access control cannot hold; the mode only where its set-id bits change. */
+function keptInMetadata(
+  attributes: PosixAttributes,
+  { posix }: Pick<Entry, 'posix'>,
+): PosixAttributes {
+  const { mode, ...others } = attributes
+  const before = (posix.mode ?? 0) & setIdBits
+  return mode === undefined || (mode & setIdBits) === before ? others : attributes
+}
+
+/** A change of mode leaves the other entries of a list as they are. */
+function permissionsAfter({ permissions, type }: Entry, mode: number): string {
+  const sticky = type === 'directory' && (mode & 0o1000) !== 0
+  return permissionsOf(aclOfMode(mode), sticky) + (permissions?.endsWith('+') === true ? '+' : '')
 }
 
 function isSame(from: BlobPath, to: BlobPath): boolean {

@@ -2,7 +2,7 @@ import { type HierarchyStore, listAllPaths, type PathProperties } from '../blob/
 import { type BlobStore, type CallOptions, listAll } from '../blob/store.ts'
 import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
-import { entryFromBlob, entryFromPath } from './blob-entry.ts'
+import { entryFromBlob, entryFromPath, setIdBits } from './blob-entry.ts'
 import { baseName, childPrefix, isPathName, isReserved } from './blob-name.ts'
 import type { Entry } from './entry.ts'
 import type { OneLevel, UnreachableListener } from './listing.ts'
@@ -96,12 +96,13 @@ function merged(properties: PathProperties, blob: Entry | undefined): Entry {
   if (blob === undefined || blob.etag !== path.etag) return path
   const { owner, group, permissions, expiresMs } = path
   const isPlain = blob.type === 'file' || blob.type === 'directory'
-  const posix = isPlain ? { ...blob.posix, ...definedMode(path) } : blob.posix
+  const posix = isPlain ? { ...blob.posix, ...modeOf(path, blob) } : blob.posix
   return { ...blob, posix, owner, group, permissions, expiresMs }
 }
 
-function definedMode({ posix }: Entry): { readonly mode?: number } {
-  return posix.mode === undefined ? {} : { mode: posix.mode }
+function modeOf(path: Entry, blob: Entry): { readonly mode?: number } {
+  const { mode } = path.posix
+  return mode === undefined ? {} : { mode: mode | ((blob.posix.mode ?? 0) & setIdBits) }
 }
 
 function isShown(

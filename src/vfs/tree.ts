@@ -109,7 +109,8 @@ export class Tree {
    * and the listing answers them all. One name alone is cheaper to ask for than a large directory.
    */
   async #learn(directory: Inode, options: CallOptions): Promise<void> {
-    if (directory.asked++ === 1) await this.namespace.list(this.pathOf(directory), options)
+    if (directory.asked++ !== 1) return
+    await this.namespace.list(this.pathOf(directory), { ...options, metadata: true })
   }
 
   /** The entries of a directory, with the files that only this mount has yet. */
@@ -195,7 +196,7 @@ export class Tree {
 
   async #listStored(directory: Inode, options: CallOptions): Promise<readonly Entry[]> {
     try {
-      return await this.namespace.list(this.pathOf(directory), options)
+      return await this.namespace.list(this.pathOf(directory), { ...options, metadata: true })
     } catch (error) {
       // A mounted prefix need not exist before the first file in it; a container must.
       const unborn = directory === this.table.root && !this.#isContainer(directory)

@@ -354,12 +354,14 @@ export class WritableFile {
     const path = this.#path()
     const posix = { ...before?.posix, ...this.#changes }
     const metadata = withPosixAttributes(before?.metadata ?? {}, 'file', posix)
+    const { namespace } = this.#context
+    const access = await namespace.accessBefore(path, before)
     const properties = await this.#upload(path, metadata)
-    const entry = entryFromBlob(path.name, { ...properties, metadata })
+    const committed = entryFromBlob(path.name, { ...properties, metadata, facts: undefined })
+    const entry = await namespace.settleCommitted(path, committed, { before: access })
     this.#adopt(entry)
     this.#changes = {}
     this.#contentDirty = false
-    this.#context.namespace.noteCommitted(path, entry)
     this.#onCommitted(before, entry, true)
   }
 

@@ -1,6 +1,7 @@
 import { constants, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { MemoryHierarchicalStore } from '../../src/blob/memory-hierarchical-blobs.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
 import type { FileSystemError } from '../../src/errors.ts'
@@ -50,7 +51,14 @@ export class VfsMount {
   private constructor(account: BlobStore, options: MountOptions, spoolDirectory: string) {
     this.account = account
     this.counting = new CountingStore(account)
-    this.namespace = new Namespace({ store: this.counting, clock: this.clock, listingTtlMs })
+    this.namespace = new Namespace({
+      store: this.counting,
+      ...(account instanceof MemoryHierarchicalStore && {
+        hierarchyOf: async () => account.hierarchy,
+      }),
+      clock: this.clock,
+      listingTtlMs,
+    })
     this.vfs = new Vfs({
       namespace: this.namespace,
       root: { container: 'box', name: '' },
@@ -189,9 +197,21 @@ export class VfsMount {
   }
 }
 
+/** From here on every new account is hierarchical. For files that run suites again. */
+export function useHierarchicalAccounts(): void {
+  hierarchical = true
+}
+
+/** Whether new accounts are hierarchical, where permissions are not in metadata. */
+export function areAccountsHierarchical(): boolean {
+  return hierarchical
+}
+
+let hierarchical = false
+
 /** An account in memory with the container `box`. */
 export async function newAccount(): Promise<BlobStore> {
-  const account = new MemoryBlobStore()
+  const account = hierarchical ? new MemoryHierarchicalStore() : new MemoryBlobStore()
   await account.createContainer('box')
   return account
 }
