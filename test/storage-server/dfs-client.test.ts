@@ -501,3 +501,23 @@ t.test('a directory signature renames within its directory only', async (t) => {
   await signed('mine/file').move(`mine/moved${query}`)
   t.strictSame(await names(fs), ['mine', 'mine/moved', 'theirs', 'theirs/file'])
 })
+
+t.test('deleted paths are listed and come back', async (t) => {
+  const { hostStyle } = await startDfsServer(t, { softDeleteDays: 3 })
+  const fs = hostStyle.getFileSystemClient(fileSystemName)
+  await put(fs, 'file', 'once')
+  await put(fs, 'dir/file', 'twice')
+  await fs.getFileClient('file').delete()
+  await fs.getDirectoryClient('dir').delete(true)
+
+  const deleted: { name: string; deletionId?: string | undefined }[] = []
+  for await (const { name, deletionId } of fs.listDeletedPaths()) {
+    deleted.push({ name, deletionId })
+  }
+  t.match(deleted, [{ name: 'dir' }, { name: 'file' }])
+  for (const { name, deletionId = '' } of deleted) {
+    await fs.undeletePath(name, deletionId)
+  }
+  t.strictSame(await names(fs), ['dir', 'dir/file', 'file'])
+  t.equal(await text(fs, 'dir/file'), 'twice')
+})

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { StorageError } from '../../src/storage-server/wire/storage-error.ts'
 import {
   type DfsServer,
   fileSystemName,
@@ -133,6 +134,9 @@ t.test('malformed requests', async (t) => {
     t.equal(`${answer.status} ${answer.code}`, code, `${method} ${target.slice(0, 80)}`)
   }
   t.equal((await server.raw('GET', `${fs}/file`)).text, 'abc', 'and nothing happened')
+  const headers = { 'x-ms-acl': 'asdf' }
+  await server.raw('PUT', `${fs}/above/it?resource=file`, { headers })
+  t.equal((await server.raw('HEAD', `${fs}/above`)).status, 404, 'nor were directories made')
 })
 
 t.test('an append is checked against its checksums', async (t) => {
@@ -373,6 +377,40 @@ t.test('lists of a tree change in batches that a continuation links', async (t) 
   t.equal(shown['x-ms-acl'], 'user::rw-,user:u:r-x,group::r--,mask::r-x,other::---')
 })
 
+t.test('a walk reports what it may not change, and goes on when forced', async (t) => {
+  const refused = new StorageError(403, 'AuthorizationPermissionMismatch', 'Not yours.')
+  const server = await startDfsServer(
+    t,
+    {},
+    {
+      ...openAccess,
+      authorize: (_, needs) => {
+        if (needs.some(({ right, path }) => right === 'permissions' && path === 'd/b')) {
+          throw refused
+        }
+      },
+    },
+  )
+  for (const name of ['d/a', 'd/b', 'd/c']) {
+    await createFile(server, name)
+  }
+  const walk = async (query: string) => {
+    const target = `${fs}/d?action=setAccessControlRecursive&mode=modify&maxRecords=3&${query}`
+    const { headers, text } = await server.raw('PATCH', target, {
+      headers: { 'x-ms-acl': 'user:u:r-x' },
+    })
+    return { ...JSON.parse(text), more: headers['x-ms-continuation'] !== undefined }
+  }
+  const failed = {
+    directoriesSuccessful: 1,
+    filesSuccessful: 1,
+    failureCount: 1,
+    failedEntries: [{ name: 'd/b', type: 'FILE', errorMessage: 'Not yours.' }],
+  }
+  t.strictSame(await walk('forceFlag=false'), { ...failed, more: false })
+  t.strictSame(await walk('forceFlag=true'), { ...failed, more: true })
+})
+
 t.test('a flat account takes files, and nothing that needs directories', async (t) => {
   const server = await startDfsServer(t, { hierarchical: false }, openAccess)
   const { raw } = server
@@ -443,6 +481,13 @@ t.test('both faces see one store', async (t) => {
     t.equal((await raw('HEAD', `${fs}/made/by`)).headers['x-ms-resource-type'], 'directory')
     const replaced = await raw('PUT', `${fs}/dir/file`, { face: blob, headers, body: 'new' })
     t.equal(replaced.status, 201)
+  })
+
+  await t.test('an empty blob that is marked as a folder is a directory', async (t) => {
+    const headers = { 'x-ms-blob-type': 'BlockBlob', 'x-ms-meta-hdi_isfolder': 'true' }
+    t.equal((await raw('PUT', `${fs}/stub/dir`, { face: blob, headers })).status, 201)
+    await createFile(server, 'stub/dir/file')
+    t.equal((await raw('DELETE', `${fs}/stub/dir`)).code, 'DirectoryNotEmpty')
   })
 
   await t.test('dfs does not append to what Put Blob wrote', async (t) => {

@@ -66,7 +66,8 @@ function formerRows(
 
 function deletedRows(state: PathState, account: StorageAccount): ListRow[] {
   if (state.deleted === undefined) return []
-  return retainedRecords(account, state).map((deleted) => ({
+  const shown = retainedRecords(account, state).filter(({ withParent }) => withParent !== true)
+  return shown.map((deleted) => ({
     record: deleted.record,
     state,
     snapshot: deleted.snapshot,

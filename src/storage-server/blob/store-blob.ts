@@ -1,8 +1,9 @@
 import { makeParents } from '../dfs/directories.ts'
 import { callerName, ownershipOf, ownershipOfChild, parentOf } from '../dfs/ownership.ts'
-import { replaceCurrent } from '../model/changes.ts'
+import { amendCurrent, replaceCurrent } from '../model/changes.ts'
 import type { BlobRecord } from '../model/record.ts'
 import type { VerbContext } from '../verb.ts'
+import { isFolderMarker } from '../wire/metadata.ts'
 import { refusal } from '../wire/refusals.ts'
 import type { Target } from './target.ts'
 
@@ -14,6 +15,7 @@ import type { Target } from './target.ts'
 export function storeBlob(context: VerbContext, target: Target, record: BlobRecord): BlobRecord {
   const { place, name } = target
   assertNoDirectory(target)
+  if (isDirectoryStub(target, record)) return storeDirectory(context, target, record)
   const owned = place.account.settings.hierarchical ? withOwner(context, target, record) : record
   const stored = replaceCurrent(place, name, owned)
   return stored.kind === 'blob' ? stored : owned
@@ -22,6 +24,30 @@ export function storeBlob(context: VerbContext, target: Target, record: BlobReco
 /** 409 where a directory is, which no blob can take the place of. */
 export function assertNoDirectory({ record }: Target): void {
   if (record?.kind === 'directory') throw refusal('ResourceTypeMismatch')
+}
+
+/** Clients of the blob face make directories of hierarchical accounts as flat ones mark them. */
+function isDirectoryStub({ place, record: current }: Target, record: BlobRecord): boolean {
+  const isEmpty = record.blobType === 'BlockBlob' && record.content.sizeBytes === 0
+  const isFree = current === undefined && place.account.settings.hierarchical
+  return isFree && isEmpty && isFolderMarker(record.metadata)
+}
+
+function storeDirectory(
+  context: VerbContext,
+  { place, name }: Target,
+  blob: BlobRecord,
+): BlobRecord {
+  const maker = callerName(context.caller, context.request)
+  makeParents(place, name, maker)
+  const parent = ownershipOf(place.container, parentOf(name))
+  const ownership = ownershipOfChild(parent, { kind: 'directory', maker })
+  const { etag, createdMs, lastModifiedMs, metadata } = blob
+  const marked = Object.entries(metadata).filter(([key]) => key.toLowerCase() !== 'hdi_isfolder')
+  const times = { etag, createdMs, lastModifiedMs }
+  const rest = Object.fromEntries(marked)
+  amendCurrent(place, name, { kind: 'directory', ...times, metadata: rest, ownership })
+  return blob
 }
 
 function withOwner(context: VerbContext, target: Target, record: BlobRecord): BlobRecord {

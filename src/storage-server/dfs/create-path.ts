@@ -35,6 +35,7 @@ export const createPath: Verb = {
       throw existing('PathAlreadyExists', 'directory')
     }
     assertReplaceable(context, target, kind)
+    assertReadable(context, target, kind)
     makeParents(target.place, target.name, callerName(context.caller, context.request))
     const record = kind === 'file' ? createFile(context, target) : createDirectory(context, target)
     takeLease(context, target)
@@ -79,6 +80,18 @@ function assertReplaceable(context: VerbContext, target: DfsTarget, kind: Kind):
   }
   const { container } = context.request
   context.authorize([{ right: 'write', resource: 'path', container, path: target.name }])
+}
+
+/** Reads every header, so that one that is wrong is refused before the directories above are made. */
+function assertReadable(context: VerbContext, { name }: DfsTarget, kind: Kind): void {
+  const { request, account } = context
+  newOwnership(context, name, kind)
+  newFile(context, undefined)
+  readProperties(request)
+  readExpiry(request, account, account.nowMs())
+  if (request.headers['x-ms-proposed-lease-id'] !== undefined) {
+    acquire(request)
+  }
 }
 
 function createFile(context: VerbContext, { place, name }: DfsTarget): PathRecord {

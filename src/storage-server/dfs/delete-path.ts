@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { deleteCurrent, keep, type Place } from '../model/changes.ts'
-import type { PathState } from '../model/record.ts'
+import type { DeletedRecord, PathState } from '../model/record.ts'
 import type { Verb, VerbContext } from '../verb.ts'
 import { refusal } from '../wire/refusals.ts'
 import { readContinuation, writeContinuation } from './continuation.ts'
@@ -29,9 +29,9 @@ export const deletePath: Verb = {
     if (!recursive && holdsAnything(target)) {
       throw dfsRefusal('DirectoryNotEmpty')
     }
-    const deletionId = randomUUID()
+    const deletionId = readContinuation(request) ?? randomUUID()
     if (paginated && recursive && deletePage(target, deletionId)) {
-      return { status: 200, headers: { 'x-ms-continuation': writeContinuation(target.name) } }
+      return { status: 200, headers: { 'x-ms-continuation': writeContinuation(deletionId) } }
     }
     deleteTree(target, deletionId)
     return { status: 200, headers: deletionHeaders(target.place, target.name) }
@@ -40,7 +40,6 @@ export const deletePath: Verb = {
 
 function deletable(context: VerbContext): DfsTarget {
   const target = targetOf(context)
-  readContinuation(context.request)
   if (!target.record && !isVirtual(target)) {
     throw refusal('PathNotFound')
   }
@@ -77,18 +76,23 @@ function deletePage({ place, name }: DfsTarget, deletionId: string): boolean {
   }
   const left = next.name
   const gone = page.filter((state) => !left.startsWith(`${state.name}/`))
-  deleteAll(place, gone, deletionId)
+  deleteAll(place, gone, { deletionId, withParent: true })
   return true
 }
 
 function deleteTree({ place, name }: DfsTarget, deletionId: string): void {
-  deleteAll(place, [...place.container.paths.below(name)], deletionId)
+  const below = [...place.container.paths.below(name)]
   const state = place.container.paths.get(name)
-  deleteAll(place, state ? [state] : [], deletionId)
+  deleteAll(place, below, { deletionId, withParent: state?.current !== undefined })
+  deleteAll(place, state ? [state] : [], { deletionId })
 }
 
-/** What one call deletes has one deletion id, so that it comes back together. */
-function deleteAll(place: Place, states: readonly PathState[], deletionId: string): void {
+/** What one deletion takes has one deletion id, so that it comes back together. */
+function deleteAll(
+  place: Place,
+  states: readonly PathState[],
+  as: Pick<DeletedRecord, 'deletionId' | 'withParent'>,
+): void {
   for (const { name, current } of states.toReversed()) {
     if (!current) {
       continue
@@ -105,7 +109,7 @@ function deleteAll(place: Place, states: readonly PathState[], deletionId: strin
         remainingDays: softDeleteDays,
         ...last,
         record: current,
-        deletionId,
+        ...as,
       }
       keep(place.container, { ...state, deleted: [...deleted, kept] })
     }

@@ -132,4 +132,6 @@ export interface DeletedRecord {
   readonly deletionId: string
   /** Set for a deleted snapshot. */
   readonly snapshot?: string | undefined
+  /** Went with a directory above, whose deleted record stands for it in listings. */
+  readonly withParent?: boolean | undefined
 }
