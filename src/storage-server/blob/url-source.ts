@@ -139,7 +139,9 @@ async function authorizeSource(
   { by }: SourceAccess,
 ): Promise<void> {
   const signed = request.query.has('sig') || request.headers['authorization'] !== undefined
-  const ownRight = by === 'account' && !signed && mayRead(context, request)
+  const { kind } = context.caller
+  const reusable = by === 'account' && (kind === 'sharedKey' || kind === 'bearer')
+  const ownRight = reusable && !signed && mayRead(context, request)
   if (!ownRight) await verifiedAsync(() => context.dispatch(request))
 }
 
