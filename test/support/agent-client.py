@@ -64,7 +64,45 @@ def datalake_round():
     return once
 
 
+def zenml_round():
+    import datetime
+    import tempfile
+    import uuid
+
+    # What any fsspec file system takes where its caller names no host.
+    os.environ["FSSPEC_ABFS_ACCOUNT_HOST"] = endpoint.removeprefix("https://")
+    directory = tempfile.TemporaryDirectory()
+    os.environ["ZENML_CONFIG_PATH"] = directory.name
+    os.environ["ZENML_ANALYTICS_OPT_IN"] = "false"
+    from zenml.enums import StackComponentType
+    from zenml.integrations.azure.artifact_stores import AzureArtifactStore
+    from zenml.integrations.azure.flavors import AzureArtifactStoreConfig
+
+    now = datetime.datetime.now()
+    store = AzureArtifactStore(
+        name="store",
+        id=uuid.uuid4(),
+        config=AzureArtifactStoreConfig(path="az://data"),
+        flavor="azure",
+        type=StackComponentType.ARTIFACT_STORE,
+        user=uuid.uuid4(),
+        created=now,
+        updated=now,
+    )
+
+    def once(text):
+        path = f"az://data/{kind}/file.txt"
+        with store.open(path, "wb") as file:
+            file.write(text)
+        with store.open(path, "rb") as file:
+            return [f"{kind}/{name}" for name in store.listdir(f"az://data/{kind}")], file.read()
+
+    once.directory = directory  # lives as long as the store
+    return once
+
+
 once = {
+    "zenml": zenml_round,
     "adlfs": adlfs_round,
     "azure-storage-blob": blob_round,
     "imds": imds_round,
