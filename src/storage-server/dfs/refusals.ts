@@ -1,8 +1,6 @@
 import { type RefusalCode, refusal } from '../wire/refusals.ts'
 import { StorageError, type StorageErrorOptions } from '../wire/storage-error.ts'
 
-const conflict = 'exists and its resource type is invalid for this operation.'
-
 /** Azure's codes of the dfs face alone, with their statuses and messages (Path - Create, Update). */
 const dfsRefusals = {
   ContentLengthMustBeZero: [400, 'The Content-Length request header must be zero.'],
@@ -14,7 +12,10 @@ const dfsRefusals = {
     409,
     'The resource was created or modified by the Azure Blob Service API and cannot be appended to by the Azure Data Lake Storage Service API.',
   ],
-  InvalidDestinationPath: [409, `The specified path, or an element of the path, ${conflict}`],
+  InvalidDestinationPath: [
+    409,
+    'The specified path, or an element of the path, exists and its resource type is invalid for this operation.',
+  ],
   InvalidFlushOperation: [
     409,
     'The resource was created or modified by the Blob Service API and cannot be written to by the Data Lake Storage Service API.',
@@ -33,7 +34,10 @@ const dfsRefusals = {
     'The source and destination resource type must be identical.',
   ],
   InvalidSourceUri: [400, 'The source URI is invalid.'],
-  PathConflict: [409, `The specified path, or an element of the path, ${conflict}`],
+  PathConflict: [
+    409,
+    'The specified path, or an element of the path, exists and its resource type is invalid for this operation.',
+  ],
   RenameDestinationParentPathNotFound: [
     404,
     'The parent directory of the destination path does not exist.',
