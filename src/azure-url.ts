@@ -72,6 +72,16 @@ function parseUrlObject(url: URL): AzureUrl {
   return parseLiteral(url.href, decode(url.href, rest))
 }
 
+/**
+ * The dfs endpoint that belongs to a blob endpoint: the host with `dfs` for `blob` in whatever
+ * cloud, zone or private link; the same URL where one address serves both, as emulators do.
+ */
+export function dfsEndpointOf(blobEndpoint: URL): URL {
+  const url = new URL(blobEndpoint)
+  if (!/^[\d.]+$|^\[/.test(url.hostname)) url.hostname = url.hostname.replace(/\.blob\./, '.dfs.')
+  return url
+}
+
 function parseLiteral(input: string, rest: string): AzureUrl {
   const [authority, path] = cut(rest.replace(/^\/+/, ''))
   const at = authority.indexOf('@')

@@ -25,6 +25,7 @@ export interface ConfigFlags {
   readonly account?: string | undefined
   readonly blobEndpoint?: string | undefined
   readonly dfsEndpoint?: string | undefined
+  readonly hns?: string | undefined
   readonly caFile?: string | undefined
   readonly connectorUrl?: string | undefined
   readonly connectorKeyFile?: string | undefined
@@ -54,8 +55,10 @@ export interface Config {
   readonly account: string | undefined
   /** `undefined`: the public cloud's, `https://ACCOUNT.blob.core.windows.net`. */
   readonly blobEndpoint: URL | undefined
-  /** `undefined`: the public cloud's, `https://ACCOUNT.dfs.core.windows.net`. */
+  /** `undefined`: the blob endpoint with `dfs` in the place of `blob`. */
   readonly dfsEndpoint: URL | undefined
+  /** Whether the account's namespace is hierarchical; `auto` asks it once. */
+  readonly hns: 'auto' | 'true' | 'false'
   /** Certificate authorities in PEM, trusted besides Node's own. */
   readonly caFile: string | undefined
   /** `undefined`: this process signs in to Entra by itself (DefaultAzureCredential). */
@@ -108,6 +111,7 @@ export function loadConfig(flags: ConfigFlags, environment: Environment): Config
     account: source.text('account', ACCOUNT_VARIABLES),
     blobEndpoint: source.url('blobEndpoint', ['ABFS_BLOB_ENDPOINT']),
     dfsEndpoint: source.url('dfsEndpoint', ['ABFS_DFS_ENDPOINT']),
+    hns: readWord(source, hnsSetting),
     caFile: source.file('caFile', ['ABFS_CA_FILE']),
     connector: readConnector(source),
     connectorConfigFile: source.file('connectorConfigFile', ['ABFS_CONNECTOR_CONFIG']),
@@ -235,6 +239,13 @@ const transportSetting: WordSetting<Transport> = {
   variable: 'ABFS_HTTP_TRANSPORT',
   words: transports,
   byDefault: 'socket',
+}
+
+const hnsSetting: WordSetting<Config['hns']> = {
+  name: 'hns',
+  variable: 'ABFS_HNS',
+  words: ['auto', 'true', 'false'],
+  byDefault: 'auto',
 }
 
 function readWord<Word extends string>(source: Source, setting: WordSetting<Word>): Word {

@@ -1,11 +1,14 @@
 import { parseAzureUrl } from './azure-url.ts'
+import type { NamespaceChoice } from './blob/namespace-kind.ts'
 import { composeFileSystem, openAccount } from './cli/compose.ts'
 import { targetOf } from './cli/location.ts'
 import { type ConfigFlags, type Environment, loadConfig, processEnvironment } from './config.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
 
 /** Where a file system connects. What is given here beats the environment. */
-export interface CreateFileSystemOptions extends ConfigFlags {
+export interface CreateFileSystemOptions extends Omit<ConfigFlags, 'hns'> {
+  /** Whether the account's namespace is hierarchical. Default `auto`: it is asked once. */
+  readonly hns?: NamespaceChoice | undefined
   /** An account in any form of `parseAzureUrl`, instead of `account`. */
   readonly url?: string | URL | undefined
   /** Credentials are asked to read and list only. */
@@ -23,8 +26,9 @@ export interface CreateFileSystemOptions extends ConfigFlags {
 export async function createFileSystem(
   options: CreateFileSystemOptions = {},
 ): Promise<AzureBlobFileSystem> {
-  const { url, readOnly, environment = processEnvironment(), ...flags } = options
-  const config = loadConfig(flags, environment)
+  const { url, readOnly, hns, environment = processEnvironment(), ...flags } = options
+  const said = hns === undefined ? {} : { hns: String(hns) }
+  const config = loadConfig({ ...flags, ...said }, environment)
   const target = targetOf(config, url === undefined ? [] : [parseAzureUrl(url)])
   return composeFileSystem(
     await openAccount(config, { target, access: readOnly === true ? 'read' : 'write' }),

@@ -13,6 +13,7 @@ export {
   type AzureArtifactStoreOptions,
 } from './artifact-store/azure-artifact-store.ts'
 export { type AzureEndpoint, type AzureUrl, parseAzureUrl } from './azure-url.ts'
+export type { AccessControl, AclFailure, Expiry } from './blob/hierarchy.ts'
 export { type CreateFileSystemOptions, createFileSystem } from './create-file-system.ts'
 export {
   type ErrnoCode,
@@ -20,6 +21,7 @@ export {
   type FileSystemErrorOptions,
   isFileSystemError,
 } from './errors.ts'
+export type { AclOptions, AclProgress, AclResult } from './filesystem/access.ts'
 export {
   AzureBlobFileSystem,
   type AzureBlobFileSystemOptions,

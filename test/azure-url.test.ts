@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { parseAzureUrl } from '../src/azure-url.ts'
+import { dfsEndpointOf, parseAzureUrl } from '../src/azure-url.ts'
 import { formatPath } from '../src/path.ts'
 
 const accountHosts = [
@@ -193,4 +193,22 @@ t.test('what formatPath prints is read back as it was', async (t) => {
     t.strictSame(parseAzureUrl(formatPath({ container, name })), { container, name })
   })
   fc.assert(property, { verbose: 1 })
+})
+
+t.test('a dfs endpoint is that of its blob endpoint', async (t) => {
+  const pairs = [
+    ['https://acct.blob.core.windows.net', 'https://acct.dfs.core.windows.net/'],
+    ['https://acct.blob.core.chinacloudapi.cn', 'https://acct.dfs.core.chinacloudapi.cn/'],
+    ['https://acct.blob.core.usgovcloudapi.net', 'https://acct.dfs.core.usgovcloudapi.net/'],
+    ['https://acct.z12.blob.storage.azure.net', 'https://acct.z12.dfs.storage.azure.net/'],
+    [
+      'https://acct.privatelink.blob.core.windows.net',
+      'https://acct.privatelink.dfs.core.windows.net/',
+    ],
+    ['https://onelake.blob.fabric.microsoft.com', 'https://onelake.dfs.fabric.microsoft.com/'],
+    ['https://acct.blob.localhost:10000', 'https://acct.dfs.localhost:10000/'],
+    ['https://127.0.0.1:10000/acct', 'https://127.0.0.1:10000/acct'],
+    ['http://[::1]:10000/acct', 'http://[::1]:10000/acct'],
+  ] as const
+  for (const [blob, dfs] of pairs) t.equal(dfsEndpointOf(new URL(blob)).href, dfs)
 })

@@ -166,3 +166,13 @@ t.test('the transport is socket unless a known word says otherwise', async (t) =
     message: /ABFS_HTTP_TRANSPORT must be one of socket, undici/,
   })
 })
+
+t.test('the kind of namespace is asked for, or told', async (t) => {
+  t.equal(loadConfig({}, {}).hns, 'auto')
+  t.equal(loadConfig({}, { ABFS_HNS: 'true' }).hns, 'true')
+  t.equal(loadConfig({ hns: 'false' }, { ABFS_HNS: 'true' }).hns, 'false')
+  t.throws(() => loadConfig({}, { ABFS_HNS: 'yes' }), {
+    code: 'EINVAL',
+    message: /ABFS_HNS must be one of auto, true, false, not 'yes'/,
+  })
+})

@@ -102,9 +102,15 @@ async function unlessRefused(
   try {
     return await callAzure(http, base, call)
   } catch (error) {
-    if (isFileSystemError(error, 'EACCES', 'ENOTSUP')) return undefined
+    if (isFileSystemError(error, 'EACCES') || isUnknown(error, call)) return undefined
     throw error
   }
+}
+
+/** An emulator that does not know the question; at the root's access 400 is an answer. */
+function isUnknown(error: unknown, { query }: AzureCall): boolean {
+  const isQuestion = query?.includes('getAccessControl') !== true
+  return isQuestion && isFileSystemError(error, 'EINVAL', 'ENOTSUP')
 }
 
 function truth(value: string | undefined): boolean | undefined {

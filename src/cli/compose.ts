@@ -7,6 +7,9 @@ import { rootCertificates } from 'node:tls'
 import type { TokenExchange } from '../agent/token-exchange.ts'
 import type { ArtifactStore } from '../artifact-store/artifact-store.ts'
 import { AzureBlobStore } from '../blob/azure-store.ts'
+import { DfsStore } from '../blob/dfs-store.ts'
+import { type NamespaceChoice, namespaceKind } from '../blob/namespace-kind.ts'
+import { ReplacingBlobStore } from '../blob/replacing-store.ts'
 import type { BlobStore } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
@@ -74,21 +77,27 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     retry({ clock }),
     trace(clock),
   )
-  const store = new AzureBlobStore({
-    account: target.account,
-    endpoint: target.blobEndpoint,
-    http,
-    closeHttp: sockets.close,
-  })
+  const { account, blobEndpoint, dfsEndpoint } = target
+  const closeHttp = sockets.close
+  const blobs = new AzureBlobStore({ account, endpoint: blobEndpoint, http, closeHttp })
+  const endpoints = { account, blobEndpoint, dfsEndpoint, http }
+  const hierarchy = new DfsStore(endpoints)
+  const hierarchyOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })
+  const store = new ReplacingBlobStore(blobs, hierarchyOf)
+  const listingTtlMs = options.listingTtlMs ?? 5000
   return {
     store,
-    namespace: new Namespace({ store, clock, listingTtlMs: options.listingTtlMs ?? 5000 }),
+    namespace: new Namespace({ store, hierarchyOf, clock, listingTtlMs }),
     chunks: new ChunkCache({ maxBytes: options.cacheBytes ?? 256 * MiB }),
     credentials,
     target,
     clock,
     close: () => store.close(),
   }
+}
+
+function choiceOf({ hns }: Config): NamespaceChoice {
+  return hns === 'auto' ? hns : hns === 'true'
 }
 
 /** Which credential lets a request through. */

@@ -27,6 +27,8 @@ export function addConnectionOptions(command: Command): Command {
     .optionsGroup('Connection (each beats its variable):')
     .option('--account <name>', 'storage account (ABFS_ACCOUNT)')
     .option('--blob-endpoint <url>', 'blob service, when not the public cloud (ABFS_BLOB_ENDPOINT)')
+    .option('--dfs-endpoint <url>', 'dfs service, when not beside blob (ABFS_DFS_ENDPOINT)')
+    .option('--hns <choice>', 'hierarchical namespace: auto, true or false (ABFS_HNS)')
     .option('--ca-file <file>', 'certificate authorities to trust as well, PEM (ABFS_CA_FILE)')
     .option('--connector-url <url>', 'the connector that vends credentials (ABFS_CONNECTOR_URL)')
     .option('--connector-key-file <file>', 'file with the caller’s key (ABFS_CONNECTOR_KEY_FILE)')

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { type AzureUrl, parseAzureUrl } from '../azure-url.ts'
+import { type AzureUrl, dfsEndpointOf, parseAzureUrl } from '../azure-url.ts'
 import type { Config } from '../config.ts'
 import { usageError } from './usage.ts'
 
@@ -13,7 +13,7 @@ export type Location =
 export interface AccountTarget {
   readonly account: string
   readonly blobEndpoint: URL
-  readonly dfsEndpoint: URL | undefined
+  readonly dfsEndpoint: URL
 }
 
 const REMOTE = /^(abfss?|az|wasbs?|https?):\/\//i
@@ -73,12 +73,10 @@ function endpointsOf(
   const isConfigured = config.account === undefined || config.account === account
   const blob = isConfigured ? config.blobEndpoint : undefined
   const dfs = isConfigured ? config.dfsEndpoint : undefined
-  if (blob !== undefined) return { blobEndpoint: blob, dfsEndpoint: dfs }
+  if (blob !== undefined) return { blobEndpoint: blob, dfsEndpoint: dfs ?? dfsEndpointOf(blob) }
   const publicCloud = (service: string) => `https://${account}.${service}.core.windows.net`
   const said = url?.endpoint
-  const dfsText = said === undefined ? publicCloud('dfs') : said.dfs
-  return {
-    blobEndpoint: new URL(said?.blob ?? publicCloud('blob')),
-    dfsEndpoint: dfs ?? (dfsText === undefined ? undefined : new URL(dfsText)),
-  }
+  const blobEndpoint = new URL(said?.blob ?? publicCloud('blob'))
+  const saidDfs = said?.dfs === undefined ? undefined : new URL(said.dfs)
+  return { blobEndpoint, dfsEndpoint: dfs ?? saidDfs ?? dfsEndpointOf(blobEndpoint) }
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { defineAcl } from './commands/acl.ts'
 import { defineAgent } from './commands/agent.ts'
 import { defineArtifact } from './commands/artifact.ts'
 import { defineCat } from './commands/cat.ts'
@@ -33,7 +34,7 @@ export function createProgram(context: CliContext): Command {
   program.commandsGroup('Files:')
   for (const define of [defineLs, defineTree, defineStat, defineCat]) define(program, context)
   for (const define of [defineCp, defineMv, defineMkdir, defineRm]) define(program, context)
-  defineRecover(program, context)
+  for (const define of [defineAcl, defineRecover]) define(program, context)
   program.commandsGroup('Drive:')
   for (const define of [defineMount, defineUnmount]) define(program, context)
   program.commandsGroup('Credentials for other programs:')
@@ -98,7 +99,7 @@ Examples:
   abfs sandbox --env-file sandbox.env     a local Azure to try all this on
 
 Settings:
-  ABFS_ACCOUNT, ABFS_BLOB_ENDPOINT, ABFS_DFS_ENDPOINT, ABFS_CA_FILE, ABFS_CONNECTOR_URL,
+  ABFS_ACCOUNT, ABFS_BLOB_ENDPOINT, ABFS_DFS_ENDPOINT, ABFS_HNS, ABFS_CA_FILE, ABFS_CONNECTOR_URL,
   ABFS_CONNECTOR_KEY_FILE, ABFS_CONNECTOR_KEY or ABFS_CONNECTOR_TOKEN_FILE, ABFS_CONNECTOR_CONFIG,
   ABFS_CACHE_DIR, ABFS_LOG_LEVEL, ABFS_REGISTRIES, ABFS_REGISTRY_SCOPE;
   ABFS_DEBUG=1 shows stacks. Flags beat variables.`

@@ -61,6 +61,13 @@ async function withCredential(
     return { ...request, headers: { ...request.headers, authorization } }
   }
   const url = withQuery(request.url, credential)
+  const renamed = request.headers['x-ms-rename-source']
+  if (renamed !== undefined)
+    return {
+      ...request,
+      url,
+      headers: await signedRename(request, renamed, { ...options, refresh }),
+    }
   const source = request.headers['x-ms-copy-source']
   if (source === undefined) return { ...request, url }
   const signed = await signedSource(request, new URL(source), { ...options, refresh })
@@ -75,6 +82,24 @@ async function signedSource(
 ): Promise<string> {
   const credential = await obtain({ ...request, url: source }, options, options.refresh)
   return credential.kind === 'sas' ? withQuery(source, credential).href : source.href
+}
+
+/** The source of a rename stands as `/container/name`, with its own SAS as its query. */
+async function signedRename(
+  request: HttpRequest,
+  source: string,
+  options: AuthorizeOptions & { readonly refresh: boolean },
+): Promise<HttpRequest['headers']> {
+  const below = request.url.pathname.split('/').slice(0, accountSegments(request.url)).join('/')
+  const url = new URL(`${request.url.origin}${below}${source}`)
+  const credential = await obtain({ ...request, url }, options, options.refresh)
+  const query = credential.kind === 'sas' ? `?${credential.query}` : ''
+  return { ...request.headers, 'x-ms-rename-source': `${source}${query}` }
+}
+
+/** Segments before the container: the account stands in the path where the host is an address. */
+function accountSegments({ hostname }: URL): number {
+  return /^[\d.]+$|^\[|^localhost$/.test(hostname) ? 2 : 1
 }
 
 function withQuery(url: URL, credential: Extract<Credential, { kind: 'sas' }>): URL {

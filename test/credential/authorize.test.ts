@@ -74,6 +74,16 @@ t.test('the source of a copy carries the SAS of its own scope', async (t) => {
   t.equal(sent[0]?.headers['x-ms-copy-source'], `${source}?sig=other`)
 })
 
+t.test('the source of a rename has its own signature', async (t) => {
+  const { provider, sent, handler } = authorized()
+  provider.answer = ({ container }) => sasCredential(`sig=${container}`, 1)
+
+  await handler({ ...request, method: 'PUT', headers: { 'x-ms-rename-source': '/other/a%20b' } })
+
+  t.equal(sent[0]?.url.search, '?comp=x&sig=c')
+  t.equal(sent[0]?.headers['x-ms-rename-source'], '/other/a%20b?sig=other')
+})
+
 t.test('the source of a copy stays as it is beside a bearer', async (t) => {
   const { provider, sent, handler } = authorized()
   countingBearers(provider)

@@ -60,7 +60,8 @@ export async function hierarchicalServer(
   t.teardown(() => sockets.close())
   t.teardown(() => server.close())
   const { port } = new URL(origin)
-  const host = (face: string) => new URL(`http://${account}.${face}.localhost:${port}`)
+  // Credentials leave on https alone; what is sent goes to the plain server all the same.
+  const host = (face: string) => new URL(`https://${account}.${face}.localhost:${port}`)
   const one = new URL(`${origin}/${account}`)
   const blobEndpoint = options.pathStyle === true ? one : host('blob')
   const dfsEndpoint = options.pathStyle === true ? one : host('dfs')

@@ -46,8 +46,10 @@ async function ls(
     context,
     { access: 'read', urls: [url] },
     async (fileSystem) => {
-      if (flags.recursive !== true) return fileSystem.ls(path, { signal })
-      const found = await fileSystem.find(path, { withDirs: true, signal })
+      // Long lines show what only metadata tells.
+      const metadata = flags.long === true || flags.json === true
+      if (flags.recursive !== true) return fileSystem.ls(path, { metadata, signal })
+      const found = await fileSystem.find(path, { withDirs: true, metadata, signal })
       return found.length > 0 ? found : [await fileSystem.info(path, { signal })]
     },
   )
