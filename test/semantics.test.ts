@@ -1,7 +1,8 @@
 import { constants, readFileSync } from 'node:fs'
 import t from 'tap'
+import { MemoryHierarchicalStore } from '../src/blob/memory-hierarchical-blobs.ts'
 import { type HandleId, rootIno } from '../src/vfs/operations.ts'
-import { caller, VfsMount } from './support/vfs-mount.ts'
+import { caller, newHierarchicalAccount, VfsMount } from './support/vfs-mount.ts'
 
 // Runs the examples of docs/semantics.md: each block on an empty container of its own.
 
@@ -62,6 +63,10 @@ const commands: Record<string, Command> = {
   metadata: async (mount, _, [name = '', key = '']) =>
     (await mount.account.head({ container: 'box', name })).metadata?.[key],
   blob: async (mount, _, [name = '']) => (await mount.stored(name)) ?? 'absent',
+  permissions: async ({ account }, _, [name = '']) => {
+    if (!(account instanceof MemoryHierarchicalStore)) throw new TypeError('a flat account')
+    return (await account.hierarchy.getAccessControl({ container: 'box', name })).permissions
+  },
   elsewhere: (mount, _, [name = '', data = '']) => mount.storeElsewhere(name, data),
   wait: (mount, _, [ms]) => mount.clock.advance(Number(ms)),
   requests: (mount) => mount.requests().join(' '),
@@ -69,7 +74,8 @@ const commands: Record<string, Command> = {
 
 for (const [index, block] of examples().entries()) {
   t.test(`example ${index + 1} of docs/semantics.md: ${block.heading}`, async (t) => {
-    const mount = await VfsMount.make(t)
+    const account = block.hierarchical ? await newHierarchicalAccount() : undefined
+    const mount = await VfsMount.make(t, account === undefined ? {} : { account })
     const handles = new Map<string, HandleId>()
 
     for (const text of block.lines) {
@@ -97,16 +103,23 @@ async function run(mount: VfsMount, handles: Map<string, HandleId>, line: Line):
   }
 }
 
-function examples(): { heading: string; lines: string[] }[] {
+interface Example {
+  readonly heading: string
+  readonly lines: string[]
+  /** Whether the container is one of a hierarchical account. */
+  readonly hierarchical: boolean
+}
+
+function examples(): Example[] {
   const text = readFileSync(new URL('../docs/semantics.md', import.meta.url), 'utf8')
-  const blocks: { heading: string; lines: string[] }[] = []
+  const blocks: Example[] = []
   let heading = ''
   let current: string[] | undefined
   for (const line of text.split('\n')) {
     if (line.startsWith('## ')) heading = line.slice(3)
-    if (line === '```drive') {
+    if (line === '```drive' || line === '```drive hierarchical') {
       current = []
-      blocks.push({ heading, lines: current })
+      blocks.push({ heading, lines: current, hierarchical: line !== '```drive' })
     } else if (line === '```') current = undefined
     else if (line !== '') current?.push(line)
   }

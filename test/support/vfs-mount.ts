@@ -211,7 +211,15 @@ let hierarchical = false
 
 /** An account in memory with the container `box`. */
 export async function newAccount(): Promise<BlobStore> {
-  const account = hierarchical ? new MemoryHierarchicalStore() : new MemoryBlobStore()
+  if (hierarchical) return newHierarchicalAccount()
+  const account = new MemoryBlobStore()
+  await account.createContainer('box')
+  return account
+}
+
+/** A hierarchical account in memory with the container `box`. */
+export async function newHierarchicalAccount(): Promise<MemoryHierarchicalStore> {
+  const account = new MemoryHierarchicalStore()
   await account.createContainer('box')
   return account
 }
