@@ -49,7 +49,7 @@ t.test('exec passes streams, arguments and signals to its command', { skip }, as
   const echo = await runAbfs(['exec', '--', 'echo', '--write', '-x', 'a b'], { env })
   t.equal(echo.stdout, '--write -x a b\n')
 
-  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'] as const
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2'] as const
   const outcomes = signals.map(async (signal) => {
     const trap = `trap 'echo got; exit 9' ${signal.slice(3)}; echo up; while :; do sleep 0.05; done`
     const child = startAbfs(['exec', '--', 'sh', '-c', trap], { env })

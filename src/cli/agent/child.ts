@@ -4,8 +4,8 @@ import { constants } from 'node:os'
 import type { CliContext } from '../context.ts'
 import { codeOf } from '../exit-codes.ts'
 
-/** Signals that one process sends another. */
-const forwarded = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const
+/** Signals that one process sends another; not SIGUSR1, which Node keeps for its debugger. */
+const forwarded = ['SIGTERM', 'SIGHUP', 'SIGUSR2'] as const
 /** Signals that a terminal sends to every process of the foreground at once. */
 const typed = ['SIGINT', 'SIGQUIT'] as const
 

@@ -5,7 +5,8 @@ import type { CliContext } from '../context.ts'
 const HELP = `
 Starts an agent (see abfs agent --help), runs the command with the variables that let Azure's SDKs
 find it, and ends the agent with the command. Other Azure credentials of this environment, and the
-connector's key, are not passed on. Signals go to the command; its exit code becomes that of abfs.
+connector's key, are not passed on. Signals go to the command (SIGUSR1
+excepted: Node keeps it); its exit code becomes that of abfs.
 
 Examples:
   abfs exec -- python -c "import adlfs; print(adlfs.AzureBlobFileSystem().ls('datasets'))"
