@@ -117,7 +117,8 @@ export class AzureArtifactStore implements ArtifactStore {
   async list(prefix?: string | URL, options: ArtifactOptions = {}): Promise<ArtifactInfo[]> {
     const path = prefix === undefined ? formatPath(this.#root) : this.#prefixPath(prefix)
     this.#fileSystem.invalidateCache(path)
-    const blobs = await this.#fileSystem.find(path, { signal: options.signal })
+    // What makes a blob an artifact is in its metadata.
+    const blobs = await this.#fileSystem.find(path, { signal: options.signal, metadata: true })
     const found = blobs.map((blob) => this.#artifactOf(blob)).filter((info) => info !== undefined)
     return found.sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)))
   }
