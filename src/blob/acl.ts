@@ -92,7 +92,8 @@ function parseEntry(text: string, isKey: boolean): AclEntry {
   const [typeField = '', id = '', ...rest] = fields
   const type = types.find((each) => each === typeField)
   const bits = bitsOf(letterField ?? '')
-  if (type === undefined || bits === undefined || rest.length > 0) {
+  const isWhole = isKey || fields.length === 2
+  if (type === undefined || bits === undefined || rest.length > 0 || !isWhole) {
     const form = isKey
       ? '[default:]user|group|mask|other[:ID]'
       : '[default:]user|group|mask|other:[ID]:rwx'
