@@ -17,7 +17,7 @@ import { authenticationFailed, authenticationMalformed, permissionMismatch } fro
 import { Revocations } from './revocations.ts'
 import { type Principal, Roles } from './roles.ts'
 import { verifySas } from './sas.ts'
-import { checkSasNeed } from './sas-rights.ts'
+import { checkSasNeed, isAccountInformation } from './sas-rights.ts'
 import { hasSas } from './sas-token.ts'
 import { verifySharedKey } from './shared-key.ts'
 
@@ -104,9 +104,10 @@ class StorageAccess implements AccessControl {
     return { kind: 'bearer', objectId, tenantId, groups, delegationKey: issue }
   }
 
-  #authorizeSas({ sas }: SasCaller, needs: readonly Need[], on: AccessTarget): void {
-    for (const need of needs) checkSasNeed(sas, need, on)
+  #authorizeSas({ sas }: SasCaller, all: readonly Need[], on: AccessTarget): void {
+    for (const need of all) checkSasNeed(sas, need, on)
     if (sas.keyObjectId === undefined) return
+    const needs = all.filter((need) => !isAccountInformation(need, on))
     this.#check(this.#principal(sas.keyObjectId), needs, on)
     if (sas.agentObjectId === undefined) return
     const agent = this.#principal(sas.agentObjectId)

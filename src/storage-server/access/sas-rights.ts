@@ -37,10 +37,17 @@ const letters: Readonly<Record<Right, string | undefined>> = {
 export function checkSasNeed(sas: SasToken, need: Need, on: AccessTarget): void {
   if (sas.kind === 'account') {
     checkAccountSas(sas, need)
-  } else {
+  } else if (!isAccountInformation(need, on)) {
     checkResource(sas, need, on)
     if (!grants(sas, need)) throw permissionMismatch()
   }
+}
+
+/** Get Account Information below a container or blob: any signature for these does. */
+export function isAccountInformation(need: Need, { request }: AccessTarget): boolean {
+  return (
+    need.right === 'account' && need.container !== undefined && need.container === request.container
+  )
 }
 
 function checkAccountSas(sas: SasToken, need: Need): void {
