@@ -10,6 +10,7 @@ const commands = [
   ['mv'],
   ['mkdir'],
   ['rm'],
+  ['acl'],
   ['recover'],
   ['mount'],
   ['unmount'],
@@ -54,6 +55,8 @@ t.test('the built command', { skip: whyNoCli() }, async (t) => {
   const mistakes: readonly [string, string[], RegExp][] = [
     ['an unknown command', ['lss'], /unknown command 'lss'/],
     ['an unknown flag', ['ls', '--lnog'], /unknown option '--lnog'/],
+    ['a mode that is none', ['acl', 'mode', '9', 'abfs://box'], /'9' is no mode/],
+    ['an owner that is none', ['acl', 'owner', ':', 'abfs://box'], /names no owner/],
     ['a missing argument', ['cat'], /missing required argument 'path'/],
     ['a local path where one in Azure is expected', ['ls', '/tmp'], /write abfs:\/\/CONTAINER/],
     ['a copy of local files', ['cp', 'a', 'b'], /neither side is in Azure/],
