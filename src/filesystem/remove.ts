@@ -1,5 +1,6 @@
+import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError } from '../errors.ts'
-import { formatPath } from '../path.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import { demandContainerConsent, removeContainer } from './directories.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
 import { type FileInfo, pathOf } from './file-info.ts'
@@ -35,6 +36,20 @@ export async function remove(
   await runAll(hits, { signal, concurrency, syscall: 'rm' }, (hit) =>
     removeOne(remote, hit, options),
   )
+}
+
+/** Deletes one file. `ENOENT`, `EISDIR`. */
+export async function removeFile(
+  remote: Remote,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<void> {
+  const { signal } = options
+  const entry = await remote.namespace.stat(path, { signal })
+  if (entry.type === 'directory') {
+    throw new FileSystemError('EISDIR', 'rmFile', { path: formatPath(path) })
+  }
+  await remote.namespace.removeFile(path, { signal })
 }
 
 async function removeOne(remote: Remote, hit: FileInfo, options: RemoveOptions): Promise<void> {

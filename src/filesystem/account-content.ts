@@ -1,0 +1,135 @@
+import type { CallOptions } from '../blob/store.ts'
+import { AccountTree } from './account-tree.ts'
+import { BlobFileReader } from './blob-file-reader.ts'
+import { BlobFileWriter } from './blob-file-writer.ts'
+import { type CatRangesOptions, catFile, catRanges, type RangeRequest } from './cat.ts'
+import { type CatOptions, catPaths } from './cat-paths.ts'
+import type { FileInfo } from './file-info.ts'
+import { locateFile, type PathInput } from './location.ts'
+import { type PipeOptions, pipeFile, touch, type WriteOptions } from './pipe.ts'
+import { pipePaths } from './pipe-paths.ts'
+import { type BlockOptions, readBlock } from './read-block.ts'
+
+/** What the files of an account hold: reading and writing. See `AzureBlobFileSystem`. */
+export class AccountContent extends AccountTree {
+  /** The bytes `[start, end)`; negative ones count from the end. Absent: the whole file. */
+  async catFile(
+    path: PathInput,
+    options: CallOptions & { readonly start?: number; readonly end?: number } = {},
+  ): Promise<Uint8Array> {
+    return catFile(this.remote, locateFile(this.account, path, 'catFile'), options)
+  }
+
+  /** The same as {@link catFile}. */
+  readBytes(
+    path: PathInput,
+    options?: CallOptions & { readonly start?: number; readonly end?: number },
+  ): Promise<Uint8Array> {
+    return this.catFile(path, options)
+  }
+
+  /** The contents of many files by name: lists, patterns and (`recursive`) directories. */
+  async cat(
+    paths: PathInput | readonly PathInput[],
+    options: CatOptions & { readonly onError: 'return' },
+  ): Promise<Map<string, Uint8Array | Error>>
+  async cat(
+    paths: PathInput | readonly PathInput[],
+    options?: CatOptions & { readonly onError?: 'raise' | 'omit' | undefined },
+  ): Promise<Map<string, Uint8Array>>
+  async cat(
+    paths: PathInput | readonly PathInput[],
+    options: CatOptions = {},
+  ): Promise<Map<string, Uint8Array | Error>> {
+    return catPaths(this.remote, this.names(paths, 'cat'), options)
+  }
+
+  /** Many ranges, in the order asked; near ones of a file share a request. */
+  async catRanges(
+    requests: readonly RangeRequest[],
+    options: CatRangesOptions & { readonly onError: 'return' },
+  ): Promise<(Uint8Array | Error)[]>
+  async catRanges(
+    requests: readonly RangeRequest[],
+    options?: CatRangesOptions & { readonly onError?: 'raise' | undefined },
+  ): Promise<Uint8Array[]>
+  async catRanges(
+    requests: readonly RangeRequest[],
+    options: CatRangesOptions = {},
+  ): Promise<(Uint8Array | Error)[]> {
+    return catRanges(this.remote, requests, options)
+  }
+
+  /** The first `size` bytes (default 1,024). */
+  head(path: PathInput, size = 1024, options: CallOptions = {}): Promise<Uint8Array> {
+    return this.catFile(path, { ...options, end: size })
+  }
+
+  /** The last `size` bytes (default 1,024). */
+  tail(path: PathInput, size = 1024, options: CallOptions = {}): Promise<Uint8Array> {
+    return size === 0
+      ? Promise.resolve(new Uint8Array())
+      : this.catFile(path, { ...options, start: -size })
+  }
+
+  /** A range of a file, to whole records when `delimiter` is given; see {@link BlockOptions}. */
+  async readBlock(path: PathInput, options: BlockOptions): Promise<Uint8Array> {
+    return readBlock(this.remote, locateFile(this.account, path, 'readBlock'), options)
+  }
+
+  /** The whole file as UTF-8. */
+  async readText(path: PathInput, options: CallOptions = {}): Promise<string> {
+    return new TextDecoder().decode(await this.catFile(path, options))
+  }
+
+  /** Makes `text` in UTF-8 the file. */
+  writeText(path: PathInput, text: string, options?: PipeOptions): Promise<FileInfo> {
+    return this.pipeFile(path, new TextEncoder().encode(text), options)
+  }
+
+  /** Makes `data` the file, at once. `mode: 'create'` fails with `EEXIST` when there is one. */
+  async pipeFile(path: PathInput, data: Uint8Array, options: PipeOptions = {}): Promise<FileInfo> {
+    return pipeFile(this.remote, locateFile(this.account, path, 'pipeFile'), data, options)
+  }
+
+  /** The same as {@link pipeFile}. */
+  writeBytes(path: PathInput, data: Uint8Array, options?: PipeOptions): Promise<FileInfo> {
+    return this.pipeFile(path, data, options)
+  }
+
+  /** Makes each of `files`, given by path, a file; each appears whole, in no order. */
+  async pipe(
+    files: ReadonlyMap<PathInput, Uint8Array> | Readonly<Record<string, Uint8Array>>,
+    options: PipeOptions = {},
+  ): Promise<FileInfo[]> {
+    return pipePaths(this.remote, files, options)
+  }
+
+  /** Makes an empty file; with `truncate: false` keeps the bytes of one and only dates it anew. */
+  async touch(
+    path: PathInput,
+    options: CallOptions & { readonly truncate?: boolean } = {},
+  ): Promise<FileInfo> {
+    return touch(this.remote, locateFile(this.account, path, 'touch'), options)
+  }
+
+  /**
+   * Opens a file: `r` reads the version that it has at this moment, `w` writes it anew, `x` writes
+   * it unless it exists (checked here and again at the end, `EEXIST`). A writer's bytes become
+   * visible when it is closed, and never when it is aborted, disposed of or left.
+   */
+  async open(path: PathInput, mode?: 'r', options?: CallOptions): Promise<BlobFileReader>
+  async open(path: PathInput, mode: 'w' | 'x', options?: WriteOptions): Promise<BlobFileWriter>
+  async open(
+    path: PathInput,
+    mode: 'r' | 'w' | 'x' = 'r',
+    options: WriteOptions = {},
+  ): Promise<BlobFileReader | BlobFileWriter> {
+    const place = locateFile(this.account, path, 'open')
+    if (mode === 'r') return BlobFileReader.open(this.remote, place, options)
+    if (mode === 'w' || mode === 'x') {
+      return BlobFileWriter.open(this.remote, place, { ...options, exclusive: mode === 'x' })
+    }
+    throw new TypeError(`mode: expected 'r', 'w' or 'x', got ${JSON.stringify(mode)}`)
+  }
+}

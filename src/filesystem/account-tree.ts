@@ -1,0 +1,242 @@
+import type { HierarchyOf } from '../blob/hierarchy.ts'
+import type { BlobStore, CallOptions } from '../blob/store.ts'
+import { MiB } from '../byte-range.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { Limiter, mapConcurrent } from '../concurrency.ts'
+import { Namespace } from '../namespace/namespace.ts'
+import { ChunkCache } from '../transfer/chunk-cache.ts'
+import { drawTree, type TreeDrawingOptions } from './draw-tree.ts'
+import { type ExpandOptions, expandPath } from './expand-path.ts'
+import { checksumOf, timeOf, uniqueKeyOf } from './file-identity.ts'
+import { type FileInfo, fullName } from './file-info.ts'
+import { glob } from './glob.ts'
+import { locate, locateFile, locateName, type PathInput } from './location.ts'
+import type { Remote } from './remote.ts'
+import { RemoteView } from './remote-view.ts'
+import { type FindOptions, find, type WalkOptions, type WalkStep, walk } from './walk.ts'
+
+export interface AzureBlobFileSystemOptions {
+  /** The account. Closed by `close()`. */
+  readonly store: BlobStore
+  /** Its directories and listings; absent: one of its own. */
+  readonly namespace?: Namespace | undefined
+  /** The hierarchy of an account that has one, without `namespace`. Absent: names are flat. */
+  readonly hierarchyOf?: HierarchyOf | undefined
+  /** Bytes that readers share; absent: one of its own, of 64 MiB. */
+  readonly chunkCache?: ChunkCache | undefined
+  readonly clock?: Clock | undefined
+  /** Requests under way at once, and files of a tree. Default 16. */
+  readonly concurrency?: number | undefined
+  /** How long a listing answers without being asked again, without `namespace`. Default 5,000 ms. */
+  readonly listingTtlMs?: number | undefined
+  /** Bytes per request of a transfer. Default 8 MiB. */
+  readonly blockBytes?: number | undefined
+}
+
+export interface InfoOptions extends CallOptions {
+  /** Asks the service even when a listing in memory knows. */
+  readonly refresh?: boolean | undefined
+  /**
+   * Whether a listing of a hierarchical account tells metadata, and with it links, owners' numbers
+   * and exact times, which costs it a second request per page. Default false.
+   */
+  readonly metadata?: boolean | undefined
+}
+
+const defaultListingTtlMs = 5000
+
+/** What an account holds: listing, searching and asking. See `AzureBlobFileSystem`. */
+export class AccountTree {
+  readonly #remote: Remote
+
+  constructor(options: AzureBlobFileSystemOptions) {
+    const { store, clock = systemClock, concurrency = 16 } = options
+    const listingTtlMs = options.listingTtlMs ?? defaultListingTtlMs
+    const { hierarchyOf } = options
+    const namespace =
+      options.namespace ?? new Namespace({ store, hierarchyOf, clock, listingTtlMs })
+    this.#remote = {
+      store,
+      namespace,
+      clock,
+      concurrency,
+      chunkCache: options.chunkCache ?? new ChunkCache({ maxBytes: 64 * MiB }),
+      limiter: new Limiter(concurrency),
+      largeUploads: new Limiter(Math.ceil(concurrency / 4)),
+      blockBytes: options.blockBytes ?? 8 * MiB,
+      view: new RemoteView(namespace),
+      wholeView: new RemoteView(namespace, { metadata: true }),
+    }
+  }
+
+  /** What the operations share. */
+  protected get remote(): Remote {
+    return this.#remote
+  }
+
+  /** The account that all paths are in. */
+  get account(): string {
+    return this.remote.store.account
+  }
+
+  /** The children of a directory by name; a file's own entry; the containers at the root. */
+  async ls(path: PathInput, options: InfoOptions = {}): Promise<FileInfo[]> {
+    const place = locate(this.account, path, 'ls')
+    return this.remote.view.listOrSelf(fullName(place), {
+      signal: options.signal,
+      fresh: options.refresh,
+      metadata: options.metadata,
+    })
+  }
+
+  /** What is known of `path`; `ENOENT` when nothing has that name. */
+  async info(path: PathInput, options: InfoOptions = {}): Promise<FileInfo> {
+    const place = locate(this.account, path, 'info')
+    return this.remote.view.info(fullName(place), {
+      signal: options.signal,
+      fresh: options.refresh,
+    })
+  }
+
+  /** The same as {@link info}. */
+  stat(path: PathInput, options?: InfoOptions): Promise<FileInfo> {
+    return this.info(path, options)
+  }
+
+  /** Whether anything has that name; false on `ENOENT` and `ENOTDIR` only, others are thrown. */
+  async exists(path: PathInput, options?: InfoOptions): Promise<boolean> {
+    return (await this.#infoIfAny(path, options)) !== undefined
+  }
+
+  /** Whether `path` is a directory; false when it is missing. */
+  async isDir(path: PathInput, options?: InfoOptions): Promise<boolean> {
+    return (await this.#infoIfAny(path, options))?.type === 'directory'
+  }
+
+  /** Whether `path` is a file; false when it is missing. */
+  async isFile(path: PathInput, options?: InfoOptions): Promise<boolean> {
+    return (await this.#infoIfAny(path, options))?.type === 'file'
+  }
+
+  /** Bytes of a file; 0 for directories. */
+  async size(path: PathInput, options?: InfoOptions): Promise<number> {
+    return (await this.info(path, options)).size
+  }
+
+  /** Bytes of each, in the order asked. */
+  sizes(paths: readonly PathInput[], options?: InfoOptions): Promise<number[]> {
+    return mapConcurrent(paths, this.remote.concurrency, (path) => this.size(path, options))
+  }
+
+  /** When the blob was made; `ENOTSUP` for a directory that nothing marks. */
+  async created(path: PathInput, options?: InfoOptions): Promise<Date> {
+    return timeOf(await this.info(path, options), 'created')
+  }
+
+  /** When the content was last changed; `ENOTSUP` for a directory that nothing marks. */
+  async modified(path: PathInput, options?: InfoOptions): Promise<Date> {
+    return timeOf(await this.info(path, options), 'modified')
+  }
+
+  /** Equal for two files only if their bytes are: the MD5 that the service keeps, else the version. */
+  async checksum(path: PathInput, options?: InfoOptions): Promise<string> {
+    return checksumOf(await this.info(path, { refresh: true, ...options }))
+  }
+
+  /** Changes with every change of the file, and with nothing else; asked of the service. */
+  async ukey(path: PathInput, options?: InfoOptions): Promise<string> {
+    return uniqueKeyOf(await this.info(path, { refresh: true, ...options }))
+  }
+
+  /** Whether both, in whatever spelling, name one file or directory; `ENOENT` when it is missing. */
+  async isSameFile(a: PathInput, b: PathInput, options?: InfoOptions): Promise<boolean> {
+    const [first, second] = await Promise.all([this.info(a, options), this.info(b, options)])
+    return first.name === second.name
+  }
+
+  /** Files below `path` (or the file itself) by name; with `withDirs` directories and `path` too. */
+  async find(path: PathInput, options: FindOptions = {}): Promise<FileInfo[]> {
+    return find(this.remote.view, fullName(locate(this.account, path, 'find')), options)
+  }
+
+  /** Directory by directory; see {@link WalkStep}. */
+  walk(path: PathInput, options: WalkOptions = {}): AsyncGenerator<WalkStep<FileInfo>, void> {
+    return walk(this.remote.view, fullName(locate(this.account, path, 'walk')), options)
+  }
+
+  /** What matches `pattern`, by name; see `compilePattern` for the rules. */
+  async glob(
+    pattern: PathInput,
+    options: CallOptions & { readonly maxDepth?: number | undefined } = {},
+  ): Promise<FileInfo[]> {
+    return glob(this.remote.view, locateName(this.account, pattern, 'glob'), options)
+  }
+
+  /** The entries that patterns and directories stand for; `ENOENT` when there are none. */
+  async expandPath(
+    paths: PathInput | readonly PathInput[],
+    options: ExpandOptions = {},
+  ): Promise<FileInfo[]> {
+    return expandPath(this.remote.view, this.names(paths, 'expandPath'), options)
+  }
+
+  /** Bytes of all files below `path`. */
+  async du(path: PathInput, options: FindOptions = {}): Promise<number> {
+    const files = await this.find(path, options)
+    return files.reduce((total, file) => total + file.size, 0)
+  }
+
+  /** Bytes of each file below `path`, by name; with `withDirs` directories too, with 0. */
+  async diskUsage(path: PathInput, options: FindOptions = {}): Promise<Map<string, number>> {
+    const files = await this.find(path, options)
+    return new Map(files.map(({ name, size }) => [name, size]))
+  }
+
+  /** The lines of a drawing of what lies below `path`. */
+  tree(path: PathInput, options: TreeDrawingOptions = {}): AsyncGenerator<string, void> {
+    return drawTree(this.remote.view, fullName(locate(this.account, path, 'tree')), options)
+  }
+
+  /** The target of a symbolic link; `EINVAL` when `path` is something else. */
+  readLink(path: PathInput, options: CallOptions = {}): Promise<string> {
+    const place = locateFile(this.account, path, 'readLink')
+    return this.remote.namespace.readSymlink(place, options)
+  }
+
+  /** Whether the account that `path` is in has a hierarchical namespace; asked of it once. */
+  isHierarchical(path: PathInput, options: CallOptions = {}): Promise<boolean> {
+    const { container } = locate(this.account, path, 'isHierarchical')
+    return this.remote.namespace.isHierarchical(container, options)
+  }
+
+  /** Forgets listings at and below `path`; all when absent. */
+  invalidateCache(path?: PathInput): void {
+    const place = path === undefined ? undefined : locate(this.account, path, 'invalidateCache')
+    this.remote.namespace.invalidate(place?.container === '' ? undefined : place)
+  }
+
+  /** Names as patterns and destinations have them. */
+  protected names(paths: PathInput | readonly PathInput[], syscall: string): string | string[] {
+    return mapNames(paths, (path) => locateName(this.account, path, syscall))
+  }
+
+  async #infoIfAny(path: PathInput, options: InfoOptions = {}): Promise<FileInfo | undefined> {
+    const place = locate(this.account, path, 'info')
+    return this.remote.view.stat(fullName(place), {
+      signal: options.signal,
+      fresh: options.refresh,
+    })
+  }
+}
+
+/** Applies `toName` to one path or to each of a list. */
+export function mapNames<T extends string | URL>(
+  paths: T | readonly T[],
+  toName: (path: T) => string,
+): string | string[] {
+  return isList(paths) ? paths.map(toName) : toName(paths)
+}
+
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value)
+}

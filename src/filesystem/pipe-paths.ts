@@ -1,0 +1,26 @@
+import type { FileInfo } from './file-info.ts'
+import { locateFile, type PathInput } from './location.ts'
+import { type PipeOptions, pipeFile } from './pipe.ts'
+import type { Remote } from './remote.ts'
+import { runAll } from './transfer-run.ts'
+
+/** Makes each of `files` a file. All are tried; what failed is told as by a transfer. */
+export async function pipePaths(
+  remote: Remote,
+  files: ReadonlyMap<PathInput, Uint8Array> | Readonly<Record<string, Uint8Array>>,
+  options: PipeOptions = {},
+): Promise<FileInfo[]> {
+  const given = files instanceof Map ? [...files] : Object.entries(files)
+  const { account } = remote.store
+  const work = given.map(([path, data], index) => ({
+    path: locateFile(account, path, 'pipe'),
+    data,
+    index,
+  }))
+  const written: FileInfo[] = []
+  const run = { signal: options.signal, concurrency: remote.concurrency, syscall: 'pipe' }
+  await runAll(work, run, async ({ path, data, index }) => {
+    written[index] = await pipeFile(remote, path, data, options)
+  })
+  return written
+}
