@@ -41,7 +41,13 @@ export async function runRequest(
     dispatch: (inner) => runRequest(parts, inner),
     container: () => containerOf(account, request),
   }
-  return verb.run(context)
+  if (request.method === 'GET' || request.method === 'HEAD') return verb.run(context)
+  // Nothing is changed on top of changes that could not be written, and no answer goes out before
+  // what it says will outlive the process.
+  await account.settled()
+  const answer = await verb.run(context)
+  await account.settled()
+  return answer
 }
 
 function containerOf(account: StorageAccount, { container, face }: StorageRequest): Container {

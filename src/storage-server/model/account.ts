@@ -49,6 +49,11 @@ export interface StorageAccount {
   restoreContainer(version: string, properties: ContainerProperties): Container | undefined
   /** Time as this account sees it (skew included), milliseconds since the epoch. */
   nowMs(): number
+  /**
+   * Waits until all changes made so far outlive the process; `undefined` where they do already or
+   * never will. Rejects with `StorageError` when they cannot be written: 507 while the disk is full.
+   */
+  settled(): Promise<void> | undefined
   /** Another etag at each call, quoted. */
   nextEtag(): string
   /** Another time at each call, with seven decimals: version ids, snapshots. */

@@ -5,14 +5,19 @@ import { type ExtentStore, memoryExtents } from './extent.ts'
 import { createPathIndex, type PathChange } from './path-index.ts'
 import { TimeStamps } from './time-stamps.ts'
 
-/** A change of an account: what a journal has to repeat. */
+/** A change of an account: what a journal has to repeat. Containers keep their identity. */
 export type AccountChange =
-  | { readonly kind: 'path'; readonly container: string; readonly change: PathChange }
+  | { readonly kind: 'path'; readonly container: Container; readonly change: PathChange }
   | { readonly kind: 'settings'; readonly settings: AccountSettings }
-  | { readonly kind: 'putContainer'; readonly properties: ContainerProperties }
-  | { readonly kind: 'removeContainer'; readonly name: string }
-  | { readonly kind: 'retireContainer'; readonly name: string; readonly version: string }
-  | { readonly kind: 'restoreContainer'; readonly version: string; readonly name: string }
+  | { readonly kind: 'putContainer'; readonly container: Container }
+  | { readonly kind: 'removeContainer'; readonly container: Container }
+  | { readonly kind: 'retireContainer'; readonly container: Container; readonly version: string }
+  | {
+      readonly kind: 'restoreContainer'
+      readonly container: Container
+      readonly version: string
+      readonly name: string
+    }
 
 export interface AccountOptions {
   /** Default: memory. */
@@ -20,6 +25,10 @@ export interface AccountOptions {
   readonly clock?: Clock | undefined
   /** Called after each change, in order, within the call that made it. */
   readonly onChange?: ((change: AccountChange) => void) | undefined
+  /** See `StorageAccount.settled`. Default: there is nothing to wait for. */
+  readonly settled?: (() => Promise<void> | undefined) | undefined
+  /** Etags, snapshot times and version ids are later than this, milliseconds since the epoch. */
+  readonly stampsAfterMs?: (() => number) | undefined
 }
 
 /** Makes an account without containers. Its index lives in memory; bytes go to `extents`. */
@@ -51,13 +60,16 @@ class MemoryAccount implements StorageAccount {
   readonly #onChange: (change: AccountChange) => void
   readonly #containers = new Map<string, MemoryContainer>()
   readonly #retired = new Map<string, MemoryContainer>()
+  readonly settled: () => Promise<void> | undefined
   #sorted: readonly Container[] | undefined
 
-  constructor(settings: AccountSettings, { extents, clock, onChange }: AccountOptions) {
+  constructor(settings: AccountSettings, options: AccountOptions) {
+    const { extents, clock, onChange, settled, stampsAfterMs } = options
     this.#settings = settings
     this.extents = extents ?? memoryExtents
     this.#clock = clock ?? systemClock
-    this.#stamps = new TimeStamps(() => this.#clock.nowMs())
+    this.#stamps = new TimeStamps(() => this.#clock.nowMs(), stampsAfterMs)
+    this.settled = settled ?? (() => undefined)
     this.#onChange = onChange ?? (() => undefined)
   }
 
@@ -85,14 +97,16 @@ class MemoryAccount implements StorageAccount {
     const known = this.#containers.get(properties.name)
     const container = known ?? this.#add(properties)
     container.properties = properties
-    this.#onChange({ kind: 'putContainer', properties })
+    this.#onChange({ kind: 'putContainer', container })
     return container
   }
 
   removeContainer(name: string): void {
-    if (!this.#containers.delete(name)) return
+    const container = this.#containers.get(name)
+    if (container === undefined) return
+    this.#containers.delete(name)
     this.#sorted = undefined
-    this.#onChange({ kind: 'removeContainer', name })
+    this.#onChange({ kind: 'removeContainer', container })
   }
 
   retiredContainers(): Iterable<readonly [version: string, container: Container]> {
@@ -106,8 +120,8 @@ class MemoryAccount implements StorageAccount {
     this.#retired.set(version, container)
     this.#containers.delete(properties.name)
     this.#sorted = undefined
-    this.#onChange({ kind: 'putContainer', properties })
-    this.#onChange({ kind: 'retireContainer', name: properties.name, version })
+    this.#onChange({ kind: 'putContainer', container })
+    this.#onChange({ kind: 'retireContainer', container, version })
   }
 
   restoreContainer(version: string, properties: ContainerProperties): Container | undefined {
@@ -116,9 +130,9 @@ class MemoryAccount implements StorageAccount {
     this.#retired.delete(version)
     this.#containers.set(properties.name, container)
     this.#sorted = undefined
-    this.#onChange({ kind: 'restoreContainer', version, name: properties.name })
+    this.#onChange({ kind: 'restoreContainer', container, version, name: properties.name })
     container.properties = properties
-    this.#onChange({ kind: 'putContainer', properties })
+    this.#onChange({ kind: 'putContainer', container })
     return container
   }
 
@@ -140,8 +154,7 @@ class MemoryAccount implements StorageAccount {
       properties,
       paths: createPathIndex({
         hierarchical,
-        onChange: (change) =>
-          this.#onChange({ kind: 'path', container: container.properties.name, change }),
+        onChange: (change) => this.#onChange({ kind: 'path', container, change }),
       }),
     }
     this.#containers.set(properties.name, container)

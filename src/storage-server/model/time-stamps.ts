@@ -8,8 +8,12 @@ export class TimeStamps {
   #lastMs = 0
   #ticks = 0
 
-  constructor(nowMs: () => number) {
+  readonly #afterMs: () => number
+
+  /** `afterMs`: the latest time of a stamp from elsewhere, asked when the first one is made. */
+  constructor(nowMs: () => number, afterMs: () => number = () => 0) {
     this.#nowMs = nowMs
+    this.#afterMs = afterMs
   }
 
   /** Quoted, in the form of Azure's: `"0x8DE2AB0C5F3D1A0"`. */
@@ -27,6 +31,7 @@ export class TimeStamps {
   }
 
   #advance(): void {
+    if (this.#lastMs === 0) this.#lastMs = Math.floor(this.#afterMs()) + 1
     const nowMs = Math.floor(this.#nowMs())
     if (nowMs > this.#lastMs) {
       this.#lastMs = nowMs

@@ -90,13 +90,18 @@ async function writeFiltered(
   return expected - left
 }
 
-/** The stretch of stored bytes, extent by extent. */
+// What a reader of a slow connection keeps in memory of an extent that lies on disk.
+const pieceBytes = 4 * 1024 * 1024
+
+/** The stretch of stored bytes, extent by extent, in pieces of at most 4 MiB. */
 export function* piecesOf(slice: ContentSlice): Generator<Uint8Array | Promise<Uint8Array>> {
   let at = 0
   for (const extent of slice.content.extents) {
     const start = Math.max(slice.start - at, 0)
     const end = Math.min(slice.end - at, extent.sizeBytes)
-    if (start < end) yield extent.read(start, end)
+    for (let from = start; from < end; from += pieceBytes) {
+      yield extent.read(from, Math.min(end, from + pieceBytes))
+    }
     at += extent.sizeBytes
     if (at >= slice.end) return
   }
