@@ -1,7 +1,9 @@
 import { setMaxListeners } from 'node:events'
 import type { Dispatcher } from 'undici'
+import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
-import { BodySink } from './body-sink.ts'
+import { type BodySink, bodySink } from './body-sink.ts'
+import type { Settlement } from './exchange.ts'
 import type { HttpRequest, HttpResponse } from './handler.ts'
 import { networkError } from './network-error.ts'
 
@@ -15,19 +17,20 @@ type RawHeaders = Readonly<Record<string, string | string[] | undefined>>
  */
 export class AnswerCollector implements Dispatcher.DispatchHandler {
   readonly #request: HttpRequest
+  readonly #clock: Clock
   readonly #resolve: (response: HttpResponse) => void
   readonly #reject: (error: unknown) => void
   #controller: Controller | undefined
   #status = 0
   #headers: Readonly<Record<string, string>> = {}
   #sink: BodySink | undefined
+  #startedMs = 0
+  #firstByteMs: number | undefined
+  #isComplete = false
 
-  constructor(
-    request: HttpRequest,
-    resolve: (response: HttpResponse) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(request: HttpRequest, { resolve, reject }: Settlement, clock: Clock = systemClock) {
     this.#request = request
+    this.#clock = clock
     this.#resolve = resolve
     this.#reject = reject
     if (request.signal !== undefined) this.#listenTo(request.signal)
@@ -35,6 +38,7 @@ export class AnswerCollector implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Controller): void {
     this.#controller = controller
+    this.#startedMs = this.#clock.nowMs()
     if (this.#request.signal?.aborted === true) this.#onAbort()
   }
 
@@ -42,22 +46,46 @@ export class AnswerCollector implements Dispatcher.DispatchHandler {
     if (status < 200) return
     this.#status = status
     this.#headers = joinRepeated(headers)
-    this.#sink = new BodySink(this.#request, { status, announcedBytes: this.#announcedBytes() })
+    this.#firstByteMs = this.#clock.nowMs() - this.#startedMs
+    const announcedBytes = this.#announcedBytes()
+    this.#sink = bodySink(this.#request, { status, headers: this.#headers, announcedBytes })
+    this.#sink.onRoom = () => this.#onRoom()
   }
 
-  onResponseData(_controller: Controller, chunk: Buffer): void {
+  onResponseData(controller: Controller, chunk: Buffer): void {
     this.#sink?.write(chunk)
+    if (this.#sink?.isFull === true) controller.pause()
   }
 
   onResponseEnd(): void {
+    this.#isComplete = true
+    if (this.#sink?.hasHeld !== true) this.#succeed()
+  }
+
+  #onRoom(): void {
+    try {
+      this.#sink?.drain()
+    } catch (error) {
+      this.#controller?.abort(error instanceof Error ? error : new Error(String(error)))
+      this.#reject(error)
+      return
+    }
+    if (this.#sink?.hasHeld === true) return
+    if (this.#isComplete) this.#succeed()
+    else this.#controller?.resume()
+  }
+
+  #succeed(): void {
     this.#request.signal?.removeEventListener('abort', this.#onAbort)
     const body = this.#sink?.body ?? Buffer.alloc(0)
-    this.#resolve({ status: this.#status, headers: this.#headers, body })
+    const firstByteMs = this.#firstByteMs
+    this.#resolve({ status: this.#status, headers: this.#headers, body, firstByteMs })
   }
 
   onResponseError(_controller: Controller | undefined, error: Error): void {
     const { signal } = this.#request
     signal?.removeEventListener('abort', this.#onAbort)
+    this.#sink = undefined
     if (signal?.aborted === true) this.#reject(signal.reason)
     else this.#reject(error instanceof FileSystemError ? error : networkError(this.#request, error))
   }
@@ -66,6 +94,7 @@ export class AnswerCollector implements Dispatcher.DispatchHandler {
   readonly #onAbort = (): void => {
     const { signal } = this.#request
     signal?.removeEventListener('abort', this.#onAbort)
+    this.#sink = undefined
     this.#controller?.abort(new Error('aborted by the caller'))
     this.#reject(signal?.reason)
   }

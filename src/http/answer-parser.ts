@@ -1,6 +1,6 @@
 import { KiB } from '../byte-range.ts'
 import { type AnswerHead, type Framing, framingOf, parseHead } from './answer-head.ts'
-import { BodySink } from './body-sink.ts'
+import { type BodySink, bodySink } from './body-sink.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import type { HttpRequest, HttpResponse } from './handler.ts'
 import { badAnswer, TransportError } from './transport-error.ts'
@@ -64,14 +64,24 @@ export class AnswerParser {
     return { status, headers, body: this.#sink?.body ?? Buffer.alloc(0) }
   }
 
+  /** Where the body goes, once the head is complete. */
+  get sink(): BodySink | undefined {
+    return this.#sink
+  }
+
+  /** Whether nothing may be read now, because whoever takes the body has no room. */
+  get isFull(): boolean {
+    return !this.#isDone && this.#sink?.isFull === true
+  }
+
   /** How many bytes may be read into `space()` next; 0 while they must go through `take`. */
   get directBytes(): number {
     return this.#chunks?.left ?? this.#left
   }
 
-  /** Where at most `directBytes` bytes are to be put. */
-  space(count: number): Uint8Array {
-    return this.#sink?.space(count) ?? Buffer.alloc(0)
+  /** Where at most `directBytes` bytes are to be put; `undefined` while they must go through `take`. */
+  space(count: number): Uint8Array | undefined {
+    return this.#sink?.space(count)
   }
 
   /** `count` bytes were put into `space()`. */
@@ -138,12 +148,12 @@ export class AnswerParser {
     if (head.status < 200 || this.#request === undefined) return
     this.#head = head
     this.#framing = framingOf(head, this.#request.method)
-    this.#begin(this.#framing, head.status, this.#request)
+    this.#begin(this.#framing, head, this.#request)
   }
 
-  #begin(framing: Framing, status: number, request: HttpRequest): void {
+  #begin(framing: Framing, head: AnswerHead, request: HttpRequest): void {
     const announcedBytes = framing.kind === 'length' ? framing.bytes : 0
-    this.#sink = new BodySink(request, { status, announcedBytes })
+    this.#sink = bodySink(request, { ...head, announcedBytes })
     this.#left = announcedBytes
     if (framing.kind === 'chunked') this.#chunks = new ChunkDecoder(this.#sink)
     this.#isDone = framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0)

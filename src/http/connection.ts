@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { KiB, MiB } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
 import { AnswerParser } from './answer-parser.ts'
+import type { BodySink } from './body-sink.ts'
 import type { Exchange, ExchangeHolder } from './exchange.ts'
 import { type HttpResponse, isIdempotent } from './handler.ts'
 import { openSocket, type Peer } from './open-socket.ts'
@@ -39,7 +40,7 @@ export interface ConnectionOwner {
   closed(connection: Connection, again?: Exchange): void
 }
 
-type Phase = 'connecting' | 'idle' | 'sending' | 'headers' | 'body' | 'closed'
+type Phase = 'connecting' | 'idle' | 'sending' | 'headers' | 'body' | 'paused' | 'closed'
 
 /** One socket and the exchange on it. */
 export class Connection implements ExchangeHolder {
@@ -51,6 +52,8 @@ export class Connection implements ExchangeHolder {
   #isReused = false
   #idleSinceMs = 0
   #deadlineMs: number
+  #sentMs = 0
+  #firstByteMs = 0
   #idleMs: number
 
   /** Begins to connect, for `exchange`. */
@@ -134,17 +137,19 @@ export class Connection implements ExchangeHolder {
   readonly #nextBuffer = (): Uint8Array => {
     const { directBytes } = this.#parser
     if (directBytes === 0 || this.#phase === 'closed') return this.#owner.scratch
-    return this.#parser.space(Math.min(directBytes, maxReadBytes))
+    if (this.#parser.isFull) return this.#owner.scratch
+    return this.#parser.space(Math.min(directBytes, maxReadBytes)) ?? this.#owner.scratch
   }
 
   readonly #onRead = (count: number, buffer: Uint8Array): boolean => {
     if (this.#phase === 'closed') return true
     try {
       this.#take(count, buffer)
+      return !this.#pauseIfFull()
     } catch (error) {
       this.#fail(error)
+      return true
     }
-    return true
   }
 
   #take(count: number, buffer: Uint8Array): void {
@@ -154,12 +159,46 @@ export class Connection implements ExchangeHolder {
       return
     }
     let leftOver = 0
-    if (buffer === scratch) leftOver = count - this.#parser.take(scratch.subarray(0, count))
-    else this.#parser.filled(count)
+    if (buffer !== scratch) this.#parser.filled(count)
+    else leftOver = count - this.#takeScratch(count)
     if (this.#parser.isDone) this.#finish(leftOver === 0)
     else if (this.#parser.hasHead && this.#phase !== 'sending') {
       this.#enter('body', this.#owner.limits.bodyMs)
     }
+  }
+
+  #takeScratch(count: number): number {
+    const hadHead = this.#parser.hasHead
+    const taken = this.#parser.take(this.#owner.scratch.subarray(0, count))
+    if (hadHead || !this.#parser.hasHead) return taken
+    this.#firstByteMs = this.#owner.clock.nowMs() - this.#sentMs
+    const { sink } = this.#parser
+    if (sink !== undefined) sink.onRoom = () => this.#onRoom()
+    return taken
+  }
+
+  /** Stops reading while whoever takes the body has no room; no time-out runs meanwhile. */
+  #pauseIfFull(): boolean {
+    if (this.#exchange === undefined || this.#phase !== 'body' || !this.#parser.isFull) return false
+    this.#phase = 'paused'
+    this.#deadlineMs = Number.POSITIVE_INFINITY
+    // Whoever has stopped taking bytes may have gone: the connection alone keeps no process alive.
+    this.#socket.unref()
+    return true
+  }
+
+  #onRoom(): void {
+    if (this.#phase !== 'paused') return
+    try {
+      this.#parser.sink?.drain()
+      if (this.#parser.isFull) return
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    this.#socket.ref()
+    this.#enter('body', this.#owner.limits.bodyMs)
+    this.#socket.resume()
   }
 
   /** An answer that came before the request was sent leaves a connection that nobody understands. */
@@ -167,10 +206,12 @@ export class Connection implements ExchangeHolder {
     const exchange = this.#exchange
     const wasSent = this.#phase !== 'sending'
     this.#exchange = undefined
-    const { response } = this.#parser
+    const { sink } = this.#parser
+    const response = { ...this.#parser.response, firstByteMs: this.#firstByteMs }
     if (isClean && wasSent && this.#parser.keepsAlive) this.#rest(response)
     else this.destroy()
-    exchange?.succeed(response)
+    if (sink?.hasHeld !== true) exchange?.succeed(response)
+    else sink.onRoom = () => drainThen(sink, exchange, response)
   }
 
   #rest(response: HttpResponse): void {
@@ -229,8 +270,10 @@ export class Connection implements ExchangeHolder {
   }
 
   #enter(phase: Phase, limitMs: number): void {
+    const nowMs = this.#owner.clock.nowMs()
     this.#phase = phase
-    this.#deadlineMs = this.#owner.clock.nowMs() + limitMs
+    this.#deadlineMs = nowMs + limitMs
+    if (phase === 'headers') this.#sentMs = nowMs
   }
 
   #tooLate(): TransportError {
@@ -249,6 +292,16 @@ const timeouts: Readonly<Partial<Record<Phase, TransportFault>>> = {
   sending: 'ABFS_SEND_TIMEOUT',
   headers: 'ABFS_HEADERS_TIMEOUT',
   body: 'ABFS_BODY_TIMEOUT',
+}
+
+/** The connection has moved on; the last bytes wait for whoever takes them. */
+function drainThen(sink: BodySink, exchange: Exchange | undefined, response: HttpResponse): void {
+  try {
+    sink.drain()
+    if (!sink.hasHeld) exchange?.succeed(response)
+  } catch (error) {
+    exchange?.fail(error)
+  }
 }
 
 function connectionClosed(): TransportError {

@@ -15,6 +15,11 @@ export interface HttpRequest {
    * attempts, so it must not be read before the call settles.
    */
   readonly into?: Uint8Array | undefined
+  /**
+   * Takes the body of a 2xx answer piece by piece, instead of `into`; `HttpResponse.body` is then
+   * empty. `retry` does not repeat a request whose receiver has bytes.
+   */
+  readonly receiver?: BodyReceiver | undefined
   /** The longest 2xx body accepted when `into` is absent; bytes. Default 16 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** Whether sending the request twice does no harm. Default: GET, HEAD, PUT and DELETE. */
@@ -24,12 +29,36 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/** The complete answer: every body abfs asks for is a bounded range or page, so it is held whole. */
+/**
+ * Takes a long body into buffers of its own, at its own pace: while it has no room, nothing is read
+ * from the connection and no time-out runs. What a method throws ends the request with that error.
+ */
+export interface BodyReceiver {
+  /** Bytes of this body taken so far. */
+  readonly receivedBytes: number
+  /** Told the headers of a 2xx answer before its first byte; again when the request is repeated. */
+  begin(status: number, headers: Readonly<Record<string, string>>): void
+  /**
+   * Where the next bytes go: the buffer is written to until the call settles, and `filled` says how
+   * far. `undefined` means: not now; `resume` is to be called once there is room. An empty buffer
+   * means that no more bytes are expected.
+   */
+  next(resume: () => void): Uint8Array | undefined
+  /** `count` bytes, at least 1, were written to the beginning of the buffer that `next` gave last. */
+  filled(count: number): void
+}
+
+/**
+ * The complete answer: a body is a bounded range or page and held whole, unless the request had a
+ * receiver for it.
+ */
 export interface HttpResponse {
   readonly status: number
   /** Lower-case names; repeated headers are joined by `, `. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
+  /** From the request's last byte to the answer's head; milliseconds. `undefined` where unknown. */
+  readonly firstByteMs?: number | undefined
 }
 
 /**

@@ -83,13 +83,18 @@ function isPassing(status: number): boolean {
 const passingStatuses: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504])
 
 function mayRepeat(request: HttpRequest, outcome: Outcome): boolean {
-  const repeatable = isIdempotent(request)
+  const repeatable = isIdempotent(request) && !hasBegun(request)
   if (outcome.kind === 'answer') return repeatable
   const { error } = outcome
   if (!(error instanceof FileSystemError) || !error.retryable) return false
   // Somebody below already made the most of an error that it wrapped: do not multiply attempts.
   if (error.cause instanceof FileSystemError) return false
   return repeatable || wasNeverSent(error)
+}
+
+/** The receiver has bytes already: whoever asked goes on behind them with a request of its own. */
+function hasBegun({ receiver }: HttpRequest): boolean {
+  return receiver !== undefined && receiver.receivedBytes > 0
 }
 
 function delayAfter(outcome: Outcome, attempt: number, settings: Settings): number {

@@ -35,7 +35,7 @@ function describe(
     path: targetOf(request),
     status: response?.status,
     bytesSent: request.body?.length ?? 0,
-    bytesReceived: response?.body.length ?? 0,
+    bytesReceived: (request.receiver?.receivedBytes ?? 0) + (response?.body.length ?? 0),
     durationMs,
     attempt: request.attempt ?? 1,
     requestId: response?.headers['x-ms-request-id'],

@@ -34,7 +34,7 @@ function send(agent: Agent, request: HttpRequest): Promise<HttpResponse> {
       reject(request.signal.reason)
       return
     }
-    const collector = new AnswerCollector(request, resolve, reject)
+    const collector = new AnswerCollector(request, { resolve, reject })
     const { url } = request
     agent.dispatch(
       {

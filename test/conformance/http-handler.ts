@@ -2,11 +2,12 @@ import type { Test } from 'tap'
 import { isFileSystemError } from '../../src/errors.ts'
 import { answer, hangUp, silence, stall, truncated } from '../support/fault-server.ts'
 import { get, type HttpBench, type HttpCase } from '../support/http-bench.ts'
+import { streamCases } from './http-stream.ts'
 import { wireCases } from './http-wire.ts'
 
 /** What every handler at the bottom of the stack does, whatever it sends through. */
 export function httpHandlerConformance(t: Test, bench: HttpBench): void {
-  for (const { title, run } of [...cases, ...wireCases]) {
+  for (const { title, run } of [...cases, ...wireCases, ...streamCases]) {
     t.test(`${title} (${bench.scheme})`, (t) => run(t, bench))
   }
 }

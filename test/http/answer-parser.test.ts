@@ -37,7 +37,7 @@ function parse(wire: Buffer, cuts: readonly number[]): HttpResponse | Error {
 function feed(parser: AnswerParser, bytes: Buffer, scratch: Buffer): number {
   const count = Math.min(parser.directBytes, bytes.length)
   if (count > 0) {
-    parser.space(count).set(bytes.subarray(0, count))
+    parser.space(count)?.set(bytes.subarray(0, count))
     parser.filled(count)
     return count
   }
