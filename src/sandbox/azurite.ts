@@ -16,9 +16,7 @@ import { systemClock } from '../clock.ts'
 
 /** How to run Azurite. */
 export interface AzuriteOptions {
-  readonly account: string
-  /** Base64. */
-  readonly accountKey: string
+  readonly accounts: readonly AzuriteAccount[]
   readonly certificateFile: string
   readonly privateKeyFile: string
   /** PEM of the certificate's authority: Azurite asks itself, over https, for a copy's SAS source. */
@@ -29,6 +27,13 @@ export interface AzuriteOptions {
   readonly accessLogFile?: string | undefined
   /** The child's working directory; the child removes it if this process dies without `close`. */
   readonly runDirectory: string
+}
+
+/** An account of Azurite. */
+export interface AzuriteAccount {
+  readonly name: string
+  /** Base64. */
+  readonly key: string
 }
 
 /** A running blob service. */
@@ -68,7 +73,7 @@ export async function startAzurite(options: AzuriteOptions): Promise<Azurite> {
     {
       cwd: options.runDirectory,
       env: {
-        AZURITE_ACCOUNTS: `${options.account}:${options.accountKey}`,
+        AZURITE_ACCOUNTS: options.accounts.map(({ name, key }) => `${name}:${key}`).join(';'),
         NODE_EXTRA_CA_CERTS: options.caFile,
       },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

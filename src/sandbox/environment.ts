@@ -1,3 +1,4 @@
+import type { ParsedAccount } from './sandbox-account.ts'
 import { onPremisesTenant } from './tenant.ts'
 
 /** What the variables of a sandbox tell. */
@@ -5,6 +6,11 @@ export interface EnvironmentFacts {
   readonly account: string
   readonly accountKey: string
   readonly blobEndpoint: URL
+  /** Absent where there is no dfs. */
+  readonly dfsEndpoint: URL | undefined
+  /** All accounts, `account` the first. */
+  readonly accounts: readonly ParsedAccount[]
+  readonly controlPort: { readonly url: URL; readonly secret: string } | undefined
   readonly authorityHost: URL
   readonly clientId: string
   readonly clientSecret: string
@@ -27,7 +33,13 @@ export function connectionStringOf(
 
 /** The variables with which Azure clients, and abfs itself, work against a sandbox. */
 export function environmentOf(facts: EnvironmentFacts): Record<string, string> {
-  return { ...identityVariables(facts), ...storageVariables(facts), ...trustVariables(facts) }
+  return {
+    ...identityVariables(facts),
+    ...storageVariables(facts),
+    ...dfsVariables(facts),
+    ...sandboxVariables(facts),
+    ...trustVariables(facts),
+  }
 }
 
 function identityVariables(facts: EnvironmentFacts): Record<string, string> {
@@ -54,6 +66,29 @@ function storageVariables(facts: EnvironmentFacts): Record<string, string> {
     AZURE_STORAGE_BLOB_ENDPOINT: endpoint,
     ABFS_ACCOUNT: facts.account,
     ABFS_BLOB_ENDPOINT: endpoint,
+  }
+}
+
+function dfsVariables({ dfsEndpoint, accounts }: EnvironmentFacts): Record<string, string> {
+  if (dfsEndpoint === undefined) return {}
+  return {
+    ABFS_DFS_ENDPOINT: dfsEndpoint.href,
+    // blobfuse2's words for the kinds.
+    AZURE_STORAGE_ACCOUNT_TYPE: accounts[0]?.hierarchical === true ? 'adls' : 'block',
+  }
+}
+
+// What no Azure client asks for: the other accounts, and the control port.
+function sandboxVariables({ accounts, controlPort }: EnvironmentFacts): Record<string, string> {
+  const kinds = accounts.map(({ name, hierarchical }) => `${name}:${hierarchical ? 'hns' : 'flat'}`)
+  const keys = accounts.map(({ name, key }) => [`ABFS_SANDBOX_KEY_${name.toUpperCase()}`, key])
+  return {
+    ABFS_SANDBOX_ACCOUNTS: kinds.join(','),
+    ...(accounts.length > 1 && Object.fromEntries(keys)),
+    ...(controlPort && {
+      ABFS_SANDBOX_CONTROL_URL: controlPort.url.href,
+      ABFS_SANDBOX_CONTROL_SECRET: controlPort.secret,
+    }),
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '../clock.ts'
 import { faultChannel } from '../telemetry.ts'
-import { type Azurite, startAzurite } from './azurite.ts'
+import { startAzurite } from './azurite.ts'
 import { bundleWithRoots } from './ca-bundle.ts'
 import { type CertificateAndKey, createCertificateAuthority } from './certificate-authority.ts'
 import type { Closers } from './closers.ts'
@@ -11,6 +11,8 @@ import { WorkloadIssuer } from './federation.ts'
 import type { LoopbackServer } from './loopback-server.ts'
 import { startManagedIdentity } from './managed-identity.ts'
 import { createRunDirectory, type RunDirectory } from './run-directory.ts'
+import type { ParsedAccount, StorageEngine } from './sandbox-account.ts'
+import { type StorageService, startStorageService } from './storage-service.ts'
 import { Tenant } from './tenant.ts'
 import { issueToken } from './token-issuer.ts'
 
@@ -21,7 +23,11 @@ import { issueToken } from './token-issuer.ts'
 
 /** `SandboxOptions` with every default filled in. */
 export interface ParsedOptions {
-  readonly account: { readonly name: string; readonly key: string }
+  /** One at least. */
+  readonly accounts: readonly [ParsedAccount, ...ParsedAccount[]]
+  readonly engine: StorageEngine
+  readonly controlPort: number | undefined
+  readonly perAccountAudiences: boolean
   readonly directory: string | undefined
   readonly accessLogFile: string | undefined
   readonly containers: readonly string[]
@@ -39,9 +45,9 @@ export interface SandboxFiles {
 
 /** A started sandbox before it is given its public shape. */
 export interface SandboxParts {
-  readonly account: ParsedOptions['account']
-  readonly blobEndpoint: URL
-  readonly azurite: Azurite
+  readonly accounts: ParsedOptions['accounts']
+  readonly engine: StorageEngine
+  readonly storage: StorageService
   readonly tenant: Tenant
   readonly workloadIssuer: WorkloadIssuer
   readonly entra: Entra
@@ -63,8 +69,7 @@ export async function startParts(options: ParsedOptions, closers: Closers): Prom
   closers.add(() => runDirectory.remove())
   const keys = await makeKeys(options)
   const services = await startServices(options, { ...keys, runDirectory }, closers)
-  const { azurite, entra } = services
-  const blobEndpoint = new URL(`https://127.0.0.1:${azurite.port}/${options.account.name}`)
+  const { storage, entra } = services
   const files = await writeFiles(keys, runDirectory)
   const federatedToken = await keepFederatedToken(
     () => keys.workloadIssuer.sign(entra.workloadIssuerUrl),
@@ -72,21 +77,26 @@ export async function startParts(options: ParsedOptions, closers: Closers): Prom
     closers,
   )
   const { tenant, workloadIssuer, caPem } = keys
-  await createContainers(options.containers, {
-    blobEndpoint,
-    caPem,
-    accessToken: await setupToken(tenant),
-  })
+  const accessToken = await setupToken(tenant, options)
+  for (const account of options.accounts) {
+    const blobEndpoint = endpointOf(account, storage)
+    await createContainers(options.containers, { blobEndpoint, caPem, accessToken })
+  }
   return {
     ...services,
-    account: options.account,
-    blobEndpoint,
+    accounts: options.accounts,
+    engine: options.engine,
     tenant,
     workloadIssuer,
     caPem,
     files: { ...files, federatedToken },
     runDirectory: runDirectory.path,
   }
+}
+
+/** Where an account is: path-style, the same URL for blob and dfs. */
+export function endpointOf({ name }: ParsedAccount, { port }: StorageService): URL {
+  return new URL(`https://127.0.0.1:${port}/${name}`)
 }
 
 interface Keys {
@@ -98,9 +108,9 @@ interface Keys {
 }
 
 async function makeKeys(options: ParsedOptions): Promise<Keys> {
-  const { clock, tokenLifetimeMs, account } = options
+  const { clock, tokenLifetimeMs, accounts } = options
   const [certificates, { tenant, clientCertificatePem }, workloadIssuer] = await Promise.all([
-    makeCertificates(account.name),
+    makeCertificates(accounts),
     Tenant.create({ clock, lifetimeMs: tokenLifetimeMs }),
     WorkloadIssuer.create(clock),
   ])
@@ -108,17 +118,19 @@ async function makeKeys(options: ParsedOptions): Promise<Keys> {
 }
 
 async function makeCertificates(
-  account: string,
+  accounts: readonly ParsedAccount[],
 ): Promise<Pick<Keys, 'caPem' | 'serverCertificate'>> {
   const authority = await createCertificateAuthority()
-  const names = ['blob', 'dfs'].map((service) => `${account}.${service}.localhost`)
+  const names = accounts.flatMap(({ name }) =>
+    ['blob', 'dfs'].map((service) => `${name}.${service}.localhost`),
+  )
   return {
     caPem: authority.certificatePem,
     serverCertificate: await authority.issueServerCertificate(names),
   }
 }
 
-type Services = Pick<SandboxParts, 'azurite' | 'entra' | 'identity' | 'identityHeader'>
+type Services = Pick<SandboxParts, 'storage' | 'entra' | 'identity' | 'identityHeader'>
 
 async function startServices(
   options: ParsedOptions,
@@ -127,22 +139,36 @@ async function startServices(
 ): Promise<Services> {
   const identityHeader = randomBytes(identityHeaderBytes).toString('hex')
   const { tenant, workloadIssuer, serverCertificate: certificate } = keys
-  const [azurite, entra, identity] = await allStarted([
-    closing(startBlobService(options, keys, keys.runDirectory), closers),
-    closing(startEntra({ tenant, workloadIssuer, certificate }), closers),
+  const starting = closing(startEntra({ tenant, workloadIssuer, certificate }), closers)
+  const [storage, entra, identity] = await allStarted([
+    closing(startStorage(options, keys, starting), closers),
+    starting,
     closing(startManagedIdentity({ tenant, identityHeader }), closers),
   ])
-  return { azurite, entra, identity, identityHeader }
+  return { storage, entra, identity, identityHeader }
+}
+
+async function startStorage(
+  options: ParsedOptions,
+  keys: Keys & { readonly runDirectory: RunDirectory },
+  entra: Promise<Entra>,
+): Promise<StorageService> {
+  if (options.engine === 'azurite') return startBlobService(options, keys, keys.runDirectory)
+  const { tenant, serverCertificate: certificate, runDirectory } = keys
+  const authority = (await entra).url
+  return startStorageService({
+    ...options,
+    ...{ tenant, certificate, authority, runDirectory: runDirectory.path },
+  })
 }
 
 async function startBlobService(
-  { account, directory, accessLogFile }: ParsedOptions,
+  { accounts, directory, accessLogFile }: ParsedOptions,
   { serverCertificate: certificate, caPem }: Keys,
   runDirectory: RunDirectory,
-): Promise<Azurite> {
+): Promise<StorageService> {
   return startAzurite({
-    account: account.name,
-    accountKey: account.key,
+    accounts,
     certificateFile: await runDirectory.write('server.pem', certificate.certificatePem),
     privateKeyFile: await runDirectory.write('server.key', certificate.privateKeyPem),
     caFile: await runDirectory.write('blob-service-ca.pem', caPem),
@@ -212,13 +238,14 @@ async function isDue(signal: AbortSignal): Promise<boolean> {
   )
 }
 
-// By the system's clock, which is Azurite's, whatever the tenant's clock shows.
-async function setupToken(tenant: Tenant): Promise<string> {
+// By the clock of whoever verifies it: Azurite's is the system's, whatever the tenant's shows.
+async function setupToken(tenant: Tenant, options: ParsedOptions): Promise<string> {
+  const clock = options.engine === 'azurite' ? systemClock : options.clock
   const { accessToken } = await issueToken(tenant.signer, {
     principal: tenant.systemIdentity,
     audience: 'https://storage.azure.com',
     tenantId: tenant.tenantId,
-    nowMs: systemClock.nowMs(),
+    nowMs: clock.nowMs(),
     lifetimeMs: setupTokenLifetimeMs,
   })
   return accessToken

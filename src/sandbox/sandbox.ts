@@ -1,31 +1,40 @@
-import { randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import { type Clock, systemClock } from '../clock.ts'
+import type { ServerControl } from '../storage-server/control/server-control.ts'
 import { Closers } from './closers.ts'
 import { connectionStringOf, type EnvironmentFacts, environmentOf } from './environment.ts'
 import type { FederatedClaims } from './federation.ts'
-import { type ParsedOptions, type SandboxParts, startParts } from './sandbox-parts.ts'
+import {
+  engineFor,
+  parseAccounts,
+  type SandboxAccount,
+  type StorageEngine,
+} from './sandbox-account.ts'
+import { endpointOf, type ParsedOptions, type SandboxParts, startParts } from './sandbox-parts.ts'
 import type { TokenFailure } from './tenant.ts'
-
-/** The storage account of a sandbox. */
-export interface SandboxAccount {
-  /** 3 to 24 lower-case letters and digits. */
-  readonly name: string
-  /** Base64; a random one when absent. */
-  readonly key?: string
-}
 
 /** How to start a sandbox. */
 export interface SandboxOptions {
   /** `devstoreaccount1` with a random key when absent. */
   readonly account?: SandboxAccount
-  /** Where blobs are kept, on disk; in memory when absent. Not removed by `close`. */
+  /** Other accounts beside it, each with its own key. */
+  readonly moreAccounts?: readonly SandboxAccount[]
+  /** When absent: `abfs` if an account or another option needs it, else `azurite`. */
+  readonly engine?: StorageEngine
+  /** Opens the control port of the engine `abfs` there; 0 is any that is free; none when absent. */
+  readonly controlPort?: number
+  /** The engine `abfs` refuses tokens for all accounts: only `https://ACCOUNT.FACE.core.windows.net` passes. */
+  readonly perAccountAudiences?: boolean
+  /** Where Azurite keeps blobs, on disk; in memory when absent. Not removed by `close`. */
   readonly directory?: string
-  /** A file that gets one line per request to the blob service, without queries' secrets; not removed. */
+  /**
+   * A file that gets one line per request to the blob service, without queries' secrets; not
+   * removed. Azurite's lines are in the common log format, those of the engine `abfs` are JSON.
+   */
   readonly accessLogFile?: string
-  /** Containers to create before the promise resolves; those that exist are kept. */
+  /** Containers to create in each account before the promise resolves; those that exist are kept. */
   readonly containers?: readonly string[]
-  /** The time that the Entra stand-in believes; Azurite always uses the system's. */
+  /** The time of the Entra stand-in and the engine `abfs`; Azurite always uses the system's. */
   readonly clock?: Clock
   /** Life of the tokens issued; one hour when absent. */
   readonly tokenLifetimeMs?: number
@@ -37,6 +46,11 @@ export interface Sandbox {
   readonly accountKey: string
   /** `https://127.0.0.1:PORT/ACCOUNT`, without a trailing slash. */
   readonly blobEndpoint: URL
+  /** The same URL, if the engine is `abfs`: it tells both faces apart. */
+  readonly dfsEndpoint: URL | undefined
+  /** All accounts, the first included. */
+  readonly accounts: readonly SandboxAccountFacts[]
+  readonly engine: StorageEngine
   /** `https://127.0.0.1:PORT/`: the `authorityHost` of @azure/identity, `AZURE_AUTHORITY_HOST`. */
   readonly authorityHost: URL
   readonly tenantId: string
@@ -66,10 +80,14 @@ export interface Sandbox {
   readonly connectionString: string
   /** Private directory (mode 0700) that holds the files above; removed by `close`. */
   readonly runDirectory: string
-  /** Process id of the blob service. */
+  /** Process id of the blob service: this process's own for the engine `abfs`. */
   readonly blobServicePid: number
   /** What tests turn while it runs. */
   readonly controls: SandboxControls
+  /** Faults, ledger, clock, roles and revocations of the engine `abfs`. */
+  readonly storageControl: ServerControl | undefined
+  /** The same over HTTP for other processes, if asked for: `Authorization: Bearer SECRET`. */
+  readonly controlPort: { readonly url: URL; readonly secret: string } | undefined
   /** Rejects when the blob service ends before `close`; never resolves. */
   readonly failed: Promise<never>
   /**
@@ -80,6 +98,14 @@ export interface Sandbox {
   environment(): Record<string, string>
   /** Stops every service and removes every file but those of `directory`. Never throws. */
   close(): Promise<void>
+}
+
+/** One account of a sandbox. */
+export interface SandboxAccountFacts {
+  readonly name: string
+  readonly key: string
+  readonly hierarchical: boolean
+  readonly blobEndpoint: URL
 }
 
 /** Turns the behaviour of the Entra stand-in and of managed identity while they run. */
@@ -97,7 +123,6 @@ export interface SandboxControls {
 }
 
 const defaultAccountName = 'devstoreaccount1'
-const accountKeyBytes = 64
 const defaultTokenLifetimeMs = 60 * 60 * 1000
 
 /**
@@ -117,20 +142,40 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
 }
 
 function parseOptions(options: SandboxOptions): ParsedOptions {
-  const { name = defaultAccountName, key } = options.account ?? {}
-  if (!/^[a-z0-9]{3,24}$/.test(name)) {
-    throw new RangeError(
-      `account.name is '${name}'; expected 3 to 24 lower-case letters and digits`,
-    )
-  }
-  return {
-    account: { name, key: key ?? randomBytes(accountKeyBytes).toString('base64') },
+  const { account = { name: defaultAccountName }, moreAccounts = [] } = options
+  const { controlPort, perAccountAudiences = false } = options
+  const [first, ...others] = parseAccounts([account, ...moreAccounts])
+  if (first === undefined) throw new TypeError('expected an account')
+  const needsOwn = controlPort !== undefined || perAccountAudiences
+  const parsed: ParsedOptions = {
+    accounts: [first, ...others],
+    engine: engineFor([first, ...others], options.engine, needsOwn),
+    controlPort,
+    perAccountAudiences,
     directory: options.directory,
     accessLogFile: options.accessLogFile,
     containers: options.containers ?? [],
     clock: options.clock ?? systemClock,
     tokenLifetimeMs: options.tokenLifetimeMs ?? defaultTokenLifetimeMs,
   }
+  checkEngine(parsed)
+  return parsed
+}
+
+function checkEngine(options: ParsedOptions): void {
+  if (options.engine === 'abfs' && options.directory !== undefined) {
+    throw new RangeError(
+      "directory: the engine 'abfs' keeps blobs in memory; expected none, or flat accounts and the engine 'azurite'",
+    )
+  }
+  if (options.engine === 'azurite') {
+    if (options.controlPort !== undefined) throw onlyOf('controlPort')
+    if (options.perAccountAudiences) throw onlyOf('perAccountAudiences')
+  }
+}
+
+function onlyOf(argument: string): RangeError {
+  return new RangeError(`${argument}: Azurite has none; expected the engine 'abfs' with it`)
 }
 
 function assemble(parts: SandboxParts, closers: Closers): Sandbox {
@@ -152,8 +197,15 @@ function assemble(parts: SandboxParts, closers: Closers): Sandbox {
     caPem: parts.caPem,
     connectionString: connectionStringOf(facts),
     runDirectory: parts.runDirectory,
-    blobServicePid: parts.azurite.pid,
-    failed: parts.azurite.failed,
+    accounts: parts.accounts.map((account) => ({
+      ...account,
+      blobEndpoint: endpointOf(account, parts.storage),
+    })),
+    engine: parts.engine,
+    blobServicePid: parts.storage.pid,
+    failed: parts.storage.failed,
+    storageControl: parts.storage.control,
+    controlPort: parts.storage.controlPort,
     controls: controlsOf(parts),
     environment: () => environmentOf({ ...facts, clientSecret: tenant.clientSecret }),
     close: () => closers.close(),
@@ -162,11 +214,16 @@ function assemble(parts: SandboxParts, closers: Closers): Sandbox {
 }
 
 function factsOf(parts: SandboxParts): EnvironmentFacts {
-  const { account, files, entra, tenant } = parts
+  const { accounts, files, entra, tenant, storage } = parts
+  const [first] = accounts
+  const blobEndpoint = endpointOf(first, storage)
   return {
-    account: account.name,
-    accountKey: account.key,
-    blobEndpoint: parts.blobEndpoint,
+    account: first.name,
+    accountKey: first.key,
+    blobEndpoint,
+    dfsEndpoint: parts.engine === 'abfs' ? blobEndpoint : undefined,
+    accounts,
+    controlPort: storage.controlPort,
     authorityHost: entra.url,
     clientId: tenant.clientId,
     clientSecret: tenant.clientSecret,

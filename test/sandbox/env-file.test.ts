@@ -12,6 +12,13 @@ const variables = environmentOf({
   account: 'devstoreaccount1',
   accountKey: Buffer.alloc(64, 251).toString('base64'),
   blobEndpoint: new URL('https://127.0.0.1:1/devstoreaccount1'),
+  dfsEndpoint: new URL('https://127.0.0.1:1/devstoreaccount1'),
+  accounts: ['devstoreaccount1', 'lake'].map((name) => ({
+    name,
+    key: 'aA+/=',
+    hierarchical: true,
+  })),
+  controlPort: { url: new URL('http://127.0.0.1:3/'), secret: 'control-secret' },
   authorityHost: new URL('https://127.0.0.1:2/'),
   clientId: '11111111-2222-3333-4444-555555555555',
   clientSecret: 'a-secret',

@@ -16,8 +16,8 @@ interface Running {
   readonly urls: readonly string[]
 }
 
-async function startInProcess(temporary: string): Promise<Running> {
-  const child = spawn(process.execPath, [...process.execArgv, program], {
+async function startInProcess(temporary: string, engine = 'azurite'): Promise<Running> {
+  const child = spawn(process.execPath, [...process.execArgv, program, engine], {
     env: { ...process.env, TMPDIR: temporary },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -84,10 +84,14 @@ t.test('its files are private', async (t) => {
   t.ok(modes.every((mode) => mode === 0o600))
 })
 
-for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-  t.test(`${signal} of its owner leaves no process, port or file`, async (t) => {
+const endings = ['azurite', 'abfs'].flatMap((engine) =>
+  (['SIGTERM', 'SIGKILL'] as const).map((signal) => ({ engine, signal })),
+)
+
+for (const { engine, signal } of endings) {
+  t.test(`${signal} of its owner leaves no process, port or file of ${engine}`, async (t) => {
     const temporary = t.testdir()
-    const running = await startInProcess(temporary)
+    const running = await startInProcess(temporary, engine)
     t.strictSame(await Promise.all(running.urls.map(isListening)), [true, true, true])
 
     running.process.kill(signal)

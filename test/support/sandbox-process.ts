@@ -1,7 +1,8 @@
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
 
 // Run as a program: starts a sandbox, prints where it is, and ends once SIGTERM has closed it.
-const sandbox = await startSandbox()
+const [engine = 'azurite'] = process.argv.slice(2)
+const sandbox = await startSandbox({ engine: engine === 'abfs' ? 'abfs' : 'azurite' })
 process.once('SIGTERM', () => {
   void sandbox.close()
 })

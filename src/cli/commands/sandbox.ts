@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { CliContext } from '../context.ts'
 
 /** The flags of `abfs sandbox`. */
@@ -7,6 +7,17 @@ export interface SandboxFlags {
   readonly directory?: string
   readonly accessLog?: string
   readonly container: readonly string[]
+  readonly hns?: boolean
+  readonly engine?: 'abfs' | 'azurite'
+  readonly account: readonly AccountFlag[]
+  readonly controlPort?: number
+}
+
+/** An `--account`. */
+export interface AccountFlag {
+  readonly name: string
+  /** As `--hns` says when absent. */
+  readonly hierarchical?: boolean
 }
 
 const HELP = `
@@ -17,7 +28,9 @@ Examples:
   abfs sandbox --env-file sandbox.env     then, in another terminal:
     set -a; . ./sandbox.env; set +a
     abfs ls
-  abfs sandbox --container data --container models --directory ./azure`
+  abfs sandbox --container data --container models --directory ./azure
+  abfs sandbox --hns --container data     a hierarchical account, with dfs
+  abfs sandbox --account lake:hns --account plain:flat --control-port 0`
 
 /** Adds `abfs sandbox`. */
 export function defineSandbox(program: Command, context: CliContext): void {
@@ -25,7 +38,21 @@ export function defineSandbox(program: Command, context: CliContext): void {
     .command('sandbox')
     .description('Run a local Azure to try things on.')
     .option('-e, --env-file <file>', 'write NAME=value lines for Azure clients and abfs there')
-    .option('-d, --directory <directory>', 'keep blobs there; in memory when absent')
+    .option('--hns', 'hierarchical namespace and dfs, on the engine abfs')
+    .addOption(
+      new Option(
+        '--engine <engine>',
+        'what runs the accounts: azurite (flat only) or abfs, which --hns needs',
+      ).choices(['abfs', 'azurite']),
+    )
+    .option(
+      '--account <name[:kind]>',
+      'make this account, of kind flat or hns; may be repeated',
+      readAccount,
+      [],
+    )
+    .option('--control-port <port>', 'faults, ledger and clock over HTTP; 0: any free', readPort)
+    .option('-d, --directory <directory>', 'keep blobs there, with azurite; in memory when absent')
     .option('--access-log <file>', 'append one line per request to the blob service there')
     .option(
       '-c, --container <name>',
@@ -38,4 +65,19 @@ export function defineSandbox(program: Command, context: CliContext): void {
       const { runSandbox } = await import('../sandbox/run.ts')
       await runSandbox(flags, context)
     })
+}
+
+function readAccount(text: string, others: readonly AccountFlag[]): readonly AccountFlag[] {
+  const [name = '', kind, ...rest] = text.split(':')
+  const isKnown = kind === undefined || kind === 'flat' || kind === 'hns'
+  if (!isKnown || rest.length > 0) {
+    throw new InvalidArgumentError(`expected NAME, NAME:flat or NAME:hns`)
+  }
+  return [...others, kind === undefined ? { name } : { name, hierarchical: kind === 'hns' }]
+}
+
+function readPort(text: string): number {
+  const port = Number(text)
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('expected 0 to 65535')
+  return port
 }

@@ -9,7 +9,7 @@ export interface ConnectorYamlOptions {
   readonly auditFile: string
 }
 
-/** The configuration of a connector that grants everything in the sandbox's account to one caller. */
+/** The configuration of a connector that grants everything in the sandbox to one caller. */
 export function connectorYaml(sandbox: Sandbox, options: ConnectorYamlOptions): string {
   const caller = 'developer'
   return stringify({
@@ -23,19 +23,21 @@ export function connectorYaml(sandbox: Sandbox, options: ConnectorYamlOptions): 
       disableInstanceDiscovery: true,
     },
     caFile: sandbox.caFile,
-    accounts: [{ name: sandbox.account, blobEndpoint: sandbox.blobEndpoint.href }],
+    accounts: sandbox.accounts.map(({ name, hierarchical, blobEndpoint }) => ({
+      name,
+      blobEndpoint: blobEndpoint.href,
+      hierarchicalNamespace: hierarchical,
+    })),
     callers: [{ name: caller, keySha256: options.keySha256 }],
-    policy: [
-      {
-        caller,
-        account: sandbox.account,
-        container: '*',
-        permissions: ['read', 'list', 'create', 'write', 'delete'],
-        // A signature cannot list or make containers: for the account itself a bearer is vended.
-        credentials: ['sas', 'bearer'],
-        maxTtlSeconds: 3600,
-      },
-    ],
+    policy: sandbox.accounts.map(({ name }) => ({
+      caller,
+      account: name,
+      container: '*',
+      permissions: ['read', 'list', 'create', 'write', 'delete'],
+      // A signature cannot list or make containers: for the account itself a bearer is vended.
+      credentials: ['sas', 'bearer'],
+      maxTtlSeconds: 3600,
+    })),
     audit: options.auditFile,
     requestsPerMinute: 6000,
   })

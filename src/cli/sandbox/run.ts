@@ -3,7 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { generateCallerKey } from '../../connector/authenticate.ts'
 import { writeEnvFile } from '../../sandbox/env-file.ts'
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts'
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts'
 import type { SandboxFlags } from '../commands/sandbox.ts'
 import type { CliContext } from '../context.ts'
 import { formatTable } from '../output.ts'
@@ -22,6 +22,9 @@ export async function runSandbox(flags: SandboxFlags, context: CliContext): Prom
   const directory = flags.directory === undefined ? undefined : resolve(flags.directory)
   if (directory !== undefined) await mkdir(directory, { recursive: true })
   const sandbox = await startSandbox({
+    ...accountsOf(flags),
+    ...(flags.engine === undefined ? {} : { engine: flags.engine }),
+    ...(flags.controlPort === undefined ? {} : { controlPort: flags.controlPort }),
     containers: flags.container,
     ...(directory === undefined ? {} : { directory }),
     ...(flags.accessLog === undefined ? {} : { accessLogFile: resolve(flags.accessLog) }),
@@ -40,6 +43,16 @@ export async function runSandbox(flags: SandboxFlags, context: CliContext): Prom
     if (envFile !== undefined) await rm(envFile, { force: true })
     await sandbox.close()
   }
+}
+
+/** `--account` as given; `--hns` makes hierarchical those that do not say what they are. */
+function accountsOf({ account, hns }: SandboxFlags): SandboxOptions {
+  const asked = account.length === 0 ? [{ name: 'devstoreaccount1' }] : account
+  const [first, ...others] = asked.map(({ name, hierarchical = hns ?? false }) => ({
+    name,
+    hierarchical,
+  }))
+  return first === undefined ? {} : { account: first, moreAccounts: others }
 }
 
 async function writeConnectorFiles(sandbox: Sandbox): Promise<ConnectorFiles> {
@@ -83,7 +96,11 @@ async function announce(
   { stdout }: CliContext,
 ): Promise<void> {
   const rows = [
-    ['blob service', sandbox.blobEndpoint.href],
+    ...sandbox.accounts.map(({ blobEndpoint, hierarchical }) => [
+      hierarchical ? 'hierarchical account' : 'flat account',
+      blobEndpoint.href,
+    ]),
+    ...(sandbox.controlPort === undefined ? [] : [['control port', sandbox.controlPort.url.href]]),
     ['Entra', sandbox.authorityHost.href],
     ['managed identity', sandbox.imdsEndpoint.href],
     ['connector', variables['ABFS_CONNECTOR_URL'] ?? ''],
