@@ -84,9 +84,11 @@ t.test('its files are private', async (t) => {
   t.ok(modes.every((mode) => mode === 0o600))
 })
 
-const endings = ['azurite', 'abfs'].flatMap((engine) =>
-  (['SIGTERM', 'SIGKILL'] as const).map((signal) => ({ engine, signal })),
-)
+const endings = [
+  { engine: 'azurite', signal: 'SIGTERM' },
+  { engine: 'azurite', signal: 'SIGKILL' },
+  { engine: 'abfs', signal: 'SIGKILL' },
+] as const
 
 for (const { engine, signal } of endings) {
   t.test(`${signal} of its owner leaves no process, port or file of ${engine}`, async (t) => {

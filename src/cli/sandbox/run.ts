@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { generateCallerKey } from '../../connector/authenticate.ts'
+import { FileSystemError } from '../../errors.ts'
 import { writeEnvFile } from '../../sandbox/env-file.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts'
 import type { SandboxFlags } from '../commands/sandbox.ts'
@@ -21,7 +22,7 @@ interface ConnectorFiles {
 export async function runSandbox(flags: SandboxFlags, context: CliContext): Promise<void> {
   const directory = flags.directory === undefined ? undefined : resolve(flags.directory)
   if (directory !== undefined) await mkdir(directory, { recursive: true })
-  const sandbox = await startSandbox({
+  const sandbox = await start({
     ...accountsOf(flags),
     ...(flags.engine === undefined ? {} : { engine: flags.engine }),
     ...(flags.controlPort === undefined ? {} : { controlPort: flags.controlPort }),
@@ -43,6 +44,19 @@ export async function runSandbox(flags: SandboxFlags, context: CliContext): Prom
     if (envFile !== undefined) await rm(envFile, { force: true })
     await sandbox.close()
   }
+}
+
+async function start(options: SandboxOptions): Promise<Sandbox> {
+  try {
+    return await startSandbox(options)
+  } catch (error) {
+    throw error instanceof RangeError ? mistakeOf(error) : error
+  }
+}
+
+/** A wrong option is the user's to mend. */
+function mistakeOf(cause: RangeError): FileSystemError {
+  return new FileSystemError('EINVAL', 'sandbox', { detail: cause.message, cause })
 }
 
 /** `--account` as given; `--hns` makes hierarchical those that do not say what they are. */
