@@ -127,13 +127,21 @@ function refused(call: Call, face: 'blob' | 'dfs', error: unknown): StorageAnswe
   return errorAnswer(refused, { face, requestId, nowMs: parts.clock.nowMs() })
 }
 
-function send(call: Call, answer: StorageAnswer, exchange?: Exchange): Promise<number> {
+async function send(call: Call, answer: StorageAnswer, exchange?: Exchange): Promise<number> {
   const { message, response } = call
-  return writeAnswer(response, answer, {
-    headers: frameHeaders(call),
-    head: message.method === 'HEAD',
-    filter: exchange?.body,
-  })
+  const frame = { headers: frameHeaders(call), head: message.method === 'HEAD' }
+  try {
+    return await writeAnswer(response, answer, { ...frame, filter: exchange?.body })
+  } catch (error) {
+    if (response.headersSent || !isInvalidHeader(error)) throw error
+    // A signature may put any text in the place of a header.
+    const refusedHeader = refused(call, 'blob', refusal('InvalidInput', { cause: error }))
+    return writeAnswer(response, refusedHeader, frame)
+  }
+}
+
+function isInvalidHeader(error: unknown): boolean {
+  return error instanceof TypeError && 'code' in error && error.code === 'ERR_INVALID_CHAR'
 }
 
 function frameHeaders({ parts, message, requestId }: Call): Record<string, string> {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
+import { BlobSASPermissions } from '@azure/storage-blob'
 import t from 'tap'
 import { refusalOf, startBlobServer } from '../support/blob-server.ts'
 
@@ -341,4 +342,34 @@ void t.test('what is no HTTP, and bodies that end early, leave the server standi
 
   t.match(chunked, /^HTTP\/1.1 201 /)
   t.equal((await container.getBlobClient('cut').downloadToBuffer()).toString(), 'abc')
+})
+
+void t.test('a header that a signature makes impossible is refused', async (t) => {
+  const { container, keyService } = await startBlobServer(t)
+  await container.getBlockBlobClient('a').upload('x', 1)
+  const signed = await keyService
+    .getContainerClient('first')
+    .getBlobClient('a')
+    .generateSasUrl({
+      permissions: BlobSASPermissions.parse('r'),
+      expiresOn: new Date(Date.now() + 3_600_000),
+      contentType: 'a\nb',
+    })
+
+  const answer = await fetch(signed)
+
+  t.equal(`${answer.status} ${answer.headers.get('x-ms-error-code')}`, '400 InvalidInput')
+  t.match(await answer.text(), '<Code>InvalidInput</Code>')
+})
+
+void t.test('a framed body is refused, not stored with its frames', async (t) => {
+  const { endpoint, sas } = await startBlobServer(t)
+  const headers = {
+    'x-ms-blob-type': 'BlockBlob',
+    'x-ms-structured-body': 'XSM/1.0; properties=crc64',
+  }
+
+  const answer = await fetch(`${endpoint}/first/a?${sas}`, { method: 'PUT', headers, body: 'x' })
+
+  t.equal(`${answer.status} ${answer.headers.get('x-ms-error-code')}`, '400 UnsupportedHeader')
 })
