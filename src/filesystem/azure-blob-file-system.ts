@@ -2,14 +2,16 @@ import type { CallOptions } from '../blob/store.ts'
 import type { RecoveredRename, RecoverOptions } from '../namespace/namespace.ts'
 import { AccountAccess } from './account-access.ts'
 import { mapNames } from './account-tree.ts'
+import { BlobMap } from './blob-map.ts'
 import { makeDirectories, makeDirectory, removeDirectory } from './directories.ts'
-import { type FileInfo, toFileInfo } from './file-info.ts'
+import { type FileInfo, fullName, toFileInfo } from './file-info.ts'
 import { getFile, type LocalFileOptions, putFile } from './local-file.ts'
 import { localName } from './local-view.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import { type MoveOptions, move } from './move.ts'
 import type { WriteOptions } from './pipe.ts'
 import { type RemoveOptions, remove, removeFile } from './remove.ts'
+import { runTransaction, Transaction } from './transaction.ts'
 import {
   copyTree,
   getTree,
@@ -170,6 +172,24 @@ export class AzureBlobFileSystem extends AccountAccess {
     options: CallOptions & { readonly allowContainer?: boolean } = {},
   ): Promise<void> {
     await removeDirectory(this.remote, locate(this.account, path, 'rmdir'), options)
+  }
+
+  /** The files below `root` as a map of bytes. */
+  getMapper(root: PathInput): BlobMap {
+    return new BlobMap(this.remote, fullName(locate(this.account, root, 'getMapper')))
+  }
+
+  /**
+   * Runs `work` with a {@link Transaction}: what it writes and deletes becomes visible when it ends
+   * well, and is given up when it throws.
+   */
+  transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return runTransaction(this.startTransaction(), work)
+  }
+
+  /** A transaction that the caller commits. */
+  startTransaction(): Transaction {
+    return new Transaction(this.remote)
   }
 
   /** Closes the store and lets go of what is in memory. */

@@ -1,0 +1,139 @@
+import type { CallOptions } from '../blob/store.ts'
+import { mapConcurrent } from '../concurrency.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import type { BlobPath } from '../path.ts'
+import { catFile } from './cat.ts'
+import { fullName, pathOf } from './file-info.ts'
+import { pipeFile } from './pipe.ts'
+import type { Remote } from './remote.ts'
+import { removeFile } from './remove.ts'
+import { runAll } from './transfer-run.ts'
+import { joinName, relativeName } from './tree-view.ts'
+import { find } from './walk.ts'
+
+/**
+ * The files below a directory as a map of bytes: keys are paths relative to it. Nothing is kept; each
+ * call asks the account. A key that leaves the directory is `EINVAL`.
+ */
+export class BlobMap {
+  /** The directory, as `container/path`. */
+  readonly root: string
+  readonly #remote: Remote
+
+  constructor(remote: Remote, root: string) {
+    this.#remote = remote
+    this.root = root
+  }
+
+  /** The bytes of `key`; `undefined` when there is no such file. */
+  async get(key: string, options: CallOptions = {}): Promise<Uint8Array | undefined> {
+    const path = this.#path(key)
+    return ifAny(() => catFile(this.#remote, path, { signal: options.signal }))
+  }
+
+  /** Makes `value` the bytes of `key`. */
+  async set(key: string, value: Uint8Array, options: CallOptions = {}): Promise<void> {
+    await pipeFile(this.#remote, this.#path(key), value, { signal: options.signal })
+  }
+
+  /** Whether `key` is a file. */
+  async has(key: string, options: CallOptions = {}): Promise<boolean> {
+    const entry = await this.#remote.view.stat(fullName(this.#path(key)), options)
+    return entry !== undefined && entry.type !== 'directory'
+  }
+
+  /** Deletes `key`; false when there was none. */
+  async delete(key: string, options: CallOptions = {}): Promise<boolean> {
+    const path = this.#path(key)
+    return (await ifAny(() => removeFile(this.#remote, path, options).then(() => true))) ?? false
+  }
+
+  /** All keys, in order. */
+  async *keys(options: CallOptions = {}): AsyncGenerator<string, void> {
+    for (const { name } of await find(this.#remote.view, this.root, options)) {
+      if (name !== this.root) yield relativeName(this.root, name)
+    }
+  }
+
+  /** All keys with their bytes, in order; a file that goes meanwhile is left out. */
+  async *entries(options: CallOptions = {}): AsyncGenerator<[string, Uint8Array], void> {
+    for await (const key of this.keys(options)) {
+      const value = await this.get(key, options)
+      if (value !== undefined) yield [key, value]
+    }
+  }
+
+  /** How many keys there are. */
+  async size(options: CallOptions = {}): Promise<number> {
+    return (await find(this.#remote.view, this.root, options)).length
+  }
+
+  /** The bytes of many keys; those that are missing are left out. */
+  async getMany(
+    keys: readonly string[],
+    options: CallOptions = {},
+  ): Promise<Map<string, Uint8Array>> {
+    const values = await mapConcurrent(keys, this.#remote.concurrency, (key) =>
+      this.get(key, options),
+    )
+    const found = new Map<string, Uint8Array>()
+    for (const [index, key] of keys.entries()) {
+      const value = values[index]
+      if (value !== undefined) found.set(key, value)
+    }
+    return found
+  }
+
+  /** Sets many keys; each file appears whole. */
+  async setMany(
+    entries: Iterable<readonly [string, Uint8Array]>,
+    options: CallOptions = {},
+  ): Promise<void> {
+    await this.#each([...entries], options, ([key, value]) => this.set(key, value, options))
+  }
+
+  /** Deletes many keys; those that are missing are no error. */
+  async deleteMany(keys: readonly string[], options: CallOptions = {}): Promise<void> {
+    await this.#each(keys, options, async (key) => {
+      await this.delete(key, options)
+    })
+  }
+
+  /** Deletes all keys. */
+  async clear(options: CallOptions = {}): Promise<void> {
+    const keys: string[] = []
+    for await (const key of this.keys(options)) keys.push(key)
+    await this.deleteMany(keys, options)
+  }
+
+  /** The same as {@link entries}. */
+  [Symbol.asyncIterator](): AsyncGenerator<[string, Uint8Array], void> {
+    return this.entries()
+  }
+
+  #each<T>(
+    items: readonly T[],
+    { signal }: CallOptions,
+    work: (item: T) => Promise<void>,
+  ): Promise<void> {
+    const { concurrency } = this.#remote
+    return runAll(items, { signal, concurrency, syscall: 'map' }, work)
+  }
+
+  #path(key: string): BlobPath {
+    const segments = key.split('/')
+    const odd = segments.some((segment) => segment === '' || segment === '.' || segment === '..')
+    if (!odd) return pathOf(joinName(this.root, key))
+    const detail = 'a key is a relative path without empty, "." and ".." segments'
+    throw new FileSystemError('EINVAL', 'map', { path: key, detail })
+  }
+}
+
+async function ifAny<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work()
+  } catch (error) {
+    if (isFileSystemError(error, 'ENOENT', 'EISDIR', 'ENOTDIR')) return undefined
+    throw error
+  }
+}

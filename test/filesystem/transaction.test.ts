@@ -1,0 +1,96 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { KiB } from '../../src/byte-range.ts'
+import { memoryFileSystem, remoteFiles } from '../support/file-system.ts'
+
+t.test('nothing is visible before the end, and all of it after', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.writeText('box/old', 'goes')
+  await fs.writeText('box/kept', 'before')
+  const local = join(t.testdir(), 'file')
+  await writeFile(local, 'x'.repeat(200 * KiB))
+
+  await fs.transaction(async (tx) => {
+    await tx.writeText('box/a', 'one')
+    await tx.writeText('box/kept', 'after')
+    await tx.putFile(local, 'box/large')
+    await tx.rmFile('box/old')
+    fs.invalidateCache()
+    t.strictSame(await remoteFiles(fs, 'box'), { kept: 'before', old: 'goes' })
+  })
+
+  t.strictSame(await remoteFiles(fs, 'box'), {
+    a: 'one',
+    kept: 'after',
+    large: 'x'.repeat(200 * KiB),
+  })
+})
+
+t.test('an error in between leaves everything as it was', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.writeText('box/kept', 'before')
+  const reason = new Error('no')
+
+  const work = fs.transaction(async (tx) => {
+    await tx.writeText('box/kept', 'after')
+    await tx.pipeFile('box/large', new Uint8Array(300 * KiB))
+    await tx.rmFile('box/kept').catch(() => undefined)
+    throw reason
+  })
+
+  await t.rejects(work, reason)
+  fs.invalidateCache()
+  t.strictSame(await remoteFiles(fs, 'box'), { kept: 'before' })
+})
+
+t.test('a writer that was not closed gives all of it up', async (t) => {
+  const { fs } = await memoryFileSystem()
+
+  const work = fs.transaction(async (tx) => {
+    await tx.writeText('box/a', 'one')
+    await (await tx.open('box/b')).write('half')
+  })
+
+  await t.rejects(work, { code: 'EBUSY', path: 'abfs://box/b' })
+  t.strictSame(await remoteFiles(fs, 'box'), {})
+})
+
+t.test('what is created by somebody else meanwhile is not replaced', async (t) => {
+  const { fs, store } = await memoryFileSystem()
+  await fs.writeText('box/old', 'stays')
+  const tx = fs.startTransaction()
+  await tx.pipeFile('box/a', 'mine', { mode: 'create' })
+  await tx.writeText('box/b', 'mine')
+  await tx.rmFile('box/old')
+  await store.put({ container: 'box', name: 'a' }, new TextEncoder().encode('theirs'))
+
+  await t.rejects(tx.commit(), { code: 'EEXIST', path: 'abfs://box/a' })
+
+  fs.invalidateCache()
+  t.strictSame(await remoteFiles(fs, 'box'), { a: 'theirs', b: 'mine', old: 'stays' })
+})
+
+t.test('a transaction that is left by await using commits nothing', async (t) => {
+  const { fs } = await memoryFileSystem()
+  {
+    await using tx = fs.startTransaction()
+    await tx.writeText('box/a', 'one')
+  }
+  t.notOk(await fs.exists('box/a', { refresh: true }))
+})
+
+t.test('a transaction changes a file once and ends once', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const tx = fs.startTransaction()
+  await tx.writeText('box/a', 'one')
+
+  await t.rejects(tx.writeText('box/a', 'two'), { code: 'EBUSY' })
+  await t.rejects(tx.rmFile('box/missing'), { code: 'ENOENT' })
+  t.match(await tx.commit(), { written: [{ name: 'box/a', size: 3 }], removed: [] })
+
+  await t.rejects(tx.commit(), { code: 'EBADF' })
+  await t.rejects(tx.writeText('box/b', ''), { code: 'EBADF' })
+  await tx.discard()
+  t.equal(await fs.readText('box/a'), 'one')
+})
