@@ -43,7 +43,7 @@ const dfsRefusals = {
     'The parent directory of the destination path does not exist.',
   ],
   SourcePathNotFound: [404, 'The source path for a rename operation does not exist.'],
-} as const satisfies Record<string, readonly [number, string]>
+} as const
 
 /** The refusal with the status and message that Azure gives the code on the dfs face. */
 export function dfsRefusal(

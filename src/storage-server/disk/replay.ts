@@ -12,8 +12,8 @@ interface KnownContainer {
 
 /** Makes accounts again of the entries of a snapshot and journals. */
 export class Replay {
-  readonly accounts = new Map<string, StorageAccount>()
-  readonly notes = new Map<string, unknown>()
+  readonly accounts: Map<string, StorageAccount> = new Map()
+  readonly notes: Map<string, unknown> = new Map()
   readonly #places: ExtentPlaces
   readonly #createAccount: (settings: AccountSettings) => StorageAccount
   readonly #containers = new Map<number, KnownContainer>()
