@@ -3,6 +3,7 @@ import type { RecoveredRename, RecoverOptions } from '../namespace/namespace.ts'
 import { AccountAccess } from './account-access.ts'
 import { mapNames } from './account-tree.ts'
 import { BlobMap } from './blob-map.ts'
+import { DirFileSystem } from './dir-file-system.ts'
 import { makeDirectories, makeDirectory, removeDirectory } from './directories.ts'
 import { type FileInfo, fullName, toFileInfo } from './file-info.ts'
 import { getFile, type LocalFileOptions, putFile } from './local-file.ts'
@@ -177,6 +178,11 @@ export class AzureBlobFileSystem extends AccountAccess {
   /** The files below `root` as a map of bytes. */
   getMapper(root: PathInput): BlobMap {
     return new BlobMap(this.remote, fullName(locate(this.account, root, 'getMapper')))
+  }
+
+  /** A directory as a file system of its own, which reaches nothing outside. */
+  sub(root: PathInput): DirFileSystem {
+    return new DirFileSystem(this, fullName(locate(this.account, root, 'sub')))
   }
 
   /**
