@@ -260,7 +260,7 @@ t.test(
     const [etag, version] = [account.nextEtag(), account.nextTimestamp()]
     await first.close()
 
-    clock.advance(-60_000)
+    await clock.advance(-60_000)
     const second = await openStorageDirectory(path, { clock })
     const again = second.openAccount(chosen)
 

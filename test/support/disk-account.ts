@@ -76,7 +76,14 @@ export async function dump(account: StorageAccount): Promise<unknown> {
     retired.push([version, await dumpContainer(container, extents)])
   }
   const bytes = await Promise.all(extents.values())
-  return JSON.parse(JSON.stringify({ settings: account.settings, containers, retired, bytes }))
+  const { settings } = account
+  return JSON.parse(JSON.stringify({ settings, containers, retired, bytes }, inOrder))
+}
+
+/** Names in one order, so that dumps can be compared as texts. */
+function inOrder(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
 }
 
 interface ExtentDump {
