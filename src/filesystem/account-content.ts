@@ -1,3 +1,4 @@
+import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
 import { AccountTree } from './account-tree.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
@@ -9,6 +10,7 @@ import { locateFile, type PathInput } from './location.ts'
 import { type PipeOptions, pipeFile, touch, type WriteOptions } from './pipe.ts'
 import { pipePaths } from './pipe-paths.ts'
 import { type BlockOptions, readBlock } from './read-block.ts'
+import { type ReadStreamOptions, readStream, writeStream } from './streams.ts'
 
 /** What the files of an account hold: reading and writing. See `AzureBlobFileSystem`. */
 export class AccountContent extends AccountTree {
@@ -131,5 +133,22 @@ export class AccountContent extends AccountTree {
       return BlobFileWriter.open(this.remote, place, { ...options, exclusive: mode === 'x' })
     }
     throw new TypeError(`mode: expected 'r', 'w' or 'x', got ${JSON.stringify(mode)}`)
+  }
+
+  /** A Node stream of the bytes `[start, end)` of one version of a file. */
+  createReadStream(path: PathInput, options?: ReadStreamOptions): Readable {
+    return readStream(this.remote, locateFile(this.account, path, 'open'), options)
+  }
+
+  /** A Node stream that makes the file when it ends, and nothing when it is destroyed. */
+  createWriteStream(
+    path: PathInput,
+    options: WriteOptions & { readonly mode?: 'w' | 'x' | undefined } = {},
+  ): Writable {
+    const exclusive = options.mode === 'x'
+    return writeStream(this.remote, locateFile(this.account, path, 'open'), {
+      ...options,
+      exclusive,
+    })
   }
 }

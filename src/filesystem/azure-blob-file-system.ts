@@ -10,6 +10,7 @@ import { getFile, type LocalFileOptions, putFile } from './local-file.ts'
 import { localName } from './local-view.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import { type MoveOptions, move } from './move.ts'
+import { NodeFileSystem } from './node-file-system.ts'
 import type { WriteOptions } from './pipe.ts'
 import { type RemoveOptions, remove, removeFile } from './remove.ts'
 import { runTransaction, Transaction } from './transaction.ts'
@@ -183,6 +184,11 @@ export class AzureBlobFileSystem extends AccountAccess {
   /** A directory as a file system of its own, which reaches nothing outside. */
   sub(root: PathInput): DirFileSystem {
     return new DirFileSystem(this, fullName(locate(this.account, root, 'sub')))
+  }
+
+  /** The account in the shape of `node:fs/promises`, for libraries that take one. */
+  asNodeFs(): NodeFileSystem {
+    return new NodeFileSystem(this.remote)
   }
 
   /**

@@ -1,0 +1,257 @@
+import type { Buffer } from 'node:buffer'
+import type { Readable, Writable } from 'node:stream'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import type { BlobPath } from '../path.ts'
+import { catFile } from './cat.ts'
+import { makeDirectories, makeDirectory, removeDirectory } from './directories.ts'
+import { type FileInfo, fullName } from './file-info.ts'
+import { locate, locateFile } from './location.ts'
+import { NodeDirent, NodeStats } from './node-stats.ts'
+import { pipeFile } from './pipe.ts'
+import type { Remote } from './remote.ts'
+import { remove, removeFile } from './remove.ts'
+import { type ReadStreamOptions, readStream, writeStream } from './streams.ts'
+import { copyTree } from './transfer-tree.ts'
+import { byName, relativeName } from './tree-view.ts'
+import { collect } from './walk.ts'
+
+/** A path as Node's calls take it: `/container/path`, with or without the slash, or a URL. */
+export type NodePath = string | URL | Buffer
+
+/** What is written, as Node's calls take it. */
+export type NodeData = string | Uint8Array
+
+type EncodingOption = BufferEncoding | { readonly encoding?: BufferEncoding | null } | null
+
+interface ReaddirOptions {
+  readonly recursive?: boolean
+  readonly withFileTypes?: boolean
+}
+
+type ReadFileOptions = { readonly encoding?: BufferEncoding | null; readonly signal?: AbortSignal }
+
+type WriteFileOptions = {
+  readonly encoding?: BufferEncoding | null
+  readonly flag?: string
+  readonly signal?: AbortSignal
+}
+
+/** COPYFILE_EXCL of node:fs. */
+const copyExclusive = 1
+
+/**
+ * An account in the shape of `node:fs/promises`, for libraries that take one. Containers are the
+ * directories of `/`. Errors have Node's fields (`code`, `errno`, `syscall`, `path`); semantics are
+ * Node's where they differ from the file system's: `rename` replaces and never moves inside, `mkdir`
+ * demands the parent, nothing is a pattern. Nobody can lock, watch, or change the middle of a file.
+ */
+export class NodeFileSystem {
+  readonly #remote: Remote
+
+  constructor(remote: Remote) {
+    this.#remote = remote
+  }
+
+  /** The bytes, or with an encoding the text. */
+  async readFile(
+    path: NodePath,
+    options?: null | (ReadFileOptions & { encoding?: null }),
+  ): Promise<Buffer>
+  async readFile(
+    path: NodePath,
+    options: BufferEncoding | (ReadFileOptions & { readonly encoding: BufferEncoding }),
+  ): Promise<string>
+  async readFile(
+    path: NodePath,
+    options?: BufferEncoding | ReadFileOptions | null,
+  ): Promise<Buffer | string> {
+    const signal = typeof options === 'object' ? options?.signal : undefined
+    const data = await catFile(this.#remote, this.#file(path, 'open'), { signal })
+    const buffer = globalThis.Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+    const encoding = encodingOf(options)
+    return encoding === undefined ? buffer : buffer.toString(encoding)
+  }
+
+  /** Makes `data` the file, whole or not at all. Flags `w`, `wx` (`EEXIST`) and `a`. */
+  async writeFile(
+    path: NodePath,
+    data: NodeData,
+    options?: BufferEncoding | WriteFileOptions | null,
+  ): Promise<void> {
+    const { flag = 'w', signal } = (typeof options === 'object' ? options : undefined) ?? {}
+    if (flag === 'a') return this.appendFile(path, data, options)
+    if (flag !== 'w' && flag !== 'wx') throw badFlag(flag)
+    const mode = flag === 'wx' ? 'create' : 'overwrite'
+    await pipeFile(this.#remote, this.#file(path, 'open'), bytesOf(data, options), { mode, signal })
+  }
+
+  /** Adds to the end, by writing the file anew; `ESTALE` when somebody else wrote it meanwhile. */
+  async appendFile(
+    path: NodePath,
+    data: NodeData,
+    options?: BufferEncoding | WriteFileOptions | null,
+  ): Promise<void> {
+    const place = this.#file(path, 'open')
+    const added = bytesOf(data, options)
+    const entry = await this.#remote.view.stat(fullName(place), { fresh: true })
+    if (entry === undefined) {
+      await pipeFile(this.#remote, place, added, { mode: 'create' })
+      return
+    }
+    const before = await catFile(this.#remote, place)
+    const whole = globalThis.Buffer.concat([before, added])
+    await pipeFile(this.#remote, place, whole, {
+      ifMatch: entry.etag,
+      metadata: entry.metadata,
+      contentType: entry.contentType,
+    })
+  }
+
+  /** Links are not followed by either of the two. */
+  async stat(path: NodePath): Promise<NodeStats> {
+    return new NodeStats(await this.#info(path, 'stat'))
+  }
+
+  async lstat(path: NodePath): Promise<NodeStats> {
+    return new NodeStats(await this.#info(path, 'lstat'))
+  }
+
+  /** Rejects with `ENOENT` when nothing has that name. Who may do what shows when it is done. */
+  async access(path: NodePath): Promise<void> {
+    await this.#info(path, 'access')
+  }
+
+  async readdir(
+    path: NodePath,
+    options?: ReaddirOptions & { readonly withFileTypes?: false },
+  ): Promise<string[]>
+  async readdir(
+    path: NodePath,
+    options: ReaddirOptions & { readonly withFileTypes: true },
+  ): Promise<NodeDirent[]>
+  async readdir(path: NodePath, options: ReaddirOptions = {}): Promise<string[] | NodeDirent[]> {
+    const { withFileTypes, recursive } = options
+    const info = await this.#info(path, 'scandir')
+    if (info.type !== 'directory')
+      throw new FileSystemError('ENOTDIR', 'scandir', { path: String(path) })
+    const { view } = this.#remote
+    const found = recursive ? await collect(view.listTree(info.name)) : await view.list(info.name)
+    const entries = [...found].sort(byName)
+    if (withFileTypes) return entries.map((entry) => new NodeDirent(entry))
+    return entries.map(({ name }) => relativeName(info.name, name))
+  }
+
+  /** With `recursive` those above it too, and one that exists is no error. */
+  async mkdir(
+    path: NodePath,
+    options?: number | { readonly recursive?: boolean } | null,
+  ): Promise<undefined> {
+    const place = this.#place(path, 'mkdir')
+    const recursive = typeof options === 'object' && options?.recursive === true
+    if (recursive) await makeDirectories(this.#remote, place, { existOk: true })
+    else await makeDirectory(this.#remote, place, { createParents: false })
+  }
+
+  async rmdir(path: NodePath): Promise<void> {
+    await removeDirectory(this.#remote, this.#place(path, 'rmdir'))
+  }
+
+  async unlink(path: NodePath): Promise<void> {
+    await removeFile(this.#remote, this.#file(path, 'unlink'), {})
+  }
+
+  /** `force`: a missing name is no error. Containers are never removed. */
+  async rm(
+    path: NodePath,
+    options: { readonly recursive?: boolean; readonly force?: boolean } = {},
+  ): Promise<void> {
+    const { recursive, force } = options
+    try {
+      await remove(this.#remote, fullName(this.#place(path, 'rm')), { recursive, literal: true })
+    } catch (error) {
+      if (force !== true || !isFileSystemError(error, 'ENOENT')) throw error
+    }
+  }
+
+  async rename(from: NodePath, to: NodePath): Promise<void> {
+    const [source, target] = [this.#file(from, 'rename'), this.#file(to, 'rename')]
+    const { namespace, concurrency } = this.#remote
+    await namespace.rename(source, target, { concurrency })
+  }
+
+  /** On the server's side, with metadata; `COPYFILE_EXCL` looks whether the target exists first. */
+  async copyFile(from: NodePath, to: NodePath, mode = 0): Promise<void> {
+    const [source, target] = [this.#file(from, 'copyfile'), this.#file(to, 'copyfile')]
+    const taken = (mode & copyExclusive) !== 0 && (await this.#remote.view.stat(fullName(target)))
+    if (taken) throw new FileSystemError('EEXIST', 'copyfile', { path: String(to) })
+    await this.#remote.namespace.copyFile(source, target, {})
+  }
+
+  /** A tree with `recursive`; its contents go into `to`, as Node's do. */
+  async cp(
+    from: NodePath,
+    to: NodePath,
+    options: { readonly recursive?: boolean } = {},
+  ): Promise<void> {
+    const source = await this.#info(from, 'cp')
+    if (source.type !== 'directory') return this.copyFile(from, to)
+    if (options.recursive !== true) {
+      const detail = 'is a directory; pass recursive: true to copy it with all that it holds'
+      throw new FileSystemError('EISDIR', 'cp', { path: String(from), detail })
+    }
+    const request = { source: `${source.name}/`, target: fullName(this.#place(to, 'cp')) }
+    await copyTree(this.#remote, request, { recursive: true, literal: true })
+  }
+
+  async readlink(path: NodePath): Promise<string> {
+    return this.#remote.namespace.readSymlink(this.#file(path, 'readlink'), {})
+  }
+
+  /** The path with a slash in front; `ENOENT` when nothing has that name. */
+  async realpath(path: NodePath): Promise<string> {
+    return `/${(await this.#info(path, 'realpath')).name}`
+  }
+
+  /** See `readStream`; as everywhere in abfs, `end` is the byte after the last. */
+  createReadStream(path: NodePath, options?: ReadStreamOptions): Readable {
+    return readStream(this.#remote, this.#file(path, 'open'), options)
+  }
+
+  createWriteStream(path: NodePath, options: { readonly flags?: string } = {}): Writable {
+    const { flags = 'w' } = options
+    if (flags !== 'w' && flags !== 'wx') throw badFlag(flags)
+    const exclusive = flags === 'wx'
+    return writeStream(this.#remote, this.#file(path, 'open'), { exclusive })
+  }
+
+  async #info(path: NodePath, syscall: string): Promise<FileInfo> {
+    return this.#remote.view.info(fullName(this.#place(path, syscall)), {})
+  }
+
+  #place(path: NodePath, syscall: string): BlobPath {
+    return locate(this.#remote.store.account, plain(path), syscall)
+  }
+
+  #file(path: NodePath, syscall: string): BlobPath {
+    return locateFile(this.#remote.store.account, plain(path), syscall)
+  }
+}
+
+function plain(path: NodePath): string | URL {
+  return path instanceof URL ? path : String(path).replace(/^\/+/, '')
+}
+
+function encodingOf(options: EncodingOption | undefined): BufferEncoding | undefined {
+  const given = typeof options === 'object' ? options?.encoding : options
+  if (given === undefined || given === null) return undefined
+  if (typeof given === 'string' && globalThis.Buffer.isEncoding(given)) return given
+  throw new TypeError(`encoding: expected one that Buffer knows, got ${String(given)}`)
+}
+
+function bytesOf(data: NodeData, options: EncodingOption | undefined): Uint8Array {
+  return typeof data === 'string' ? globalThis.Buffer.from(data, encodingOf(options)) : data
+}
+
+function badFlag(flag: string): TypeError {
+  return new TypeError(`flag: expected 'w', 'wx' or 'a', got '${flag}'`)
+}

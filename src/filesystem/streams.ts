@@ -1,0 +1,87 @@
+import { Readable, Writable } from 'node:stream'
+import type { CallOptions } from '../blob/store.ts'
+import { MiB } from '../byte-range.ts'
+import type { BlobPath } from '../path.ts'
+import { BlobFileReader } from './blob-file-reader.ts'
+import { BlobFileWriter } from './blob-file-writer.ts'
+import type { WriteOptions } from './pipe.ts'
+import type { Remote } from './remote.ts'
+
+export interface ReadStreamOptions extends CallOptions {
+  /** The first byte. Default 0. */
+  readonly start?: number | undefined
+  /** The byte after the last, as everywhere in abfs. Absent: the end of the file. */
+  readonly end?: number | undefined
+  /** Bytes of a piece. Default 1 MiB. */
+  readonly highWaterMark?: number | undefined
+}
+
+/** The bytes of one version of a file as a Node stream, which opens it at its first read. */
+export function readStream(
+  remote: Remote,
+  path: BlobPath,
+  options: ReadStreamOptions = {},
+): Readable {
+  return Readable.from(pieces(remote, path, options), { objectMode: false, signal: options.signal })
+}
+
+/** A Node stream that makes a file when it ends, and nothing when it is destroyed. */
+export function writeStream(
+  remote: Remote,
+  path: BlobPath,
+  options: WriteOptions & { readonly exclusive: boolean },
+): Writable {
+  const writer = BlobFileWriter.open(remote, path, options)
+  // The first call meets the error; without a listener before that the process would end.
+  writer.catch(() => undefined)
+  return new Writable({
+    signal: options.signal,
+    write(chunk, encoding, done) {
+      const data = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
+      settle(
+        writer.then((open) => open.write(data)),
+        done,
+      )
+    },
+    final(done) {
+      settle(
+        writer.then((open) => open.close()),
+        done,
+      )
+    },
+    destroy(error, done) {
+      settle(
+        writer.then(
+          (open) => open.abort(),
+          () => undefined,
+        ),
+        () => done(error),
+      )
+    },
+  })
+}
+
+async function* pieces(
+  remote: Remote,
+  path: BlobPath,
+  options: ReadStreamOptions,
+): AsyncGenerator<Uint8Array, void> {
+  const { start = 0, signal, highWaterMark = MiB } = options
+  const reader = await BlobFileReader.open(remote, path, { signal })
+  try {
+    const end = Math.min(options.end ?? reader.size, reader.size)
+    for (let at = Math.min(start, end); at < end; at += highWaterMark) {
+      reader.seek(at)
+      yield await reader.read(Math.min(highWaterMark, end - at), { signal })
+    }
+  } finally {
+    await reader.close()
+  }
+}
+
+function settle(work: Promise<unknown>, done: (error?: Error | null) => void): void {
+  work.then(
+    () => done(),
+    (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
+  )
+}
