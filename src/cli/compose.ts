@@ -103,11 +103,22 @@ function choiceOf({ hns }: Config): NamespaceChoice {
 /** Which credential lets a request through. */
 function scopeOf(request: HttpRequest, target: AccountTarget, { access }: AccountOptions): Scope {
   const { account, blobEndpoint: blob, dfsEndpoint: dfs } = target
-  const permissions = PERMISSIONS[access]
+  const permissions = accessPermissions(request) ?? PERMISSIONS[access]
   const scope = scopeFor(request.url, { account, blob, dfs }, { permissions })
   // A container is made and deleted in the account: no signature for the container reaches so far.
   const isOfAccount = ['container.create', 'container.delete'].includes(request.operation)
   return isOfAccount ? { ...scope, container: undefined } : scope
+}
+
+/** Who may do what is changed with a credential of its own, which can do nothing else. */
+function accessPermissions({ operation, headers }: HttpRequest): readonly Permission[] | undefined {
+  if (operation === 'path.changeAcl') return ['permissions']
+  if (operation !== 'path.setAccessControl') return undefined
+  const has = (...names: readonly string[]) => names.some((name) => headers[name] !== undefined)
+  return [
+    ...(has('x-ms-owner', 'x-ms-group') ? (['ownership'] as const) : []),
+    ...(has('x-ms-permissions', 'x-ms-acl') ? (['permissions'] as const) : []),
+  ]
 }
 
 /** The library on an account. */

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { isAccountName, isContainerName, prefixFault } from './canonical-scope.ts'
 import { isLoopback } from './loopback.ts'
 import type { PolicyRule } from './policy.ts'
-import { sortPermissions } from './protocol.ts'
+import { permissionNames, sortPermissions } from './protocol.ts'
 
 /** Where the connector listens: a TCP port, or a Unix socket instead. */
 export interface ListenConfig {
@@ -191,7 +191,7 @@ const rule = z
     account: accountName,
     container: text.refine((name) => name === '*' || isContainerName(name), 'is no container name'),
     prefix: text.optional(),
-    permissions: z.array(z.enum(['read', 'list', 'create', 'write', 'delete', 'tag'])).min(1),
+    permissions: z.array(z.enum(permissionNames)).min(1),
     credentials: z
       .array(z.enum(['sas', 'bearer']))
       .min(1)

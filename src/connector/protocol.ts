@@ -45,13 +45,26 @@ export interface CredentialAnswer {
   readonly auditId: string
 }
 
-const permission = z.enum(['read', 'list', 'create', 'write', 'delete', 'tag'])
+/** Every permission, in the order in which they are written. */
+export const permissionNames = [
+  'read',
+  'list',
+  'create',
+  'write',
+  'delete',
+  'tag',
+  'move',
+  'execute',
+  'ownership',
+  'permissions',
+] as const
+const permission = z.enum(permissionNames)
 const scope = z.strictObject({
   account: z.string().min(1).max(64),
   service: z.enum(['blob', 'dfs']),
   container: z.string().max(64).optional(),
   prefix: z.string().max(1024).optional(),
-  permissions: z.array(permission).min(1).max(6),
+  permissions: z.array(permission).min(1).max(permissionNames.length),
 })
 const kind = z.enum(['bearer', 'sas'])
 const credentialRequest = z.strictObject({
@@ -177,7 +190,7 @@ export function parseProblem(body: unknown): ConnectorError | undefined {
 
 /** Permissions without repetition, in one order. */
 export function sortPermissions(permissions: readonly Permission[]): Permission[] {
-  return permission.options.filter((each) => permissions.includes(each))
+  return permissionNames.filter((each) => permissions.includes(each))
 }
 
 const TITLES: Record<ConnectorError['code'], string> = {

@@ -1,5 +1,19 @@
-/** What a holder may do below a scope. `create` is writing a blob that does not exist yet. */
-export type Permission = 'read' | 'list' | 'create' | 'write' | 'delete' | 'tag'
+/**
+ * What a holder may do below a scope. `create` is writing a blob that does not exist yet. The last
+ * four exist on hierarchical accounts: `move` renames, `execute` passes through directories and
+ * reads their access, `ownership` sets owner and group, `permissions` sets modes and access lists.
+ */
+export type Permission =
+  | 'read'
+  | 'list'
+  | 'create'
+  | 'write'
+  | 'delete'
+  | 'tag'
+  | 'move'
+  | 'execute'
+  | 'ownership'
+  | 'permissions'
 
 /** Which endpoint of the account a credential is for: blob and dfs are different audiences. */
 export type Service = 'blob' | 'dfs'

@@ -85,7 +85,7 @@ const faults: [string, (yaml: string) => string, RegExp][] = [
   ],
   [
     'an unknown permission',
-    (y) => y.replace('[write, read]', '[write, execute]'),
+    (y) => y.replace('[write, read]', '[write, everything]'),
     /'policy\.0\.permissions\.1'/,
   ],
   [

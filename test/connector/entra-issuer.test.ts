@@ -1,19 +1,25 @@
 import { createHmac } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import {
+  ContainerSASPermissions,
+  generateBlobSASQueryParameters,
+  SASProtocol,
+} from '@azure/storage-blob'
 import { decodeJwt } from 'jose'
 import { test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
 import { type IdentityConfig, parseConnectorConfig } from '../../src/connector/config.ts'
 import { ConnectorError } from '../../src/connector/connector-error.ts'
 import { sasPermissions, signContainer } from '../../src/connector/container-signature.ts'
+import { STORAGE_VERSION } from '../../src/connector/delegation-keys.ts'
 import { EntraIssuer } from '../../src/connector/entra-issuer.ts'
 import { openIdentity } from '../../src/connector/identity.ts'
 import type { Issued } from '../../src/connector/issuer.ts'
 import { openIssuer } from '../../src/connector/open-issuer.ts'
 import type { Grant } from '../../src/connector/policy.ts'
 import { TokenCredentialProvider } from '../../src/connector/token-credential-provider.ts'
-import type { Permission } from '../../src/credential/credential.ts'
+import type { Permission, Scope } from '../../src/credential/credential.ts'
 import { undiciHandler } from '../../src/http/undici-handler.ts'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -351,4 +357,37 @@ test('permissions become letters in Azure’s order', async (t) => {
   t.equal(sasPermissions(['tag', 'list', 'delete', 'write', 'create', 'read']), 'rcwdlt')
   t.equal(sasPermissions(['write']), 'w')
   t.equal(sasPermissions(['list', 'read']), 'rl')
+  t.equal(sasPermissions(['permissions', 'ownership', 'execute', 'move', 'tag']), 'tmeop')
+})
+
+test('a signature is what Azure’s own library makes of the same letters', async (t) => {
+  const choices: readonly Permission[][] = [['read'], ['write', 'list'], ['move', 'execute', 'tag']]
+  for (const permissions of choices) {
+    const scope: Scope = { account: 'acct', service: 'dfs', container: 'data', permissions }
+    const ours = signContainer(scope, key, signing)
+    const theirs = generateBlobSASQueryParameters(
+      {
+        containerName: 'data',
+        permissions: ContainerSASPermissions.parse(sasPermissions(permissions)),
+        startsOn: new Date(signing.startsAtMs),
+        expiresOn: new Date(signing.expiresAtMs),
+        protocol: SASProtocol.Https,
+        version: STORAGE_VERSION,
+        correlationId: auditId,
+      },
+      key.key,
+      'acct',
+    ).toString()
+
+    const fieldsOf = (query: string) => Object.fromEntries(new URLSearchParams(query))
+    t.strictSame(fieldsOf(ours), fieldsOf(theirs))
+  }
+})
+
+test('the rights of owners and access lists are signed, which the library refuses', async (t) => {
+  const permissions: Permission[] = ['ownership', 'permissions']
+  const scope: Scope = { account: 'acct', service: 'dfs', container: 'data', permissions }
+
+  t.equal(new URLSearchParams(signContainer(scope, key, signing)).get('sp'), 'op')
+  t.throws(() => ContainerSASPermissions.parse('op'))
 })

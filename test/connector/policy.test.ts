@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { test } from 'tap'
 import { canonicalScope } from '../../src/connector/canonical-scope.ts'
 import { decide, type Policy, type PolicyRule } from '../../src/connector/policy.ts'
+import { permissionNames } from '../../src/connector/protocol.ts'
 import type { Permission, Scope } from '../../src/credential/credential.ts'
 
 const rule: PolicyRule = {
@@ -217,7 +218,7 @@ test('names that Azure does not know never reach a signature', async (t) => {
   t.equal(canonicalScope({ ...data, container: '$web' }).container, '$web')
 })
 
-const permissions: Permission[] = ['read', 'list', 'create', 'write', 'delete', 'tag']
+const permissions: Permission[] = [...permissionNames]
 const segment = fc.constantFrom('a', 'b', 'ab', 'a-b', 'ü', '%')
 const path = fc.array(segment, { maxLength: 4 }).map((segments) => segments.join('/'))
 const someRule = fc.record({

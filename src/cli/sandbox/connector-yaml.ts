@@ -9,6 +9,9 @@ export interface ConnectorYamlOptions {
   readonly auditFile: string
 }
 
+const permissions = ['read', 'list', 'create', 'write', 'delete']
+const hierarchicalPermissions = ['move', 'execute', 'ownership', 'permissions']
+
 /** The configuration of a connector that grants everything in the sandbox to one caller. */
 export function connectorYaml(sandbox: Sandbox, options: ConnectorYamlOptions): string {
   const caller = 'developer'
@@ -29,11 +32,11 @@ export function connectorYaml(sandbox: Sandbox, options: ConnectorYamlOptions): 
       hierarchicalNamespace: hierarchical,
     })),
     callers: [{ name: caller, keySha256: options.keySha256 }],
-    policy: sandbox.accounts.map(({ name }) => ({
+    policy: sandbox.accounts.map(({ name, hierarchical }) => ({
       caller,
       account: name,
       container: '*',
-      permissions: ['read', 'list', 'create', 'write', 'delete'],
+      permissions: hierarchical ? [...permissions, ...hierarchicalPermissions] : permissions,
       // A signature cannot list or make containers: for the account itself a bearer is vended.
       credentials: ['sas', 'bearer'],
       maxTtlSeconds: 3600,
