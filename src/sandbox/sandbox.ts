@@ -25,7 +25,10 @@ export interface SandboxOptions {
   readonly controlPort?: number
   /** The engine `abfs` refuses tokens for all accounts: only `https://ACCOUNT.FACE.core.windows.net` passes. */
   readonly perAccountAudiences?: boolean
-  /** Where Azurite keeps blobs, on disk; in memory when absent. Not removed by `close`. */
+  /**
+   * Where blobs are kept, on disk; in memory when absent. Not removed by `close`. The engines do not
+   * read each other's directories.
+   */
   readonly directory?: string
   /**
    * A file that gets one line per request to the blob service, without queries' secrets; not
@@ -163,11 +166,6 @@ function parseOptions(options: SandboxOptions): ParsedOptions {
 }
 
 function checkEngine(options: ParsedOptions): void {
-  if (options.engine === 'abfs' && options.directory !== undefined) {
-    throw new RangeError(
-      "directory: the engine 'abfs' keeps blobs in memory; expected none, or flat accounts and the engine 'azurite'",
-    )
-  }
   if (options.engine === 'azurite') {
     if (options.controlPort !== undefined) throw onlyOf('controlPort')
     if (options.perAccountAudiences) throw onlyOf('perAccountAudiences')

@@ -6,6 +6,11 @@ import { type ControlPort, startControlPort } from '../storage-server/control/co
 import { Ledger } from '../storage-server/control/ledger.ts'
 import { openLedgerFile } from '../storage-server/control/ledger-file.ts'
 import { ServerControl } from '../storage-server/control/server-control.ts'
+import {
+  openStorageDirectory,
+  type StorageDirectory,
+} from '../storage-server/disk/storage-directory.ts'
+import type { StorageAccount } from '../storage-server/model/account.ts'
 import { accountSettings, createAccount } from '../storage-server/model/memory-account.ts'
 import { createStorageServer } from '../storage-server/server.ts'
 import { faultChannel } from '../telemetry.ts'
@@ -44,6 +49,8 @@ export interface StorageServiceOptions {
   readonly clock: Clock
   /** 0: any that is free; none when absent. */
   readonly controlPort?: number | undefined
+  /** Where accounts are kept; in memory when absent. */
+  readonly directory?: string | undefined
   /** Tokens for all accounts are refused. */
   readonly perAccountAudiences: boolean
   /** Gets one line of JSON per request. */
@@ -86,10 +93,7 @@ async function listen(
 ): Promise<number> {
   const { tenant, certificate, perAccountAudiences } = options
   const { clock, roles, revocations, delegationKeys } = control
-  const accounts = options.accounts.map(({ name, key, hierarchical }) => {
-    const settings = accountSettings({ name, keys: [key], hierarchical })
-    return [name, createAccount(settings, { clock })] as const
-  })
+  const accounts = await openAccounts(options, control, closers)
   const tokens = {
     keys: createLocalJWKSet(tenant.signer.keySet),
     issuers: [`https://sts.windows.net/${tenant.tenantId}/`],
@@ -97,10 +101,46 @@ async function listen(
     perAccountOnly: perAccountAudiences,
   }
   const access = createAccessControl({ tokens, roles, revocations, delegationKeys })
-  const server = createStorageServer({ accounts: new Map(accounts), access, hooks: control, clock })
+  const server = createStorageServer({ accounts, access, hooks: control, clock })
   closers.add(() => server.close())
   const tls = { cert: certificate.certificatePem, key: certificate.privateKeyPem }
   return Number(new URL(await server.listen({ tls })).port)
+}
+
+async function openAccounts(
+  { accounts, directory }: StorageServiceOptions,
+  control: ServerControl,
+  closers: Closers,
+): Promise<ReadonlyMap<string, StorageAccount>> {
+  const { clock } = control
+  const storage =
+    directory === undefined ? undefined : await openStorageDirectory(directory, { clock })
+  if (storage !== undefined) closers.add(() => storage.close())
+  const opened = accounts.map(({ name, key, hierarchical }) => {
+    const settings = accountSettings({ name, keys: [key], hierarchical })
+    const account = storage?.openAccount(settings) ?? createAccount(settings, { clock })
+    // The sandbox tells its clients the keys of this run.
+    if (storage !== undefined) account.changeSettings({ keys: [key] })
+    return [name, account] as const
+  })
+  if (storage !== undefined) keepEpochs(storage, control)
+  return new Map(opened)
+}
+
+const epochsNote = 'delegation-key-epochs'
+
+/** Delegation keys that were ended stay so in the next run. */
+function keepEpochs(storage: StorageDirectory, { delegationKeys }: ServerControl): void {
+  delegationKeys.restoreEpochs(epochsOf(storage.note(epochsNote)))
+  delegationKeys.onRevoke = () => storage.putNote(epochsNote, delegationKeys.epochs)
+}
+
+function epochsOf(note: unknown): readonly (readonly [string, string])[] {
+  return Array.isArray(note) ? note.filter(isPair) : []
+}
+
+function isPair(value: unknown): value is readonly [string, string] {
+  return Array.isArray(value) && value.length === 2 && value.every((one) => typeof one === 'string')
 }
 
 async function openControlPort(

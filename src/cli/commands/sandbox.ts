@@ -52,7 +52,7 @@ export function defineSandbox(program: Command, context: CliContext): void {
       [],
     )
     .option('--control-port <port>', 'faults, ledger and clock over HTTP; 0: any free', readPort)
-    .option('-d, --directory <directory>', 'keep blobs there, with azurite; in memory when absent')
+    .option('-d, --directory <directory>', 'keep blobs there; in memory when absent')
     .option('--access-log <file>', 'append one line per request to the blob service there')
     .option(
       '-c, --container <name>',

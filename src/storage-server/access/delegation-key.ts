@@ -44,6 +44,19 @@ const maxPeriodMs = 7 * 24 * 60 * 60 * 1000
 export class DelegationKeys {
   readonly #epochs = new Map<string, string>()
 
+  /** What `revokeAll` did, for `restoreEpochs` of a later process: an epoch per account. */
+  get epochs(): readonly (readonly [accountName: string, epoch: string])[] {
+    return [...this.#epochs]
+  }
+
+  /** Called after each `revokeAll`. */
+  onRevoke: (() => void) | undefined
+
+  /** Ends what an earlier process ended. */
+  restoreEpochs(epochs: Iterable<readonly [accountName: string, epoch: string]>): void {
+    for (const [name, epoch] of epochs) this.#epochs.set(name, epoch)
+  }
+
   /** Issues a key for a principal; throws `StorageError` 400 for a wrong period. */
   issue(
     account: StorageAccount,
@@ -85,6 +98,7 @@ export class DelegationKeys {
   /** Ends all keys of an account, and so every signature made with them. */
   revokeAll(accountName: string): void {
     this.#epochs.set(accountName, randomUUID())
+    this.onRevoke?.()
   }
 }
 
