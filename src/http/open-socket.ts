@@ -1,5 +1,6 @@
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type SecureContext } from 'node:tls'
+import { localhostLookup } from './localhost-lookup.ts'
 
 /** Where connections of one origin go, and what TLS remembers of them. */
 export interface Peer {
@@ -27,12 +28,14 @@ export function peerOf(url: URL, secureContext: () => SecureContext): Peer {
  */
 export function openSocket(peer: Peer, onread: OnReadOpts, onReady: () => void): Socket {
   const { host, port } = peer
+  const lookup = localhostLookup
   if (peer.protocol !== 'https:') {
-    return connectTcp({ host, port, noDelay: true, onread }, onReady)
+    return connectTcp({ host, port, lookup, noDelay: true, onread }, onReady)
   }
   const options: ConnectionOptions & { onread: OnReadOpts } = {
     host,
     port,
+    lookup,
     secureContext: peer.secureContext(),
     rejectUnauthorized: true,
     ALPNProtocols: ['http/1.1'],

@@ -1,6 +1,7 @@
 import { Agent } from 'undici'
 import { AnswerCollector } from './answer-collector.ts'
 import type { ClosableHandler, HttpRequest, HttpResponse, TransportOptions } from './handler.ts'
+import { localhostLookup } from './localhost-lookup.ts'
 import { trust } from './trust.ts'
 
 /**
@@ -16,6 +17,7 @@ export function undiciHandler(options: TransportOptions = {}): ClosableHandler {
     headersTimeout: options.headersTimeoutMs ?? 60_000,
     bodyTimeout: options.bodyIdleTimeoutMs ?? 30_000,
     connect: {
+      lookup: localhostLookup,
       timeout: options.connectTimeoutMs ?? 10_000,
       secureContext: trust(options.ca),
     },
