@@ -1,9 +1,18 @@
 import { parseAzureUrl } from './azure-url.ts'
 import type { NamespaceChoice } from './blob/namespace-kind.ts'
 import { composeFileSystem, openAccount } from './cli/compose.ts'
-import { targetOf } from './cli/location.ts'
-import { type ConfigFlags, type Environment, loadConfig, processEnvironment } from './config.ts'
+import { type AccountTarget, targetOf } from './cli/location.ts'
+import { systemClock } from './clock.ts'
+import {
+  type Config,
+  type ConfigFlags,
+  type Environment,
+  loadConfig,
+  processEnvironment,
+} from './config.ts'
+import { FileSystemError } from './errors.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
+import { type GivenCredential, providerOf } from './given-credential.ts'
 
 /** Where a file system connects. What is given here beats the environment. */
 export interface CreateFileSystemOptions extends Omit<ConfigFlags, 'hns'> {
@@ -13,6 +22,14 @@ export interface CreateFileSystemOptions extends Omit<ConfigFlags, 'hns'> {
   readonly url?: string | URL | undefined
   /** Credentials are asked to read and list only. */
   readonly readOnly?: boolean | undefined
+  /** Who signs in, instead of what the environment says. Never part of `toJSON`. */
+  readonly credential?: GivenCredential | undefined
+  /** Bytes per request of a transfer. Default 8 MiB. */
+  readonly blockBytes?: number | undefined
+  /** Requests under way at once. Default 16. */
+  readonly concurrency?: number | undefined
+  /** How long listings are believed; milliseconds. Default 5 seconds. */
+  readonly listingTtlMs?: number | undefined
   /** Variables to read instead of the process's own. */
   readonly environment?: Environment | undefined
 }
@@ -26,11 +43,73 @@ export interface CreateFileSystemOptions extends Omit<ConfigFlags, 'hns'> {
 export async function createFileSystem(
   options: CreateFileSystemOptions = {},
 ): Promise<AzureBlobFileSystem> {
-  const { url, readOnly, hns, environment = processEnvironment(), ...flags } = options
+  const { url, readOnly, hns, environment = processEnvironment(), ...rest } = options
+  const { credential, blockBytes, concurrency, listingTtlMs, ...flags } = rest
   const said = hns === undefined ? {} : { hns: String(hns) }
   const config = loadConfig({ ...flags, ...said }, environment)
   const target = targetOf(config, url === undefined ? [] : [parseAzureUrl(url)])
-  return composeFileSystem(
-    await openAccount(config, { target, access: readOnly === true ? 'read' : 'write' }),
-  )
+  const access = readOnly === true ? 'read' : 'write'
+  const provider = credential && providerOf(credential, systemClock)
+  const account = await openAccount(config, { target, access, provider, listingTtlMs })
+  const tuning = { blockBytes, concurrency, listingTtlMs }
+  const recipe = recipeOf(config, target, { ...tuning, readOnly, credential })
+  return composeFileSystem(account, { blockBytes, concurrency, recipe })
+}
+
+/**
+ * How a file system was made, without secrets: names of files that hold one, never what they hold.
+ * `credential` is set when the program gave one, which it has to give again.
+ */
+export type FileSystemRecipe = Omit<
+  CreateFileSystemOptions,
+  'url' | 'environment' | 'credential'
+> & {
+  readonly credential?: 'given' | undefined
+}
+
+/**
+ * Makes a file system again from what its `toJSON` gave, as in a worker or another process. What is
+ * said in `options` beats the recipe. `EINVAL` when the first had a credential of the program's own
+ * and none is given.
+ */
+export async function fromJSON(
+  recipe: FileSystemRecipe,
+  options: Pick<CreateFileSystemOptions, 'credential' | 'environment'> = {},
+): Promise<AzureBlobFileSystem> {
+  const { credential, ...rest } = recipe
+  if (credential === 'given' && options.credential === undefined) {
+    const detail = 'the file system had a credential of its program; give it again'
+    throw new FileSystemError('EINVAL', 'fromJSON', { path: 'credential', detail })
+  }
+  return createFileSystem({ ...rest, ...options })
+}
+
+function recipeOf(
+  config: Config,
+  target: AccountTarget,
+  options: Pick<CreateFileSystemOptions, Tuning | 'readOnly' | 'credential'>,
+): FileSystemRecipe {
+  const { connector, caFile, cacheDir, hns, transport } = config
+  const { credential, ...tuning } = options
+  const proof = connector?.proof
+  return {
+    ...tuning,
+    account: target.account,
+    blobEndpoint: bare(target.blobEndpoint),
+    dfsEndpoint: bare(target.dfsEndpoint),
+    hns: hns === 'auto' ? hns : hns === 'true',
+    caFile,
+    cacheDir,
+    transport,
+    connectorUrl: connector && bare(connector.url),
+    connectorTokenFile: proof?.kind === 'token-file' ? proof.file : undefined,
+    ...(credential === undefined ? {} : { credential: 'given' }),
+  }
+}
+
+type Tuning = 'blockBytes' | 'concurrency' | 'listingTtlMs'
+
+/** Without what could be a secret. */
+function bare({ origin, pathname }: URL): string {
+  return `${origin}${pathname}`
 }

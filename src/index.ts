@@ -14,7 +14,12 @@ export {
 } from './artifact-store/azure-artifact-store.ts'
 export { type AzureEndpoint, type AzureUrl, parseAzureUrl } from './azure-url.ts'
 export type { AccessControl, AclFailure, Expiry } from './blob/hierarchy.ts'
-export { type CreateFileSystemOptions, createFileSystem } from './create-file-system.ts'
+export {
+  type CreateFileSystemOptions,
+  createFileSystem,
+  type FileSystemRecipe,
+  fromJSON,
+} from './create-file-system.ts'
 export {
   type ErrnoCode,
   FileSystemError,
@@ -29,20 +34,40 @@ export {
 } from './filesystem/azure-blob-file-system.ts'
 export type { BlobFileReader } from './filesystem/blob-file-reader.ts'
 export type { BlobFileWriter } from './filesystem/blob-file-writer.ts'
+export type { BlobMap } from './filesystem/blob-map.ts'
 export type { CatRangesOptions, RangeRequest } from './filesystem/cat.ts'
+export type { CatOptions } from './filesystem/cat-paths.ts'
+export { DirFileSystem } from './filesystem/dir-file-system.ts'
 export type { TreeDrawingOptions } from './filesystem/draw-tree.ts'
 export type { ExpandOptions } from './filesystem/expand-path.ts'
 export type { FileInfo } from './filesystem/file-info.ts'
 export type { LocalFileOptions } from './filesystem/local-file.ts'
 export type { PathInput } from './filesystem/location.ts'
 export type { MoveOptions } from './filesystem/move.ts'
+export type {
+  NodeData,
+  NodeFileSystem,
+  NodePath,
+} from './filesystem/node-file-system.ts'
+export type { NodeDirent, NodeStats } from './filesystem/node-stats.ts'
 export type { PipeOptions, WriteOptions } from './filesystem/pipe.ts'
+export type { BlockOptions } from './filesystem/read-block.ts'
 export type { RemoveOptions } from './filesystem/remove.ts'
+export type { ReadStreamOptions } from './filesystem/streams.ts'
+export { type SyncCompare, type SyncOptions, type SyncPlan, sync } from './filesystem/sync.ts'
+export type { SyncFile, SyncSide } from './filesystem/sync-side.ts'
+export type {
+  Transaction,
+  TransactionResult,
+  TransactionWriter,
+} from './filesystem/transaction.ts'
 export type {
   TransferOptions,
   TransferProgress,
   TransferResult,
 } from './filesystem/transfer-tree.ts'
 export type { FindOptions, WalkOptions, WalkStep } from './filesystem/walk.ts'
+export type { GivenCredential } from './given-credential.ts'
 export type { RecoveredRename, RecoverOptions, RenameProgress } from './namespace/namespace.ts'
 export { type BlobPath, formatPath } from './path.ts'
+export { fromStorageOptions, type StorageOptions } from './storage-options.ts'

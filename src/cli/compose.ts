@@ -20,7 +20,10 @@ import { CachedCredentialProvider } from '../credential/cached-provider.ts'
 import type { CredentialProvider, Permission, Scope } from '../credential/credential.ts'
 import { scopeFor } from '../credential/endpoints.ts'
 import { FileSystemError } from '../errors.ts'
-import { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.ts'
+import {
+  AzureBlobFileSystem,
+  type AzureBlobFileSystemOptions,
+} from '../filesystem/azure-blob-file-system.ts'
 import { type HttpHandler, type HttpRequest, intercept } from '../http/handler.ts'
 import { retry } from '../http/retry.ts'
 import { trace } from '../http/trace.ts'
@@ -52,6 +55,8 @@ export interface AccountOptions {
   readonly listingTtlMs?: number | undefined
   /** Bytes of blobs kept in memory. Default 256 MiB. */
   readonly cacheBytes?: number | undefined
+  /** Who is asked for credentials, whatever the configuration says. */
+  readonly provider?: CredentialProvider | undefined
 }
 
 /** What each kind of access asks for. */
@@ -65,9 +70,8 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const { target } = options
   const clock = systemClock
   const sockets = await openTransport(config.transport, { ca: readAuthorities(config) })
-  const credentials = new CachedCredentialProvider(await openProvider(config, sockets.handle), {
-    clock,
-  })
+  const provider = options.provider ?? (await openProvider(config, sockets.handle))
+  const credentials = new CachedCredentialProvider(provider, { clock })
   // authorize is outermost: the credential is asked for once a call, not once an attempt, and a
   // refusal by the connector is not retried here (its client has its own patience). retry is next.
   // trace is innermost: it counts what really went over the wire.
@@ -122,9 +126,12 @@ function accessPermissions({ operation, headers }: HttpRequest): readonly Permis
 }
 
 /** The library on an account. */
-export function composeFileSystem(account: Account): AzureBlobFileSystem {
+export function composeFileSystem(
+  account: Account,
+  options: Pick<AzureBlobFileSystemOptions, 'blockBytes' | 'concurrency' | 'recipe'> = {},
+): AzureBlobFileSystem {
   const { store, namespace, chunks: chunkCache, clock } = account
-  return new AzureBlobFileSystem({ store, namespace, chunkCache, clock })
+  return new AzureBlobFileSystem({ ...options, store, namespace, chunkCache, clock })
 }
 
 /** Named artifacts below `root`, an `abfs://` URL, on an account. */

@@ -31,6 +31,8 @@ export interface AzureBlobFileSystemOptions {
   readonly listingTtlMs?: number | undefined
   /** Bytes per request of a transfer. Default 8 MiB. */
   readonly blockBytes?: number | undefined
+  /** How the file system was made, without secrets; what `toJSON` gives. */
+  readonly recipe?: object | undefined
 }
 
 export interface InfoOptions extends CallOptions {
@@ -48,6 +50,7 @@ const defaultListingTtlMs = 5000
 /** What an account holds: listing, searching and asking. See `AzureBlobFileSystem`. */
 export class AccountTree {
   readonly #remote: Remote
+  readonly #recipe: object | undefined
 
   constructor(options: AzureBlobFileSystemOptions) {
     const { store, clock = systemClock, concurrency = 16 } = options
@@ -55,6 +58,7 @@ export class AccountTree {
     const { hierarchyOf } = options
     const namespace =
       options.namespace ?? new Namespace({ store, hierarchyOf, clock, listingTtlMs })
+    this.#recipe = options.recipe
     this.#remote = {
       store,
       namespace,
@@ -77,6 +81,11 @@ export class AccountTree {
   /** The account that all paths are in. */
   get account(): string {
     return this.remote.store.account
+  }
+
+  /** How it was made, without secrets, for `fromJSON`; the account alone when it was put together by hand. */
+  toJSON(): object {
+    return this.#recipe ?? { account: this.account }
   }
 
   /** The children of a directory by name; a file's own entry; the containers at the root. */

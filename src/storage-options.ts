@@ -1,0 +1,137 @@
+import type { TokenCredential } from '@azure/core-auth'
+import { systemClock } from './clock.ts'
+import { type CreateFileSystemOptions, createFileSystem } from './create-file-system.ts'
+import { FileSystemError } from './errors.ts'
+import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
+import {
+  anonymous,
+  fixedSignature,
+  type GivenCredential,
+  keySignatures,
+} from './given-credential.ts'
+
+/**
+ * The options of adlfs by their own names, as `storage_options` of pandas, dask and others hold
+ * them. Those that have no meaning here (`loop`, `request_session`, `socket_timeout`, …) are ignored.
+ */
+export interface StorageOptions {
+  readonly account_name?: string | undefined
+  readonly account_key?: string | undefined
+  readonly connection_string?: string | undefined
+  /** A signature or an account key as text, or a credential of the Azure SDKs. */
+  readonly credential?: string | GivenCredential | undefined
+  readonly sas_token?: string | undefined
+  readonly client_id?: string | undefined
+  readonly client_secret?: string | undefined
+  readonly tenant_id?: string | undefined
+  readonly anon?: boolean | undefined
+  /** A host, or a whole endpoint such as a local emulator's. */
+  readonly account_host?: string | undefined
+  readonly location_mode?: 'primary' | 'secondary' | undefined
+  readonly blocksize?: number | undefined
+  readonly max_concurrency?: number | undefined
+  /** Seconds; `null` is for ever. */
+  readonly listings_expiry_time?: number | null | undefined
+  readonly use_listings_cache?: boolean | undefined
+  readonly [name: string]: unknown
+}
+
+/**
+ * Connects as adlfs would with the same options, except that what is given here always beats the
+ * environment. `EINVAL` for options that contradict each other or name no account.
+ */
+export async function fromStorageOptions(
+  options: StorageOptions,
+  more: Pick<CreateFileSystemOptions, 'caFile' | 'environment' | 'hns'> = {},
+): Promise<AzureBlobFileSystem> {
+  const string = readConnectionString(options.connection_string)
+  const account = options.account_name ?? string['AccountName']
+  return createFileSystem({
+    ...more,
+    ...(account === undefined ? {} : { account }),
+    ...endpointOf(options, string, account),
+    credential: await credentialOf(options, string, account),
+    blockBytes: options.blocksize,
+    concurrency: options.max_concurrency,
+    listingTtlMs: listingTtlOf(options),
+  })
+}
+
+type Fields = Readonly<Record<string, string | undefined>>
+
+function readConnectionString(text: string | undefined): Fields {
+  if (text === undefined) return {}
+  const parts = text.split(';').filter((part) => part.includes('='))
+  return Object.fromEntries(
+    parts.map((part) => {
+      const at = part.indexOf('=')
+      return [part.slice(0, at).trim(), part.slice(at + 1).trim()]
+    }),
+  )
+}
+
+function endpointOf(
+  options: StorageOptions,
+  string: Fields,
+  account: string | undefined,
+): { readonly blobEndpoint?: string } {
+  const host = options.account_host
+  if (host !== undefined) return { blobEndpoint: host.includes('://') ? host : `https://${host}` }
+  const said = string['BlobEndpoint']
+  if (said !== undefined) return { blobEndpoint: said }
+  const suffix = string['EndpointSuffix'] ?? 'core.windows.net'
+  const secondary = options.location_mode === 'secondary' ? '-secondary' : ''
+  const isUsual = suffix === 'core.windows.net' && secondary === ''
+  if (isUsual || account === undefined) return {}
+  return { blobEndpoint: `https://${account}${secondary}.blob.${suffix}` }
+}
+
+/** In the order of adlfs; nothing: what the environment says. */
+async function credentialOf(
+  options: StorageOptions,
+  string: Fields,
+  account: string | undefined,
+): Promise<GivenCredential | undefined> {
+  const { credential, anon, client_id: clientId } = options
+  if (anon === true) return anonymous()
+  if (typeof credential === 'object') return credential
+  const text = credential ?? options.account_key ?? string['AccountKey']
+  const signature = options.sas_token ?? string['SharedAccessSignature']
+  if (text !== undefined) {
+    return isSignature(text)
+      ? fixedSignature(text)
+      : keySignatures(named(account), text, systemClock)
+  }
+  if (signature !== undefined) return fixedSignature(signature)
+  return clientId === undefined ? undefined : servicePrincipal(options, clientId)
+}
+
+function isSignature(text: string): boolean {
+  return /(^|[?&])sig=/.test(text)
+}
+
+function named(account: string | undefined): string {
+  if (account !== undefined) return account
+  const detail = 'an account key needs account_name'
+  throw new FileSystemError('EINVAL', 'config', { path: 'account_name', detail })
+}
+
+async function servicePrincipal(
+  options: StorageOptions,
+  clientId: string,
+): Promise<TokenCredential> {
+  const { tenant_id: tenantId, client_secret: secret } = options
+  if (tenantId === undefined || secret === undefined) {
+    const detail = 'client_id needs tenant_id and client_secret'
+    throw new FileSystemError('EINVAL', 'config', { path: 'client_id', detail })
+  }
+  const { ClientSecretCredential } = await import('@azure/identity')
+  return new ClientSecretCredential(tenantId, clientId, secret)
+}
+
+function listingTtlOf(options: StorageOptions): number | undefined {
+  const { use_listings_cache: use, listings_expiry_time: seconds } = options
+  if (use === false) return 0
+  if (seconds === null) return Number.MAX_SAFE_INTEGER
+  return seconds === undefined ? undefined : seconds * 1000
+}

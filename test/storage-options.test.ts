@@ -1,0 +1,71 @@
+import t from 'tap'
+import { createFileSystem, fromJSON } from '../src/create-file-system.ts'
+import { startSandbox } from '../src/sandbox/sandbox.ts'
+import { fromStorageOptions, type StorageOptions } from '../src/storage-options.ts'
+
+const sandbox = await startSandbox({ containers: ['box'] })
+t.teardown(() => sandbox.close())
+const { account, accountKey, blobEndpoint, caFile } = sandbox
+// What the environment says must not matter.
+const environment = {
+  AZURE_STORAGE_ACCOUNT_NAME: 'other',
+  AZURE_STORAGE_ACCOUNT_KEY: 'b3RoZXI=',
+  ABFS_BLOB_ENDPOINT: 'https://127.0.0.1:1/other',
+}
+const more = { caFile, environment }
+const where = { account_name: account, account_host: blobEndpoint.href }
+const connection = `DefaultEndpointsProtocol=https;AccountName=${account};AccountKey=${accountKey};BlobEndpoint=${blobEndpoint.href};`
+
+const ways: readonly (readonly [string, StorageOptions])[] = [
+  ['account_key', { ...where, account_key: accountKey }],
+  ['a key as credential', { ...where, credential: accountKey }],
+  ['connection_string', { connection_string: connection }],
+]
+
+for (const [title, options] of ways) {
+  t.test(`adlfs's options sign in by ${title}`, async (t) => {
+    await using fs = await fromStorageOptions(options, more)
+
+    await fs.writeText('box/f', title)
+
+    t.equal(await fs.readText('box/f'), title)
+    t.notMatch(JSON.stringify(fs), accountKey)
+  })
+}
+
+t.test('anon sends no credential, which a private container refuses', async (t) => {
+  await using fs = await fromStorageOptions({ ...where, anon: true }, more)
+
+  await t.rejects(fs.ls('box'), { code: /EACCES|ENOENT/ })
+})
+
+t.test('options that lack something are refused', async (t) => {
+  await t.rejects(fromStorageOptions({ client_id: 'x' }, more), { code: 'EINVAL' })
+  await t.rejects(fromStorageOptions({ account_key: accountKey }, more), { code: 'EINVAL' })
+})
+
+t.test('a file system is made again from its JSON, with no secret in it', async (t) => {
+  await using first = await fromStorageOptions(
+    { ...where, account_key: accountKey, blocksize: 4096 },
+    more,
+  )
+  await first.writeText('box/g', 'content')
+  const json = JSON.parse(JSON.stringify(first))
+
+  t.match(json, { account, caFile, blockBytes: 4096, credential: 'given' })
+  t.notMatch(JSON.stringify(json), accountKey)
+  await t.rejects(fromJSON(json, { environment }), { code: 'EINVAL' })
+  const credential = {
+    getCredential: async () => {
+      throw new Error('asked')
+    },
+  }
+  await using second = await fromJSON(json, { environment, credential })
+  await t.rejects(second.readText('box/g'), { code: 'EACCES' })
+})
+
+t.test('a file system of the environment says where it is', async (t) => {
+  await using fs = await createFileSystem({ environment: { ABFS_ACCOUNT: 'mine' } })
+
+  t.match(fs.toJSON(), { account: 'mine', blobEndpoint: 'https://mine.blob.core.windows.net/' })
+})
