@@ -174,6 +174,22 @@ t.test('a flush stores the content headers and the checksum that it brings', asy
   })
 })
 
+t.test('an append may be larger than a document, and an empty checksum is none', async (t) => {
+  const server = await startDfsServer(t, {}, openAccess)
+  const { raw } = server
+  await createFile(server, 'file')
+  const sizeBytes = 5 * 1024 * 1024
+  const body = 'x'.repeat(sizeBytes)
+
+  const appended = await raw('PATCH', `${fs}/file?action=append&position=0`, { body })
+  const flush = `${fs}/file?action=flush&position=${sizeBytes}`
+  const flushed = await raw('PATCH', flush, { headers: { 'x-ms-content-md5': '' } })
+
+  t.equal(appended.status, 202)
+  t.equal(flushed.status, 200)
+  t.equal((await raw('GET', `${fs}/file`)).text.length, sizeBytes)
+})
+
 t.test('an append below the end of the file is refused', async (t) => {
   const server = await startDfsServer(t, {}, openAccess)
   await createFile(server, 'file', 'abc')
@@ -488,6 +504,20 @@ t.test('both faces see one store', async (t) => {
     t.equal((await raw('PUT', `${fs}/stub/dir`, { face: blob, headers })).status, 201)
     await createFile(server, 'stub/dir/file')
     t.equal((await raw('DELETE', `${fs}/stub/dir`)).code, 'DirectoryNotEmpty')
+  })
+
+  await t.test('the mark of a directory that is there replaces its metadata alone', async (t) => {
+    await createFile(server, 'marked/file', 'abc')
+    const folder = { 'x-ms-blob-type': 'BlockBlob', 'x-ms-meta-hdi_isfolder': 'true' }
+    const headers = { ...folder, 'x-ms-meta-a': 'b' }
+    const marked = await raw('PUT', `${fs}/marked`, { face: blob, headers })
+    const read = await raw('HEAD', `${fs}/marked`, { face: blob })
+    const filled = await raw('PUT', `${fs}/marked`, { face: blob, headers, body: 'x' })
+
+    t.equal(marked.status, 201)
+    t.match(read.headers, { 'x-ms-meta-a': 'b', 'x-ms-meta-hdi_isfolder': 'true' })
+    t.equal((await raw('GET', `${fs}/marked/file`)).text, 'abc')
+    t.equal(filled.code, 'ResourceTypeMismatch')
   })
 
   await t.test('dfs does not append to what Put Blob wrote', async (t) => {

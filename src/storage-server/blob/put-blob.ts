@@ -5,7 +5,7 @@ import type { Verb, VerbContext } from '../verb.ts'
 import type { StorageAnswer } from '../wire/answer.ts'
 import { checkBody, md5 } from '../wire/checksums.ts'
 import { readNewContentHeaders } from '../wire/content-headers.ts'
-import { readMetadata, requireHeader } from '../wire/metadata.ts'
+import { isFolderMarker, readMetadata, requireHeader } from '../wire/metadata.ts'
 import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import { assertNoDirectory, storeBlob } from './store-blob.ts'
@@ -32,7 +32,7 @@ async function putBlob(context: VerbContext): Promise<StorageAnswer> {
   assertBlockBlob(request)
   assertLength(request)
   // Before the body, to spare the client the sending, and after it, because time has passed.
-  assertNoDirectory(writeTarget(context))
+  if (!isFolderMarker(readMetadata(request))) assertNoDirectory(writeTarget(context))
   const data = await request.body(maxBytes)
   const checked = checkBody(request, data)
   const headers = readNewContentHeaders(request)

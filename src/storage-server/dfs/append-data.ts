@@ -14,6 +14,9 @@ import {
   writableFile,
 } from './upload.ts'
 
+// As of a block, whose limits the service shares.
+const maxAppendBytes = 4000 * 1024 * 1024
+
 /** Path - Update, `action=append`: keeps a piece for a flush to come, or flushes it at once. */
 export const appendData: Verb = {
   name: 'Path - Append',
@@ -24,7 +27,7 @@ export const appendData: Verb = {
     const position = readPosition(context)
     const flush = queryFlag(context.request, 'flush') ?? false
     appendable(context, position)
-    const data = await context.request.body()
+    const data = await context.request.body(maxAppendBytes)
     if (data.byteLength === 0) {
       throw invalidHeader('Content-Length', '0')
     }

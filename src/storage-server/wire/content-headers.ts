@@ -28,18 +28,18 @@ export function readNewContentHeaders(request: StorageRequest): ContentHeaders {
   }
 }
 
-/** A base64 MD5 in a header: 400 `InvalidMd5` when it is none. */
+/** A base64 MD5 in a header: 400 `InvalidMd5` when it is none. An empty header is as none. */
 export function md5Header(headers: StorageRequest['headers'], name: string): string | undefined {
   const value = headers[name]
-  if (value === undefined) return undefined
+  if (value === undefined || value === '') return undefined
   if (!/^[A-Za-z0-9+/]{22}==$/.test(value)) throw refusal('InvalidMd5')
   return value
 }
 
-/** A base64 CRC64 in a header: 400 `InvalidHeaderValue` when it is none. */
+/** A base64 CRC64 in a header: 400 `InvalidHeaderValue` when it is none. Empty is as none. */
 export function crc64Header(headers: StorageRequest['headers'], name: string): string | undefined {
   const value = headers[name]
-  if (value === undefined) return undefined
+  if (value === undefined || value === '') return undefined
   if (!/^[A-Za-z0-9+/]{11}=$/.test(value)) throw invalidHeader(name, value)
   return value
 }
