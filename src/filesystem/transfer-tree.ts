@@ -12,7 +12,7 @@ import { type LocalEntry, LocalView } from './local-view.ts'
 import { applyAttributes, attributesOf } from './posix-preserve.ts'
 import type { Remote } from './remote.ts'
 import { runAll, Tally, type TransferProgress, type TransferResult } from './transfer-run.ts'
-import { parentName, type TreeEntry } from './tree-view.ts'
+import { parentName, type TreeEntry, type TreeView } from './tree-view.ts'
 
 export type { TransferProgress, TransferResult } from './transfer-run.ts'
 
@@ -25,6 +25,11 @@ export interface TransferOptions extends ExpandOptions {
    */
   readonly preserve?: boolean | undefined
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined
+  /**
+   * `ignore`: a source that is gone when its turn comes is told in `skipped`, and the rest goes on.
+   * Default `raise`. One that was never there is `ENOENT` all the same.
+   */
+  readonly onError?: 'raise' | 'ignore' | undefined
 }
 
 /** A plan, by what is to be done with each entry. */
@@ -33,6 +38,8 @@ interface Work<E extends TreeEntry> {
   readonly directories: readonly Transfer<E>[]
   readonly others: readonly Transfer<E>[]
   readonly tally: Tally
+  /** Files that were gone when their turn came. */
+  readonly vanished: string[]
 }
 
 /** Downloads. Directories come first, links last, so that no file is written through a link. */
@@ -45,7 +52,7 @@ export async function getTree(
   const work = sort(await planTransfers(views, request, options), options)
   const run = runOptions(remote, options, 'get')
   await makeLocalDirectories(work)
-  await runAll(work.files, run, async ({ from, to }) => {
+  await runFiles(work, { ...run, source: views.source }, async ({ from, to }) => {
     const onBytes = (bytes: number) => work.tally.addBytes(to, bytes)
     const { signal, preserve } = options
     await getFile(remote, { remote: pathOf(from.name), local: to }, { signal, preserve, onBytes })
@@ -75,7 +82,7 @@ export async function putTree(
   const work = sort(await planTransfers(views, request, options), options)
   const run = runOptions(remote, options, 'put')
   await refuseDirectories(remote, work.files, options)
-  await runAll(work.files, run, async ({ from, to }) => {
+  await runFiles(work, { ...run, source: views.source }, async ({ from, to }) => {
     const onBytes = (bytes: number) => work.tally.addBytes(to, bytes)
     const pair = { remote: pathOf(to), local: from.name }
     await putFileUnchecked(remote, pair, { signal: options.signal, preserve, onBytes })
@@ -104,7 +111,7 @@ export async function copyTree(
   const work = sort(withBlobs(plan), options)
   const run = runOptions(remote, options, 'copy')
   await refuseDirectories(remote, work.files, options)
-  await runAll(work.files, run, async ({ from, to }) => {
+  await runFiles(work, { ...run, source: views.source }, async ({ from, to }) => {
     await remote.namespace.copyFile(pathOf(from.name), pathOf(to), { signal })
     work.tally.addBytes(to, from.size)
     work.tally.addFile(to)
@@ -129,12 +136,32 @@ function sort<E extends TreeEntry>(plan: Transfer<E>[], options: TransferOptions
   const ofType = (type: TreeEntry['type']) => plan.filter(({ from }) => from.type === type)
   const files = ofType('file')
   const tally = new Tally(files, options.onProgress)
-  return { files, directories: ofType('directory'), others: ofType('other'), tally }
+  return { files, directories: ofType('directory'), others: ofType('other'), tally, vanished: [] }
+}
+
+/** Runs `task` for every file; those that vanished are noted where that is no error. */
+function runFiles<E extends TreeEntry>(
+  work: Work<E>,
+  run: ReturnType<typeof runOptions> & { readonly source: TreeView<E> },
+  task: (transfer: Transfer<E>) => Promise<void>,
+): Promise<void> {
+  return runAll(work.files, run, async (transfer) => {
+    try {
+      await task(transfer)
+    } catch (error) {
+      if (run.onError !== 'ignore' || !isFileSystemError(error, 'ENOENT')) throw error
+      const { name } = transfer.from
+      if ((await run.source.stat(name, { signal: run.signal, fresh: true })) !== undefined) {
+        throw error
+      }
+      work.vanished.push(name)
+    }
+  })
 }
 
 function runOptions(remote: Remote, options: TransferOptions, syscall: string) {
   const concurrency = options.concurrency ?? remote.concurrency
-  return { signal: options.signal, concurrency, syscall }
+  return { signal: options.signal, concurrency, syscall, onError: options.onError }
 }
 
 function resultOf(work: Work<TreeEntry>, skipped: readonly Transfer<TreeEntry>[]): TransferResult {
@@ -142,7 +169,7 @@ function resultOf(work: Work<TreeEntry>, skipped: readonly Transfer<TreeEntry>[]
     files: work.tally.files,
     directories: work.directories.length,
     bytes: work.tally.bytes,
-    skipped: skipped.map(({ from }) => from.name),
+    skipped: [...skipped.map(({ from }) => from.name), ...work.vanished.sort()],
   }
 }
 

@@ -14,8 +14,11 @@ export interface TreeEntry {
  * Names are full paths with `/` between segments. A missing name is no error here.
  */
 export interface TreeView<E extends TreeEntry = TreeEntry> {
-  /** `undefined` when nothing has that name. */
-  stat(name: string, options?: CallOptions): Promise<E | undefined>
+  /** `undefined` when nothing has that name. `fresh` asks past what is remembered. */
+  stat(
+    name: string,
+    options?: CallOptions & { readonly fresh?: boolean | undefined },
+  ): Promise<E | undefined>
   /** The direct children in any order; none when the name is missing or no directory. */
   list(name: string, options?: CallOptions): Promise<readonly E[]>
   /** Everything below in any order, directories included. */

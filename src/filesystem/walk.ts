@@ -1,5 +1,6 @@
 import type { CallOptions } from '../blob/store.ts'
 import { mapConcurrent } from '../concurrency.ts'
+import { FileSystemError } from '../errors.ts'
 import { byName, type TreeEntry, type TreeView } from './tree-view.ts'
 
 export interface FindOptions extends CallOptions {
@@ -18,6 +19,12 @@ export interface WalkOptions extends CallOptions {
   readonly metadata?: boolean | undefined
   /** False: what is inside a directory comes before it. Default true. */
   readonly topDown?: boolean | undefined
+  /**
+   * What a directory does that cannot be listed. Absent: a missing one is empty, all else rejects.
+   * `raise`: a missing one rejects too, with `ENOENT`. `omit`: it is left out. A function is told the
+   * error, and the directory is left out.
+   */
+  readonly onError?: 'raise' | 'omit' | ((error: FileSystemError) => void) | undefined
 }
 
 /** One directory. In a top-down walk, changing `dirs` changes which are entered, and in what order. */
@@ -56,8 +63,8 @@ export async function* walk<E extends TreeEntry>(
   options: WalkOptions = {},
 ): AsyncGenerator<WalkStep<E>, void> {
   checkDepth(options.maxDepth)
-  const children = [...(await view.list(root, options))].sort(byName)
-  if (children.length === 0 && (await view.stat(root, options))?.type !== 'directory') return
+  const children = await childrenOf(view, root, options)
+  if (children === undefined) return
   const dirs = children.filter((entry) => entry.type === 'directory')
   const files = children.filter((entry) => entry.type !== 'directory')
   const step: WalkStep<E> = { path: root, dirs, files }
@@ -67,6 +74,28 @@ export async function* walk<E extends TreeEntry>(
     for (const dir of step.dirs) yield* walk(view, dir.name, { ...options, maxDepth: deeper })
   }
   if (options.topDown === false) yield step
+}
+
+/** The children of a directory by name; `undefined` when there is none to walk. */
+async function childrenOf<E extends TreeEntry>(
+  view: TreeView<E>,
+  name: string,
+  options: WalkOptions,
+): Promise<E[] | undefined> {
+  const { onError, signal } = options
+  try {
+    const children = [...(await view.list(name, options))].sort(byName)
+    if (children.length > 0) return children
+    const entry = await view.stat(name, options)
+    if (entry?.type === 'directory') return children
+    if (entry === undefined) throw new FileSystemError('ENOENT', 'walk', { path: name })
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (!(error instanceof FileSystemError)) throw error
+    if (onError === 'raise' || (onError === undefined && error.code !== 'ENOENT')) throw error
+    if (typeof onError === 'function') onError(error)
+  }
+  return undefined
 }
 
 /** All entries of `directories` and, `depth` levels down, of those below. */

@@ -95,7 +95,8 @@ class AbfsFileSystem(AbstractFileSystem):
         )
 
     def walk(self, path, maxdepth=None, topdown=True, on_error="omit", detail=False, **_):
-        yield from self._call("walk", path, maxDepth=maxdepth, topDown=topdown, detail=detail)
+        options = {"maxDepth": maxdepth, "topDown": topdown, "onError": on_error}
+        yield from self._call("walk", path, detail=detail, **options)
 
     def du(self, path, total=True, maxdepth=None, withdirs=False, **_):
         return self._call("du", path, total=total, maxDepth=maxdepth, withDirs=withdirs)
@@ -137,7 +138,8 @@ class AbfsFileSystem(AbstractFileSystem):
         self._call("cpFile", path1, path2)
 
     def copy(self, path1, path2, recursive=False, maxdepth=None, on_error=None, **_):
-        self._call("copy", path1, path2, recursive=recursive, maxDepth=maxdepth)
+        options = {"recursive": recursive, "maxDepth": maxdepth, "onError": on_error}
+        self._call("copy", path1, path2, **options)
 
     def get(self, rpath, lpath, recursive=False, maxdepth=None, **_):
         self._call("get", rpath, lpath, recursive=recursive, maxDepth=maxdepth)
