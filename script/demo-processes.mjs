@@ -19,8 +19,9 @@ const clientVariables = [
 const secretVariables = ['AZURE_CLIENT_SECRET', 'AZURE_STORAGE_ACCOUNT_KEY']
 
 /** Starts `abfs sandbox` and resolves once it is ready. */
-export async function startSandbox({ envFile, container, signal }) {
+export async function startSandbox({ envFile, container, hns, signal }) {
   const argv = ['--', main, 'sandbox', '--env-file', envFile, '--container', container]
+  if (hns) argv.push('--hns')
   // Its own group: Ctrl-C reaches the demo alone, which unmounts before it ends the sandbox.
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
   const output = collect(child)

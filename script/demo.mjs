@@ -10,6 +10,7 @@ import { look, printTable, say, step } from './demo-report.mjs'
 import { makeSourceTree } from './demo-source.mjs'
 
 const once = process.argv.includes('--once')
+const hns = process.argv.includes('--hns')
 const root = new URL('..', import.meta.url).pathname
 const work = mkdtempSync(join(tmpdir(), 'abfs-demo-'))
 const place = (name) => join(work, name)
@@ -55,10 +56,12 @@ async function startLocalAzure() {
   step(
     'Starting a local Azure: blob service, Entra stand-in, and a connector that holds the secret',
   )
-  sandbox = await startSandbox({ envFile: place('sandbox.env'), container: 'demo', signal })
+  const envFile = place('sandbox.env')
+  sandbox = await startSandbox({ envFile, container: 'demo', hns, signal })
   const { variables, client } = sandbox
   look(
     `blob service   ${variables.ABFS_BLOB_ENDPOINT}`,
+    `accounts       ${variables.ABFS_SANDBOX_ACCOUNTS}`,
     `Entra          ${variables.AZURE_AUTHORITY_HOST}`,
     `connector      ${variables.ABFS_CONNECTOR_URL}`,
     `its policy     ${variables.ABFS_CONNECTOR_CONFIG}`,

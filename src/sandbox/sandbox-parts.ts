@@ -77,8 +77,8 @@ export async function startParts(options: ParsedOptions, closers: Closers): Prom
     closers,
   )
   const { tenant, workloadIssuer, caPem } = keys
-  const accessToken = await setupToken(tenant, options)
   for (const account of options.accounts) {
+    const accessToken = await setupToken(tenant, account, options)
     const blobEndpoint = endpointOf(account, storage)
     await createContainers(options.containers, { blobEndpoint, caPem, accessToken })
   }
@@ -239,11 +239,15 @@ async function isDue(signal: AbortSignal): Promise<boolean> {
 }
 
 // By the clock of whoever verifies it: Azurite's is the system's, whatever the tenant's shows.
-async function setupToken(tenant: Tenant, options: ParsedOptions): Promise<string> {
+async function setupToken(
+  tenant: Tenant,
+  { name }: ParsedAccount,
+  options: ParsedOptions,
+): Promise<string> {
   const clock = options.engine === 'azurite' ? systemClock : options.clock
   const { accessToken } = await issueToken(tenant.signer, {
     principal: tenant.systemIdentity,
-    audience: 'https://storage.azure.com',
+    audience: `https://${name}.blob.core.windows.net`,
     tenantId: tenant.tenantId,
     nowMs: clock.nowMs(),
     lifetimeMs: setupTokenLifetimeMs,

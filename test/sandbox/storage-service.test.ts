@@ -172,7 +172,7 @@ t.test(
 )
 
 t.test('with audiences per account, names of hosts choose the audience', async (t) => {
-  const { sandbox, agent, token } = await start(t, { perAccountAudiences: true, containers: [] })
+  const { sandbox, agent, token } = await start(t, { perAccountAudiences: true })
   const { port } = sandbox.blobEndpoint
   const status = async (face: string, bearer: string): Promise<number> => {
     const host = `lake.${face}.localhost`

@@ -101,11 +101,11 @@ const clientVariables = [
   'ABFS_CONNECTOR_KEY_FILE',
 ]
 
-/** Starts `abfs sandbox` with the container `data`; it ends with the test. */
-export async function startCliSandbox(t: Test): Promise<CliSandbox> {
+/** Starts `abfs sandbox` with the container `data` and other flags; it ends with the test. */
+export async function startCliSandbox(t: Test, ...flags: readonly string[]): Promise<CliSandbox> {
   const directory = await temporaryDirectory(t)
   const envFile = join(directory, 'sandbox.env')
-  const child = startAbfs(['sandbox', '--env-file', envFile, '--container', 'data'])
+  const child = startAbfs(['sandbox', '--env-file', envFile, '--container', 'data', ...flags])
   const output = outputOf(child)
   const end = async (): Promise<number | null> => {
     if (child.exitCode === null) {

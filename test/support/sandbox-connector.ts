@@ -6,7 +6,7 @@ import { generateCallerKey } from '../../src/connector/authenticate.ts'
 import { parseConnectorConfig } from '../../src/connector/config.ts'
 import { openIssuer } from '../../src/connector/open-issuer.ts'
 import { startConnector } from '../../src/connector/server.ts'
-import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts'
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/sandbox.ts'
 import type { Variables } from './cli.ts'
 import { MemoryAudit } from './memory-audit.ts'
 
@@ -20,10 +20,16 @@ export interface SandboxConnector {
   readonly client: Variables
 }
 
+export interface SandboxConnectorOptions
+  extends Pick<SandboxOptions, 'account' | 'perAccountAudiences' | 'tokenLifetimeMs'> {
+  /** What to make of the connector's configuration. */
+  readonly editYaml?: (yaml: string) => string
+}
+
 /** Starts both with the container `data`; they end with the test. */
 export async function startSandboxConnector(
   t: Test,
-  options: { readonly tokenLifetimeMs?: number } = {},
+  { editYaml = (yaml) => yaml, ...options }: SandboxConnectorOptions = {},
 ): Promise<SandboxConnector> {
   const sandbox = await startSandbox({ containers: ['data'], ...options })
   t.teardown(() => sandbox.close())
@@ -33,7 +39,7 @@ export async function startSandboxConnector(
   await writeFile(secretFile, sandbox.clientSecret, { mode: 0o600 })
   await writeFile(place('caller.key'), `${key}\n`, { mode: 0o600 })
   const yaml = connectorYaml(sandbox, { keySha256, secretFile, auditFile: 'stdout' })
-  const config = parseConnectorConfig(yaml, { file: 'connector.yaml' })
+  const config = parseConnectorConfig(editYaml(yaml), { file: 'connector.yaml' })
   const audit = new MemoryAudit()
   const connector = await startConnector({ config, issuer: await openIssuer(config), audit })
   t.teardown(() => connector.close())
