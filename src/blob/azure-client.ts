@@ -1,4 +1,4 @@
-import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
+import type { BodyReceiver, HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { baseHeaders, type Headers, resourceUrl } from './azure-request.ts'
 import { errorFrom } from './azure-response.ts'
@@ -13,6 +13,7 @@ export interface AzureCall {
   readonly headers?: Headers | undefined
   readonly body?: Uint8Array | undefined
   readonly into?: Uint8Array | undefined
+  readonly receiver?: BodyReceiver | undefined
   readonly maxBodyBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
   /** A status beyond 2xx that is not an error for this call. */
@@ -38,6 +39,7 @@ export async function callAzure(
     operation: call.operation,
     path: formatPath(call.path),
     into: call.into,
+    receiver: call.receiver,
     maxBodyBytes: call.maxBodyBytes,
     signal: call.signal,
     ...(call.idempotent === undefined ? {} : { idempotent: call.idempotent }),

@@ -4,6 +4,7 @@ import { type ErrnoCode, FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { MemoryAccount } from './memory-account.ts'
 import { compareUtf8, type MemoryBlob, MemoryContainer, withMetadata } from './memory-container.ts'
+import { pour } from './pour.ts'
 import type {
   BlobContent,
   BlobProperties,
@@ -63,7 +64,11 @@ export class MemoryBlobStore implements BlobStore {
     const limit = Math.min(options.into?.length ?? maxBlobPutBytes, maxBlobPutBytes)
     if (options.range === undefined) checkBodySize(blob.data.length, limit, subject)
     const bytes = blob.data.subarray(range.start, range.end)
-    return { data: deliver(bytes, options.into), properties: withMetadata(blob) }
+    const properties = withMetadata(blob)
+    if (options.sink === undefined) return { data: deliver(bytes, options.into), properties }
+    options.sink.begin(properties)
+    await pour(bytes, options.sink, options.signal)
+    return { data: bytes.subarray(0, 0), properties }
   }
 
   async put(path: BlobPath, data: Uint8Array, options: PutOptions = {}): Promise<BlobProperties> {

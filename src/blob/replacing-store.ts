@@ -71,6 +71,10 @@ export class ReplacingBlobStore implements BlobStore {
     }
   }
 
+  get roundTripMs(): number | undefined {
+    return this.#store.roundTripMs
+  }
+
   head(path: BlobPath, options?: CallOptions): Promise<BlobProperties> {
     return this.#store.head(path, options)
   }

@@ -64,11 +64,32 @@ export interface GetOptions extends CallOptions {
   readonly ifMatch?: string | undefined
   /** Where the bytes go; at least as long as the range. */
   readonly into?: Uint8Array | undefined
+  /** Takes the bytes piece by piece, instead of `into`; needs a range. `BlobContent.data` is then empty. */
+  readonly sink?: ContentSink | undefined
+}
+
+/**
+ * Takes the bytes of a range in order, into buffers of its own, at its own pace: nothing is read from
+ * the network while it has no room. What a method throws ends the call with that error.
+ */
+export interface ContentSink {
+  /** Told before the first byte; again when the request was repeated before any came. */
+  begin(properties: BlobProperties): void
+  /**
+   * Where the next bytes go: the buffer is written to until the call settles. `undefined` means: not
+   * now; `resume` is to be called once there is room. An empty buffer: all that was wanted has come.
+   */
+  next(resume: () => void): Uint8Array | undefined
+  /** `count` bytes, at least 1, were written to the beginning of the buffer that `next` gave last. */
+  filled(count: number): void
 }
 
 /** Bytes of one version of a blob. */
 export interface BlobContent {
-  /** The bytes asked for, shorter when the blob ends first; a view on `into` when that was given. */
+  /**
+   * The bytes asked for, shorter when the blob ends first; a view on `into` when that was given, and
+   * empty when a sink took them.
+   */
   readonly data: Uint8Array
   /** Of the whole blob: `sizeBytes` is its full size. */
   readonly properties: BlobProperties
@@ -120,6 +141,11 @@ export interface ContainerProperties {
 export interface BlobStore {
   /** The account's name, as it stands in URLs and credentials' scopes. */
   readonly account: string
+  /**
+   * How soon the service begins to answer a read, at its best of late; milliseconds, without what it
+   * takes to connect. `undefined` while unknown.
+   */
+  readonly roundTripMs?: number | undefined
 
   head(path: BlobPath, options?: CallOptions): Promise<BlobProperties>
   get(path: BlobPath, options?: GetOptions): Promise<BlobContent>

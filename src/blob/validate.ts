@@ -113,7 +113,10 @@ export function checkBlockCount(count: number, path: BlobPath): void {
 
 /** A `RangeError` when the range is not one, or `into` is too short for it. */
 export function checkGetOptions(options: GetOptions): void {
-  const { range, into } = options
+  const { range, into, sink } = options
+  if (sink !== undefined && (range === undefined || into !== undefined)) {
+    throw new TypeError('sink needs a range and excludes into')
+  }
   if (range === undefined) return
   if (!Number.isSafeInteger(range.start) || !Number.isSafeInteger(range.end)) {
     throw new RangeError(`range must have integer ends, not [${range.start}, ${range.end})`)

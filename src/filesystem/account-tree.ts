@@ -31,6 +31,11 @@ export interface AzureBlobFileSystemOptions {
   readonly listingTtlMs?: number | undefined
   /** Bytes per request of a transfer. Default 8 MiB. */
   readonly blockBytes?: number | undefined
+  /**
+   * A service that begins to answer within this many milliseconds is read in one long request where
+   * much is read in sequence; others in several at once. Default 10; 0 never, `Infinity` always.
+   */
+  readonly streamBelowMs?: number | undefined
   /** How the file system was made, without secrets; what `toJSON` gives. */
   readonly recipe?: object | undefined
 }
@@ -68,6 +73,7 @@ export class AccountTree {
       limiter: new Limiter(concurrency),
       largeUploads: new Limiter(Math.ceil(concurrency / 4)),
       blockBytes: options.blockBytes ?? 8 * MiB,
+      streamBelowMs: options.streamBelowMs,
       view: new RemoteView(namespace),
       wholeView: new RemoteView(namespace, { metadata: true }),
     }

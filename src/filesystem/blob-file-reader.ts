@@ -46,6 +46,7 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
       properties: { etag, sizeBytes },
       cache: remote.chunkCache,
       chunkBytes: remote.blockBytes,
+      streamBelowMs: remote.streamBelowMs,
     })
     return new BlobFileReader(toFileInfo(path.container, entry), reader)
   }

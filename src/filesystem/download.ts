@@ -1,19 +1,23 @@
 import type { BlobProperties, CallOptions } from '../blob/store.ts'
-import { type ByteRange, lengthOf, splitRange } from '../byte-range.ts'
+import { type ByteRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { BlobReader } from '../transfer/blob-reader.ts'
+import type { BlobStream } from '../transfer/blob-stream.ts'
 import type { Remote } from './remote.ts'
 
 /** Receives a download. */
 export interface DownloadSink {
   /** Told before the first piece: what the service says of the version that is read. */
   begin?(properties: BlobProperties): Promise<void> | void
-  /** Takes the piece that belongs at `offset`; pieces come in any order. */
+  /** Takes the piece that belongs at `offset`; pieces come in any order. The buffer is used again. */
   accept(data: Uint8Array, offset: number): Promise<void> | void
 }
 
+/** What a stream is cut into. */
+const streamPieceBytes = MiB
 /** Pieces of one file under way at once. */
 const piecesAtOnce = 4
 
@@ -35,12 +39,67 @@ export async function download(
   await sink.begin?.(first.properties)
   if (first.data.byteLength > 0) await sink.accept(first.data, start)
   const rest = { start: head.end, end: Math.min(limit, first.properties.sizeBytes) }
+  const { properties } = first
+  if (await streamRest(remote, { path, properties, range: rest, sink, signal })) return properties
   await forEachConcurrent(splitRange(rest, remote.blockBytes), piecesAtOnce, async (range) => {
     const { etag: ifMatch } = first.properties
     const data = await getPiece(remote, path, { range, ifMatch, signal })
     await sink.accept(data, range.start)
   })
   return first.properties
+}
+
+interface Rest extends CallOptions {
+  readonly path: BlobPath
+  readonly properties: BlobProperties
+  readonly range: ByteRange
+  readonly sink: DownloadSink
+}
+
+/** One request for all that is left, where the service is near and that is worth it; else false. */
+async function streamRest(remote: Remote, rest: Rest): Promise<boolean> {
+  const { store, streamBelowMs } = remote
+  const { path, properties, range, signal } = rest
+  const reader = new BlobReader({
+    store,
+    path,
+    properties,
+    cache: remote.chunkCache,
+    streamBelowMs,
+  })
+  try {
+    const stream = reader.stream(range.start, range.end)
+    if (stream === undefined) return false
+    await remote.limiter.run(() => takeAll({ ...rest, reader, stream }), signal)
+    return true
+  } finally {
+    reader.close()
+  }
+}
+
+/** One buffer is filled while the other is taken. */
+async function takeAll(
+  rest: Rest & { readonly reader: BlobReader; readonly stream: BlobStream },
+): Promise<void> {
+  const { reader, stream, sink } = rest
+  const signal = rest.signal ?? new AbortController().signal
+  const fill = async ({ start, end }: ByteRange, buffer: Uint8Array): Promise<Uint8Array> => {
+    const target = buffer.subarray(0, end - start)
+    if (!(await reader.fillFrom(stream, target, signal)))
+      await reader.readInto(target, start, { signal })
+    return target
+  }
+  let [filling, taking] = [0, 0].map(() => Buffer.allocUnsafeSlow(streamPieceBytes))
+  let pending: { readonly offset: number; readonly data: Promise<Uint8Array> } | undefined
+  for (const range of splitRange(rest.range, streamPieceBytes)) {
+    const before = await pending?.data
+    const offset = pending?.offset ?? 0
+    ;[filling, taking] = [taking, filling]
+    pending = { offset: range.start, data: fill(range, filling ?? Buffer.alloc(0)) }
+    pending.data.catch(() => undefined)
+    if (before !== undefined) await sink.accept(before, offset)
+  }
+  if (pending !== undefined) await sink.accept(await pending.data, pending.offset)
 }
 
 async function getFirst(

@@ -22,4 +22,6 @@ export interface Remote {
   readonly largeUploads: Limiter
   /** Bytes per request of a transfer. */
   readonly blockBytes: number
+  /** See `BlobReaderOptions.streamBelowMs`. */
+  readonly streamBelowMs: number | undefined
 }

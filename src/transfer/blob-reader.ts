@@ -5,6 +5,7 @@ import { forEachConcurrent, Limiter } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { abortable } from './abortable.ts'
+import { BlobStream, defaultStreamBelowMs, minStreamBytes } from './blob-stream.ts'
 import { type Chunk, ChunkCache, granuleBytes, type VersionChunks } from './chunk-cache.ts'
 import { type Run, SequenceDetector } from './sequence-detector.ts'
 
@@ -14,6 +15,8 @@ import { type Run, SequenceDetector } from './sequence-detector.ts'
 // 2. The detector says how far ahead of this read bytes are worth fetching; whole pieces that fit
 //    that window are fetched too, as long as fewer than `maxInFlight` requests are under way.
 // 3. The read waits for its own chunks and returns views on them.
+// A long run on a near service is fetched by one request (`BlobStream`), whose body is cut into the
+// same chunks; a chunk that the stream does not fill is fetched by a request of its own.
 
 export interface BlobReaderOptions {
   readonly store: BlobStore
@@ -26,6 +29,11 @@ export interface BlobReaderOptions {
   readonly maxWindowBytes?: number | undefined
   /** The largest request. Default 8 MiB. */
   readonly chunkBytes?: number | undefined
+  /**
+   * A service that begins to answer within this many milliseconds is read in one long request where
+   * the run is long; others in several at once. Default 10; 0 never, `Infinity` always.
+   */
+  readonly streamBelowMs?: number | undefined
 }
 
 /** Requests of one reader under way at once. */
@@ -38,6 +46,10 @@ const directPieceBytes = 16 * MiB
 const directInFlight = 4
 /** A blob no larger than this is fetched whole: one request instead of two. */
 const wholeBlobBytes = 128 * KiB
+/** So many reads of other runs, and the run that has the stream is over. */
+const readsToTakeOver = 16
+/** What a stream is cut into: little enough that the first bytes are there soon. */
+const streamChunkBytes = MiB
 /** Below this, prefetching saves less waiting than its request costs. */
 const minPrefetchBytes = 256 * KiB
 /** A read is not split into requests smaller than this. */
@@ -55,6 +67,13 @@ export class BlobReader {
   readonly #fetching = new Set<Chunk>()
   readonly #chunkBytes: number
   readonly #closing = new AbortController()
+  readonly #streamBelowMs: number
+  /** For the run that is fetched ahead, and for reads past the memory. */
+  #ahead: BlobStream | undefined
+  #aheadRun: Run | undefined
+  #otherReads = 0
+  #direct: BlobStream | undefined
+  #directEnd = -1
   #etag: string
 
   constructor(options: BlobReaderOptions) {
@@ -67,6 +86,7 @@ export class BlobReader {
     this.#cache = options.cache ?? new ChunkCache({ maxBytes: 2 * maxWindowBytes + chunkBytes })
     this.#version = this.#cache.open(options.path, this.#etag)
     this.#detector = new SequenceDetector(maxWindowBytes)
+    this.#streamBelowMs = options.streamBelowMs ?? defaultStreamBelowMs
     this.#chunkBytes = Math.max(alignDown(chunkBytes), granuleBytes)
   }
 
@@ -102,12 +122,42 @@ export class BlobReader {
     this.#checkOpen(options)
     const wanted = clampRange({ start, end: start + target.byteLength }, this.sizeBytes)
     const signal = joinSignals(this.#closing.signal, options.signal)
+    if (await this.#streamInto(target, wanted, signal)) return lengthOf(wanted)
     const pieces = splitRange(wanted, Math.max(this.#chunkBytes, directPieceBytes))
     await forEachConcurrent(pieces, directInFlight, async (piece) => {
       const into = target.subarray(piece.start - start, piece.end - start)
       await this.#limiter.run(() => this.#fetch(piece, into, signal), signal)
     })
     return lengthOf(wanted)
+  }
+
+  /**
+   * One request for the bytes from `start` to `end`; `undefined` where several at once are better. The
+   * caller closes it.
+   */
+  stream(start: number, end: number = this.sizeBytes): BlobStream | undefined {
+    const { roundTripMs } = this.#store
+    const isNear =
+      this.#streamBelowMs === Number.POSITIVE_INFINITY ||
+      (roundTripMs !== undefined && roundTripMs < this.#streamBelowMs)
+    if (!isNear || end - start < minStreamBytes) return undefined
+    return new BlobStream({
+      store: this.#store,
+      path: this.path,
+      range: { start, end },
+      etag: () => this.#etag,
+      check: (properties) => this.#checkSize(properties),
+    })
+  }
+
+  /** Fills `into` with the next bytes of a `stream` of this reader; errors as `readInto`, false as `fill`. */
+  async fillFrom(stream: BlobStream, into: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    this.#checkOpen({ signal })
+    try {
+      return await stream.fill(into, signal)
+    } catch (error) {
+      throw isFileSystemError(error, 'ENOENT') ? this.#gone(error) : error
+    }
   }
 
   /** Continues under a later etag of the same content, as after a change of metadata alone. */
@@ -120,8 +170,26 @@ export class BlobReader {
   close(): void {
     if (this.#closing.signal.aborted) return
     this.#closing.abort(this.#badHandle())
+    this.#ahead?.close()
+    this.#direct?.close()
     for (const chunk of this.#fetching) this.#version.cancelUnlessAwaited(chunk)
     this.#cache.close(this.#version)
+  }
+
+  /**
+   * Fills `target` from one request, and says whether it could. The first read asks for what it wants;
+   * one that continues it asks for all that is left, and the next ones go on with that.
+   */
+  async #streamInto(target: Uint8Array, wanted: ByteRange, signal: AbortSignal): Promise<boolean> {
+    const { start, end } = wanted
+    const isNext = start === this.#directEnd
+    this.#directEnd = end
+    if (this.#direct?.canFill(start, end - start) !== true) {
+      this.#direct?.close()
+      this.#direct = this.stream(start, isNext ? this.sizeBytes : end)
+    }
+    if (this.#direct === undefined || end === start) return false
+    return this.fillFrom(this.#direct, target.subarray(0, end - start), signal)
   }
 
   #checkOpen(options: CallOptions): void {
@@ -165,6 +233,7 @@ export class BlobReader {
   /** Fetches whole pieces only, so that the window's edge does not crumble into small requests. */
   #prefetch(run: Run): void {
     const limit = Math.min(run.end + run.windowBytes, this.sizeBytes)
+    if (run.advancedBytes >= minStreamBytes && this.#prefetchByStream(run, limit)) return
     const pieceBytes = this.#pieceBytes(run.windowBytes, minPrefetchBytes)
     let at = Math.max(run.frontier, alignUp(run.end))
     while (at < limit && this.#limiter.hasRoom) {
@@ -174,6 +243,52 @@ export class BlobReader {
       at = end
     }
     run.frontier = at
+  }
+
+  /** Chunks of the run's window from one request that lasts as long as the run; says whether it could. */
+  #prefetchByStream(run: Run, limit: number): boolean {
+    let at = this.#endOfPresent(Math.max(run.frontier, alignUp(run.end)), limit)
+    if (!this.#ownsStream(run)) return false
+    if (this.#ahead?.canFill(at, 0) !== true) {
+      // What the last one has under way is fetched anew, by requests, if somebody waits for it.
+      if (at >= limit) return this.#ahead !== undefined
+      this.#ahead?.close()
+      this.#ahead = this.stream(at)
+      if (this.#ahead === undefined) return false
+    }
+    while (at < limit) {
+      const end = Math.min(at + streamChunkBytes, this.sizeBytes)
+      // Somebody else has fetched what comes next: that is jumped over by the next stream.
+      if (end > limit || this.#endOfGap(at, end) < end) break
+      this.#start({ start: at, end }, this.#ahead)
+      at = end
+    }
+    run.frontier = at
+    return true
+  }
+
+  /** Two runs that took turns would break off each other's stream: the one that came later sends requests. */
+  #ownsStream(run: Run): boolean {
+    this.#otherReads = run === this.#aheadRun ? 0 : this.#otherReads + 1
+    if (
+      this.#aheadRun !== undefined &&
+      this.#otherReads > 0 &&
+      this.#otherReads <= readsToTakeOver
+    ) {
+      return false
+    }
+    this.#aheadRun = run
+    this.#otherReads = 0
+    return true
+  }
+
+  #endOfPresent(start: number, limit: number): number {
+    let at = start
+    for (let chunk = this.#version.find(at); chunk !== undefined && at < limit; ) {
+      at = chunk.end
+      chunk = this.#version.find(at)
+    }
+    return at
   }
 
   /** Starts a request for each absent stretch of an aligned range; returns how many. */
@@ -199,16 +314,28 @@ export class BlobReader {
     return Math.min(end, limit)
   }
 
-  #start(piece: ByteRange): void {
-    const chunk = this.#version.load(piece.start, piece.end, (signal) =>
-      this.#limiter.run(() => {
+  #start(piece: ByteRange, stream?: BlobStream): void {
+    const chunk = this.#version.load(piece.start, piece.end, async (signal) => {
+      const streamed =
+        stream === undefined ? undefined : await this.#fromStream(stream, piece, signal)
+      if (streamed !== undefined) return streamed
+      return this.#limiter.run(() => {
         const into = Buffer.allocUnsafeSlow(lengthOf(piece))
         return this.#fetch(piece, into, signal)
-      }, signal),
-    )
+      }, signal)
+    })
     this.#fetching.add(chunk)
     const done = () => void this.#fetching.delete(chunk)
     chunk.loaded.then(done, done)
+  }
+
+  async #fromStream(
+    stream: BlobStream,
+    piece: ByteRange,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    const into = Buffer.allocUnsafeSlow(lengthOf(piece))
+    return (await this.fillFrom(stream, into, signal)) ? into : undefined
   }
 
   async #fetch(piece: ByteRange, into: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
@@ -226,10 +353,14 @@ export class BlobReader {
   }
 
   #verified(data: Uint8Array, properties: BlobProperties, piece: ByteRange): Uint8Array {
-    if (properties.sizeBytes !== this.sizeBytes) throw this.#gone(undefined)
+    this.#checkSize(properties)
     if (data.byteLength === lengthOf(piece)) return data
     const detail = `expected ${lengthOf(piece)} bytes at ${piece.start}, got ${data.byteLength}`
     throw new FileSystemError('EIO', 'read', { path: formatPath(this.path), detail })
+  }
+
+  #checkSize(properties: BlobProperties): void {
+    if (properties.sizeBytes !== this.sizeBytes) throw this.#gone(undefined)
   }
 
   #gone(cause: unknown): FileSystemError {

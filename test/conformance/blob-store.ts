@@ -214,6 +214,38 @@ function describeReading(conformance: Conformance): void {
 
   behaviour(
     conformance,
+    'get hands the bytes of a range to a sink, at the pace of the sink',
+    async (t, store, container) => {
+      const path = { container, name: 'digits' }
+      await store.put(path, bytes('0123456789'))
+      const begun: number[] = []
+      let taken = ''
+      let buffer = Buffer.alloc(0)
+      let wait = true
+      const sink = {
+        begin: ({ sizeBytes }: BlobProperties) => void begun.push(sizeBytes),
+        next(resume: () => void) {
+          wait = !wait
+          if (wait) setImmediate(resume)
+          buffer = Buffer.alloc(3)
+          return wait ? undefined : buffer
+        },
+        filled(count: number) {
+          taken += buffer.toString('latin1', 0, count)
+        },
+      }
+
+      const { data, properties } = await store.get(path, { range: { start: 2, end: 20 }, sink })
+
+      t.equal(taken, '23456789')
+      t.same(begun, [10])
+      t.equal(data.length, 0)
+      t.equal(properties.sizeBytes, 10)
+    },
+  )
+
+  behaviour(
+    conformance,
     'get into a buffer that the whole blob does not fit in rejects with EFBIG',
     async (t, store, container) => {
       const path = { container, name: 'digits' }
