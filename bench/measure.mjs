@@ -38,30 +38,53 @@ export function median(values) {
   return sorted[Math.floor(sorted.length / 2)]
 }
 
+/** Processor seconds of process `pid`, by field of `/proc/PID/stat` counted from 0; NaN elsewhere than on Linux. */
+function cpuOf(pid, fields = [13, 14]) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // The name of the program may hold blanks and brackets: what counts begins behind the last one.
+    const values = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields.reduce((sum, field) => sum + Number(values[field - 2]), 0) / 100
+  } catch {
+    return Number.NaN
+  }
+}
+
+/** Processor seconds of our children that have ended: of what a contender ran. */
+function childCpu() {
+  return cpuOf('self', [15, 16])
+}
+
 /**
  * Lets the contenders of one row take turns, `runs` times. A contender is
  * `{ name, prepare?, work, finish? }`; only `work` is timed and counted.
  */
-export async function measureRow(contenders, { runs, requests }) {
+export async function measureRow(contenders, { runs, requests, serverPid }) {
   const samples = new Map(contenders.map(({ name }) => [name, []]))
   for (let i = 0; i < runs; i++) {
     for (const contender of contenders) {
-      const sample = await measureOnce(contender, requests)
+      const sample = await measureOnce(contender, { requests, serverPid })
       samples.get(contender.name)?.push(sample)
     }
   }
   return contenders.map(({ name }) => summarize(name, samples.get(name) ?? []))
 }
 
-async function measureOnce(contender, requests) {
+async function measureOnce(contender, { requests, serverPid }) {
   const context = await contender.prepare?.()
   dropCaches()
   const before = requests()
+  const cpu = { client: childCpu(), server: cpuOf(serverPid) }
   const start = process.hrtime.bigint()
   try {
     await contender.work(context)
     const seconds = Number(process.hrtime.bigint() - start) / 1e9
-    return { seconds, requests: requests() - before }
+    return {
+      seconds,
+      requests: requests() - before,
+      clientCpu: childCpu() - cpu.client,
+      serverCpu: cpuOf(serverPid) - cpu.server,
+    }
   } finally {
     await contender.finish?.(context)
   }
@@ -72,6 +95,8 @@ function summarize(name, samples) {
     name,
     seconds: median(samples.map((sample) => sample.seconds)),
     requests: median(samples.map((sample) => sample.requests)),
+    clientCpu: median(samples.map((sample) => sample.clientCpu)),
+    serverCpu: median(samples.map((sample) => sample.serverCpu)),
     samples,
   }
 }

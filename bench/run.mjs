@@ -163,7 +163,7 @@ function rowsOf({ rclone, library, ours, bothDrives }) {
 
 function printRow(title, results) {
   const rclone = results.find((result) => result.name === 'rclone')
-  for (const { name, seconds, requests } of results) {
+  for (const { name, seconds, requests, clientCpu, serverCpu } of results) {
     const ratio =
       rclone === undefined || name === 'rclone' ? '' : (rclone.seconds / seconds).toFixed(2)
     console.log(
@@ -172,6 +172,8 @@ function printRow(title, results) {
         name.padEnd(8),
         seconds.toFixed(2).padStart(8),
         String(requests).padStart(8),
+        clientCpu.toFixed(2).padStart(8),
+        serverCpu.toFixed(2).padStart(8),
         ratio.padStart(8),
       ].join(' '),
     )
@@ -194,6 +196,8 @@ async function main() {
         'who'.padEnd(8),
         'seconds'.padStart(8),
         'requests'.padStart(8),
+        'client'.padStart(8),
+        'server'.padStart(8),
         'ratio'.padStart(8),
       ].join(' '),
     )
@@ -202,7 +206,11 @@ async function main() {
     // Rows that read need the blob that the first row writes.
     if (flags.only !== '') await contenders.library(['write', 'abfs://bench/big', source])
     for (const { title, contenders: row } of rows) {
-      const results = await measureRow(row, { runs, requests: lineCounter(accessLog) })
+      const results = await measureRow(row, {
+        runs,
+        requests: lineCounter(accessLog),
+        serverPid: child.pid,
+      })
       printRow(title, results)
       report.push({ title, results })
     }
