@@ -190,6 +190,17 @@ t.test('an append may be larger than a document, and an empty checksum is none',
   t.equal((await raw('GET', `${fs}/file`)).text.length, sizeBytes)
 })
 
+t.test('a rename with an empty lease id is one without', async (t) => {
+  const server = await startDfsServer(t, {}, openAccess)
+  await createFile(server, 'from', 'abc')
+
+  const headers = { 'x-ms-rename-source': `${fs}/from`, 'x-ms-source-lease-id': '' }
+  const renamed = await server.raw('PUT', `${fs}/to?mode=legacy`, { headers })
+
+  t.equal(renamed.status, 201)
+  t.equal((await server.raw('GET', `${fs}/to`)).text, 'abc')
+})
+
 t.test('an append below the end of the file is refused', async (t) => {
   const server = await startDfsServer(t, {}, openAccess)
   await createFile(server, 'file', 'abc')

@@ -64,7 +64,8 @@ export function leaseHeaders(
  */
 export function assertLease(leased: Leased, request: StorageRequest, use: LeaseUse): void {
   const { lease } = leased
-  const id = request.headers[use.header ?? 'x-ms-lease-id']
+  // Some clients send the header with nothing in it where they have no id.
+  const id = request.headers[use.header ?? 'x-ms-lease-id'] || undefined
   const held = isHeld(leaseState(lease, use.nowMs))
   if (id === undefined) {
     if (held && use.use === 'write') throw leaseError('LeaseIdMissing', use.on)
