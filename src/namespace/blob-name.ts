@@ -100,6 +100,12 @@ function charactersFault(name: string): Fault | undefined {
   if (unlistable.test(name)) {
     return invalid('the name has a control character, which Azure cannot list')
   }
+  if (name.includes('\\')) {
+    return invalid(
+      "the name has a backslash, which Azure stores as '/': write '/' between directories, and " +
+        'another character within a name',
+    )
+  }
   if (!loneSurrogate.test(name)) return undefined
   return invalid('the name is not valid Unicode: a surrogate stands alone')
 }

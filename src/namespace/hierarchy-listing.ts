@@ -1,5 +1,6 @@
 import { type HierarchyStore, listAllPaths, type PathProperties } from '../blob/hierarchy.ts'
 import { type BlobStore, type CallOptions, listAll } from '../blob/store.ts'
+import { forEachConcurrent } from '../concurrency.ts'
 import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import { entryFromBlob, entryFromPath, setIdBits } from './blob-entry.ts'
@@ -18,10 +19,14 @@ interface PathListingOptions extends CallOptions {
   readonly metadata?: boolean | undefined
 }
 
+/** Directories whose metadata is asked for at a time. */
+const headsAtOnce = 16
+
 /**
  * Lists what lies directly in `directory`, all pages. With `metadata` the blobs are listed beside
  * the paths: the one tells what each entry is and who owns it, the other what is stored with it.
- * Empty for a missing directory.
+ * No listing of one level tells the metadata of directories: each is asked for by itself. Empty for
+ * a missing directory.
  */
 export async function listOneLevelOfPaths(
   faces: Faces,
@@ -34,9 +39,34 @@ export async function listOneLevelOfPaths(
       ? listBlobs(faces.store, directory, options)
       : new Map<string, Entry>(),
   ])
+  if (options.metadata === true)
+    await askDirectories(faces.store, { directory, paths, blobs }, options)
   const found = new Map<string, Entry>()
   for (const path of paths) found.set(baseName(path.name), merged(path, blobs.get(path.name)))
   return { entries: found, slashMarker: undefined }
+}
+
+interface Level {
+  readonly directory: BlobPath
+  readonly paths: readonly PathProperties[]
+  /** Gets the directories, but those that have gone meanwhile or may not be asked for. */
+  readonly blobs: Map<string, Entry>
+}
+
+async function askDirectories(
+  store: BlobStore,
+  { directory, paths, blobs }: Level,
+  { signal }: CallOptions,
+): Promise<void> {
+  const directories = paths.filter(({ isDirectory }) => isDirectory)
+  await forEachConcurrent(directories, headsAtOnce, async ({ name }) => {
+    try {
+      const properties = await store.head({ ...directory, name }, { signal })
+      blobs.set(name, entryFromBlob(name, properties))
+    } catch (error) {
+      if (!isFileSystemError(error, 'ENOENT', 'EACCES')) throw error
+    }
+  })
 }
 
 /** All below `directory` in the service's order. `ENOENT`. With `metadata` the blobs are held in memory. */

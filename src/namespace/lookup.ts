@@ -55,7 +55,7 @@ export class Lookup {
   async find(path: BlobPath, options: LookupOptions = {}): Promise<Entry | 'ENOENT' | 'ENOTDIR'> {
     if (path.name === '') return this.#root(path, options)
     const found = await this.#find(path, options)
-    if (typeof found === 'string' || !lacksMetadata(found)) return found
+    if (typeof found === 'string' || found.partial !== true) return found
     const complete = await this.#ask(path, options)
     if (complete === undefined) return 'ENOENT'
     this.#cache.upsert(path, complete)
@@ -182,13 +182,9 @@ export class Lookup {
   }
 }
 
-/** Whether what is known of a file is not all that `stat` tells. */
-function lacksMetadata(entry: Entry): boolean {
-  return entry.partial === true && entry.type !== 'directory'
-}
-
+/** Whether what is known of some entry is not all that `stat` tells. */
 function isLacking(entries: ReadonlyMap<string, Entry>, options: LookupOptions): boolean {
-  return options.metadata === true && [...entries.values()].some(lacksMetadata)
+  return options.metadata === true && [...entries.values()].some(({ partial }) => partial === true)
 }
 
 /** Only what the store takes: the lookup's own options stay here. */
