@@ -119,6 +119,19 @@ t.test('audiences are accepted by host', async (t) => {
   }
 })
 
+t.test('on an address, which is one host for both faces, a token for either passes', async (t) => {
+  const access = createAccessControl({ tokens: { ...rules, perAccountOnly: true } })
+  const url = `https://127.0.0.1/${accountName}/box/a`
+  const refusalWith = async (aud: string) => {
+    const bearer = await token({ aud })
+    return refusalOf(() => access.authenticate(ask(bearer, url), account))
+  }
+
+  t.equal(await refusalWith(`https://${accountName}.blob.core.windows.net`), undefined)
+  t.equal(await refusalWith(`https://${accountName}.dfs.core.windows.net`), undefined)
+  t.match(await refusalWith('https://another.dfs.core.windows.net'), { status: 401 })
+})
+
 t.test('refusals of bearer tokens', async (t) => {
   const access = createAccessControl({ tokens: rules })
   const [head, body, signature] = (await token()).split('.')

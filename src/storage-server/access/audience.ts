@@ -12,13 +12,17 @@ const anyAccount: readonly string[] = [
   'e406a681-f3d4-42a8-90b6-c2b029497af1',
 ]
 
-/** Whether a token for `audience` is good for the request's account and host. */
+/**
+ * Whether a token for `audience` is good for the request's account and host. A path-style URL is one
+ * host for both faces: there a token for either passes.
+ */
 export function isAudienceOf(
   audience: string,
-  request: Pick<StorageRequest, 'account' | 'face'>,
+  request: Pick<StorageRequest, 'account' | 'face' | 'pathStyle'>,
   rules: AudienceRules,
 ): boolean {
-  const own = `https://${request.account}.${request.face}.core.windows.net`
-  if (audience === own || audience === `${own}/`) return true
+  const faces = request.pathStyle ? (['blob', 'dfs'] as const) : [request.face]
+  const own = faces.map((face) => `https://${request.account}.${face}.core.windows.net`)
+  if (own.includes(audience.replace(/\/$/, ''))) return true
   return rules.perAccountOnly !== true && anyAccount.includes(audience)
 }
