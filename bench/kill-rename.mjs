@@ -11,7 +11,9 @@ import { startSandbox } from '../dist/sandbox/sandbox.js'
 
 const { values: flags } = parseArgs({
   options: {
+    engine: { type: 'string', default: 'azurite' },
     files: { type: 'string', default: '10000' },
+    hns: { type: 'boolean', default: false },
     kills: { type: 'string', default: '5' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     'rename-from': { type: 'string' },
@@ -32,14 +34,20 @@ async function measure() {
   const directory = mkdtempSync(join(tmpdir(), 'abfs-kill-'))
   const accessLogFile = join(directory, 'access.log')
   writeFileSync(accessLogFile, '')
-  const sandbox = await startSandbox({ accessLogFile, containers: ['bench'] })
+  const account = { name: 'devstoreaccount1', hierarchical: flags.hns }
+  const engine = flags.hns ? 'abfs' : flags.engine
+  const sandbox = await startSandbox({ account, engine, accessLogFile, containers: ['bench'] })
   // Azure's identity library looks at the process's own variables.
   const environment = Object.assign(process.env, sandbox.environment())
   const fs = await createFileSystem({})
-  const requests = () => readFileSync(accessLogFile, 'utf8').split('\n').length - 1
+  const ledger = sandbox.storageControl?.ledger
+  const requests = () =>
+    ledger === undefined
+      ? linesOf(accessLogFile)
+      : sumOf(ledger.counters(), ({ requests }) => requests)
   const bench = { fs, environment, requests, random: mulberry32(Number(flags.seed)) }
   try {
-    console.log(`${files} files, seed ${flags.seed}`)
+    console.log(`${files} files, seed ${flags.seed}, ${engine}${flags.hns ? ', hierarchical' : ''}`)
     for (let index = -1; index < Number(flags.kills); index++) await oneRename(bench, index)
   } finally {
     await fs.close()
@@ -52,7 +60,7 @@ async function measure() {
 async function oneRename({ fs, environment, requests, random }, index) {
   const [name, moved] = [`tree${index + 1}`, `tree${index + 1}-moved`]
   await plant(fs, name)
-  const killAt = index < 0 ? undefined : 1 + Math.floor(random() * 2 * files)
+  const killAt = index < 0 || flags.hns ? undefined : 1 + Math.floor(random() * 2 * files)
   const before = requests()
   const run = await renameInChild(name, { environment, killAt })
   const used = requests() - before
@@ -71,6 +79,14 @@ async function oneRename({ fs, environment, requests, random }, index) {
     stillAtOldName: await count(fs, name),
   })
   await fs.rm(`bench/${moved}`, { recursive: true })
+}
+
+function linesOf(file) {
+  return readFileSync(file, 'utf8').split('\n').length - 1
+}
+
+function sumOf(record, value) {
+  return Object.values(record).reduce((sum, each) => sum + value(each), 0)
 }
 
 async function plant(fs, name) {

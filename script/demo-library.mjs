@@ -18,7 +18,7 @@ subscribe('abfs:credential', ({ lifeMs, expiresAtMs }) => {
 })
 
 const fs = await createFileSystem({ readOnly: true })
-for (const { name, type } of await fs.find(directory)) {
+for (const { name, type } of await fs.find(directory, { metadata: true })) {
   if (type !== 'file') continue
   const hash = createHash('sha256')
   for await (const data of await fs.open(name)) hash.update(data)
