@@ -153,7 +153,10 @@ export class Transaction {
     }
     options.signal?.throwIfAborted()
     this.#state = 'committed'
-    const run = { concurrency: this.#remote.concurrency, syscall: 'commit' }
+    const { concurrency } = this.#remote
+    // Half of a transaction helps nobody: however many fail, the others are still tried.
+    const maxFailures = Number.POSITIVE_INFINITY
+    const run = { concurrency, syscall: 'commit', maxFailures }
     const written: FileInfo[] = []
     await runAll([...pending.entries()], run, async ([index, { writer }]) => {
       written[index] = await writer.close()

@@ -71,8 +71,15 @@ export class Tally {
   }
 }
 
-/** After this many failures nothing more is started: the cause is then hardly in the files. */
-const maxFailures = 20
+/** After so many failures the cause is hardly in the files. */
+const defaultMaxFailures = 20
+
+export interface RunOptions extends CallOptions {
+  readonly concurrency: number
+  readonly syscall: string
+  /** How many failures end it: what has not begun then never does. Default 20. */
+  readonly maxFailures?: number | undefined
+}
 
 /**
  * Runs `task` for every item, going on after failures. Rejects with the only failure, or with a
@@ -81,9 +88,10 @@ const maxFailures = 20
  */
 export async function runAll<T>(
   items: readonly T[],
-  options: CallOptions & { readonly concurrency: number; readonly syscall: string },
+  options: RunOptions,
   task: (item: T) => Promise<void>,
 ): Promise<void> {
+  const { maxFailures = defaultMaxFailures } = options
   const failures = new Map<number, unknown>()
   await forEachConcurrent(items, options.concurrency, async (item, index) => {
     options.signal?.throwIfAborted()

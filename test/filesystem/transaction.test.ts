@@ -94,3 +94,19 @@ t.test('a transaction changes a file once and ends once', async (t) => {
   await tx.discard()
   t.equal(await fs.readText('box/a'), 'one')
 })
+
+t.test('however many files fail, every other one is committed', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const failing = Array.from({ length: 30 }, (_, index) => `box/failing-${index}`)
+  const fine = Array.from({ length: 5 }, (_, index) => `box/fine-${index}`)
+  const transaction = fs.startTransaction()
+  for (const name of [...failing, ...fine])
+    await transaction.pipeFile(name, Buffer.from('new'), { mode: 'create' })
+  for (const name of failing) await fs.writeText(name, 'in the way')
+
+  const commit = transaction.commit()
+
+  await t.rejects(commit, { code: 'EEXIST', message: /30 files failed/ })
+  for (const name of fine) t.equal(await fs.readText(name), 'new')
+  for (const name of failing) t.equal(await fs.readText(name), 'in the way')
+})
