@@ -11,6 +11,6 @@ t.test('fsspec’s suites pass on Azurite', { skip }, async (t) => {
     { file: 'test_abstract_suite.py', passed: 137 },
     { file: 'test_posix_glob.py', passed: 55, skipped: 1 },
   ]
-  // The service takes a backslash for a slash.
+  // Names with a backslash are refused, as the service would change them.
   await demandSuites(t, fs, { python, suites, refused: '\\' })
 })
