@@ -1,4 +1,5 @@
 import type { SemanticsCase, Step } from './blob-semantics.ts'
+import { copyAndListCases } from './blob-semantics-copies-and-lists.ts'
 
 const one = '11111111-1111-1111-1111-111111111111'
 const two = '22222222-2222-2222-2222-222222222222'
@@ -418,4 +419,5 @@ export const blobSemanticsCases: readonly SemanticsCase[] = [
   ...types,
   ...leases,
   ...beside,
+  ...copyAndListCases,
 ]

@@ -74,4 +74,34 @@ export const azuriteDifferences: readonly Difference[] = [
     azure: '200, and nothing changes',
     why: 'Azurite has no soft deletion.',
   },
+  {
+    rule: 'a copy whose source does not match is 412',
+    azurite: { outcome: '412 ConditionNotMet' },
+    azure: '412 SourceConditionNotMet, which tells source from destination',
+    why: 'Azurite has one code for both.',
+  },
+  {
+    rule: 'Put Blob From URL answers 201',
+    azurite: { outcome: '500' },
+    azure: '201',
+    why: 'Azurite has no Put Blob From URL.',
+  },
+  {
+    rule: 'Put Block From URL stages a range of the source',
+    azurite: { outcome: '500' },
+    azure: '201 to each range',
+    why: 'Azurite has no Put Block From URL.',
+  },
+  {
+    rule: 'a list of what is no include is 400',
+    azurite: { outcome: '400' },
+    azure: '400 InvalidQueryParameterValue, which names the parameter',
+    why: 'Azurite validates against its interface description first and answers without a code.',
+  },
+  {
+    rule: 'a page of no results is 400',
+    azurite: { outcome: '400' },
+    azure: '400 OutOfRangeQueryParameterValue, which names the parameter and its bounds',
+    why: 'Azurite validates against its interface description first and answers without a code.',
+  },
 ]

@@ -1,6 +1,9 @@
 import type { Test } from 'tap'
 
-/** A request of a case. `{name}` in any text stands for what an earlier step saved. */
+/**
+ * A request of a case. `{name}` in any text stands for what an earlier step saved; `{source}` for the
+ * signed URL of the blob `source` of the case's container, `{target}` for its path and query.
+ */
 export interface Step {
   readonly method: 'GET' | 'PUT' | 'HEAD' | 'DELETE' | 'POST'
   /** Below the case's own container, '' is the container; with `/` first, of the account. Default `blob`. */
@@ -42,6 +45,8 @@ export interface SemanticsSubject {
   readonly isAzurite: boolean
   /** Sends a request with all rights. `path` begins with the container. */
   send(request: SentRequest): Promise<Answer>
+  /** A URL with all rights. */
+  signedUrl(path: string): URL
 }
 
 /** A request as the subject sends it. */
@@ -88,7 +93,11 @@ async function play(
   { before = [], step }: SemanticsCase,
   container: string,
 ): Promise<Answer> {
-  const saved = new Map<string, string>()
+  const source = subject.signedUrl(`${container}/source`)
+  const saved = new Map([
+    ['source', source.href],
+    ['target', `${source.pathname}${source.search}`],
+  ])
   const create: Step = { method: 'PUT', path: '', query: { restype: 'container' } }
   for (const earlier of [create, ...before]) {
     const answer = await subject.send(requestOf(earlier, container, saved))
@@ -111,7 +120,7 @@ function requestOf(step: Step, container: string, saved: ReadonlyMap<string, str
     path: pathOf(path, container),
     query: filled(step.query),
     headers: filled(step.headers),
-    body,
+    body: body === undefined ? undefined : fill(body),
   }
 }
 

@@ -21,6 +21,7 @@ export function semanticsSubject(t: Test, options: SubjectOptions): SemanticsSub
   const signature = signatureForAll(options.key)
   return {
     isAzurite: options.isAzurite,
+    signedUrl: (path) => new URL(`${options.endpoint}/${path}?${signature}`),
     send: async ({ method, path, query, headers, body }) => {
       const url = `${options.endpoint}/${path}?${new URLSearchParams(query)}&${signature}`
       const answer = await request(url, {
