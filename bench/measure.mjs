@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 /** Runs a command to its end; rejects with its stderr when it fails. Output is dropped. */
 export function run(command, args, options = {}) {
@@ -50,6 +50,16 @@ function cpuOf(pid, fields = [13, 14]) {
   }
 }
 
+/** Processor seconds of a process and of those below it that still run. */
+function treeCpu(pid) {
+  let seconds = cpuOf(pid)
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const children = readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1')
+    for (const child of children.split(' ').filter(Boolean)) seconds += treeCpu(child)
+  }
+  return seconds
+}
+
 /** Processor seconds of our children that have ended: of what a contender ran. */
 function childCpu() {
   return cpuOf('self', [15, 16])
@@ -74,7 +84,7 @@ async function measureOnce(contender, { requests, serverPid }) {
   const context = await contender.prepare?.()
   dropCaches()
   const before = requests()
-  const cpu = { client: childCpu(), server: cpuOf(serverPid) }
+  const cpu = { client: childCpu(), server: treeCpu(serverPid) }
   const start = process.hrtime.bigint()
   try {
     await contender.work(context)
@@ -83,7 +93,7 @@ async function measureOnce(contender, { requests, serverPid }) {
       seconds,
       requests: requests() - before,
       clientCpu: childCpu() - cpu.client,
-      serverCpu: cpuOf(serverPid) - cpu.server,
+      serverCpu: treeCpu(serverPid) - cpu.server,
     }
   } finally {
     await contender.finish?.(context)

@@ -4,7 +4,7 @@ import type { AccessKind } from '../compose.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
 import { formatBytes, formatTable, formatTime, printable } from '../output.ts'
-import { openProgress } from '../progress.ts'
+import type { ProgressBar } from '../progress.ts'
 import { withAccount } from '../session.ts'
 
 const HELP = `
@@ -117,12 +117,13 @@ async function remove(store: ArtifactStore, { names, context }: VerbCall): Promi
   return []
 }
 
-type OnProgress = ReturnType<typeof openProgress>['update']
+type OnProgress = ProgressBar['update']
 
 async function withProgress(
   { context }: VerbCall,
   work: (onProgress: OnProgress) => Promise<ArtifactInfo>,
 ): Promise<ArtifactInfo[]> {
+  const { openProgress } = await import('../progress.ts')
   const progress = openProgress(context.stderr)
   try {
     return [await work((done) => progress.update(done))]
