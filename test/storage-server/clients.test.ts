@@ -22,7 +22,7 @@ const largeBytes = 40 * MiB
 const azcopy = process.env['AZCOPY'] ?? 'azcopy'
 const rclone = process.env['RCLONE'] ?? 'rclone'
 const python = process.env['PYTHON'] ?? 'python3'
-const pythonProgram = fileURLToPath(new URL('../support/clients.py', import.meta.url))
+const program = (name: string) => fileURLToPath(new URL(`../support/${name}`, import.meta.url))
 
 type Variables = Readonly<Record<string, string>>
 
@@ -61,7 +61,6 @@ let server: ClientServer
 let proxy: string
 
 t.before(async () => {
-  if (!hasAzcopy && !hasRclone && !hasAdlfs) return
   server = await startClientServer(t)
   proxy = await startConnectProxy(t)
 })
@@ -246,48 +245,76 @@ function rcloneRemote(kind: AccountKind, credential: 'key' | 'sas'): Variables {
   }
 }
 
+const credentials = ['key', 'sas', 'token'] as const
+
+t.test('@azure/storage-blob', async (t) => {
+  for (const kind of ['flat', 'hierarchical'] as const) {
+    for (const credential of credentials) {
+      t.test(`${kind} account, ${credential}`, (t) => runsLibrary(t, 'blob', kind, credential))
+    }
+  }
+})
+
+t.test('@azure/storage-file-datalake', async (t) => {
+  for (const credential of credentials) {
+    const title = `hierarchical account, ${credential}`
+    t.test(title, (t) => runsLibrary(t, 'datalake', 'hierarchical', credential))
+  }
+})
+
 t.test('adlfs', { skip: noAdlfs }, async (t) => {
   t.jobs = 2
   for (const kind of ['flat', 'hierarchical'] as const) {
-    for (const credential of ['key', 'sas', 'token'] as const) {
-      t.test(`${kind} account, ${credential}`, (t) => runsPython(t, 'adlfs', kind, credential))
+    for (const credential of credentials) {
+      t.test(`${kind} account, ${credential}`, (t) => runsLibrary(t, 'adlfs', kind, credential))
     }
   }
 })
 
 t.test('azure-storage-file-datalake', { skip: noDatalake }, async (t) => {
-  for (const credential of ['key', 'sas', 'token'] as const) {
+  for (const credential of credentials) {
     const title = `hierarchical account, ${credential}`
-    t.test(title, (t) => runsPython(t, 'datalake', 'hierarchical', credential))
+    t.test(title, (t) => runsLibrary(t, 'python-datalake', 'hierarchical', credential))
   }
 })
 
-const pythonVerbs = {
-  adlfs: [
-    ...['create', 'upload large', 'download large', 'list', 'find', 'walk', 'du', 'glob', 'copy'],
-    ...['rename', 'copy tree', 'delete'],
-  ],
-  datalake: [
-    ...['create', 'upload large', 'download large', 'list', 'list flat', 'access list'],
-    ...['access lists of a tree', 'rename', 'delete'],
-  ],
+const node = [process.execPath, program('clients.mjs')]
+const moved = ['access lists of a tree', 'rename', 'delete']
+const large = ['create', 'upload large', 'download large']
+
+/** How a library's program is called, and what it prints when all holds. */
+const libraries = {
+  blob: { argv: [...node, 'blob'], verbs: [...large, 'list flat', 'list', 'copy', 'delete'] },
+  datalake: { argv: [...node, 'datalake'], verbs: [...large, 'list flat', 'list', ...moved] },
+  adlfs: {
+    argv: [python, program('clients.py'), 'adlfs'],
+    verbs: [
+      ...large,
+      ...['list', 'find', 'walk', 'du', 'glob', 'copy', 'rename', 'copy tree', 'delete'],
+    ],
+  },
+  'python-datalake': {
+    argv: [python, program('clients.py'), 'datalake'],
+    verbs: [...large, 'list', 'list flat', 'access list', ...moved],
+  },
 }
 
-async function runsPython(
+async function runsLibrary(
   t: Test,
-  client: 'adlfs' | 'datalake',
+  library: keyof typeof libraries,
   kind: AccountKind,
   credential: CredentialKind,
 ): Promise<void> {
-  const output = await command([python, pythonProgram, client, kind, credential], {
+  const { argv, verbs } = libraries[library]
+  const output = await command([...argv, kind, credential], {
     ENDPOINT: `${server.url}/${kind}`,
     CONTAINER: server.containerName,
-    ROOT: `${client}-${credential}`,
+    ROOT: `${library}-${credential}`,
     KEY: server.key,
     SAS: server.signature(kind),
     SIZE: String(largeBytes),
     SPREAD: '50',
   })
 
-  t.strictSame(output.trim().split('\n'), pythonVerbs[client])
+  t.strictSame(output.trim().split('\n'), verbs)
 }

@@ -78,6 +78,7 @@ export async function startClientServer(t: Pick<Test, 'teardown'>): Promise<Clie
       AZURE_CLIENT_ID: tenant.clientId,
       AZURE_CLIENT_SECRET: tenant.clientSecret,
       AZURE_AUTHORITY_HOST: entra.url.href,
+      NODE_EXTRA_CA_CERTS: bundleFile,
       SSL_CERT_FILE: bundleFile,
       REQUESTS_CA_BUNDLE: bundleFile,
     },
