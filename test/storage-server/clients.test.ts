@@ -57,6 +57,9 @@ const noDatalake = hasDatalake
   ? false
   : 'needs the Python packages azure-storage-file-datalake and azure-identity'
 
+// Up to 20 seconds for each client, on a machine with other things to do.
+t.setTimeout(300_000)
+
 let server: ClientServer
 let proxy: string
 
