@@ -26,6 +26,14 @@ export {
   type FileSystemErrorOptions,
   isFileSystemError,
 } from './errors.ts'
+export {
+  type FileSystemLoader,
+  FileSystems,
+  fromConnectionString,
+  fromUrl,
+  type OpenedUrl,
+  type UrlOptions,
+} from './file-systems.ts'
 export type { AclOptions, AclProgress, AclResult } from './filesystem/access.ts'
 export {
   AzureBlobFileSystem,
@@ -42,6 +50,7 @@ export type { TreeDrawingOptions } from './filesystem/draw-tree.ts'
 export type { ExpandOptions } from './filesystem/expand-path.ts'
 export type { FileInfo } from './filesystem/file-info.ts'
 export type { LocalFileOptions } from './filesystem/local-file.ts'
+export { LocalFileCache, type LocalFileCacheOptions } from './filesystem/local-file-cache.ts'
 export type { PathInput } from './filesystem/location.ts'
 export type { MoveOptions } from './filesystem/move.ts'
 export type {

@@ -94,6 +94,11 @@ export class AccountTree {
     return this.#recipe ?? { account: this.account }
   }
 
+  /** `container/path`, which any spelling of a path or URL stands for. `EINVAL` for another account. */
+  nameOf(path: PathInput): string {
+    return fullName(locate(this.account, path, 'nameOf'))
+  }
+
   /** The children of a directory by name; a file's own entry; the containers at the root. */
   async ls(path: PathInput, options: InfoOptions = {}): Promise<FileInfo[]> {
     const place = locate(this.account, path, 'ls')

@@ -1,0 +1,176 @@
+import { parseAzureUrl } from './azure-url.ts'
+import { type CreateFileSystemOptions, createFileSystem } from './create-file-system.ts'
+import { FileSystemError } from './errors.ts'
+import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
+import type { BlobFileReader } from './filesystem/blob-file-reader.ts'
+import { LocalFileCache } from './filesystem/local-file-cache.ts'
+import { fromStorageOptions } from './storage-options.ts'
+
+/** The account that `url` names, in any form of `parseAzureUrl`; see `createFileSystem`. */
+export function fromUrl(
+  url: string | URL,
+  options: Omit<CreateFileSystemOptions, 'url'> = {},
+): Promise<AzureBlobFileSystem> {
+  return createFileSystem({ ...options, url })
+}
+
+/** The account of one of Azure's connection strings, with its key or signature. `EINVAL` without one. */
+export async function fromConnectionString(
+  text: string,
+  options: Pick<CreateFileSystemOptions, 'caFile' | 'environment' | 'hns'> = {},
+): Promise<AzureBlobFileSystem> {
+  if (/(^|;)\s*(AccountName|BlobEndpoint)\s*=/i.test(text)) {
+    return fromStorageOptions({ connection_string: text }, options)
+  }
+  const detail = 'expected AccountName=…;AccountKey=… as the portal shows it'
+  throw new FileSystemError('EINVAL', 'config', { path: 'connection string', detail })
+}
+
+/** Makes the account that all URLs of an added protocol are in: `lake://container/path`. */
+export type FileSystemLoader = (options: CreateFileSystemOptions) => Promise<AzureBlobFileSystem>
+
+/** What a URL, perhaps with caches in front, stands for. */
+export interface OpenedUrl {
+  readonly fs: AzureBlobFileSystem
+  /** `container/path`, for the methods of `fs`. */
+  readonly path: string
+  /** The local copies to read through, when the URL asked for them. */
+  readonly cache: LocalFileCache | undefined
+}
+
+export interface UrlOptions extends CreateFileSystemOptions {
+  /** Where `simplecache::` and `filecache::` keep copies. They refuse without it. */
+  readonly cacheStorage?: string | undefined
+  /** See `LocalFileCacheOptions`. */
+  readonly cacheMaxBytes?: number | undefined
+  /** How long `filecache::` believes a name. Default 10 seconds. */
+  readonly cacheExpiryMs?: number | undefined
+}
+
+const azureProtocols = ['abfs', 'abfss', 'az', 'wasb', 'wasbs', 'https', 'http']
+const cacheProtocols = ['simplecache', 'filecache']
+const defaultExpiryMs = 10_000
+
+/**
+ * File systems by URL, one for each account and way to sign in: whoever asks for the same gets the
+ * same, with its connections and listings. They are closed together, by `close()`.
+ */
+export class FileSystems {
+  readonly #loaders = new Map<string, FileSystemLoader>()
+  readonly #open = new Map<string, Promise<AzureBlobFileSystem>>()
+  readonly #identities = new WeakMap<object, number>()
+  #identityCount = 0
+
+  /** Names of the protocols that {@link get} takes. */
+  get protocols(): readonly string[] {
+    return [...azureProtocols, ...this.#loaders.keys()]
+  }
+
+  /** Adds a protocol, such as `lake`. `EEXIST` for one that is there, unless `clobber`. */
+  register(
+    protocol: string,
+    loader: FileSystemLoader,
+    options: { readonly clobber?: boolean | undefined } = {},
+  ): void {
+    if (!/^[a-z][a-z0-9+.-]*$/.test(protocol)) {
+      throw new TypeError(`protocol: expected a URL's scheme, got ${JSON.stringify(protocol)}`)
+    }
+    const known = this.protocols.includes(protocol) || cacheProtocols.includes(protocol)
+    if (known && options.clobber !== true) {
+      const detail = 'the protocol is known already; clobber replaces it'
+      throw new FileSystemError('EEXIST', 'register', { path: protocol, detail })
+    }
+    this.#loaders.set(protocol, loader)
+  }
+
+  /** The file system of a URL's account, made when it is asked for first. Not the caller's to close. */
+  async get(url: string, options: CreateFileSystemOptions = {}): Promise<AzureBlobFileSystem> {
+    const protocol = protocolOf(url)
+    const loader = this.#loaders.get(protocol)
+    if (loader === undefined && !this.protocols.includes(protocol)) throw unknown(protocol, this)
+    const account = loader === undefined ? accountOf(url) : protocol
+    const key = JSON.stringify([account, this.#said(options)])
+    const open = this.#open.get(key) ?? loader?.(options) ?? fromUrl(url, options)
+    this.#open.set(key, open)
+    try {
+      return await open
+    } catch (error) {
+      this.#open.delete(key)
+      throw error
+    }
+  }
+
+  /** The file system, the path in it, and the cache that `simplecache::` or `filecache::` puts before. */
+  async resolve(url: string, options: UrlOptions = {}): Promise<OpenedUrl> {
+    const { cacheStorage, cacheMaxBytes, cacheExpiryMs, ...connection } = options
+    // Only in front: names and addresses may have colons too.
+    const chained = /^([a-z][a-z0-9]*)::/.exec(url)?.[1]
+    if (chained !== undefined && !cacheProtocols.includes(chained)) throw unknown(chained, this)
+    const place = chained === undefined ? url : url.slice(chained.length + 2)
+    const directory = chained === undefined ? undefined : demandStorage(chained, cacheStorage)
+    const fs = await this.get(place, connection)
+    const path = fs.nameOf(this.#loaders.has(protocolOf(place)) ? afterScheme(place) : place)
+    if (directory === undefined) return { fs, path, cache: undefined }
+    const usual = cacheExpiryMs ?? defaultExpiryMs
+    const expiryMs = chained === 'simplecache' ? Number.POSITIVE_INFINITY : usual
+    const cache = new LocalFileCache({ fs, directory, maxBytes: cacheMaxBytes, expiryMs })
+    return { fs, path, cache }
+  }
+
+  /** Opens the file at a URL for reading. Through a cache, use {@link resolve}. */
+  async open(url: string, options: CreateFileSystemOptions = {}): Promise<BlobFileReader> {
+    const { fs, path } = await this.resolve(url, options)
+    return fs.open(path)
+  }
+
+  /** Closes all of them. */
+  async close(): Promise<void> {
+    const open = [...this.#open.values()]
+    this.#open.clear()
+    for (const fs of open) await (await fs).close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** Objects (credentials, environments) are told apart by who they are: their content may be secret. */
+  #said(options: CreateFileSystemOptions): readonly unknown[] {
+    const entries = Object.entries(options).filter(([, value]) => value !== undefined)
+    return entries.sort().map(([name, value]) => [name, this.#identity(value)])
+  }
+
+  #identity(value: unknown): unknown {
+    if (typeof value !== 'object' || value === null) return value
+    const known = this.#identities.get(value)
+    if (known !== undefined) return { object: known }
+    this.#identityCount += 1
+    this.#identities.set(value, this.#identityCount)
+    return { object: this.#identityCount }
+  }
+}
+
+function protocolOf(url: string): string {
+  return /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase() ?? 'abfs'
+}
+
+function accountOf(url: string): unknown {
+  const { account, endpoint } = parseAzureUrl(url)
+  return [account ?? null, endpoint?.blob ?? null]
+}
+
+function afterScheme(url: string): string {
+  return url.replace(/^[^:]*:\/\//, '')
+}
+
+function demandStorage(protocol: string, directory: string | undefined): string {
+  if (directory !== undefined) return directory
+  const detail = `${protocol}:: keeps files on the local disk: say where with cacheStorage`
+  throw new FileSystemError('EINVAL', 'config', { path: 'cacheStorage', detail })
+}
+
+function unknown(protocol: string, { protocols }: FileSystems): FileSystemError {
+  const known = [...protocols, ...cacheProtocols.map((name) => `${name}::`)].join(', ')
+  const detail = `the protocol is unknown; known are ${known}`
+  return new FileSystemError('EINVAL', 'config', { path: protocol, detail })
+}

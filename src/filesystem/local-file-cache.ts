@@ -1,0 +1,277 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { Dirent } from 'node:fs'
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
+import { join } from 'node:path'
+import type { CallOptions } from '../blob/store.ts'
+import { GiB } from '../byte-range.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
+import { isMissing, onLocalDisk } from './local-error.ts'
+import type { PathInput } from './location.ts'
+
+// In the directory lie, for each version of a file that was read, its bytes as `<digest>.data`, and
+// for each name what it stood for last as `<digest>.json`. The first is named after account, name
+// and etag, so that it never changes. Both appear by a rename, whole: processes may share the
+// directory without locks, and the worst that two can do is to download a file twice.
+
+export interface LocalFileCacheOptions {
+  /** Where files come from. Stays the caller's to close. */
+  readonly fs: AzureBlobFileSystem
+  /** Made when it is missing; several processes may share it. */
+  readonly directory: string
+  /** Bytes of files that stay; the longest unread go first. Default 10 GiB. */
+  readonly maxBytes?: number | undefined
+  /**
+   * How long a name stands for the version that it had, without asking; milliseconds. Default 0:
+   * every reading asks. `Infinity`: what is here is never asked for again.
+   */
+  readonly expiryMs?: number | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** What a name stood for when the service was asked last. */
+interface Known {
+  readonly etag: string
+  readonly checkedAtMs: number
+}
+
+/** What a killed process left behind is removed at this age. */
+const abandonedMs = 24 * 60 * 60 * 1000
+
+/**
+ * Copies of remote files on the local disk, each of one version, which any number of processes may
+ * share. Methods reject with `FileSystemError`, for the local disk too (`ENOSPC`, `EACCES`).
+ */
+export class LocalFileCache {
+  readonly fs: AzureBlobFileSystem
+  readonly directory: string
+  readonly #maxBytes: number
+  readonly #expiryMs: number
+  readonly #clock: Clock
+
+  constructor(options: LocalFileCacheOptions) {
+    this.fs = options.fs
+    this.directory = options.directory
+    this.#maxBytes = options.maxBytes ?? 10 * GiB
+    this.#expiryMs = options.expiryMs ?? 0
+    this.#clock = options.clock ?? systemClock
+  }
+
+  /** Opens the local copy to be read, which is downloaded first when it is missing or out of date. */
+  async open(path: PathInput, options: CallOptions = {}): Promise<FileHandle> {
+    for (let attempt = 1; ; attempt += 1) {
+      const local = await this.localPath(path, options)
+      try {
+        return await onLocalDisk(local, () => open(local, 'r'))
+      } catch (error) {
+        // Another process may have made room in between.
+        if (attempt === maxAttempts) throw error
+      }
+    }
+  }
+
+  /** The whole file, by way of the local copy. */
+  async readBytes(path: PathInput, options: CallOptions = {}): Promise<Uint8Array> {
+    await using handle = await this.open(path, options)
+    return await onLocalDisk(String(path), () => handle.readFile())
+  }
+
+  /** The whole file as UTF-8, by way of the local copy. */
+  async readText(path: PathInput, options: CallOptions = {}): Promise<string> {
+    return new TextDecoder().decode(await this.readBytes(path, options))
+  }
+
+  /**
+   * The name of the local copy, which is not to be written to. Another process may remove it to make
+   * room; who must not lose it uses {@link open}.
+   */
+  async localPath(path: PathInput, options: CallOptions = {}): Promise<string> {
+    const pointer = this.#pointerOf(path)
+    const known = await this.#known(pointer)
+    if (known !== undefined && this.#clock.nowMs() - known.checkedAtMs <= this.#ageAllowed()) {
+      const local = this.#dataOf(path, known.etag)
+      if (await this.#use(local)) return local
+    }
+    return this.#download(path, pointer, options)
+  }
+
+  /** Bytes of the local copies. */
+  async sizeBytes(): Promise<number> {
+    return (await this.#copies()).reduce((total, { sizeBytes }) => total + sizeBytes, 0)
+  }
+
+  /** Forgets what the name stands for: the next reading asks. */
+  async forget(path: PathInput): Promise<void> {
+    const pointer = this.#pointerOf(path)
+    await onLocalDisk(pointer, () => rm(pointer, { force: true }))
+  }
+
+  /** Removes all copies. Who has one open reads on. */
+  async clear(): Promise<void> {
+    const names = (await this.#entries()).map((entry) => entry.name)
+    for (const name of names) await this.#remove(name)
+  }
+
+  #ageAllowed(): number {
+    // Within one millisecond nothing has been asked at all.
+    return this.#expiryMs === 0 ? -1 : this.#expiryMs
+  }
+
+  async #download(path: PathInput, pointer: string, options: CallOptions): Promise<string> {
+    await using reader = await this.fs.open(path, 'r', options)
+    const etag = reader.info.etag ?? ''
+    const local = this.#dataOf(path, etag)
+    if (!(await this.#use(local))) {
+      await this.#writeWhole(local, withSignal(reader, options.signal))
+      await this.#use(local)
+      await this.#makeRoom(local)
+    }
+    const known: Known = { etag, checkedAtMs: this.#clock.nowMs() }
+    await this.#writeWhole(pointer, JSON.stringify(known))
+    return local
+  }
+
+  /** Marks a copy as read just now; false when there is none. */
+  async #use(local: string): Promise<boolean> {
+    const now = new Date(this.#clock.nowMs())
+    try {
+      await utimes(local, now, now)
+      return true
+    } catch (error) {
+      if (isMissing(error)) return false
+      return onLocalDisk(local, () => Promise.reject(error))
+    }
+  }
+
+  async #writeWhole(target: string, content: string | AsyncIterable<Uint8Array>): Promise<void> {
+    const part = join(this.directory, `${randomUUID()}.part`)
+    await onLocalDisk(target, async () => {
+      await mkdir(this.directory, { recursive: true, mode: 0o700 })
+      try {
+        await writeFile(part, content, { flag: 'wx', mode: 0o600 })
+        await rename(part, target)
+      } catch (error) {
+        await rm(part, { force: true })
+        throw error
+      }
+    })
+  }
+
+  async #known(pointer: string): Promise<Known | undefined> {
+    try {
+      return parseKnown(await readFile(pointer, 'utf8'))
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      return onLocalDisk(pointer, () => Promise.reject(error))
+    }
+  }
+
+  /** Removes the longest unread copies beyond the limit, except `kept`, and what was abandoned. */
+  async #makeRoom(kept: string): Promise<void> {
+    const copies = (await this.#copies()).sort((a, b) => a.usedAtMs - b.usedAtMs)
+    let total = copies.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    for (const { name, sizeBytes } of copies) {
+      if (total <= this.#maxBytes) break
+      if (join(this.directory, name) === kept) continue
+      await this.#remove(name)
+      total -= sizeBytes
+    }
+    await this.#removeAbandoned()
+  }
+
+  async #removeAbandoned(): Promise<void> {
+    for (const { name } of await this.#entries()) {
+      if (!name.endsWith('.part')) continue
+      const found = await this.#statIfAny(name)
+      if (found !== undefined && this.#clock.nowMs() - found.mtimeMs > abandonedMs) {
+        await this.#remove(name)
+      }
+    }
+  }
+
+  async #copies(): Promise<
+    { readonly name: string; readonly sizeBytes: number; readonly usedAtMs: number }[]
+  > {
+    const copies = []
+    for (const { name } of await this.#entries()) {
+      if (!name.endsWith('.data')) continue
+      const found = await this.#statIfAny(name)
+      if (found !== undefined) copies.push({ name, sizeBytes: found.size, usedAtMs: found.mtimeMs })
+    }
+    return copies
+  }
+
+  async #statIfAny(
+    name: string,
+  ): Promise<{ readonly size: number; readonly mtimeMs: number } | undefined> {
+    try {
+      return await stat(join(this.directory, name))
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      return onLocalDisk(name, () => Promise.reject(error))
+    }
+  }
+
+  /** What this made: a directory with other files in it keeps those. */
+  async #entries(): Promise<Dirent[]> {
+    try {
+      const all = await readdir(this.directory, { withFileTypes: true })
+      return all.filter((entry) => entry.isFile() && ownName.test(entry.name))
+    } catch (error) {
+      if (isMissing(error)) return []
+      return onLocalDisk(this.directory, () => Promise.reject(error))
+    }
+  }
+
+  async #remove(name: string): Promise<void> {
+    const local = join(this.directory, name)
+    await onLocalDisk(local, () => rm(local, { force: true }))
+  }
+
+  #pointerOf(path: PathInput): string {
+    return join(this.directory, `${this.#digest(path)}.json`)
+  }
+
+  #dataOf(path: PathInput, etag: string): string {
+    return join(this.directory, `${this.#digest(path, etag)}.data`)
+  }
+
+  #digest(path: PathInput, etag?: string): string {
+    const parts = [this.fs.account, this.fs.nameOf(path), etag ?? null]
+    return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+  }
+}
+
+const maxAttempts = 3
+const ownName = /^([0-9a-f]{64}\.(data|json)|[0-9a-f-]{36}\.part)$/
+
+function parseKnown(text: string): Known | undefined {
+  const value: unknown = JSON.parse(text)
+  if (typeof value !== 'object' || value === null) return undefined
+  if (!('etag' in value) || !('checkedAtMs' in value)) return undefined
+  const { etag, checkedAtMs } = value
+  return typeof etag === 'string' && typeof checkedAtMs === 'number'
+    ? { etag, checkedAtMs }
+    : undefined
+}
+
+async function* withSignal(
+  pieces: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const piece of pieces) {
+    signal?.throwIfAborted()
+    yield piece
+  }
+}

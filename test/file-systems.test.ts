@@ -1,0 +1,99 @@
+import t from 'tap'
+import { FileSystems, fromConnectionString, fromUrl } from '../src/file-systems.ts'
+import { startSandbox } from '../src/sandbox/sandbox.ts'
+import { memoryFileSystem } from './support/file-system.ts'
+
+const sandbox = await startSandbox({ containers: ['box'] })
+t.teardown(() => sandbox.close())
+const { account, accountKey, blobEndpoint, caFile } = sandbox
+const environment = { ABFS_ACCOUNT: 'other', ABFS_BLOB_ENDPOINT: 'https://127.0.0.1:1/other' }
+const connection = `AccountName=${account};AccountKey=${accountKey};BlobEndpoint=${blobEndpoint.href}`
+
+t.test('a connection string gives its account, whatever the environment says', async (t) => {
+  await using fs = await fromConnectionString(connection, { caFile, environment })
+
+  await fs.writeText('box/f', 'text')
+
+  t.equal(fs.account, account)
+  t.equal(await fs.readText(`${blobEndpoint.href}/box/f`), 'text')
+})
+
+t.test('what is no connection string is refused without repeating it', async (t) => {
+  const refused = await fromConnectionString('hunter2', { caFile, environment }).catch((e) => e)
+
+  t.match(refused, { code: 'EINVAL' })
+  t.notMatch(refused.message, 'hunter2')
+})
+
+t.test('a URL gives the account that it names', async (t) => {
+  const url = 'abfs://box@mine.dfs.core.windows.net/f'
+
+  await using fs = await fromUrl(url, { caFile, environment })
+
+  t.equal(fs.account, 'mine')
+  t.equal(fs.nameOf(url), 'box/f')
+})
+
+t.test('who asks for the same account in the same way gets the same file system', async (t) => {
+  await using all = new FileSystems()
+  const mine = 'abfs://box@mine.dfs.core.windows.net'
+
+  const first = await all.get(`${mine}/a`, { environment })
+
+  t.equal(await all.get('https://mine.blob.core.windows.net/other', { environment }), first)
+  t.not(await all.get('abfs://box@other.dfs.core.windows.net/a', { environment }), first)
+  t.not(await all.get(mine, { environment, concurrency: 2 }), first)
+  t.not(await all.get(mine, { environment: { ...environment } }), first)
+})
+
+t.test('a protocol of the program’s own is added, and replaced only when told', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.writeText('box/dir/f', 'text')
+  await using all = new FileSystems()
+  all.register('lake', async () => fs)
+
+  t.equal(await (await all.open('lake://box/dir/f')).readAll().then(String), 'text')
+  t.ok(all.protocols.includes('lake'))
+  t.throws(() => all.register('lake', async () => fs), { code: 'EEXIST' })
+  t.throws(() => all.register('abfs', async () => fs), { code: 'EEXIST' })
+  t.throws(() => all.register('No Scheme', async () => fs), TypeError)
+  all.register('lake', async () => fs, { clobber: true })
+  await t.rejects(all.get('sea://box/f'), { code: 'EINVAL', message: /lake/ })
+})
+
+t.test('a loader that fails is asked again', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await using all = new FileSystems()
+  const answers = [Promise.reject(new Error('not yet')), Promise.resolve(fs)]
+  all.register('lake', () => answers.shift() ?? Promise.resolve(fs))
+
+  await t.rejects(all.get('lake://box'), { message: 'not yet' })
+
+  t.equal(await all.get('lake://box'), fs)
+})
+
+t.test('simplecache:: and filecache:: read through copies on the local disk', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.writeText('box/a::b', 'one')
+  await using all = new FileSystems()
+  all.register('lake', async () => fs)
+  const cacheStorage = t.testdir()
+
+  const simple = await all.resolve('simplecache::lake://box/a::b', { cacheStorage })
+  const checked = await all.resolve('filecache::lake://box/a::b', {
+    cacheStorage,
+    cacheExpiryMs: 0,
+  })
+
+  t.equal(simple.path, 'box/a::b')
+  t.equal(await simple.cache?.readText(simple.path), 'one')
+  await fs.writeText('box/a::b', 'two')
+  t.equal(await simple.cache?.readText(simple.path), 'one')
+  t.equal(await checked.cache?.readText(checked.path), 'two')
+  t.equal((await all.resolve('lake://box/a::b')).cache, undefined)
+  await t.rejects(all.resolve('simplecache::lake://box/a'), {
+    code: 'EINVAL',
+    path: 'cacheStorage',
+  })
+  await t.rejects(all.resolve('zip::lake://box/a', { cacheStorage }), { code: 'EINVAL' })
+})
