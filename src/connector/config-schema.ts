@@ -210,6 +210,10 @@ const rule = z
     if (value.container === '*' && value.prefix !== undefined) {
       context.addIssue({ code: 'custom', path: ['prefix'], message: "needs a container, not '*'" })
     }
+    if (value.prefix !== undefined && !value.credentials.includes('sas')) {
+      const message = "'bearer' cannot be limited to a prefix: add 'sas', or leave out the prefix"
+      context.addIssue({ code: 'custom', path: ['credentials'], message })
+    }
   })
   .transform(
     ({ maxTtlSeconds, permissions, ...rest }): PolicyRule => ({

@@ -2,8 +2,8 @@ import type { AccessToken, TokenCredential } from '@azure/core-auth'
 import type { Clock } from '../clock.ts'
 import { bearerCredential, type Scope, sasCredential } from '../credential/credential.ts'
 import { ConnectorError } from './connector-error.ts'
-import { signContainer } from './container-signature.ts'
 import { type DelegationKey, DelegationKeys } from './delegation-keys.ts'
+import { signScope } from './delegation-signature.ts'
 import type { Issued, IssueOptions, Issuer } from './issuer.ts'
 import type { Grant } from './policy.ts'
 import { identityError, storageError } from './upstream-error.ts'
@@ -28,7 +28,7 @@ const keyMarginMs = 60_000
 
 /**
  * Issues from an Entra identity: its token for one service of one account, or a signature over a
- * container made with a user delegation key. Its long-lived secrets stay inside `credential`.
+ * container or a directory made with a user delegation key. Its long-lived secrets stay inside `credential`.
  */
 export class EntraIssuer implements Issuer {
   readonly #credential: TokenCredential
@@ -64,14 +64,14 @@ export class EntraIssuer implements Issuer {
     const expiresAtMs = wholeSeconds(
       Math.min(nowMs + grant.maxTtlMs, key.expiresAtMs - keyMarginMs),
     )
-    const query = signContainer(scope, key, {
+    const query = signScope(scope, key, {
       startsAtMs: nowMs - startAheadMs,
       expiresAtMs,
       correlationId: isPathStyle(this.#endpointOf(scope.account)) ? undefined : options.auditId,
     })
     return {
       credential: sasCredential(query, expiresAtMs),
-      reach: 'container',
+      reach: scope.prefix === undefined ? 'container' : 'directory',
       upstreamIds: key.requestId === undefined ? [] : [key.requestId],
     }
   }

@@ -104,11 +104,12 @@ function isSubset(asked: readonly Permission[], given: readonly Permission[]): b
   return asked.every((permission) => given.includes(permission))
 }
 
-/** A signature cannot cover a whole account; a bearer may be asked for anywhere the rule says. */
+/** A signature cannot cover a whole account, and nothing limits a bearer to a prefix. */
 function chooseKind(rule: PolicyRule, question: PolicyQuestion): CredentialKind | undefined {
   return rule.credentials.find((kind) => {
     const wanted = question.kind === undefined || question.kind === kind
-    return wanted && (kind === 'bearer' || question.scope.container !== undefined)
+    const { container, prefix } = question.scope
+    return wanted && (kind === 'bearer' ? prefix === undefined : container !== undefined)
   })
 }
 
@@ -152,25 +153,27 @@ function outsideRoot(rules: readonly PolicyRule[]): Denial {
   }
 }
 
+/** A prefix is enforced by a directory's signature, or not at all. */
 function unenforceablePrefix(policy: Policy, scope: Scope): Denial | undefined {
   if (scope.prefix === undefined) return undefined
   const account = policy.accounts.find((each) => each.name === scope.account)
-  const hierarchical = account?.hierarchicalNamespace === true
-  return {
-    decision: 'denial',
-    code: 'invalid_scope',
-    reason: 'scope_unenforceable',
-    detail: hierarchical
-      ? 'directory signatures are not available in this version of the connector'
-      : `account '${scope.account}' has a flat namespace, where Azure cannot limit a credential to a prefix`,
-    hint: hierarchical
-      ? 'ask for the whole container, if its policy may be that wide'
-      : 'ask for the whole container, or keep what must be apart in containers of its own',
+  if (account?.hierarchicalNamespace !== true) {
+    return unenforceable(
+      `account '${scope.account}' has a flat namespace, where Azure cannot limit a credential to a prefix`,
+      'ask for the whole container, or keep what must be apart in containers of its own',
+    )
   }
+  if (!scope.permissions.includes('tag')) return undefined
+  return unenforceable('a signature for a directory cannot grant tags', 'ask without tag')
+}
+
+function unenforceable(detail: string, hint: string): Denial {
+  return { decision: 'denial', code: 'invalid_scope', reason: 'scope_unenforceable', detail, hint }
 }
 
 function noKind(question: PolicyQuestion): Denial {
   const account = question.scope.container === undefined
+  if (question.scope.prefix !== undefined) return noPrefixKind()
   return {
     decision: 'denial',
     code: 'access_denied',
@@ -182,5 +185,15 @@ function noKind(question: PolicyQuestion): Denial {
       question.kind === undefined || account
         ? "add 'bearer' to the rule's credentials, if the identity behind it may be lent"
         : 'ask without naming a kind',
+  }
+}
+
+function noPrefixKind(): Denial {
+  return {
+    decision: 'denial',
+    code: 'access_denied',
+    reason: 'credential_kind_not_granted',
+    detail: 'only a signature can be limited to a prefix, and the policy gives none here',
+    hint: "ask without naming a kind, or add 'sas' to the rule's credentials",
   }
 }

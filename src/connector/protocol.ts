@@ -32,7 +32,7 @@ export interface CredentialRequest {
 }
 
 /** How far a credential reaches: what its signature says, or all that the identity may do. */
-export type CredentialReach = 'container' | 'identity'
+export type CredentialReach = 'container' | 'directory' | 'identity'
 
 /** What a connector answers; the credential's life is relative, so that clocks need not agree. */
 export interface CredentialAnswer {
@@ -75,7 +75,7 @@ const credentialRequest = z.strictObject({
 const grantFields = {
   expiresInMs: z.number().int().positive(),
   scope,
-  reach: z.enum(['container', 'identity']),
+  reach: z.enum(['container', 'directory', 'identity']),
   principal: z.string(),
   auditId: z.string(),
 }

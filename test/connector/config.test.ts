@@ -20,7 +20,7 @@ callers:
     jwt: { issuer: 'https://issuer', audience: abfs, subject: 'system:sa:x', jwksFile: /run/jwks }
 policy:
   - { caller: trainer, account: acct, container: data, permissions: [write, read] }
-  - { caller: pod, account: lake, container: zone, prefix: a/b, permissions: [read], credentials: [bearer], maxTtlSeconds: 600 }
+  - { caller: pod, account: lake, container: zone, prefix: a/b, permissions: [read], credentials: [sas, bearer], maxTtlSeconds: 600 }
 `
 const source = { file: 'connector.yaml' }
 
@@ -49,7 +49,7 @@ test('a configuration is read with its defaults', async (t) => {
     maxTtlMs: 3_600_000,
     enforceBearerTtl: false,
   })
-  t.match(config.policy[1], { prefix: 'a/b', credentials: ['bearer'], maxTtlMs: 600_000 })
+  t.match(config.policy[1], { prefix: 'a/b', credentials: ['sas', 'bearer'], maxTtlMs: 600_000 })
 })
 
 const faults: [string, (yaml: string) => string, RegExp][] = [
@@ -107,6 +107,11 @@ const faults: [string, (yaml: string) => string, RegExp][] = [
     'a prefix on a flat account',
     (y) => y.replace('container: data,', 'container: data, prefix: a,'),
     /flat namespace/,
+  ],
+  [
+    'a prefix that only a token would be given for',
+    (y) => y.replace('[sas, bearer]', '[bearer]'),
+    /'policy\.1\.credentials'.*cannot be limited to a prefix/,
   ],
   ['a prefix with dots', (y) => y.replace('a/b', 'a/../b'), /'policy\.1\.prefix'.*'\.\.'/],
   ['a short life', (y) => y.replace('600', '5'), /maxTtlSeconds/],

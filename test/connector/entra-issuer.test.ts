@@ -11,12 +11,13 @@ import { test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
 import { type IdentityConfig, parseConnectorConfig } from '../../src/connector/config.ts'
 import { ConnectorError } from '../../src/connector/connector-error.ts'
-import { sasPermissions, signContainer } from '../../src/connector/container-signature.ts'
 import { STORAGE_VERSION } from '../../src/connector/delegation-keys.ts'
+import { signScope } from '../../src/connector/delegation-signature.ts'
 import { EntraIssuer } from '../../src/connector/entra-issuer.ts'
 import { openIdentity } from '../../src/connector/identity.ts'
 import type { Issued } from '../../src/connector/issuer.ts'
 import { openIssuer } from '../../src/connector/open-issuer.ts'
+import { sasPermissions } from '../../src/connector/permission-letters.ts'
 import type { Grant } from '../../src/connector/policy.ts'
 import { TokenCredentialProvider } from '../../src/connector/token-credential-provider.ts'
 import type { Permission, Scope } from '../../src/credential/credential.ts'
@@ -311,7 +312,7 @@ test('a signature covers exactly the container that was granted', async (t) => {
     permissions: ['read'],
   } as const
 
-  const fields = new URLSearchParams(signContainer(scope, key, signing))
+  const fields = new URLSearchParams(signScope(scope, key, signing))
 
   // The string to sign of a user delegation SAS, version 2025-05-05, field by field.
   const text = [
@@ -344,13 +345,12 @@ test('a signature covers exactly the container that was granted', async (t) => {
   t.equal(fields.get('sig'), expected)
 })
 
-test('what is no whole container is not signed', async (t) => {
+test('what is no container is not signed', async (t) => {
   const scope = { account: 'acct', service: 'blob', permissions: ['read'] } as const
 
-  t.throws(() => signContainer(scope, key, signing), /only containers/)
-  t.throws(() => signContainer({ ...scope, container: 'data', prefix: 'a' }, key, signing))
-  t.throws(() => signContainer({ ...scope, container: '' }, key, signing))
-  t.throws(() => signContainer({ ...scope, container: 'data/a' }, key, signing))
+  t.throws(() => signScope(scope, key, signing), /for a container/)
+  t.throws(() => signScope({ ...scope, container: '' }, key, signing))
+  t.throws(() => signScope({ ...scope, container: 'data/a' }, key, signing))
 })
 
 test('permissions become letters in Azure’s order', async (t) => {
@@ -364,7 +364,7 @@ test('a signature is what Azure’s own library makes of the same letters', asyn
   const choices: readonly Permission[][] = [['read'], ['write', 'list'], ['move', 'execute', 'tag']]
   for (const permissions of choices) {
     const scope: Scope = { account: 'acct', service: 'dfs', container: 'data', permissions }
-    const ours = signContainer(scope, key, signing)
+    const ours = signScope(scope, key, signing)
     const theirs = generateBlobSASQueryParameters(
       {
         containerName: 'data',
@@ -388,6 +388,6 @@ test('the rights of owners and access lists are signed, which the library refuse
   const permissions: Permission[] = ['ownership', 'permissions']
   const scope: Scope = { account: 'acct', service: 'dfs', container: 'data', permissions }
 
-  t.equal(new URLSearchParams(signContainer(scope, key, signing)).get('sp'), 'op')
+  t.equal(new URLSearchParams(signScope(scope, key, signing)).get('sp'), 'op')
   t.throws(() => ContainerSASPermissions.parse('op'))
 })

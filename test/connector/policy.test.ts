@@ -27,6 +27,7 @@ const rules: PolicyRule[] = [
   },
   { ...rule, caller: 'signer', container: '*', credentials: ['sas'] },
   { ...rule, account: 'lake', container: 'zone', prefix: 'teams/blue' },
+  { ...rule, account: 'lake', container: 'tagged', permissions: ['tag'] },
 ]
 const policy: Policy = {
   accounts: [
@@ -119,7 +120,18 @@ const table: Row[] = [
   {
     title: 'a prefix below the root, hierarchical',
     scope: { ...data, account: 'lake', container: 'zone', prefix: 'teams/blue/x' },
+    outcome: 'sas',
+  },
+  {
+    title: 'tags below a prefix',
+    scope: { ...data, account: 'lake', container: 'tagged', prefix: 'x', permissions: ['tag'] },
     outcome: 'scope_unenforceable',
+  },
+  {
+    title: 'a token for a prefix',
+    scope: { ...data, account: 'lake', container: 'zone', prefix: 'teams/blue/x' },
+    kind: 'bearer',
+    outcome: 'credential_kind_not_granted',
   },
   {
     title: 'a sibling with the root as its beginning',
@@ -267,8 +279,8 @@ test('a prefix lies within a root only if its segments begin with the root’s',
       const scope = canonicalScope({ ...data, account: 'lake', prefix: asked })
       const outcome = decide({ ...policy, rules: [below] }, { name: 'trainer' }, { scope })
       const inside = root.split('/').every((name, index) => asked.split('/')[index] === name)
-      const expected = inside ? 'scope_unenforceable' : 'path_outside_root'
-      return outcome.decision === 'denial' && outcome.reason === expected
+      if (outcome.decision === 'grant') return inside && outcome.scope.prefix === asked
+      return !inside && outcome.reason === 'path_outside_root'
     }),
   )
 })

@@ -1,9 +1,11 @@
 import { strict as assert } from 'node:assert'
 import { createHmac } from 'node:crypto'
 import type { UserDelegationKey } from '@azure/storage-blob'
-import type { Permission, Scope } from '../credential/credential.ts'
-import { isContainerName } from './canonical-scope.ts'
+import type { Scope } from '../credential/credential.ts'
+import { isContainerName, prefixFault, segmentsOf } from './canonical-scope.ts'
 import { type DelegationKey, STORAGE_VERSION } from './delegation-keys.ts'
+import { sasPermissions } from './permission-letters.ts'
+import { assertReach } from './signature-reach.ts'
 
 /** The life and the log entry of a signature. */
 export interface SignatureOptions {
@@ -14,41 +16,31 @@ export interface SignatureOptions {
 }
 
 /**
- * Signs a container for a scope's permissions with a user delegation key: a query without `?`.
- * The library for blobs cannot: it refuses the letters of owners and access control lists.
+ * Signs a scope with a user delegation key: a query without `?`. A scope with a prefix becomes a
+ * directory's signature, which accounts with a hierarchical namespace alone understand; one without
+ * becomes the container's; a prefix never becomes its container. With `blob` the prefix is the whole
+ * name of one blob. What was made is read back before it is returned. The library for blobs cannot
+ * do this: it knows no directories and refuses the letters of owners and access control lists.
  */
-export function signContainer(scope: Scope, key: DelegationKey, options: SignatureOptions): string {
-  const { account, container = '' } = scope
-  assert(isContainerName(container) && scope.prefix === undefined, 'only containers are signed')
+export function signScope(
+  scope: Scope,
+  key: DelegationKey,
+  options: SignatureOptions & { readonly blob?: boolean | undefined },
+): string {
+  const { account, container = '', prefix } = scope
+  assert(isContainerName(container), 'a signature is for a container or what lies in one')
   assert(scope.permissions.length > 0, 'a signature allows something')
+  assert(prefix === undefined || prefixFault(prefix) === undefined, 'a signed path is canonical')
+  assert(options.blob !== true || prefix !== undefined, 'a signed blob has a name')
   const fields = fieldsOf(scope, key.key, options)
-  assert(Date.parse(fields.se) <= options.expiresAtMs, 'the signature ends in time')
-  const text = stringToSign(fields, `/blob/${account}/${container}`)
+  const path = prefix === undefined ? '' : `/${prefix}`
+  const text = stringToSign(fields, `/blob/${account}/${container}${path}`)
   const sig = createHmac('sha256', Buffer.from(key.key.value, 'base64'))
     .update(text, 'utf8')
     .digest('base64')
-  return queryOf({ ...fields, sig })
-}
-
-/** The letters of a container signature, in the order in which Azure wants them. */
-export function sasPermissions(permissions: readonly Permission[]): string {
-  return [...'rcwdltmeop']
-    .filter((letter) => permissions.some((p) => LETTERS[p] === letter))
-    .join('')
-}
-
-/** `w` includes creating; `c` alone refuses to replace what exists. */
-const LETTERS: Record<Permission, string> = {
-  read: 'r',
-  create: 'c',
-  write: 'w',
-  delete: 'd',
-  list: 'l',
-  tag: 't',
-  move: 'm',
-  execute: 'e',
-  ownership: 'o',
-  permissions: 'p',
+  const query = queryOf({ ...fields, sig })
+  assertReach(query, { scope, options, key })
+  return query
 }
 
 /** The fields of the query, by their names there. */
@@ -64,11 +56,19 @@ interface SignedFields {
   readonly sks: string
   readonly skv: string
   readonly scid: string | undefined
-  readonly sr: string
+  readonly sr: 'b' | 'c' | 'd'
+  /** Segments of the directory. */
+  readonly sdd: string | undefined
   readonly sp: string
 }
 
-function fieldsOf(scope: Scope, key: UserDelegationKey, options: SignatureOptions): SignedFields {
+function fieldsOf(
+  scope: Scope,
+  key: UserDelegationKey,
+  options: SignatureOptions & { readonly blob?: boolean | undefined },
+): SignedFields {
+  const depth = segmentsOf(scope.prefix).length
+  const resource = depth === 0 ? 'c' : 'd'
   return {
     sv: STORAGE_VERSION,
     spr: 'https',
@@ -81,7 +81,8 @@ function fieldsOf(scope: Scope, key: UserDelegationKey, options: SignatureOption
     sks: key.signedService,
     skv: key.signedVersion,
     scid: options.correlationId,
-    sr: 'c',
+    sr: options.blob === true ? 'b' : resource,
+    sdd: depth === 0 || options.blob === true ? undefined : String(depth),
     sp: sasPermissions(scope.permissions),
   }
 }
