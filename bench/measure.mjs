@@ -23,13 +23,12 @@ export function lineCounter(file) {
   return () => readFileSync(file, 'latin1').split('\n').length - 1
 }
 
-/** Empties the kernel's page cache where the process may; says whether it could. */
-export function dropCaches() {
+/** Empties the kernel's page cache where the process may; a process that may not goes on warm. */
+function dropCaches() {
   try {
     writeFileSync('/proc/sys/vm/drop_caches', '3')
-    return true
-  } catch {
-    return false
+  } catch (error) {
+    process.stderr.write(`caches stay warm: ${error.message}\n`)
   }
 }
 
@@ -69,20 +68,20 @@ function childCpu() {
  * Lets the contenders of one row take turns, `runs` times. A contender is
  * `{ name, prepare?, work, finish? }`; only `work` is timed and counted.
  */
-export async function measureRow(contenders, { runs, requests, serverPid }) {
+export async function measureRow(contenders, { runs, ...options }) {
   const samples = new Map(contenders.map(({ name }) => [name, []]))
   for (let i = 0; i < runs; i++) {
     for (const contender of contenders) {
-      const sample = await measureOnce(contender, { requests, serverPid })
+      const sample = await measureOnce(contender, options)
       samples.get(contender.name)?.push(sample)
     }
   }
   return contenders.map(({ name }) => summarize(name, samples.get(name) ?? []))
 }
 
-async function measureOnce(contender, { requests, serverPid }) {
+async function measureOnce(contender, { requests, serverPid, cold }) {
   const context = await contender.prepare?.()
-  dropCaches()
+  if (cold) dropCaches()
   const before = requests()
   const cpu = { client: childCpu(), server: treeCpu(serverPid) }
   const start = process.hrtime.bigint()

@@ -21,6 +21,7 @@ const { values: flags } = parseArgs({
     runs: { type: 'string', default: '3' },
     json: { type: 'string' },
     only: { type: 'string', default: '' },
+    cold: { type: 'boolean', default: false },
   },
 })
 const sizeMiB = Number(flags['size-mib'])
@@ -210,6 +211,7 @@ async function main() {
         runs,
         requests: lineCounter(accessLog),
         serverPid: child.pid,
+        cold: flags.cold,
       })
       printRow(title, results)
       report.push({ title, results })

@@ -296,7 +296,7 @@ export class AzureArtifactStore implements ArtifactStore {
 
   async #manifest(place: Place, options: ArtifactOptions): Promise<Manifest> {
     const data = await this.#fileSystem.catFile(place.manifest, { signal: options.signal })
-    return parseManifest(data, place.manifest)
+    return await parseManifest(data, place.manifest)
   }
 
   async #removeGeneration(
