@@ -46,6 +46,7 @@ export const opcodes = {
   interrupt: 36,
   destroy: 38,
   batchForget: 42,
+  fallocate: 43,
   readdirplus: 44,
   rename2: 45,
 } as const
@@ -105,6 +106,10 @@ const openNumbers = { FOPEN_DIRECT_IO: 0, FOPEN_KEEP_CACHE: 1 } as const
 
 /** Bits of `openOut.flags`. */
 export const openBits: Flags<typeof openNumbers> = flagsOf(openNumbers)
+/** Bits of `fallocateIn.mode`, as fallocate(2) has them. */
+export const FALLOC_FL_KEEP_SIZE = 1
+export const FALLOC_FL_PUNCH_HOLE = 2
+export const FALLOC_FL_ZERO_RANGE = 16
 const renameNumbers = { RENAME_NOREPLACE: 0, RENAME_EXCHANGE: 1 } as const
 
 /** Bits of `rename2In.flags`, as renameat2(2) has them. */
@@ -229,6 +234,7 @@ const widths = {
   releaseIn: { fh: 8, flags: 4, releaseFlags: 4, lockOwner: 8 },
   flushIn: { fh: 8, unused: 4, padding: 4, lockOwner: 8 },
   fsyncIn: { fh: 8, flags: 4, padding: 4 },
+  fallocateIn: { fh: 8, offset: 8, length: 8, mode: 4, padding: 4 },
   statfsOut: {
     blocks: 8,
     bfree: 8,

@@ -158,6 +158,12 @@ async function answerHandle(exchange: Exchange, request: HandleRequest): Promise
       const entries = await operations.readdir(handle, request.offset, context)
       return directoryReply(unique, entries, request)
     }
+    case 'fallocate':
+      if (operations.fallocate === undefined || request.allocation === undefined) {
+        return statusReply(unique, constants.errno.EOPNOTSUPP)
+      }
+      await operations.fallocate(handle, request.allocation, context)
+      break
     case 'flush':
       await operations.flush(handle, context)
       break

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { ByteRange } from '../byte-range.ts'
 import {
+  type Allocation,
   type AttributeChanges,
   type CreateOptions,
   type HandleId,
@@ -11,6 +12,9 @@ import {
   toIno,
 } from '../vfs/operations.ts'
 import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
   FUSE_FSYNC_FDATASYNC,
   FUSE_GETATTR_FH,
   initFlags,
@@ -84,6 +88,12 @@ export type FuseRequest =
     }
   | { readonly kind: 'flush' | 'release' | 'releasedir'; readonly handle: HandleId }
   | { readonly kind: 'fsync' | 'fsyncdir'; readonly handle: HandleId; readonly dataOnly: boolean }
+  | {
+      readonly kind: 'fallocate'
+      readonly handle: HandleId
+      /** `undefined` for a mode that is not offered. */
+      readonly allocation: Allocation | undefined
+    }
   | { readonly kind: 'opendir'; readonly ino: Ino }
   | {
       readonly kind: 'readdir'
@@ -257,6 +267,7 @@ const parsers: ReadonlyMap<number, (body: Body) => FuseRequest> = new Map<
   [opcodes.create, parseCreate],
   [opcodes.read, parseRead],
   [opcodes.write, parseWrite],
+  [opcodes.fallocate, parseFallocate],
   [opcodes.flush, (body) => parseHandle(body, 'flush', structs.flushIn.sizeBytes)],
   [opcodes.release, (body) => parseHandle(body, 'release', structs.releaseIn.sizeBytes)],
   [opcodes.releasedir, (body) => parseHandle(body, 'releasedir', structs.releaseIn.sizeBytes)],
@@ -430,6 +441,24 @@ function parseFsync(body: Body, kind: 'fsync' | 'fsyncdir'): FuseRequest {
   const start = body.struct(at.sizeBytes)
   const dataOnly = (body.u32(start + at.flags) & FUSE_FSYNC_FDATASYNC) !== 0
   return { kind, handle: toHandleId(body.u64(start + at.fh)), dataOnly }
+}
+
+function parseFallocate(body: Body): FuseRequest {
+  const at = structs.fallocateIn
+  const start = body.struct(at.sizeBytes)
+  const handle = toHandleId(body.u64(start + at.fh))
+  const mode = body.u32(start + at.mode)
+  const zeroing = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE
+  if ((mode & ~(zeroing | FALLOC_FL_KEEP_SIZE)) !== 0) {
+    return { kind: 'fallocate', handle, allocation: undefined }
+  }
+  const offset = body.u64(start + at.offset)
+  const allocation = {
+    range: { start: offset, end: offset + body.u64(start + at.length) },
+    zero: (mode & zeroing) !== 0,
+    keepSize: (mode & FALLOC_FL_KEEP_SIZE) !== 0,
+  }
+  return { kind: 'fallocate', handle, allocation }
 }
 
 function parseReaddir(body: Body, plus: boolean): FuseRequest {

@@ -22,6 +22,9 @@ export interface AttributeSource {
   readonly entry: Entry
   /** Names that the inode has: 0 once it is unlinked. */
   readonly nlink: number
+  /** When this mount last changed it, and names in it; nanoseconds. */
+  readonly changedNs?: bigint | undefined
+  readonly namesChangedNs?: bigint | undefined
 }
 
 const typeBits: Record<EntryType, number> = {
@@ -49,13 +52,13 @@ export function typeOf(mode: number): EntryType | undefined {
 
 /**
  * What stat(2) says of an entry. The status change time is the service's last modification (which
- * a change of attributes moves too), and the access time is the modification time.
+ * a change of attributes moves too) or this mount's own, and the access time is the modification time.
  */
 export function toAttributes(source: AttributeSource, defaults: AttributeDefaults): Attributes {
   const { entry } = source
   const { posix } = entry
-  const changedNs = millisecondsToNs(entry.lastModifiedMs) ?? defaults.timeNs
-  const mtimeNs = posix.mtimeNs ?? changedNs
+  const storedNs = millisecondsToNs(entry.lastModifiedMs) ?? defaults.timeNs
+  const mtimeNs = latest(posix.mtimeNs ?? storedNs, source.namesChangedNs)
   return {
     ino: source.ino,
     sizeBytes: entry.sizeBytes,
@@ -65,11 +68,15 @@ export function toAttributes(source: AttributeSource, defaults: AttributeDefault
     gid: posix.gid ?? defaults.gid,
     atimeNs: mtimeNs,
     mtimeNs,
-    ctimeNs: changedNs,
+    ctimeNs: latest(storedNs, source.changedNs),
     rdev: deviceNumber(entry),
     blockBytes: MiB,
     attrTtlMs: defaults.attrTtlMs,
   }
+}
+
+function latest(a: bigint, b: bigint | undefined): bigint {
+  return b !== undefined && b > a ? b : a
 }
 
 /** Whole milliseconds as nanoseconds. */

@@ -20,6 +20,10 @@ export class Inode {
   removals = 0
   /** Open files and directories. */
   handles = 0
+  /** When this mount last changed it; nanoseconds. The service knows whole seconds only. */
+  changedNs: bigint | undefined
+  /** Of a directory: when this mount last made or removed a name in it; nanoseconds. */
+  namesChangedNs: bigint | undefined
   /** What the namespace last said of it. */
   entry: Entry | undefined
   /** Those who read a version of it. */

@@ -16,8 +16,12 @@ export class Naming {
   /** One rename at a time: it holds the files below both names. */
   readonly #renames = new Mutex()
 
-  constructor(tree: Tree) {
+  readonly #keepContent: (inode: Inode) => Promise<void>
+
+  /** `keepContent` fetches what those who have a file open would miss when it is gone. */
+  constructor(tree: Tree, keepContent: (inode: Inode) => Promise<void>) {
     this.#tree = tree
+    this.#keepContent = keepContent
   }
 
   async makeDirectory(
@@ -25,9 +29,10 @@ export class Naming {
     name: string,
     options: { readonly mode: number; readonly context: CallContext },
   ): Promise<InodeEntry> {
-    const { uid, gid } = options.context
     const path = await this.#free(parent, name, { syscall: 'mkdir', context: options.context })
-    const posix = { mode: options.mode & 0o7777, uid, gid }
+    const inherited = this.#tree.passesGroupOn(parent) ? 0o2000 : 0
+    const mode = (options.mode & 0o7777) | inherited
+    const posix = { mode, ...this.#tree.ownerIn(parent, options.context) }
     const parents = parent === this.#tree.table.root
     const entry = await this.#tree.namespace.makeDirectory(path, { posix, parents })
     return this.#born(parent, name, entry)
@@ -38,10 +43,9 @@ export class Naming {
     name: string,
     options: { readonly target: string; readonly context: CallContext },
   ): Promise<InodeEntry> {
-    const { uid, gid } = options.context
     const path = await this.#free(parent, name, { syscall: 'symlink', context: options.context })
     const entry = await this.#tree.namespace.createSymlink(path, options.target, {
-      posix: { uid, gid },
+      posix: this.#tree.ownerIn(parent, options.context),
     })
     return this.#born(parent, name, entry)
   }
@@ -57,8 +61,8 @@ export class Naming {
     if (type === undefined || type === 'directory' || type === 'symlink') {
       throw this.#tree.failure('EINVAL', 'mknod', path)
     }
-    const { uid, gid } = options.context
-    const posix = { mode: options.mode & 0o7777, uid, gid }
+    const owner = this.#tree.ownerIn(parent, options.context)
+    const posix = { mode: options.mode & 0o7777, ...owner }
     const device: Record<string, string> =
       options.rdev === 0 ? {} : { posix_rdev: String(options.rdev) }
     const metadata = withPosixAttributes(device, type, posix)
@@ -78,6 +82,7 @@ export class Naming {
       throw this.#tree.failure('ENOTEMPTY', 'rmdir', path)
     }
     await this.#tree.namespace.removeDirectory(path)
+    this.#tree.touchNames(parent)
     if (inode !== undefined) this.#tree.table.detach(inode)
   }
 
@@ -85,12 +90,13 @@ export class Naming {
   async removeFile(parent: Inode, name: string): Promise<void> {
     this.#tree.checkWritable('unlink', parent)
     const inode = parent.children.get(name)
-    const writable = inode?.writable
-    await runExclusively(mutexesOf([writable]), async () => {
-      await this.#removeStored(parent, name, writable)
-      await writable?.discardLocked()
+    if (inode !== undefined) await this.#keepContent(inode)
+    await runExclusively(mutexesOf([inode?.writable]), async () => {
+      await this.#removeStored(parent, name, inode?.writable)
+      await inode?.writable?.discardLocked()
       if (inode !== undefined) this.#tree.table.detach(inode)
     })
+    this.#tree.touchNames(parent)
   }
 
   async rename(
@@ -119,6 +125,7 @@ export class Naming {
     if (present !== undefined) this.#checkReplaceable(move, entry, present)
     const source = this.#tree.child(parent, name, entry)
     const replaced = newParent.children.get(newName)
+    if (replaced !== undefined) await this.#keepContent(replaced)
     const files = [...writablesBelow(source), ...writablesBelow(replaced)]
     await runExclusively(mutexesOf(files), () => this.#move(move, { source, replaced, present }))
   }
@@ -129,6 +136,9 @@ export class Naming {
     else await this.#moveStored(move, what)
     await replaced?.writable?.discardLocked()
     this.#tree.table.move(source, move.newParent, move.newName)
+    this.#tree.touchNames(move.parent)
+    this.#tree.touchNames(move.newParent)
+    this.#tree.touch(source)
     if (source.writable?.unborn !== true) await this.#follow(source)
   }
 
@@ -216,6 +226,7 @@ export class Naming {
   }
 
   #born(parent: Inode, name: string, entry: Entry): InodeEntry {
+    this.#tree.touchNames(parent)
     return this.#tree.answer(this.#tree.child(parent, name, entry), entry)
   }
 }

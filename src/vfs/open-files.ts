@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import type { ByteRange } from '../byte-range.ts'
+import { type ByteRange, MiB } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
 import { checkPath } from '../namespace/blob-name.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
@@ -9,7 +9,14 @@ import { withoutStored } from './attributes.ts'
 import type { FileHandle, HandleTable } from './handle-table.ts'
 import type { Inode } from './inode-table.ts'
 import { interruptible } from './mutex.ts'
-import type { CallContext, CreatedFile, CreateOptions, HandleId, OpenedFile } from './operations.ts'
+import type {
+  Allocation,
+  CallContext,
+  CreatedFile,
+  CreateOptions,
+  HandleId,
+  OpenedFile,
+} from './operations.ts'
 import { PinnedReader } from './pinned-reader.ts'
 import type { SpoolOptions } from './spool.ts'
 import type { Tree } from './tree.ts'
@@ -41,10 +48,17 @@ export class OpenFiles {
       throw this.#tree.failure('EISDIR', 'open', this.#tree.pathOf(inode))
     }
     const access = accessOf(flags)
-    if (!access.write) return this.#openToRead(inode, context)
+    const truncates = (flags & constants.O_TRUNC) !== 0
+    if (!access.write) {
+      if (truncates) await this.#empty(inode, context)
+      return this.#openToRead(inode, context)
+    }
     this.#tree.checkWritable('open', inode)
     const entry = await this.#joinWriters(inode, context)
-    if ((flags & constants.O_TRUNC) !== 0) await inode.writable?.startOver()
+    if (truncates) {
+      await inode.writable?.startOver()
+      await this.#dropPrivileges(inode, context)
+    }
     return this.#opened(inode, entry, flags)
   }
 
@@ -84,6 +98,30 @@ export class OpenFiles {
     }
   }
 
+  /** fallocate(2): a blob has no room of its own to give, only zeros and a size. */
+  async allocate(id: HandleId, allocation: Allocation, context: CallContext): Promise<void> {
+    const { inode } = this.#writer(id, 'fallocate')
+    await this.#content(inode).allocate(allocation)
+    await this.#dropPrivileges(inode, context)
+    this.#tree.touch(inode)
+  }
+
+  /**
+   * Fetches the content of a file that loses its name while somebody has it open, so that they go
+   * on with it. Files over 64 MiB are left to what memory holds of them: fetching them would make
+   * unlink(2) take minutes.
+   */
+  async keepContent(inode: Inode): Promise<void> {
+    const open = inode.readers.size > 0 || (inode.writable?.writers ?? 0) > 0
+    if (inode.type !== 'file' || inode.unlinked || !open) return
+    if (inode.writable === undefined) {
+      const [reader] = inode.readers
+      if (reader === undefined) return
+      inode.writable = this.#newWritable(inode, { stored: reader.entry })
+    }
+    if (inode.writable.entry().sizeBytes <= maxKeptBytes) await inode.writable.keep()
+  }
+
   async flush(id: HandleId, context: CallContext): Promise<void> {
     const { inode, writable } = this.#handles.file(id)
     if (writable) await this.#await('flush', inode, this.#content(inode).flush(), context)
@@ -102,6 +140,7 @@ export class OpenFiles {
     if (reader !== undefined) inode.readers.delete(reader)
     reader?.close()
     if (handle.writable) await this.#leaveWriters(inode)
+    else await this.#closeKept(inode)
     this.#tree.table.prune(inode)
   }
 
@@ -127,7 +166,9 @@ export class OpenFiles {
    * writing, at once otherwise.
    */
   async setAttributes(inode: Inode, changes: PosixAttributes): Promise<void> {
-    if ((inode.writable?.writers ?? 0) > 0) return this.#content(inode).setAttributes(changes)
+    const kept = inode.unlinked && inode.writable !== undefined
+    if (kept || (inode.writable?.writers ?? 0) > 0)
+      return this.#content(inode).setAttributes(changes)
     await this.settle()
     const before = await this.#tree.entryOf(inode)
     const different = withoutStored(changes, before.posix)
@@ -155,6 +196,30 @@ export class OpenFiles {
     return this.#opened(inode, entry, constants.O_RDONLY)
   }
 
+  /** `O_TRUNC` of one who will only read. */
+  async #empty(inode: Inode, context: CallContext): Promise<void> {
+    this.#tree.checkWritable('open', inode)
+    await this.truncate(inode, 0, context)
+    await this.#dropPrivileges(inode, context)
+  }
+
+  /** Changing content takes the set-user-id and set-group-id bits away, unless root does it. */
+  async #dropPrivileges(inode: Inode, context: CallContext): Promise<void> {
+    if (context.uid === 0) return
+    const { mode = 0 } = (await this.#tree.entryOf(inode)).posix
+    const kept = mode & ((mode & 0o010) === 0 ? ~0o4000 : ~0o6000)
+    if (kept !== mode) await this.setAttributes(inode, { mode: kept })
+  }
+
+  /** Lets go of what `keepContent` fetched once nobody has the file open. */
+  async #closeKept(inode: Inode): Promise<void> {
+    const { writable } = inode
+    if (writable === undefined || !inode.unlinked || writable.writers > 0) return
+    if (inode.readers.size > 0) return
+    inode.writable = undefined
+    await writable.close()
+  }
+
   async #openPresent(
     parent: Inode,
     name: string,
@@ -174,10 +239,11 @@ export class OpenFiles {
     const former = parent.children.get(name)
     if (former !== undefined) this.#tree.table.detach(former)
     const inode = this.#tree.table.ensureChild(parent, name, 'file')
-    const { uid, gid } = options.context
+    const owner = this.#tree.ownerIn(parent, options.context)
+    this.#tree.touchNames(parent)
     inode.writable = this.#newWritable(inode, {
       stored: undefined,
-      posix: { mode: options.mode & 0o7777, uid, gid },
+      posix: { mode: options.mode & 0o7777, ...owner },
     })
     inode.writable.writers++
     return inode
@@ -206,6 +272,7 @@ export class OpenFiles {
       context: { namespace, chunkCache, clock, spool, blockBytes },
       path: () => this.#tree.pathOf(inode),
       onCommitted: (before, after, contentChanged) => {
+        this.#tree.touch(inode)
         if (contentChanged) inode.cachedEtag = after.etag
         if (contentChanged) this.#tree.replaced(inode, before, after)
         else this.#tree.reattributed(inode, before, after)
@@ -235,6 +302,7 @@ export class OpenFiles {
 
   async #closeUnused(inode: Inode, writable: WritableFile): Promise<void> {
     if (writable.writers > 0 || inode.writable !== writable) return
+    if (inode.unlinked && inode.readers.size > 0) return
     // What the kernel holds of content that was never stored must not be read again.
     if (writable.dirty) inode.cachedEtag = undefined
     if (!writable.dirty) inode.entry = writable.entry()
@@ -310,6 +378,9 @@ export class OpenFiles {
     return this.#tree.failure('EBADF', syscall, this.#tree.pathOf(inode))
   }
 }
+
+/** The largest file whose content is fetched when it loses its name. */
+const maxKeptBytes = 64 * MiB
 
 type WritableStart = ConstructorParameters<typeof WritableFile>[0]
 

@@ -115,6 +115,15 @@ export interface CreateOptions {
   readonly flags: number
 }
 
+/** What fallocate(2) asks for. */
+export interface Allocation {
+  readonly range: ByteRange
+  /** `FALLOC_FL_PUNCH_HOLE` or `FALLOC_FL_ZERO_RANGE`: the range reads as zeros. */
+  readonly zero: boolean
+  /** `FALLOC_FL_KEEP_SIZE`: the file does not grow. */
+  readonly keepSize: boolean
+}
+
 /** What `mknod` makes. */
 export interface NodeOptions {
   /** Type and permission bits. */
@@ -205,6 +214,11 @@ export interface FileOperations {
     data: Uint8Array,
     context: CallContext,
   ): Promise<number>
+  /**
+   * Makes room, or zeros, in a file. Rejects with ENOTSUP for what is not offered. Where it is
+   * not offered at all, the caller gets ENOTSUP.
+   */
+  fallocate?(handle: HandleId, allocation: Allocation, context: CallContext): Promise<void>
   /** Each close(2) of a descriptor; its error is what close(2) reports. */
   flush(handle: HandleId, context: CallContext): Promise<void>
   /** The last close. Nobody gets its error but the fault channel. */

@@ -34,6 +34,11 @@ export class PinnedReader {
     this.#reader = this.#open(options.entry)
   }
 
+  /** The version that is read. */
+  get entry(): Entry {
+    return this.#entry
+  }
+
   /** The bytes of `range`; `ESTALE` when the pinned version is gone. */
   async read(range: ByteRange, signal: AbortSignal): Promise<readonly Uint8Array[]> {
     try {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type ByteRange, clampRange, lengthOf, MiB } from '../byte-range.ts'
+import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
 
 /** What a spool needs of an open file; Node's `FileHandle` has it. */
@@ -70,6 +70,14 @@ export class Spool {
     if (this.#memory !== undefined) this.#memory.copy(bytes, 0, start, end)
     else await this.#readFile(bytes, start)
     return bytes
+  }
+
+  /** Makes zeros of what lies in `range` and before the end. */
+  async zero(range: ByteRange): Promise<void> {
+    const within = clampRange(range, this.#sizeBytes)
+    for (const { start, end } of splitRange(within, MiB)) {
+      await this.write(start, new Uint8Array(end - start))
+    }
   }
 
   /** Cuts the bytes at `sizeBytes`, or adds zeros up to there. */

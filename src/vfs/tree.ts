@@ -7,9 +7,9 @@ import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
-import { type AttributeDefaults, toAttributes } from './attributes.ts'
+import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
 import { type Inode, InodeTable } from './inode-table.ts'
-import type { Attributes, Ino, InodeEntry } from './operations.ts'
+import type { Attributes, CallContext, Ino, InodeEntry } from './operations.ts'
 
 export interface TreeOptions {
   readonly namespace: Namespace
@@ -162,7 +162,31 @@ export class Tree {
 
   attributes(inode: Inode, entry: Entry): Attributes {
     const nlink = inode.unlinked ? 0 : 1
-    return toAttributes({ ino: inode.ino, entry, nlink }, this.#defaults)
+    const { ino, changedNs, namesChangedNs } = inode
+    return toAttributes({ ino, entry, nlink, changedNs, namesChangedNs }, this.#defaults)
+  }
+
+  /** Notes that this mount changed `inode`: its status change time is now. */
+  touch(inode: Inode): void {
+    inode.changedNs = millisecondsToNs(this.clock.nowMs())
+  }
+
+  /** Notes that a name in `directory` came or went, which moves its time of modification too. */
+  touchNames(directory: Inode): void {
+    this.touch(directory)
+    directory.namesChangedNs = directory.changedNs
+  }
+
+  /** Who owns what `context` makes in `parent`: in a set-group-id directory, its group. */
+  ownerIn(parent: Inode, context: CallContext): { readonly uid: number; readonly gid: number } {
+    const { uid, gid } = context
+    if (!this.passesGroupOn(parent)) return { uid, gid }
+    return { uid, gid: parent.entry?.posix.gid ?? this.#defaults.gid }
+  }
+
+  /** Whether what is made in `directory` gets its group, and directories this very bit. */
+  passesGroupOn(directory: Inode): boolean {
+    return ((directory.entry?.posix.mode ?? 0) & setGroupId) !== 0
   }
 
   /** This mount made version `after` of `before`: nothing that reads or caches it is out of date. */
@@ -209,3 +233,6 @@ export class Tree {
     return inode === this.table.root && this.pathOf(inode).name === ''
   }
 }
+
+/** `S_ISGID`. */
+const setGroupId = 0o2000

@@ -11,6 +11,7 @@ import { Naming } from './naming.ts'
 import { OpenFiles } from './open-files.ts'
 import type {
   AbsentEntry,
+  Allocation,
   AttributeChanges,
   Attributes,
   CallContext,
@@ -84,7 +85,6 @@ export class Vfs implements FileOperations {
       chunkCache: options.chunkCache ?? new ChunkCache(),
       clock,
     })
-    this.#naming = new Naming(this.#tree)
     this.#files = new OpenFiles({
       tree: this.#tree,
       handles: this.#handles,
@@ -95,6 +95,7 @@ export class Vfs implements FileOperations {
         openFile: options.openSpoolFile,
       },
     })
+    this.#naming = new Naming(this.#tree, (inode) => this.#files.keepContent(inode))
   }
 
   async lookup(parent: Ino, name: string, context: CallContext): Promise<InodeEntry | AbsentEntry> {
@@ -126,6 +127,9 @@ export class Vfs implements FileOperations {
     }
     const posix = this.#posixChanges(changes)
     if (posix !== undefined) await this.#files.setAttributes(inode, posix)
+    // A directory's time that somebody sets is not that of its names any more.
+    if (changes.mtimeNs !== undefined) inode.namesChangedNs = undefined
+    this.#tree.touch(inode)
     return this.getattr(ino, changes.handle, context)
   }
 
@@ -208,6 +212,10 @@ export class Vfs implements FileOperations {
     _context: CallContext,
   ): Promise<number> {
     return this.#files.write(handle, offsetBytes, data)
+  }
+
+  async fallocate(handle: HandleId, allocation: Allocation, context: CallContext): Promise<void> {
+    await this.#files.allocate(handle, allocation, context)
   }
 
   async flush(handle: HandleId, context: CallContext): Promise<void> {

@@ -11,6 +11,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { millisecondsToNs, withoutStored } from './attributes.ts'
 import { Mutex } from './mutex.ts'
+import type { Allocation } from './operations.ts'
 import { Spool, type SpoolOptions } from './spool.ts'
 import { StagedBlocks } from './staged-blocks.ts'
 import { download, upload } from './transfers.ts'
@@ -103,7 +104,11 @@ export class WritableFile {
   }
 
   get dirty(): boolean {
-    return !this.#discarded && (this.#contentDirty || Object.keys(this.#changes).length > 0)
+    return !this.#discarded && this.#differs
+  }
+
+  get #differs(): boolean {
+    return this.#contentDirty || Object.keys(this.#changes).length > 0
   }
 
   /** What the file is to this mount, commits to come included. */
@@ -111,7 +116,7 @@ export class WritableFile {
     const stored = this.#stored
     const posix = { ...stored?.posix, ...this.#changes }
     const name = this.#path().name
-    if (stored !== undefined && !this.dirty) return { ...stored, name }
+    if (stored !== undefined && !this.#differs) return { ...stored, name }
     return {
       metadata: {},
       ...stored,
@@ -160,6 +165,27 @@ export class WritableFile {
         await content.truncate(sizeBytes)
       })
       this.#touchContent()
+    })
+  }
+
+  /** Makes zeros of a range, or room after the end, as fallocate(2) asks. */
+  allocate({ range, zero, keepSize }: Allocation): Promise<void> {
+    return this.mutex.run(async () => {
+      const { content, blocks } = await this.#orFail(() => this.#load())
+      if (!keepSize) this.#checkSize(range.end, blocks)
+      await this.#orFail(async () => {
+        blocks.changed(range)
+        if (zero) await content.zero(range)
+        if (!keepSize && range.end > content.sizeBytes) await content.truncate(range.end)
+      })
+      this.#touchContent()
+    })
+  }
+
+  /** Fetches the content, if only to keep it for those who have the file open. */
+  keep(): Promise<void> {
+    return this.mutex.run(async () => {
+      if (this.#failure === undefined) await this.#load()
     })
   }
 

@@ -86,6 +86,22 @@ t.test('a rename carries both names and its flags', async (t) => {
   })
 })
 
+t.test('fallocate says what becomes of the range', async (t) => {
+  const ask = (mode: number) =>
+    parse(
+      frameOf(
+        opcodes.fallocate,
+        bodyOf(structs.fallocateIn, { fh: 4, offset: 8, length: 2, mode }),
+      ),
+    )
+  const range = { start: 8, end: 10 }
+
+  t.match(ask(0), { handle: 4, allocation: { range, zero: false, keepSize: false } })
+  t.match(ask(3), { allocation: { range, zero: true, keepSize: true } })
+  t.match(ask(16), { allocation: { range, zero: true, keepSize: false } })
+  t.strictSame(ask(8), { kind: 'fallocate', handle: 4, allocation: undefined })
+})
+
 t.test('a batch of forgets gives each inode its count', async (t) => {
   const one = (nodeid: number, nlookup: number): Buffer =>
     bodyOf(structs.forgetOne, { nodeid, nlookup })

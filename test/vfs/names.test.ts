@@ -258,7 +258,7 @@ t.test('an unlinked file that was never stored causes no request, then or later'
 })
 
 t.test(
-  'an unlinked stored file stays readable from what was read, and takes no commit',
+  'an unlinked file keeps what was written to it for who has it open, and takes no commit',
   async (t) => {
     const mount = await VfsMount.make(t)
     await mount.save('f', 'stored')
@@ -270,19 +270,75 @@ t.test(
     await mount.unlink('f')
     await mount.close(writer)
 
-    t.equal((await mount.read(reader)).toString(), 'stored')
+    t.equal((await mount.read(reader)).toString(), 'STORED')
     t.equal(await mount.stored('f'), undefined)
   },
 )
 
-t.test('a reader that had read nothing when its file was removed gets ESTALE', async (t) => {
+t.test('a reader that had read nothing keeps a file that this mount removes', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.storeElsewhere('f', 'stored')
   const reader = await mount.open('f')
 
   await mount.unlink('f')
 
-  await t.rejects(mount.read(reader), { code: 'ESTALE' })
+  t.equal((await mount.read(reader)).toString(), 'stored')
+  t.equal(await mount.stored('f'), undefined)
+  await mount.vfs.release(reader, caller)
+})
+
+t.test('a file that is replaced stays as it was for its reader', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('f', 'old')
+  await mount.save('g', 'new')
+  const reader = await mount.open('f')
+
+  await mount.rename('g', 'f')
+
+  t.equal((await mount.read(reader)).toString(), 'old')
+  t.equal(await mount.load('f'), 'new')
+})
+
+t.test('a reader of a file over 64 MiB gets ESTALE beyond what memory holds', async (t) => {
+  const mount = await VfsMount.make(t)
+  const sizeBytes = 64 * 2 ** 20 + 1
+  await mount.account.put({ container: 'box', name: 'f' }, Buffer.alloc(sizeBytes))
+  const reader = await mount.open('f')
+  mount.requests()
+
+  await mount.unlink('f')
+
+  t.notOk(mount.requests().includes('get'), 'nothing is fetched')
+  await t.rejects(mount.read(reader, 0, 4096), { code: 'ESTALE' })
+})
+
+t.test('a name that comes or goes moves the time of its directory', async (t) => {
+  const mount = await VfsMount.make(t)
+  const { ino } = (await mount.mkdir('d')).attributes
+  await mount.vfs.setattr(ino, { mtimeNs: 'now' }, caller)
+  const before = await mount.stat('d')
+  await mount.clock.advance(5)
+  await mount.save('d/f', 'x')
+
+  const made = await mount.stat('d')
+  await mount.clock.advance(5)
+  await mount.unlink('d/f')
+  const gone = await mount.stat('d')
+
+  t.equal(made.mtimeNs - before.mtimeNs, 5_000_000n)
+  t.equal(gone.mtimeNs - made.mtimeNs, 5_000_000n)
+})
+
+t.test('what is made in a set-group-id directory gets its group', async (t) => {
+  const mount = await VfsMount.make(t)
+  const { ino } = (await mount.mkdir('d')).attributes
+  await mount.vfs.setattr(ino, { gid: 77, mode: 0o2755 }, caller)
+
+  await mount.save('d/f', 'x')
+  await mount.mkdir('d/e')
+
+  t.equal((await mount.stat('d/f')).gid, 77)
+  t.match(await mount.stat('d/e'), { gid: 77, mode: constants.S_IFDIR | 0o2750 })
 })
 
 t.test('a directory with a file that only this mount has is not empty', async (t) => {

@@ -415,3 +415,42 @@ function collectFaults(t: { teardown(work: () => void): void }): FaultEvent[] {
   t.teardown(() => void faultChannel.unsubscribe(listen))
   return faults
 }
+
+t.test('O_TRUNC of one who only reads empties the file', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('f', 'content')
+
+  const handle = await mount.open('f', constants.O_RDONLY | constants.O_TRUNC)
+
+  t.equal((await mount.read(handle)).length, 0)
+  t.equal(await mount.stored('f'), '')
+})
+
+t.test('O_TRUNC takes the set-user-id bit away', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('f', 'content')
+  await mount.vfs.setattr(await mount.ino('f'), { mode: 0o4755 }, caller)
+
+  await mount.close(await mount.open('f', constants.O_WRONLY | constants.O_TRUNC))
+
+  t.equal((await mount.stat('f')).mode & 0o7777, 0o755)
+})
+
+t.test('fallocate makes zeros of a range, and room when it may', async (t) => {
+  const mount = await VfsMount.make(t, { spoolMemoryBytes: 4, blockBytes: 4 })
+  await mount.save('f', 'abcdefghij')
+  const handle = await mount.open('f', constants.O_RDWR)
+  const range = { start: 8, end: 12 }
+
+  await mount.vfs.fallocate(
+    handle,
+    { range: { start: 2, end: 4 }, zero: true, keepSize: true },
+    caller,
+  )
+  await mount.vfs.fallocate(handle, { range, zero: true, keepSize: true }, caller)
+  t.equal((await mount.read(handle)).toString(), 'ab\0\0efgh\0\0')
+  await mount.vfs.fallocate(handle, { range, zero: false, keepSize: false }, caller)
+  await mount.close(handle)
+
+  t.equal(await mount.stored('f'), 'ab\0\0efgh\0\0\0\0')
+})
