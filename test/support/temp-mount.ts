@@ -25,8 +25,8 @@ export class MountServer {
   readonly messages: ServerMessage[] = []
   readonly #waiting = new Set<() => void>()
 
-  constructor(options: ServerOptions, user?: number) {
-    const script = fileURLToPath(new URL('./mount-server.ts', import.meta.url))
+  constructor(options: object, user?: number, name = 'mount-server.ts') {
+    const script = fileURLToPath(new URL(name, import.meta.url))
     this.child = fork(script, [JSON.stringify(options)], {
       // The loader of TypeScript alone: the others write where another user may not.
       execArgv: process.execArgv.filter((argument) => argument.includes('typescript')),
