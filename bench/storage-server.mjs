@@ -1,11 +1,15 @@
 // The storage server against Azurite: the same client, the same signature, one run, both in memory.
 //   node bench/storage-server.mjs [--dist dist] [--seconds 3] [--blobs 20000]
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { resolve } from 'node:path'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import {
   AccountSASPermissions,
@@ -56,6 +60,70 @@ async function startAzurite() {
   throw new Error('azurite ended before it listened')
 }
 
+/** nginx serving one file: what ranges cost a server that knows nothing of blobs. */
+async function startNginx() {
+  const directory = mkdtempSync(join(tmpdir(), 'abfs-nginx-'))
+  const port = await freePort()
+  writeFileSync(join(directory, 'large'), large)
+  writeFileSync(join(directory, 'nginx.conf'), nginxConfiguration(directory, port))
+  const child = spawn('nginx', ['-p', directory, '-c', 'nginx.conf', '-e', 'error.log'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  child.once('exit', () => rmSync(directory, { recursive: true, force: true }))
+  const origin = `http://127.0.0.1:${port}`
+  for (let i = 0; i < 50; i++) {
+    const answer = await fetch(`${origin}/large`, { method: 'HEAD' }).catch(() => undefined)
+    if (answer?.ok) return { name: 'nginx', child, origin }
+    await delay(100)
+  }
+  throw new Error('nginx did not start within 5 s')
+}
+
+// One process, as the others are; it runs as whoever runs the benchmark.
+function nginxConfiguration(directory, port) {
+  return `daemon off; master_process off; pid ${directory}/pid; worker_processes 1;
+events { worker_connections 128; }
+http { access_log off; client_body_temp_path ${directory}/b; proxy_temp_path ${directory}/p;
+  fastcgi_temp_path ${directory}/f; uwsgi_temp_path ${directory}/u; scgi_temp_path ${directory}/s;
+  sendfile on; keepalive_requests 1000000;
+  server { listen 127.0.0.1:${port}; location / { root ${directory}; } } }
+`
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Rows that every contender can serve: ranges of one stored object. */
+async function measureRanges(get) {
+  const range = (sizeBytes) => (at) => {
+    const start = sizeBytes === large.length ? 0 : (at % 2000) * sizeBytes
+    return get({ range: `bytes=${start}-${start + sizeBytes - 1}` })
+  }
+  await rate(16, range(4096), 500)
+  return {
+    'GET range of 4 KiB c=1, ops/s': await rate(1, range(4096)),
+    'GET range of 4 KiB c=16, ops/s': await rate(16, range(4096)),
+    'GET range of 8 MiB c=4, MB/s': (large.length / 1e6) * (await rate(4, range(large.length))),
+  }
+}
+
+async function measureNginx({ origin }) {
+  const pool = new Pool(origin, { connections: 16 })
+  const rows = await measureRanges(async (headers) => {
+    const answer = await pool.request({ method: 'GET', path: '/large', headers })
+    await answer.body.dump({ limit: Number.MAX_SAFE_INTEGER })
+    if (answer.statusCode !== 206) throw new Error(`GET /large: ${answer.statusCode}`)
+  })
+  await pool.close()
+  return rows
+}
+
 function signature() {
   return generateAccountSASQueryParameters(
     {
@@ -90,6 +158,8 @@ function client(pool, sas) {
       path: `/${account}${path}?${query === '' ? '' : `${query}&`}${sas}`,
       headers,
       body,
+      // undici closes the connection after each HEAD unless told that the server behaves.
+      reset: false,
     })
     if (keep) return await answer.body.text()
     await answer.body.dump({ limit: Number.MAX_SAFE_INTEGER })
@@ -142,7 +212,12 @@ async function measure({ name, origin }) {
     (await rate(4, (at) =>
       call('PUT', `/bench/l${at % 8}`, { headers: putHeaders, body: large, ok: 201 }),
     ))
-  rows['GET 8 MiB c=4, MB/s'] = MB * (await rate(4, () => call('GET', '/bench/large', { ok: 200 })))
+  Object.assign(
+    rows,
+    await measureRanges((range) =>
+      call('GET', '/bench/large', { headers: { ...version, ...range }, ok: 206 }),
+    ),
+  )
   progress(`filling with ${blobCount} blobs`)
   const fill = Array.from({ length: 16 }, async (_, lane) => {
     for (let at = lane; at < blobCount; at += 16) {
@@ -157,22 +232,27 @@ async function measure({ name, origin }) {
   return rows
 }
 
-async function run(start) {
+async function run(start, work = measure) {
   const server = await start()
   try {
-    return await measure(server)
+    return await work(server)
   } finally {
     server.child.kill()
     await once(server.child, 'exit')
   }
 }
 
+const hasNginx = spawnSync('nginx', ['-v']).status === 0
+const nginx = hasNginx ? await run(startNginx, measureNginx) : {}
 const azurite = await run(startAzurite)
 const ours = await run(startOurs)
+const ratio = (a, b) => (b === undefined ? undefined : Number((a / b).toFixed(2)))
 const table = Object.keys(ours).map((name) => ({
   measure: name,
+  nginx: nginx[name] === undefined ? undefined : Math.round(nginx[name]),
   azurite: Math.round(azurite[name]),
   abfs: Math.round(ours[name]),
-  ratio: Number((ours[name] / azurite[name]).toFixed(1)),
+  'to Azurite': ratio(ours[name], azurite[name]),
+  'to nginx': ratio(ours[name], nginx[name]),
 }))
 process.stdout.write(`${JSON.stringify(table, undefined, 2)}\n`)
