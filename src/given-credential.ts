@@ -1,7 +1,9 @@
+import { createHmac } from 'node:crypto'
 import type { TokenCredential } from '@azure/core-auth'
 import type { Clock } from './clock.ts'
 import { TokenCredentialProvider } from './connector/token-credential-provider.ts'
 import { type CredentialProvider, sasCredential } from './credential/credential.ts'
+import type { TextSigner } from './credential/text-signer.ts'
 
 /** What a program may sign in with, instead of what the environment says. */
 export type GivenCredential = CredentialProvider | TokenCredential
@@ -27,8 +29,14 @@ export function anonymous(): CredentialProvider {
 }
 
 /** Signs account signatures of an hour with an account key, which never leaves this process. */
-export function keySignatures(account: string, key: string, clock: Clock): CredentialProvider {
+export function keySignatures(
+  account: string,
+  key: string,
+  clock: Clock,
+): CredentialProvider & TextSigner {
   return {
+    signText: (text) =>
+      createHmac('sha256', Buffer.from(key, 'base64')).update(text, 'utf8').digest('base64'),
     async getCredential() {
       const sdk = await import('@azure/storage-blob')
       const expiresAtMs = clock.nowMs() + signatureLifeMs

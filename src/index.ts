@@ -13,6 +13,16 @@ export {
   type AzureArtifactStoreOptions,
 } from './artifact-store/azure-artifact-store.ts'
 export { type AzureEndpoint, type AzureUrl, parseAzureUrl } from './azure-url.ts'
+export type {
+  BlobAdministration,
+  BlobState,
+  FormerId,
+  TaggedBlob,
+  Tags,
+  Tier,
+  TierOptions,
+  TierState,
+} from './blob/administration.ts'
 export type { AccessControl, AclFailure, Expiry } from './blob/hierarchy.ts'
 export {
   type CreateFileSystemOptions,
@@ -35,6 +45,11 @@ export {
   type UrlOptions,
 } from './file-systems.ts'
 export type { AclOptions, AclProgress, AclResult } from './filesystem/access.ts'
+export type {
+  FileState,
+  SetMetadataOptions,
+  SignOptions,
+} from './filesystem/account-administration.ts'
 export {
   AzureBlobFileSystem,
   type AzureBlobFileSystemOptions,

@@ -6,6 +6,8 @@ import { readFile } from 'node:fs/promises'
 import { rootCertificates } from 'node:tls'
 import type { TokenExchange } from '../agent/token-exchange.ts'
 import type { ArtifactStore } from '../artifact-store/artifact-store.ts'
+import type { BlobAdministration } from '../blob/administration.ts'
+import { AzureAdministration } from '../blob/azure-administration.ts'
 import { AzureBlobStore } from '../blob/azure-store.ts'
 import { DfsStore } from '../blob/dfs-store.ts'
 import { type NamespaceChoice, namespaceKind } from '../blob/namespace-kind.ts'
@@ -19,6 +21,7 @@ import { authorize } from '../credential/authorize.ts'
 import { CachedCredentialProvider } from '../credential/cached-provider.ts'
 import type { CredentialProvider, Permission, Scope } from '../credential/credential.ts'
 import { scopeFor } from '../credential/endpoints.ts'
+import { textSignerOf } from '../credential/text-signer.ts'
 import { FileSystemError } from '../errors.ts'
 import {
   AzureBlobFileSystem,
@@ -40,6 +43,8 @@ export type AccessKind = 'read' | 'write'
 export interface Account {
   readonly store: BlobStore
   readonly namespace: Namespace
+  /** Tags, tiers, versions, deleted blobs and signatures. */
+  readonly administration: BlobAdministration
   readonly chunks: ChunkCache
   readonly credentials: CachedCredentialProvider
   readonly target: AccountTarget
@@ -89,8 +94,17 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const hierarchyOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })
   const store = new ReplacingBlobStore(blobs, hierarchyOf)
   const listingTtlMs = options.listingTtlMs ?? 5000
+  const administration = new AzureAdministration({
+    account,
+    endpoint: blobEndpoint,
+    http,
+    clock,
+    credentials,
+    signer: textSignerOf(options.provider),
+  })
   return {
     store,
+    administration,
     namespace: new Namespace({ store, hierarchyOf, clock, listingTtlMs }),
     chunks: new ChunkCache({ maxBytes: options.cacheBytes ?? 256 * MiB }),
     credentials,
@@ -107,15 +121,19 @@ function choiceOf({ hns }: Config): NamespaceChoice {
 /** Which credential lets a request through. */
 function scopeOf(request: HttpRequest, target: AccountTarget, { access }: AccountOptions): Scope {
   const { account, blobEndpoint: blob, dfsEndpoint: dfs } = target
-  const permissions = accessPermissions(request) ?? PERMISSIONS[access]
+  const permissions = specialPermissions(request) ?? PERMISSIONS[access]
   const scope = scopeFor(request.url, { account, blob, dfs }, { permissions })
   // A container is made and deleted in the account: no signature for the container reaches so far.
   const isOfAccount = ['container.create', 'container.delete'].includes(request.operation)
   return isOfAccount ? { ...scope, container: undefined } : scope
 }
 
-/** Who may do what is changed with a credential of its own, which can do nothing else. */
-function accessPermissions({ operation, headers }: HttpRequest): readonly Permission[] | undefined {
+/** Tags, and who may do what, want a credential of their own, which can do nothing else. */
+function specialPermissions({
+  operation,
+  headers,
+}: HttpRequest): readonly Permission[] | undefined {
+  if (tagOperations.has(operation)) return ['tag']
   if (operation === 'path.changeAcl') return ['permissions']
   if (operation !== 'path.setAccessControl') return undefined
   const has = (...names: readonly string[]) => names.some((name) => headers[name] !== undefined)
@@ -125,13 +143,16 @@ function accessPermissions({ operation, headers }: HttpRequest): readonly Permis
   ]
 }
 
+const tagOperations: ReadonlySet<string> = new Set(['blob.getTags', 'blob.setTags'])
+
 /** The library on an account. */
 export function composeFileSystem(
   account: Account,
   options: Pick<AzureBlobFileSystemOptions, 'blockBytes' | 'concurrency' | 'recipe'> = {},
 ): AzureBlobFileSystem {
-  const { store, namespace, chunks: chunkCache, clock } = account
-  return new AzureBlobFileSystem({ ...options, store, namespace, chunkCache, clock })
+  const { store, namespace, administration, chunks: chunkCache, clock } = account
+  const parts = { store, namespace, administration, chunkCache, clock }
+  return new AzureBlobFileSystem({ ...options, ...parts })
 }
 
 /** Named artifacts below `root`, an `abfs://` URL, on an account. */

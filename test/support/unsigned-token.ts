@@ -9,6 +9,8 @@ export function unsignedToken(account: string, nowMs: number, lifeMs = 3_600_000
   const claims = {
     iss: 'https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/',
     aud: `https://${account}.blob.core.windows.net`,
+    tid: 'ab1f708d-50f6-404c-a006-d71b2ac7a606',
+    oid: '3f1e7b0c-7f0a-4c36-9f0d-6f3f0f6f7c11',
     iat: seconds - 60,
     nbf: seconds - 60,
     exp: Math.floor((nowMs + lifeMs) / 1000),

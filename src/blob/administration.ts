@@ -1,0 +1,120 @@
+/**
+ * What only some accounts offer, and few calls need: index tags, access tiers, snapshots, versions,
+ * deleted blobs and signatures. Apart from `BlobStore`, so that who reads and writes needs none of it.
+ */
+import type { ByteRange } from '../byte-range.ts'
+import type { Permission } from '../credential/credential.ts'
+import type { BlobPath } from '../path.ts'
+import type { BlobProperties, CallOptions, Conditions, Metadata } from './store.ts'
+
+export type { Permission } from '../credential/credential.ts'
+
+/** Index tags of a blob: at most 10. */
+export type Tags = Readonly<Record<string, string>>
+
+/** A blob that a search by tags found, with the tags that the search names. */
+export interface TaggedBlob extends BlobPath {
+  readonly tags: Tags
+}
+
+/** Where a blob's bytes are kept. */
+export type Tier = 'Hot' | 'Cool' | 'Cold' | 'Archive'
+
+/** The tier of a blob, and the one that it is on its way to out of the archive. */
+export interface TierState {
+  readonly tier: string | undefined
+  /** `rehydrate-pending-to-hot`, … while the blob leaves the archive. */
+  readonly archiveStatus: string | undefined
+}
+
+export interface TierOptions extends CallOptions {
+  /** How soon a blob leaves the archive. Default `Standard`: within 15 hours. */
+  readonly rehydratePriority?: 'Standard' | 'High' | undefined
+}
+
+/** One former state of a blob: exactly one of the two is there. */
+export type FormerId =
+  | { readonly versionId: string; readonly snapshot?: undefined }
+  | { readonly snapshot: string; readonly versionId?: undefined }
+
+/** A blob as it is, as it was, or as it was when it was deleted. */
+export interface BlobState {
+  readonly name: string
+  readonly versionId: string | undefined
+  readonly snapshot: string | undefined
+  /** Whether this is what reading the name gives. */
+  readonly isCurrent: boolean
+  /** Whether it was deleted and can be brought back. */
+  readonly isDeleted: boolean
+  readonly deletedMs: number | undefined
+  /** Days until a deleted one is gone for ever. */
+  readonly daysLeft: number | undefined
+  readonly properties: Pick<BlobProperties, 'sizeBytes' | 'etag' | 'lastModifiedMs' | 'accessTier'>
+}
+
+export interface StateListOptions extends CallOptions {
+  readonly versions?: boolean | undefined
+  readonly snapshots?: boolean | undefined
+  readonly deleted?: boolean | undefined
+}
+
+/** What a signature lets its holder do, and where. */
+export interface SignRequest extends CallOptions {
+  /** A container (no name), a blob, or with `directory` all that is below a directory. */
+  readonly path: BlobPath
+  /** On hierarchical accounts. */
+  readonly directory?: boolean | undefined
+  readonly permissions: readonly Permission[]
+  readonly startsAtMs: number
+  readonly expiresAtMs: number
+  /** One address, or `first-last`, that it is good from. */
+  readonly ip?: string | undefined
+  /** `http` too: for local emulators. */
+  readonly allowHttp?: boolean | undefined
+  /** What downloads are answered with. */
+  readonly contentDisposition?: string | undefined
+  readonly contentType?: string | undefined
+}
+
+/**
+ * Every method rejects with `FileSystemError`: `ENOENT`, `EACCES`, `ESTALE` as `BlobStore`'s do, and
+ * with `ENOTSUP` or `EINVAL` where the account does not offer what is asked.
+ */
+export interface BlobAdministration {
+  getTags(path: BlobPath, options?: CallOptions): Promise<Tags>
+  /** Replaces all tags. Content and etag stay. */
+  setTags(path: BlobPath, tags: Tags, options?: CallOptions): Promise<void>
+  /** Blobs of `container` for which an expression such as `"state" = 'done'` holds. */
+  findByTags(
+    container: string,
+    expression: string,
+    options?: CallOptions,
+  ): AsyncIterable<TaggedBlob>
+  getTier(path: BlobPath, options?: CallOptions): Promise<TierState>
+  /** Out of the archive a blob takes hours, in which it cannot be read. */
+  setTier(path: BlobPath, tier: Tier, options?: TierOptions): Promise<void>
+  /** Keeps the blob as it is now, and returns the snapshot's id. */
+  createSnapshot(
+    path: BlobPath,
+    options?: CallOptions & Conditions & { readonly metadata?: Metadata | undefined },
+  ): Promise<string>
+  /** Current blobs whose names begin with `prefix.name`, and the former states that are asked for. */
+  listStates(prefix: BlobPath, options?: StateListOptions): AsyncIterable<BlobState>
+  /** At most 256 MiB of a former state. */
+  getFormer(
+    path: BlobPath,
+    former: FormerId,
+    options?: CallOptions & { readonly range?: ByteRange | undefined },
+  ): Promise<Uint8Array>
+  /** Makes a former state the current one, by a copy on the server's side. */
+  restore(path: BlobPath, former: FormerId, options?: CallOptions): Promise<void>
+  deleteFormer(path: BlobPath, former: FormerId, options?: CallOptions): Promise<void>
+  /** Brings a soft-deleted blob back, with its snapshots. */
+  undelete(path: BlobPath, options?: CallOptions): Promise<void>
+  /**
+   * A URL with a signature in its query, which is a secret: with the account key where that is how
+   * this process signs in, else with a user delegation key (at most 7 days). `EACCES` where the
+   * credential can do neither.
+   */
+  sign(request: SignRequest): Promise<URL>
+}
