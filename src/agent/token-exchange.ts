@@ -1,13 +1,10 @@
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
 import { checkEndpoint, checkedProof } from '../connector/client.ts'
-import { parseProblem } from '../connector/protocol.ts'
+import { parseProblem, TOKEN_PATH } from '../connector/protocol.ts'
 import { type BearerCredential, bearerCredential } from '../credential/credential.ts'
 import { FileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
-
-/** Where a connector exchanges a caller's proof for tokens beyond storage (RFC 8693): POST. */
-export const TOKEN_PATH = '/v1/token'
 
 /** What a token is asked for, in RFC 8693's words. */
 export interface ExchangeTarget {

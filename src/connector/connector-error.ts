@@ -11,6 +11,7 @@ export type ConnectorErrorCode =
 
 /** Why, more finely than the code. */
 export type ConnectorErrorReason =
+  | 'audience_not_allowed'
   | 'audit_unavailable'
   | 'caller_unknown'
   | 'credential_kind_not_granted'
@@ -27,6 +28,10 @@ export type ConnectorErrorReason =
   | 'storage_unavailable'
   | 'throttled'
   | 'ttl_exceeds_policy'
+  | 'unsupported_auth_for_resource'
+
+/** A reason as it stands on the wire: of a later connector it may be one that is not known here. */
+export type ReceivedReason = ConnectorErrorReason | (string & {})
 
 /** What a refusal says beyond its code and reason. */
 export interface ConnectorErrorOptions {
@@ -47,18 +52,14 @@ export interface ConnectorErrorOptions {
 export class ConnectorError extends Error {
   override readonly name = 'ConnectorError'
   readonly code: ConnectorErrorCode
-  readonly reason: ConnectorErrorReason
+  readonly reason: ReceivedReason
   readonly status: number
   readonly detail: string
   readonly hint: string | undefined
   readonly retryable: boolean
   readonly auditId: string | undefined
 
-  constructor(
-    code: ConnectorErrorCode,
-    reason: ConnectorErrorReason,
-    options: ConnectorErrorOptions,
-  ) {
+  constructor(code: ConnectorErrorCode, reason: ReceivedReason, options: ConnectorErrorOptions) {
     super(
       `${code} (${reason}): ${options.detail}`,
       options.cause === undefined ? undefined : { cause: options.cause },
