@@ -4,28 +4,47 @@ export interface Difference {
   readonly cases: RegExp
   /** The calls in them; all when absent. */
   readonly calls?: RegExp
+  /** What the drive gives instead; anything when absent. */
+  readonly drive?: RegExp
   readonly reason: string
 }
 
-/** All that may differ; whatever else does is a fault, and so is an entry that nothing needs. */
-export const differences: readonly Difference[] = [
+const noHardLinks = 'a blob has one name: hard links are refused with EPERM'
+const noXattrs = 'extended attributes are not kept: EOPNOTSUPP'
+
+/** What may differ when names are looked up, made, moved and removed. */
+export const nameDifferences: readonly Difference[] = [
+  { cases: /^link/, drive: /^(EPERM|ENOENT|1|empty)$/, reason: noHardLinks },
   {
-    cases: /^(link:|(chmod|chown|link|utimensat): times after link)|^link/,
-    reason: 'a blob has one name: hard links are refused with EPERM',
+    cases: /with (backslash|newline|escape character|delete character|bytes that are not UTF-8)$/,
+    drive: /^(EINVAL|EBADF|empty)$/,
+    reason: 'Azure cannot list such names, so none is made: EINVAL',
   },
+  {
+    cases: /EXCHANGE/,
+    drive: /^(EINVAL|a:\w+,b:file)$/,
+    reason: 'two names are not exchanged: EINVAL',
+  },
+  { cases: /xattr/, drive: /^EOPNOTSUPP$/, reason: noXattrs },
+]
+
+/** What may differ when files are opened, written and described. */
+export const fileDifferences: readonly Difference[] = [
+  { cases: /times after link/, drive: /^(EPERM|same)$/, reason: noHardLinks },
   {
     cases: /^open: a directory/,
     calls: /^f?stat/,
+    drive: /^dir,0,/,
     reason: 'a directory has no size of its own: 0 bytes',
   },
   {
-    cases: /with (backslash|newline|escape character|delete character|bytes that are not UTF-8)$/,
-    reason: 'Azure cannot list such names, so none is made: EINVAL',
+    cases: /O_TMPFILE/,
+    drive: /^(EOPNOTSUPP|EBADF)$/,
+    reason: 'a file begins with a name: EOPNOTSUPP',
   },
-  { cases: /EXCHANGE/, reason: 'two names are not exchanged: EINVAL' },
-  { cases: /O_TMPFILE/, reason: 'a file begins with a name: EOPNOTSUPP' },
   {
     cases: /^(truncate: beyond what any file can have|fallocate: fallocate f 0 92)/,
+    drive: /^EINVAL$/,
     reason: 'numbers over 2^53 are refused before they are compared with the limit of a file',
   },
   {
@@ -38,5 +57,5 @@ export const differences: readonly Difference[] = [
     calls: /^lstat/,
     reason: 'times after 2286 do not fit the 19 digits that metadata gives to nanoseconds',
   },
-  { cases: /xattr/, reason: 'extended attributes are not kept: EOPNOTSUPP' },
+  { cases: /xattr/, drive: /^(EOPNOTSUPP|same)$/, reason: noXattrs },
 ]

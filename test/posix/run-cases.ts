@@ -16,7 +16,7 @@ export function whyNoCompiler(): string | false {
 export async function compileCaller(directory: string): Promise<string> {
   const source = fileURLToPath(new URL('./system-calls.cc', import.meta.url))
   const program = `${directory}/system-calls`
-  const flags = ['-std=c++20', '-O1', '-Wall', '-Wextra', '-Werror', '-D_GNU_SOURCE']
+  const flags = ['-std=c++20', '-Wall', '-Wextra', '-Werror', '-D_GNU_SOURCE']
   await run('g++', [...flags, '-o', program, source], '')
   return program
 }
