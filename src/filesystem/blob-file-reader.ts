@@ -47,6 +47,7 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
       cache: remote.chunkCache,
       chunkBytes: remote.blockBytes,
       streamBelowMs: remote.streamBelowMs,
+      clock: remote.clock,
     })
     return new BlobFileReader(toFileInfo(path.container, entry), reader)
   }

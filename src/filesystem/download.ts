@@ -40,8 +40,9 @@ export async function download(
   if (first.data.byteLength > 0) await sink.accept(first.data, start)
   const rest = { start: head.end, end: Math.min(limit, first.properties.sizeBytes) }
   const { properties } = first
-  if (await streamRest(remote, { path, properties, range: rest, sink, signal })) return properties
-  await forEachConcurrent(splitRange(rest, remote.blockBytes), piecesAtOnce, async (range) => {
+  const reached = await streamRest(remote, { path, properties, range: rest, sink, signal })
+  const pieces = splitRange({ start: reached, end: rest.end }, remote.blockBytes)
+  await forEachConcurrent(pieces, piecesAtOnce, async (range) => {
     const { etag: ifMatch } = first.properties
     const data = await getPiece(remote, path, { range, ifMatch, signal })
     await sink.accept(data, range.start)
@@ -56,9 +57,12 @@ interface Rest extends CallOptions {
   readonly sink: DownloadSink
 }
 
-/** One request for all that is left, where the service is near and that is worth it; else false. */
-async function streamRest(remote: Remote, rest: Rest): Promise<boolean> {
-  const { store, streamBelowMs } = remote
+/**
+ * One request for all that is left, where the service is near, that is worth it and it is fast enough.
+ * Resolves to where it stopped.
+ */
+async function streamRest(remote: Remote, rest: Rest): Promise<number> {
+  const { store, streamBelowMs, clock } = remote
   const { path, properties, range, signal } = rest
   const reader = new BlobReader({
     store,
@@ -66,21 +70,21 @@ async function streamRest(remote: Remote, rest: Rest): Promise<boolean> {
     properties,
     cache: remote.chunkCache,
     streamBelowMs,
+    clock,
   })
   try {
     const stream = reader.stream(range.start, range.end)
-    if (stream === undefined) return false
-    await remote.limiter.run(() => takeAll({ ...rest, reader, stream }), signal)
-    return true
+    if (stream === undefined) return range.start
+    return await remote.limiter.run(() => takeAll({ ...rest, reader, stream }), signal)
   } finally {
     reader.close()
   }
 }
 
-/** One buffer is filled while the other is taken. */
+/** One buffer is filled while the other is taken. Resolves to the end of what was taken. */
 async function takeAll(
   rest: Rest & { readonly reader: BlobReader; readonly stream: BlobStream },
-): Promise<void> {
+): Promise<number> {
   const { reader, stream, sink } = rest
   const signal = rest.signal ?? new AbortController().signal
   const fill = async ({ start, end }: ByteRange, buffer: Uint8Array): Promise<Uint8Array> => {
@@ -91,7 +95,10 @@ async function takeAll(
   }
   let [filling, taking] = [0, 0].map(() => Buffer.allocUnsafeSlow(streamPieceBytes))
   let pending: { readonly offset: number; readonly data: Promise<Uint8Array> } | undefined
+  let reached = rest.range.start
   for (const range of splitRange(rest.range, streamPieceBytes)) {
+    if (!stream.canFill(range.start, range.end - range.start)) break
+    reached = range.end
     const before = await pending?.data
     const offset = pending?.offset ?? 0
     ;[filling, taking] = [taking, filling]
@@ -100,6 +107,7 @@ async function takeAll(
     if (before !== undefined) await sink.accept(before, offset)
   }
   if (pending !== undefined) await sink.accept(await pending.data, pending.offset)
+  return reached
 }
 
 async function getFirst(

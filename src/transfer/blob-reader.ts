@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { BlobProperties, BlobStore, CallOptions } from '../blob/store.ts'
 import { type ByteRange, clampRange, KiB, lengthOf, MiB, splitRange } from '../byte-range.ts'
+import type { Clock } from '../clock.ts'
 import { forEachConcurrent, Limiter } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -31,9 +32,11 @@ export interface BlobReaderOptions {
   readonly chunkBytes?: number | undefined
   /**
    * A service that begins to answer within this many milliseconds is read in one long request where
-   * the run is long; others in several at once. Default 10; 0 never, `Infinity` always.
+   * the run is long, as long as that brings 200 MB/s; others in several at once. Default 10; 0 never,
+   * `Infinity` always, however slow.
    */
   readonly streamBelowMs?: number | undefined
+  readonly clock?: Clock | undefined
 }
 
 /** Requests of one reader under way at once. */
@@ -68,6 +71,8 @@ export class BlobReader {
   readonly #chunkBytes: number
   readonly #closing = new AbortController()
   readonly #streamBelowMs: number
+  readonly #clock: Clock | undefined
+  #oneIsSlow = false
   /** For the run that is fetched ahead, and for reads past the memory. */
   #ahead: BlobStream | undefined
   #aheadRun: Run | undefined
@@ -87,6 +92,7 @@ export class BlobReader {
     this.#version = this.#cache.open(options.path, this.#etag)
     this.#detector = new SequenceDetector(maxWindowBytes)
     this.#streamBelowMs = options.streamBelowMs ?? defaultStreamBelowMs
+    this.#clock = options.clock
     this.#chunkBytes = Math.max(alignDown(chunkBytes), granuleBytes)
   }
 
@@ -140,14 +146,20 @@ export class BlobReader {
     const isNear =
       this.#streamBelowMs === Number.POSITIVE_INFINITY ||
       (roundTripMs !== undefined && roundTripMs < this.#streamBelowMs)
-    if (!isNear || end - start < minStreamBytes) return undefined
+    if (!isNear || this.#oneIsSlow || end - start < minStreamBytes) return undefined
     return new BlobStream({
       store: this.#store,
       path: this.path,
       range: { start, end },
       etag: () => this.#etag,
       check: (properties) => this.#checkSize(properties),
+      clock: this.#clock,
+      onSlow: this.#streamBelowMs === Number.POSITIVE_INFINITY ? undefined : () => this.#noteSlow(),
     })
+  }
+
+  #noteSlow(): void {
+    this.#oneIsSlow = true
   }
 
   /** Fills `into` with the next bytes of a `stream` of this reader; errors as `readInto`, false as `fill`. */
@@ -252,7 +264,8 @@ export class BlobReader {
     if (this.#ahead?.canFill(at, 0) !== true) {
       // What the last one has under way is fetched anew, by requests, if somebody waits for it.
       if (at >= limit) return this.#ahead !== undefined
-      this.#ahead?.close()
+      // A slow one still brings what it was asked for.
+      if (!this.#oneIsSlow) this.#ahead?.close()
       this.#ahead = this.stream(at)
       if (this.#ahead === undefined) return false
     }

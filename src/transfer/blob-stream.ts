@@ -8,7 +8,8 @@ import type { BlobPath } from '../path.ts'
 // 1. The first `fill` sends one GET for all of the range. Its body goes into the buffers of the fills,
 //    in the order of the calls; while none waits, the connection is not read and the service waits.
 // 2. A body that breaks is continued by a GET from the byte where it broke, of the same version.
-// 3. `close` ends it at once. Fills that wait then are told that their bytes must come another way.
+// 3. Each stretch of `paceBytes` is timed, without the time in which no buffer waited.
+// 4. `close` ends it at once. Fills that wait then are told that their bytes must come another way.
 
 export interface BlobStreamOptions {
   readonly store: BlobStore
@@ -18,6 +19,11 @@ export interface BlobStreamOptions {
   readonly etag: () => string
   /** Told what the service says of the blob; what it throws fails the stream. */
   readonly check: (properties: BlobProperties) => void
+  /**
+   * Called once when one connection brings less than `minStreamBytesPerMs`: several may bring more. The
+   * stream then serves the fills that it has and no others. Absent: that is nobody's concern.
+   */
+  readonly onSlow?: (() => void) | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -46,10 +52,13 @@ export class BlobStream {
   #isRunning = false
   #error: unknown
   #resume: (() => void) | undefined
+  #isDraining = false
+  readonly #pace: Pace
 
   constructor(options: BlobStreamOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
+    this.#pace = new Pace(this.#clock)
     this.#received = options.range.start
     this.#next = options.range.start
   }
@@ -62,15 +71,21 @@ export class BlobStream {
   /** Whether it can still fill `count` bytes at `offset`. */
   canFill(offset: number, count: number): boolean {
     const isOpen = !this.#abort.signal.aborted && this.#error === undefined
-    return isOpen && offset === this.#next && offset + count <= this.#options.range.end
+    return (
+      isOpen &&
+      !this.#isDraining &&
+      offset === this.#next &&
+      offset + count <= this.#options.range.end
+    )
   }
 
   /**
    * Fills `target` with the bytes at `position`, which moves on by that much at once. Resolves to
-   * false when the stream is closed before. Rejects with `signal.reason`, which closes the stream,
+   * false when the stream is closed before, or too slow to take more. Rejects with `signal.reason`, which closes the stream,
    * and with what the service answers. `target` is not written to after the call settles.
    */
   fill(target: Uint8Array, signal?: AbortSignal): Promise<boolean> {
+    if (this.#isDraining) return Promise.resolve(false)
     this.#next += target.byteLength
     return new Promise((resolve, reject) => {
       const giveUp = () => {
@@ -113,6 +128,7 @@ export class BlobStream {
       if (!this.#isRunning) this.#start()
       const resume = this.#resume
       this.#resume = undefined
+      if (resume !== undefined) this.#pace.goOn()
       resume?.()
     }
   }
@@ -169,19 +185,74 @@ export class BlobStream {
     if (fill !== undefined) return fill.target.subarray(fill.done)
     if (this.#received === this.#options.range.end) return nothing
     this.#resume = resume
+    this.#pace.pause()
     return undefined
   }
 
   #filled(count: number): void {
     const [fill] = this.#fills
     this.#received += count
+    if (this.#pace.isSlow(count)) this.#drain()
     if (fill === undefined) return
     fill.done += count
     if (fill.done < fill.target.byteLength) return
     this.#fills.shift()
     fill.settle(true)
+    if (this.#isDraining && this.#fills.length === 0) this.close()
+  }
+
+  #drain(): void {
+    if (this.#options.onSlow === undefined || this.#isDraining) return
+    this.#isDraining = true
+    this.#options.onSlow()
   }
 }
+
+/** Times what comes while somebody waits for it. */
+class Pace {
+  readonly #clock: Clock
+  #sinceMs: number | undefined
+  #pausedMs: number | undefined
+  #bytes = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  pause(): void {
+    this.#pausedMs = this.#clock.nowMs()
+  }
+
+  goOn(): void {
+    if (this.#pausedMs === undefined) return
+    if (this.#sinceMs !== undefined) this.#sinceMs += this.#clock.nowMs() - this.#pausedMs
+    this.#pausedMs = undefined
+  }
+
+  /** Takes note of `count` bytes; true when they end a stretch that took too long. */
+  isSlow(count: number): boolean {
+    // The first bytes say when the answer began, not how fast it comes.
+    if (this.#sinceMs === undefined) {
+      this.#sinceMs = this.#clock.nowMs()
+      return false
+    }
+    this.#bytes += count
+    if (this.#bytes < paceBytes) return false
+    const nowMs = this.#clock.nowMs()
+    const isSlow = this.#bytes < (nowMs - this.#sinceMs) * minStreamBytesPerMs
+    this.#sinceMs = nowMs
+    this.#bytes = 0
+    return isSlow
+  }
+}
+
+/** What is timed at once: some tenths of a second at the pace that decides. */
+const paceBytes = 32 * MiB
+/**
+ * 200 MB/s. Services that limit each connection allow less than this; a connection that brings more is
+ * limited by the machine, which several would only make busier.
+ */
+export const minStreamBytesPerMs = 200_000
 
 /** Below this, more connections than one bring little: see docs/decisions/0006. */
 export const defaultStreamBelowMs = 10

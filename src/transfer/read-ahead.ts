@@ -14,7 +14,7 @@ const streamPiecesAhead = 4
 /**
  * The bytes of `reader` from `start` to the end, in order. Each piece is read from the network into
  * memory of its own, which is nobody else's, and is not kept: for runs longer than what is worth
- * keeping. A near service is asked once for all of it; of others, pieces that grow from 1 to 16 MiB
+ * keeping. A near service is asked once for all of it; of others, and where one connection is slow, pieces that grow from 1 to 16 MiB
  * are asked, two at a time. Leaving the loop ends what is under way.
  */
 export async function* readAhead(
@@ -24,11 +24,12 @@ export async function* readAhead(
   const abort = new AbortController()
   const { signal } = abort
   const stream = reader.stream(start)
-  const pieces = piecesOf(reader, start, stream !== undefined)
+  const isStream = () => stream?.canFill(stream.position, 0) === true
+  const pieces = piecesOf(reader, start, isStream)
   const pending: Promise<Uint8Array>[] = []
   try {
     for (;;) {
-      while (pending.length < (stream === undefined ? piecesAhead : streamPiecesAhead)) {
+      while (pending.length < (isStream() ? streamPiecesAhead : piecesAhead)) {
         const piece = pieces.next()
         if (piece.done === true) break
         const bytes = readPiece(reader, piece.value, { stream, signal })
@@ -49,14 +50,14 @@ export async function* readAhead(
 function* piecesOf(
   reader: BlobReader,
   start: number,
-  isStream: boolean,
+  isStream: () => boolean,
 ): Generator<ByteRange, void> {
-  let sizeBytes = isStream ? streamPieceBytes : firstPieceBytes
+  let sizeBytes = firstPieceBytes
   for (let at = start; at < reader.sizeBytes; ) {
-    const end = Math.min(at + sizeBytes, reader.sizeBytes)
+    const end = Math.min(at + (isStream() ? streamPieceBytes : sizeBytes), reader.sizeBytes)
     yield { start: at, end }
     at = end
-    if (!isStream) sizeBytes = Math.min(2 * sizeBytes, maxPieceBytes)
+    if (!isStream()) sizeBytes = Math.min(2 * sizeBytes, maxPieceBytes)
   }
 }
 

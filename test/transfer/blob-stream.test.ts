@@ -4,6 +4,7 @@ import { AzureBlobStore } from '../../src/blob/azure-store.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobContent, BlobProperties, GetOptions } from '../../src/blob/store.ts'
 import { type ByteRange, KiB, MiB } from '../../src/byte-range.ts'
+import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { intercept } from '../../src/http/handler.ts'
 import { retry } from '../../src/http/retry.ts'
 import { socketHandler } from '../../src/http/socket-handler.ts'
@@ -13,6 +14,7 @@ import { BlobStream } from '../../src/transfer/blob-stream.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import { readAhead } from '../../src/transfer/read-ahead.ts'
 import { CountingStore } from '../support/counting-store.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { azureError, type Step, startFaultServer } from '../support/fault-server.ts'
 
 const path = { container: 'data', name: 'dir/file.bin' }
@@ -289,4 +291,101 @@ t.test('a store tells how soon its service answers, not how long it took to conn
 
   t.equal(content.properties.sizeBytes, size)
   t.type(store.roundTripMs, 'number')
+})
+
+/** A near service whose connections each take `msPerMiB`, by a clock of its own. */
+class PacedStore extends MemoryBlobStore {
+  readonly roundTripMs = 1
+  readonly clock = new FakeClock()
+  readonly gets: (ByteRange | undefined)[] = []
+  readonly #msPerMiB: number
+
+  constructor(msPerMiB: number) {
+    super()
+    this.#msPerMiB = msPerMiB
+  }
+
+  override get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
+    this.gets.push(options.range)
+    const { sink } = options
+    if (sink === undefined) return super.get(path, options)
+    const filled = (count: number) => {
+      void this.clock.advance((count / MiB) * this.#msPerMiB)
+      sink.filled(count)
+    }
+    return super.get(path, { ...options, sink: { ...sink, filled } })
+  }
+}
+
+async function openPaced(msPerMiB: number, sizeBytes = 100 * MiB) {
+  const store = new PacedStore(msPerMiB)
+  await store.createContainer(path.container)
+  const content = pattern(sizeBytes)
+  const properties = await store.put(path, content)
+  const reader = new BlobReader({ store, path, properties, clock: store.clock })
+  return { store, content, properties, reader }
+}
+
+t.test('a connection of 250 MB/s keeps the whole run', async (t) => {
+  const { store, content, reader } = await openPaced(4)
+
+  for await (const part of readAhead(reader, 0)) t.ok(part.length > 0)
+
+  t.same(store.gets, [{ start: 0, end: content.length }])
+})
+
+t.test('several requests take over from a connection of 100 MB/s', async (t) => {
+  const { store, content, reader } = await openPaced(10)
+  const parts: Uint8Array[] = []
+
+  for await (const part of readAhead(reader, 0)) parts.push(part)
+
+  t.ok(Buffer.concat(parts).equals(content))
+  t.same(store.gets[0], { start: 0, end: content.length })
+  t.ok(store.gets.length > 3, `${store.gets.length} requests`)
+  const second = store.gets[1]?.start ?? 0
+  t.ok(second >= 32 * MiB && second <= 40 * MiB, `taken over at ${second}`)
+  t.equal(reader.stream(0), undefined, 'this blob is not streamed again')
+})
+
+t.test('a download of one slow connection goes on by several requests', async (t) => {
+  const { store, content } = await openPaced(10)
+  const fs = new AzureBlobFileSystem({ store, clock: store.clock })
+
+  t.ok(content.equals(await fs.catFile(`abfs://${path.container}/${path.name}`)))
+  t.ok(store.gets.length > 4, `${store.gets.length} requests`)
+})
+
+t.test('a sequential reader of a slow connection goes on by several requests', async (t) => {
+  const { store, content, reader } = await openPaced(10)
+
+  for (let at = 0; at < content.length; at += MiB) {
+    const parts = await reader.read({ start: at, end: at + MiB })
+    if (!Buffer.concat(parts).equals(content.subarray(at, at + MiB))) t.fail(`differs at ${at}`)
+  }
+
+  const open = store.gets.filter((range) => (range?.end ?? 0) - (range?.start ?? 0) > 32 * MiB)
+  t.equal(open.length, 1, 'one long request')
+  t.ok(store.gets.length > 6, `${store.gets.length} requests`)
+})
+
+t.test('a slow connection is kept where streams are demanded', async (t) => {
+  const { store, content, properties } = await openPaced(10)
+  const streamBelowMs = Number.POSITIVE_INFINITY
+  const reader = new BlobReader({ store, path, properties, clock: store.clock, streamBelowMs })
+
+  for await (const part of readAhead(reader, 0)) t.ok(part.length > 0)
+
+  t.same(store.gets, [{ start: 0, end: content.length }])
+})
+
+t.test('time in which nobody waits is not the connection’s', async (t) => {
+  const { store, content, reader } = await openPaced(1)
+
+  for await (const part of readAhead(reader, 0)) {
+    t.ok(part.length > 0)
+    await store.clock.advance(100)
+  }
+
+  t.same(store.gets, [{ start: 0, end: content.length }])
 })

@@ -1,4 +1,4 @@
-import type { AccessPolicy, Container, ContainerProperties } from './container.ts'
+import type { Container, ContainerProperties } from './container.ts'
 import type { ExtentStore } from './extent.ts'
 
 /** How an account is made. */
@@ -59,5 +59,3 @@ export interface StorageAccount {
   /** Another time at each call, with seven decimals: version ids, snapshots. */
   nextTimestamp(): string
 }
-
-export type { AccessPolicy }
