@@ -50,6 +50,7 @@ export type {
   SetMetadataOptions,
   SignOptions,
 } from './filesystem/account-administration.ts'
+export type { FilePage, ListOptions } from './filesystem/account-search.ts'
 export {
   AzureBlobFileSystem,
   type AzureBlobFileSystemOptions,
@@ -63,6 +64,7 @@ export type { CatOptions } from './filesystem/cat-paths.ts'
 export { DirFileSystem } from './filesystem/dir-file-system.ts'
 export type { TreeDrawingOptions } from './filesystem/draw-tree.ts'
 export type { ExpandOptions } from './filesystem/expand-path.ts'
+export type { GlobPlan } from './filesystem/explain-glob.ts'
 export type { FileInfo } from './filesystem/file-info.ts'
 export type { LocalFileOptions } from './filesystem/local-file.ts'
 export { LocalFileCache, type LocalFileCacheOptions } from './filesystem/local-file-cache.ts'
@@ -90,6 +92,7 @@ export type {
   TransferProgress,
   TransferResult,
 } from './filesystem/transfer-tree.ts'
+export type { Change, UpdateOptions } from './filesystem/update-file.ts'
 export type { FindOptions, WalkOptions, WalkStep } from './filesystem/walk.ts'
 export type { GivenCredential } from './given-credential.ts'
 export type { RecoveredRename, RecoverOptions, RenameProgress } from './namespace/namespace.ts'

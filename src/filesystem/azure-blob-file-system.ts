@@ -1,6 +1,6 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { RecoveredRename, RecoverOptions } from '../namespace/namespace.ts'
-import { AccountAdministration } from './account-administration.ts'
+import { AccountSearch } from './account-search.ts'
 import { mapNames } from './account-tree.ts'
 import { BlobMap } from './blob-map.ts'
 import { DirFileSystem } from './dir-file-system.ts'
@@ -35,7 +35,7 @@ export type { InfoOptions } from './account-tree.ts'
  * here; writes made elsewhere show when they expire, or at once with `refresh`. What is read comes
  * from one version of a blob; what is written becomes visible at once and whole, or not at all.
  */
-export class AzureBlobFileSystem extends AccountAdministration {
+export class AzureBlobFileSystem extends AccountSearch {
   /** Downloads one file; the local one is replaced when all bytes are there. */
   async getFile(
     remotePath: PathInput,

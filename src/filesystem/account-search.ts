@@ -1,0 +1,79 @@
+import type { CallOptions } from '../blob/store.ts'
+import { entryFromBlob } from '../namespace/blob-entry.ts'
+import { isPathName, isReserved } from '../namespace/blob-name.ts'
+import { AccountAdministration } from './account-administration.ts'
+import { explainGlob, type GlobPlan } from './explain-glob.ts'
+import { type FileInfo, fullName, toFileInfo } from './file-info.ts'
+import type { GlobOptions } from './glob.ts'
+import { locate, locateFile, locateName, type PathInput } from './location.ts'
+import { type Change, type UpdateOptions, updateFile } from './update-file.ts'
+
+export interface ListOptions extends CallOptions {
+  /** Names that one request tells, at most 5,000 (the default). */
+  readonly pageSize?: number | undefined
+  /** Where a listing that was interrupted goes on. */
+  readonly continuation?: string | undefined
+}
+
+/** Files of one page, in the service's order. */
+export interface FilePage {
+  readonly files: readonly FileInfo[]
+  /** What goes on after this page, in another process too; `undefined` on the last. */
+  readonly continuation: string | undefined
+}
+
+/** Long listings, plans of searches, and changes that nobody's are lost by. See `AzureBlobFileSystem`. */
+export class AccountSearch extends AccountAdministration {
+  /**
+   * All files below a directory, page by page, with what a later listing goes on from. Nothing when it
+   * is missing. What was written or removed meanwhile behind the page may or may not be told.
+   */
+  async *list(path: PathInput, options: ListOptions = {}): AsyncGenerator<FilePage, void> {
+    const place = locate(this.account, path, 'list')
+    const { pageSize, signal } = options
+    if (pageSize !== undefined && !(Number.isInteger(pageSize) && pageSize > 0)) {
+      throw new RangeError(`pageSize: expected an integer above 0, got ${pageSize}`)
+    }
+    const prefix = { ...place, name: place.name === '' ? '' : `${place.name}/` }
+    let { continuation } = options
+    do {
+      const request = { maxResults: pageSize, continuation, signal }
+      const page = await this.remote.store.listPage(prefix, request)
+      continuation = page.continuation
+      const files = page.entries.flatMap((entry) => {
+        if (entry.kind !== 'blob' || !isPathName(entry.name) || isReserved(entry.name)) return []
+        const found = entryFromBlob(entry.name, entry.properties)
+        return found.type === 'directory' ? [] : [toFileInfo(place.container, found)]
+      })
+      yield { files, continuation }
+    } while (continuation !== undefined)
+  }
+
+  /** Files below `path` as they are listed, in no order; `path` itself when it is a file. */
+  async *findIter(path: PathInput, options: CallOptions = {}): AsyncGenerator<FileInfo, void> {
+    const name = fullName(locate(this.account, path, 'findIter'))
+    let isEmpty = true
+    for await (const entry of this.remote.view.listTree(name, options)) {
+      isEmpty = false
+      if (entry.type !== 'directory') yield entry
+    }
+    const self = isEmpty && name !== '' ? await this.remote.view.stat(name, options) : undefined
+    if (self !== undefined && self.type !== 'directory') yield self
+  }
+
+  /** What {@link glob} would list and ask for. Runs the search; reads no file. */
+  explainGlob(pattern: PathInput, options: GlobOptions = {}): Promise<GlobPlan> {
+    const name = locateName(this.account, pattern, 'explainGlob')
+    return explainGlob(this.remote.view, name, options)
+  }
+
+  /**
+   * Gives `change` the bytes of a file (`undefined` when there is none) and makes what it returns the
+   * file, unless somebody else wrote it meanwhile: then from the beginning again, after a pause. `change`
+   * may run several times. Metadata and content type stay. `ESTALE` after `retries`.
+   */
+  async update(path: PathInput, change: Change, options: UpdateOptions = {}): Promise<FileInfo> {
+    const place = locateFile(this.account, path, 'update')
+    return updateFile(this.remote, place, { ...options, change })
+  }
+}
