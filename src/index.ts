@@ -56,9 +56,10 @@ export {
   type AzureBlobFileSystemOptions,
   type InfoOptions,
 } from './filesystem/azure-blob-file-system.ts'
-export type { BlobFileReader } from './filesystem/blob-file-reader.ts'
+export type { BlobFileReader, OpenOptions } from './filesystem/blob-file-reader.ts'
 export type { BlobFileWriter } from './filesystem/blob-file-writer.ts'
 export type { BlobMap } from './filesystem/blob-map.ts'
+export type { CacheType } from './filesystem/cache-type.ts'
 export type { CatRangesOptions, RangeRequest } from './filesystem/cat.ts'
 export type { CatOptions } from './filesystem/cat-paths.ts'
 export { DirFileSystem } from './filesystem/dir-file-system.ts'

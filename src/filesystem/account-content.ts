@@ -1,7 +1,8 @@
 import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
 import { AccountTree } from './account-tree.ts'
-import { BlobFileReader } from './blob-file-reader.ts'
+import { appendFile } from './append-file.ts'
+import { BlobFileReader, type OpenOptions } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import { type CatRangesOptions, catFile, catRanges, type RangeRequest } from './cat.ts'
 import { type CatOptions, catPaths } from './cat-paths.ts'
@@ -117,22 +118,28 @@ export class AccountContent extends AccountTree {
 
   /**
    * Opens a file: `r` reads the version that it has at this moment, `w` writes it anew, `x` writes
-   * it unless it exists (checked here and again at the end, `EEXIST`). A writer's bytes become
+   * it unless it exists (checked here and again at the end, `EEXIST`), `a` writes on at its end
+   * (what it holds is sent again; `ESTALE` at the end when somebody else wrote it). A writer's bytes become
    * visible when it is closed, and never when it is aborted, disposed of or left.
    */
-  async open(path: PathInput, mode?: 'r', options?: CallOptions): Promise<BlobFileReader>
-  async open(path: PathInput, mode: 'w' | 'x', options?: WriteOptions): Promise<BlobFileWriter>
+  async open(path: PathInput, mode?: 'r', options?: OpenOptions): Promise<BlobFileReader>
   async open(
     path: PathInput,
-    mode: 'r' | 'w' | 'x' = 'r',
-    options: WriteOptions = {},
+    mode: 'w' | 'x' | 'a',
+    options?: WriteOptions,
+  ): Promise<BlobFileWriter>
+  async open(
+    path: PathInput,
+    mode: 'r' | 'w' | 'x' | 'a' = 'r',
+    options: WriteOptions & OpenOptions = {},
   ): Promise<BlobFileReader | BlobFileWriter> {
     const place = locateFile(this.account, path, 'open')
     if (mode === 'r') return BlobFileReader.open(this.remote, place, options)
     if (mode === 'w' || mode === 'x') {
       return BlobFileWriter.open(this.remote, place, { ...options, exclusive: mode === 'x' })
     }
-    throw new TypeError(`mode: expected 'r', 'w' or 'x', got ${JSON.stringify(mode)}`)
+    if (mode === 'a') return appendFile(this.remote, place, options)
+    throw new TypeError(`mode: expected 'r', 'w', 'x' or 'a', got ${JSON.stringify(mode)}`)
   }
 
   /** A Node stream of the bytes `[start, end)` of one version of a file. */

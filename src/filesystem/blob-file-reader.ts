@@ -1,12 +1,20 @@
 import type { CallOptions } from '../blob/store.ts'
-import { MiB, splitRange } from '../byte-range.ts'
+import { KiB, MiB, splitRange } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobReader } from '../transfer/blob-reader.ts'
 import { readAhead } from '../transfer/read-ahead.ts'
+import { type CacheType, windowOf } from './cache-type.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
 import type { Remote } from './remote.ts'
 
+export interface OpenOptions extends CallOptions {
+  /** What is fetched beyond what is read. Default `readahead`. */
+  readonly cacheType?: CacheType | undefined
+}
+
+/** Bytes that a search for a delimiter fetches at once. */
+const searchBytes = 64 * KiB
 /** Bytes that iteration yields at once. */
 const stepBytes = MiB
 /** A read this long is its own window, and would drive everything else out of the shared memory. */
@@ -33,8 +41,10 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
   static async open(
     remote: Remote,
     path: BlobPath,
-    options: CallOptions = {},
+    options: OpenOptions = {},
   ): Promise<BlobFileReader> {
+    const { cacheType = 'readahead' } = options
+    windowOf(cacheType, 0)
     const entry = await remote.namespace.stat(path, { signal: options.signal, fresh: true })
     const { type, etag, sizeBytes } = entry
     if (type === 'directory' || etag === undefined) {
@@ -46,6 +56,7 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
       properties: { etag, sizeBytes },
       cache: remote.chunkCache,
       chunkBytes: remote.blockBytes,
+      maxWindowBytes: windowOf(cacheType, sizeBytes),
       streamBelowMs: remote.streamBelowMs,
       clock: remote.clock,
     })
@@ -84,6 +95,41 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
   /** All bytes from the position to the end. */
   readAll(options: CallOptions = {}): Promise<Uint8Array> {
     return this.read(Math.max(this.size - this.#position, 0), options)
+  }
+
+  /**
+   * The bytes up to and with the next `delimiter`, or to the end; none at the end. `maxBytes` (default
+   * 64 MiB) bounds what is held: without a delimiter in so many bytes that many are returned.
+   */
+  async readUntil(
+    delimiter: Uint8Array | string,
+    options: CallOptions & { readonly maxBytes?: number | undefined } = {},
+  ): Promise<Uint8Array> {
+    const wanted = Buffer.from(delimiter)
+    if (wanted.byteLength === 0) throw new RangeError('delimiter: expected at least one byte')
+    const { maxBytes = 64 * MiB } = options
+    const start = this.#position
+    let held = Buffer.alloc(0)
+    while (held.byteLength < maxBytes) {
+      const count = Math.min(Math.max(searchBytes, held.byteLength), maxBytes - held.byteLength)
+      const more = await this.read(count, options)
+      const from = Math.max(held.byteLength - wanted.byteLength + 1, 0)
+      held = Buffer.concat([held, more])
+      const at = held.indexOf(wanted, from)
+      const end = at < 0 ? held.byteLength : at + wanted.byteLength
+      this.#position = start + end
+      if (at >= 0) return held.subarray(0, end)
+      if (more.byteLength < count) break
+    }
+    return held
+  }
+
+  /** The next line of UTF-8 without its end (`\n` or `\r\n`); `undefined` at the end. */
+  async readLine(options: CallOptions = {}): Promise<string | undefined> {
+    const line = await this.readUntil('\n', { ...options, maxBytes: Number.MAX_SAFE_INTEGER })
+    if (line.byteLength === 0) return undefined
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(line)
+    return withoutReturn(text.endsWith('\n') ? text.slice(0, -1) : text)
   }
 
   /** Moves the position: an offset from the beginning, or from the end when negative. */
