@@ -1,9 +1,10 @@
 import { z } from 'zod'
+import { aksServerApplication } from '../connector/token-target.ts'
 import type { BearerCredential } from '../credential/credential.ts'
 import { FileSystemError } from '../errors.ts'
 
 /** Microsoft's application for the API servers of all AKS clusters that use Entra. */
-export const aksServerId = '6dae42f8-4368-4678-94ff-3960e28e3630'
+export const aksServerId: string = aksServerApplication
 
 const apiVersions = [
   'client.authentication.k8s.io/v1',

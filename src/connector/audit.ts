@@ -3,13 +3,17 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import type { Scope } from '../credential/credential.ts'
 import type { CredentialKind, CredentialReach } from './protocol.ts'
+import type { TokenTarget } from './token-target.ts'
+
+/** What was decided on: a credential for storage, or a token for something else. */
+export type AuditAction = 'credentials.issue' | 'tokens.issue'
 
 /** One decision. It holds no token and no signature. */
 export interface AuditRecord {
   /** ISO 8601, UTC. */
   readonly time: string
   readonly auditId: string
-  readonly action: 'credentials.issue'
+  readonly action: AuditAction
   readonly decision: 'granted' | 'denied' | 'failed'
   /** The caller's name; absent when its proof was refused. */
   readonly caller?: string | undefined
@@ -17,6 +21,8 @@ export interface AuditRecord {
   readonly peer?: string | undefined
   readonly requested?: Scope | undefined
   readonly granted?: Scope | undefined
+  /** What a token was asked for; it was granted whole or not at all. */
+  readonly target?: TokenTarget | undefined
   readonly kind?: CredentialKind | undefined
   readonly reach?: CredentialReach | undefined
   readonly expiresAt?: string | undefined

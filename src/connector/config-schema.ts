@@ -3,6 +3,8 @@ import { isAccountName, isContainerName, prefixFault } from './canonical-scope.t
 import { isLoopback } from './loopback.ts'
 import type { PolicyRule } from './policy.ts'
 import { permissionNames, sortPermissions } from './protocol.ts'
+import { tokenRule } from './token-config.ts'
+import type { TokenRule } from './token-policy.ts'
 
 /** Where the connector listens: a TCP port, or a Unix socket instead. */
 export interface ListenConfig {
@@ -84,6 +86,8 @@ export interface ConnectorConfig {
   readonly accounts: readonly AccountConfig[]
   readonly callers: readonly CallerConfig[]
   readonly policy: readonly PolicyRule[]
+  /** What is granted beyond storage. */
+  readonly tokens: readonly TokenRule[]
   /** Where decisions are written: a file's name, or `stdout`. */
   readonly audit: string
   readonly requestsPerMinute: number
@@ -234,6 +238,7 @@ export const configSchema: z.ZodType<ConnectorConfig> = z
     accounts: z.array(account).min(1),
     callers: z.array(caller).min(1),
     policy: z.array(rule),
+    tokens: z.array(tokenRule).default([]),
     audit: text.default('stdout'),
     requestsPerMinute: z.number().int().min(1).default(600),
   })
@@ -246,6 +251,7 @@ function checkReferences(
     readonly accounts: readonly AccountConfig[]
     readonly callers: readonly CallerConfig[]
     readonly policy: readonly PolicyRule[]
+    readonly tokens: readonly TokenRule[]
   },
   context: z.RefinementCtx,
 ): void {
@@ -268,6 +274,11 @@ function checkReferences(
     const flat = value.accounts.some((it) => it.name === each.account && !it.hierarchicalNamespace)
     if (flat && each.prefix !== undefined) {
       add(['policy', index, 'prefix'], 'cannot be enforced on an account with a flat namespace')
+    }
+  }
+  for (const [index, each] of value.tokens.entries()) {
+    if (!value.callers.some(({ name }) => name === each.caller)) {
+      add(['tokens', index, 'caller'], `no caller is named '${each.caller}'`)
     }
   }
   for (const key of ['accounts', 'callers'] as const) {

@@ -35,7 +35,7 @@ export function parseConnectorConfig(yaml: string, source: ConfigSource): Connec
 
 /** What {@link decide} needs of a configuration. */
 export function policyOf(value: ConnectorConfig): Policy {
-  return { accounts: value.accounts, rules: value.policy }
+  return { accounts: value.accounts, rules: value.policy, tokens: value.tokens }
 }
 
 const INLINE_SECRETS = /^(clientSecret|secret|password|accountKey|key|privateKey|token|sas)$/i

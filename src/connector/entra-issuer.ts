@@ -4,8 +4,10 @@ import { bearerCredential, type Scope, sasCredential } from '../credential/crede
 import { ConnectorError } from './connector-error.ts'
 import { type DelegationKey, DelegationKeys } from './delegation-keys.ts'
 import { signScope } from './delegation-signature.ts'
-import type { Issued, IssueOptions, Issuer } from './issuer.ts'
+import type { Issued, IssuedToken, IssueOptions, Issuer } from './issuer.ts'
 import type { Grant } from './policy.ts'
+import type { TokenGrant } from './token-policy.ts'
+import { aksServerApplication } from './token-target.ts'
 import { identityError, storageError } from './upstream-error.ts'
 
 /** What an {@link EntraIssuer} issues from. */
@@ -85,7 +87,10 @@ export class EntraIssuer implements Issuer {
   }
 
   async #bearer(grant: Grant, options: IssueOptions): Promise<Issued> {
-    const { token, expiresOnTimestamp } = await this.#token(grant.scope, options)
+    const { token, expiresOnTimestamp } = await this.#token(
+      entraScope(grant.scope, this.#cloud),
+      options.signal,
+    )
     const lifeMs = expiresOnTimestamp - this.#clock.nowMs()
     if (grant.enforceBearerTtl && lifeMs > grant.maxTtlMs) throw tooLong(lifeMs, grant.maxTtlMs)
     return {
@@ -95,9 +100,20 @@ export class EntraIssuer implements Issuer {
     }
   }
 
-  async #token(scope: Scope, options: IssueOptions): Promise<AccessToken> {
-    const { signal } = options
-    const asked = entraScope(scope, this.#cloud)
+  /** An Entra token for the one resource that was granted. */
+  async issueToken({ target }: TokenGrant, options: IssueOptions): Promise<IssuedToken> {
+    if (target.resource === 'docker-registry') throw noRegistryTokens()
+    const audience = target.resource === 'azure-generic' ? target.audience : aksServerApplication
+    const { token, expiresOnTimestamp } = await this.#token(`${audience}/.default`, options.signal)
+    return { credential: bearerCredential(token, expiresOnTimestamp), reach: 'identity' }
+  }
+
+  /** Signs in to Entra, unless a token from before is still good. */
+  async checkIdentity(signal?: AbortSignal): Promise<void> {
+    await this.#token(`https://storage.azure.com/.default`, signal)
+  }
+
+  async #token(asked: string, signal: AbortSignal | undefined): Promise<AccessToken> {
     try {
       const token = await this.#credential.getToken(
         asked,
@@ -123,6 +139,13 @@ export function entraScope(scope: Pick<Scope, 'account' | 'service'>, cloud: str
 /** Signatures carry whole seconds. */
 function wholeSeconds(timeMs: number): number {
   return Math.floor(timeMs / 1000) * 1000
+}
+
+function noRegistryTokens(): ConnectorError {
+  return new ConnectorError('invalid_scope', 'unsupported_auth_for_resource', {
+    detail: 'this connector does not exchange tokens with container registries',
+    hint: 'ask for a storage account, a cluster or an audience that the policy lists',
+  })
 }
 
 function tooLong(lifeMs: number, maxTtlMs: number): ConnectorError {

@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import type { Scope } from '../credential/credential.ts'
-import { type AuditLog, type AuditRecord, fingerprint } from './audit.ts'
+import type { BearerCredential } from '../credential/credential.ts'
+import { type AuditAction, type AuditLog, type AuditRecord, fingerprint } from './audit.ts'
 import { canonicalScope } from './canonical-scope.ts'
 import { ConnectorError } from './connector-error.ts'
-import type { Issued, Issuer } from './issuer.ts'
+import type { Issued, IssuedToken, Issuer } from './issuer.ts'
 import { type Denial, decide, type Grant, type Policy, type Principal } from './policy.ts'
 import type { CredentialAnswer, CredentialRequest } from './protocol.ts'
+import { decideToken, type TokenGrant } from './token-policy.ts'
+import type { TokenTarget } from './token-target.ts'
 
 /** What an {@link Issuance} works with. */
 export interface IssuanceOptions {
@@ -47,7 +49,7 @@ export class Issuance {
   /** Rejects with a `ConnectorError` that names its audit record. */
   async answer(caller: Caller, request: CredentialRequest): Promise<CredentialAnswer> {
     const auditId = randomUUID()
-    const entry = this.#entry(auditId, caller, request.scope)
+    const entry = { ...this.#entry('credentials.issue', auditId, caller), requested: request.scope }
     try {
       const grant = this.#decide(caller.principal, request)
       const issued = await this.#issue(grant, auditId, request.refresh === true)
@@ -59,9 +61,28 @@ export class Issuance {
     }
   }
 
+  /** A token for what is no storage. Rejects with a `ConnectorError` that names its audit record. */
+  async answerToken(caller: Caller, target: TokenTarget): Promise<BearerCredential> {
+    const auditId = randomUUID()
+    const entry = { ...this.#entry('tokens.issue', auditId, caller), target }
+    try {
+      const outcome = decideToken(this.#policy.tokens ?? [], caller.principal, target)
+      if (outcome.decision === 'denial') throw denied(outcome)
+      const issued = await this.#issueToken(outcome, auditId)
+      await this.#record({ ...entry, ...issuedFields(issued) })
+      return issued.credential
+    } catch (error) {
+      throw await this.#refusal(entry, error)
+    }
+  }
+
   /** Writes down that a request was turned away before policy saw it. */
-  async turnAway(error: ConnectorError, caller: Partial<Caller>): Promise<ConnectorError> {
-    return this.#refusal(this.#entry(randomUUID(), caller), error)
+  async turnAway(
+    error: ConnectorError,
+    caller: Partial<Caller>,
+    action: AuditAction = 'credentials.issue',
+  ): Promise<ConnectorError> {
+    return this.#refusal(this.#entry(action, randomUUID(), caller), error)
   }
 
   #decide(principal: Principal, request: CredentialRequest): Grant {
@@ -71,7 +92,23 @@ export class Issuance {
     throw denied(outcome)
   }
 
-  async #issue(grant: Grant, auditId: string, refresh: boolean): Promise<Issued> {
+  #issue(grant: Grant, auditId: string, refresh: boolean): Promise<Issued> {
+    return this.#inTime((signal) => this.#issuer.issue(grant, { auditId, refresh, signal }))
+  }
+
+  async #issueToken(grant: TokenGrant, auditId: string): Promise<IssuedToken> {
+    const issuer = this.#issuer
+    if (issuer.issueToken === undefined) throw storageAlone()
+    const issued = await this.#inTime(
+      async (signal) => await issuer.issueToken?.(grant, { auditId, signal }),
+    )
+    if (issued === undefined) throw storageAlone()
+    const lifeMs = issued.credential.expiresAtMs - this.#clock.nowMs()
+    if (lifeMs > (grant.maxTtlMs ?? Number.POSITIVE_INFINITY)) throw livesTooLong(lifeMs)
+    return issued
+  }
+
+  async #inTime<T>(issue: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const issuing = new AbortController()
     const waiting = new AbortController()
     const late = this.#clock.sleep(this.#timeoutMs, waiting.signal).then(() => {
@@ -80,8 +117,7 @@ export class Issuance {
       throw error
     })
     try {
-      const issued = this.#issuer.issue(grant, { auditId, refresh, signal: issuing.signal })
-      return await Promise.race([issued, late])
+      return await Promise.race([issue(issuing.signal), late])
     } finally {
       late.catch(() => undefined)
       waiting.abort()
@@ -108,14 +144,13 @@ export class Issuance {
     return refusal.withAuditId(entry.auditId)
   }
 
-  #entry(auditId: string, caller: Partial<Caller>, requested?: Scope): Entry {
+  #entry(action: AuditAction, auditId: string, caller: Partial<Caller>): Entry {
     return {
       time: this.#time(),
       auditId,
-      action: 'credentials.issue',
+      action,
       caller: caller.principal?.name,
       peer: caller.peer,
-      requested,
     }
   }
 
@@ -126,20 +161,34 @@ export class Issuance {
 
 type Entry = Omit<AuditRecord, 'decision'>
 
-function grantedFields(
-  grant: Grant,
-  issued: Issued,
-): Pick<AuditRecord, 'decision'> & Partial<AuditRecord> {
-  const { credential, reach, upstreamIds } = issued
+type GrantedFields = Pick<AuditRecord, 'decision'> & Partial<AuditRecord>
+
+function grantedFields(grant: Grant, issued: Issued): GrantedFields {
+  return { granted: grant.scope, ...issuedFields(issued), upstreamIds: issued.upstreamIds }
+}
+
+function issuedFields({ credential, reach }: Issued | IssuedToken): GrantedFields {
   return {
     decision: 'granted',
-    granted: grant.scope,
     kind: credential.kind,
     reach,
     expiresAt: new Date(credential.expiresAtMs).toISOString(),
     fingerprint: fingerprint(credential.kind === 'sas' ? credential.query : credential.token),
-    upstreamIds,
   }
+}
+
+function storageAlone(): ConnectorError {
+  return new ConnectorError('invalid_scope', 'unsupported_auth_for_resource', {
+    detail: 'the identity of this connector issues credentials for storage alone',
+    hint: 'ask for credentials of a storage account',
+  })
+}
+
+function livesTooLong(lifeMs: number): ConnectorError {
+  return new ConnectorError('access_denied', 'ttl_exceeds_policy', {
+    detail: `the token lives ${Math.round(lifeMs / 1000)} s, longer than the policy allows`,
+    hint: "operator: raise maxTtlSeconds of the rule in 'tokens', or leave it out",
+  })
 }
 
 function denied(denial: Denial): ConnectorError {

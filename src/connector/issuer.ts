@@ -1,6 +1,7 @@
-import type { Credential } from '../credential/credential.ts'
+import type { BearerCredential, Credential } from '../credential/credential.ts'
 import type { Grant } from './policy.ts'
 import type { CredentialReach } from './protocol.ts'
+import type { TokenGrant } from './token-policy.ts'
 
 /** How one credential is issued. */
 export interface IssueOptions {
@@ -19,7 +20,17 @@ export interface Issued {
   readonly upstreamIds: readonly string[]
 }
 
+/** A token for what is no storage, and what the audit log says about it. */
+export interface IssuedToken {
+  readonly credential: BearerCredential
+  readonly reach: CredentialReach
+}
+
 /** Turns a grant into a credential. Rejects with `ConnectorError`. */
 export interface Issuer {
   issue(grant: Grant, options: IssueOptions): Promise<Issued>
+  /** Gives a token for what was granted; absent where only storage credentials are issued. */
+  issueToken?(grant: TokenGrant, options: IssueOptions): Promise<IssuedToken>
+  /** Rejects when the identity behind it cannot sign in; absent where there is none. */
+  checkIdentity?(signal?: AbortSignal): Promise<void>
 }

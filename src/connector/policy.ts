@@ -2,6 +2,7 @@ import type { Permission, Scope } from '../credential/credential.ts'
 import { segmentsOf } from './canonical-scope.ts'
 import type { ConnectorErrorCode, ConnectorErrorReason } from './connector-error.ts'
 import type { CredentialKind } from './protocol.ts'
+import type { TokenRule } from './token-policy.ts'
 
 /** A caller whose proof was accepted: a name of the configuration. */
 export interface Principal {
@@ -34,6 +35,8 @@ export interface PolicyAccount {
 export interface Policy {
   readonly accounts: readonly PolicyAccount[]
   readonly rules: readonly PolicyRule[]
+  /** What is granted beyond storage; nothing when absent. */
+  readonly tokens?: readonly TokenRule[] | undefined
 }
 
 /** What a caller asks policy for; the scope is canonical. */

@@ -34,7 +34,7 @@ export interface CredentialRequest {
 }
 
 /** How far a credential reaches: what its signature says, or all that the identity may do. */
-export type CredentialReach = 'container' | 'directory' | 'identity'
+export type CredentialReach = 'container' | 'directory' | 'identity' | 'repository'
 
 /** What a connector answers; the credential's life is relative, so that clocks need not agree. */
 export interface CredentialAnswer {
@@ -77,7 +77,7 @@ const credentialRequest = z.strictObject({
 const grantFields = {
   expiresInMs: z.number().int().positive(),
   scope,
-  reach: z.enum(['container', 'directory', 'identity']),
+  reach: z.enum(['container', 'directory', 'identity', 'repository']),
   principal: z.string(),
   auditId: z.string(),
 }

@@ -18,7 +18,7 @@ import fastify, {
 } from 'fastify'
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
-import { type AuditLog, openFileAudit, streamAudit } from './audit.ts'
+import { type AuditAction, type AuditLog, openFileAudit, streamAudit } from './audit.ts'
 import { type Authenticator, createAuthenticator } from './authenticate.ts'
 import { type ConnectorConfig, type ListenConfig, policyOf } from './config.ts'
 import { ConnectorError } from './connector-error.ts'
@@ -28,15 +28,16 @@ import { listen } from './listen.ts'
 import type { Principal } from './policy.ts'
 import {
   CREDENTIALS_PATH,
-  type CredentialRequest,
   formatAnswer,
   formatProblem,
   HEALTH_PATH,
   PROBLEM_TYPE,
   parseRequest,
+  TOKEN_PATH,
 } from './protocol.ts'
 import { RateLimit } from './rate-limit.ts'
 import { type ConnectorSources, diskSources } from './sources.ts'
+import { formatToken, parseTokenRequest } from './token-request.ts'
 
 /** What a connector runs with. */
 export interface ConnectorOptions {
@@ -141,6 +142,7 @@ function addRoutes(server: FastifyInstance, desk: Desk): void {
     { onRequest: async (request) => void desk.callers.set(request, await admit(desk, request)) },
     (request, reply) => answerCredentials(desk, request, reply),
   )
+  server.register(async (route) => addTokenRoute(route, desk))
   server.setNotFoundHandler((request, reply) => sendProblem(reply, unknownPath(request)))
   server.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = error instanceof ConnectorError ? error : problemOf(error)
@@ -149,32 +151,71 @@ function addRoutes(server: FastifyInstance, desk: Desk): void {
   })
 }
 
+/** Forms are read on this path alone, and nothing else is. */
+function addTokenRoute(route: FastifyInstance, desk: Desk): void {
+  route.removeAllContentTypeParsers()
+  route.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    (_request, body, done) => done(null, new URLSearchParams(String(body))),
+  )
+  const onRequest = async (request: FastifyRequest): Promise<void> =>
+    void desk.callers.set(request, await admit(desk, request, 'tokens.issue'))
+  route.post(TOKEN_PATH, { onRequest }, (request, reply) => answerToken(desk, request, reply))
+}
+
+async function answerToken(
+  desk: Desk,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const caller = callerOf(desk, request)
+  const target = await parsed(desk, caller, 'tokens.issue', () =>
+    parseTokenRequest(request.body, request.headers.authorization),
+  )
+  const { token, expiresAtMs } = await desk.issuance.answerToken(caller, target)
+  const body = formatToken(token, expiresAtMs - desk.clock.nowMs())
+  return reply.header('pragma', 'no-cache').type('application/json').send(body)
+}
+
 async function answerCredentials(
   desk: Desk,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const caller = desk.callers.get(request)
-  assert(caller !== undefined, 'the request was admitted')
-  const asked = await parseBody(desk, request, caller)
+  const caller = callerOf(desk, request)
+  const asked = await parsed(desk, caller, 'credentials.issue', () => parseRequest(request.body))
   const answer = await desk.issuance.answer(caller, asked)
   return reply.type('application/json').send(formatAnswer(answer, desk.clock.nowMs()))
 }
 
-async function parseBody(
+function callerOf(desk: Desk, request: FastifyRequest): Caller {
+  const caller = desk.callers.get(request)
+  assert(caller !== undefined, 'the request was admitted')
+  return caller
+}
+
+/** What `parse` gives; a request that does not fit is written down. */
+async function parsed<T>(
   desk: Desk,
-  request: FastifyRequest,
   caller: Caller,
-): Promise<CredentialRequest> {
+  action: AuditAction,
+  parse: () => T,
+): Promise<T> {
   try {
-    return parseRequest(request.body)
+    return parse()
   } catch (error) {
-    throw error instanceof ConnectorError ? await desk.issuance.turnAway(error, caller) : error
+    if (!(error instanceof ConnectorError)) throw error
+    throw await desk.issuance.turnAway(error, caller, action)
   }
 }
 
 /** Names and counts the caller; one that is turned away is written down. */
-async function admit(desk: Desk, request: FastifyRequest): Promise<Caller> {
+async function admit(
+  desk: Desk,
+  request: FastifyRequest,
+  action: AuditAction = 'credentials.issue',
+): Promise<Caller> {
   const peer = request.ip
   try {
     refuseBrowser(request)
@@ -182,7 +223,8 @@ async function admit(desk: Desk, request: FastifyRequest): Promise<Caller> {
     desk.limit.take(`caller ${principal.name}`)
     return { principal, peer }
   } catch (error) {
-    throw error instanceof ConnectorError ? await desk.issuance.turnAway(error, { peer }) : error
+    if (!(error instanceof ConnectorError)) throw error
+    throw await desk.issuance.turnAway(error, { peer }, action)
   }
 }
 
@@ -208,7 +250,7 @@ function refuseBrowser(request: FastifyRequest): void {
 function unknownPath(request: FastifyRequest): ConnectorError {
   return new ConnectorError('invalid_request', 'not_found', {
     status: 404,
-    detail: `an abfs connector answers POST ${CREDENTIALS_PATH} and GET ${HEALTH_PATH}, not ${request.method} on another path`,
+    detail: `an abfs connector answers POST ${CREDENTIALS_PATH}, POST ${TOKEN_PATH} and GET ${HEALTH_PATH}, not ${request.method} on another path`,
     hint: 'check the endpoint: it ends before /v1',
   })
 }
@@ -231,7 +273,7 @@ function problemOf(error: FastifyError): ConnectorError {
   return new ConnectorError('invalid_request', 'malformed', {
     status,
     detail: `the request does not fit the protocol (${error.code})`,
-    hint: 'send a small JSON object with content-type application/json',
+    hint: `send a small JSON object with content-type application/json, or a form to ${TOKEN_PATH}`,
   })
 }
 

@@ -13,6 +13,9 @@ const resources: readonly RegExp[] = [
   /^https:\/\/[a-z0-9]{3,24}\.(blob|dfs)\.core\.windows\.net\/?$/,
   /^https:\/\/management\.(azure\.com|core\.windows\.net)\/?$/,
   /^https:\/\/containerregistry\.azure\.net\/?$/,
+  /^https:\/\/vault\.azure\.net\/?$/,
+  // The API servers of Kubernetes clusters.
+  /^6dae42f8-4368-4678-94ff-3960e28e3630$/,
 ]
 
 // Some clients add these to every request; they name no resource.
