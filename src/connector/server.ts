@@ -25,6 +25,7 @@ import { ConnectorError } from './connector-error.ts'
 import { type Caller, Issuance } from './issuance.ts'
 import type { Issuer } from './issuer.ts'
 import { listen } from './listen.ts'
+import { Metrics } from './metrics.ts'
 import type { Principal } from './policy.ts'
 import {
   CREDENTIALS_PATH,
@@ -36,7 +37,9 @@ import {
   TOKEN_PATH,
 } from './protocol.ts'
 import { RateLimit } from './rate-limit.ts'
+import { ReadinessCheck } from './readiness.ts'
 import { type ConnectorSources, diskSources } from './sources.ts'
+import { addStatusRoutes, RequestMeter } from './status-routes.ts'
 import { formatToken, parseTokenRequest } from './token-request.ts'
 
 /** What a connector runs with. */
@@ -75,7 +78,10 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const issuance = new Issuance({ policy: policyOf(config), issuer, audit, clock })
   const limit = new RateLimit(config.requestsPerMinute, clock)
   const server = await createServer(options)
-  addRoutes(server, { authenticate, issuance, limit, clock, callers: new WeakMap() })
+  const metrics = new Metrics()
+  const meter = new RequestMeter(metrics, clock)
+  addRoutes(server, { authenticate, issuance, limit, clock, meter, callers: new WeakMap() })
+  addStatusRoutes(server, { metrics, readiness: new ReadinessCheck(issuer, clock) })
   try {
     const url = await listen(server, config.listen)
     return { url, close: () => closeAll(server, audit) }
@@ -127,16 +133,18 @@ interface Desk {
   readonly issuance: Issuance
   readonly limit: RateLimit
   readonly clock: Clock
+  readonly meter: RequestMeter
   /** Who sent the requests under way. */
   readonly callers: WeakMap<FastifyRequest, Caller>
 }
 
 /** An unauthenticated caller may not even send a body: its proof is checked with the headers. */
 function addRoutes(server: FastifyInstance, desk: Desk): void {
-  server.addHook('onRequest', async (_request, reply) => {
+  server.addHook('onRequest', async (request, reply) => {
+    desk.meter.begin(request)
     reply.header('cache-control', 'no-store')
   })
-  server.get(HEALTH_PATH, async () => ({ status: 'ok' }))
+  server.addHook('onResponse', async (request) => desk.meter.end(request))
   server.post(
     CREDENTIALS_PATH,
     { onRequest: async (request) => void desk.callers.set(request, await admit(desk, request)) },
@@ -146,6 +154,7 @@ function addRoutes(server: FastifyInstance, desk: Desk): void {
   server.setNotFoundHandler((request, reply) => sendProblem(reply, unknownPath(request)))
   server.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = error instanceof ConnectorError ? error : problemOf(error)
+    desk.meter.refused(request, problem)
     if (problem.status >= 500) request.log.error(logFields(problem), 'connector.request')
     return sendProblem(reply, problem)
   })
