@@ -32,7 +32,7 @@ export interface BlobReaderOptions {
   readonly chunkBytes?: number | undefined
   /**
    * A service that begins to answer within this many milliseconds is read in one long request where
-   * the run is long, as long as that brings 200 MB/s; others in several at once. Default 10; 0 never,
+   * the run is long, as long as that brings 100 MB/s; others in several at once. Default 25; 0 never,
    * `Infinity` always, however slow.
    */
   readonly streamBelowMs?: number | undefined

@@ -249,12 +249,12 @@ class Pace {
 /** What is timed at once: some tenths of a second at the pace that decides. */
 const paceBytes = 32 * MiB
 /**
- * 200 MB/s. Services that limit each connection allow less than this; a connection that brings more is
+ * 100 MB/s. Services that limit each connection allow less than this; a connection that brings more is
  * limited by the machine, which several would only make busier.
  */
-export const minStreamBytesPerMs = 200_000
+export const minStreamBytesPerMs = 100_000
 
 /** Below this, more connections than one bring little: see docs/decisions/0006. */
-export const defaultStreamBelowMs = 10
+export const defaultStreamBelowMs = 25
 /** A shorter run is not worth a request that may have to be broken off. */
 export const minStreamBytes: number = 8 * MiB

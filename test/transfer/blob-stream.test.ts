@@ -334,8 +334,8 @@ t.test('a connection of 250 MB/s keeps the whole run', async (t) => {
   t.same(store.gets, [{ start: 0, end: content.length }])
 })
 
-t.test('several requests take over from a connection of 100 MB/s', async (t) => {
-  const { store, content, reader } = await openPaced(10)
+t.test('several requests take over from a connection of 50 MB/s', async (t) => {
+  const { store, content, reader } = await openPaced(20)
   const parts: Uint8Array[] = []
 
   for await (const part of readAhead(reader, 0)) parts.push(part)
@@ -349,7 +349,7 @@ t.test('several requests take over from a connection of 100 MB/s', async (t) => 
 })
 
 t.test('a download of one slow connection goes on by several requests', async (t) => {
-  const { store, content } = await openPaced(10)
+  const { store, content } = await openPaced(20)
   const fs = new AzureBlobFileSystem({ store, clock: store.clock })
 
   t.ok(content.equals(await fs.catFile(`abfs://${path.container}/${path.name}`)))
@@ -357,7 +357,7 @@ t.test('a download of one slow connection goes on by several requests', async (t
 })
 
 t.test('a sequential reader of a slow connection goes on by several requests', async (t) => {
-  const { store, content, reader } = await openPaced(10)
+  const { store, content, reader } = await openPaced(20)
 
   for (let at = 0; at < content.length; at += MiB) {
     const parts = await reader.read({ start: at, end: at + MiB })
@@ -370,7 +370,7 @@ t.test('a sequential reader of a slow connection goes on by several requests', a
 })
 
 t.test('a slow connection is kept where streams are demanded', async (t) => {
-  const { store, content, properties } = await openPaced(10)
+  const { store, content, properties } = await openPaced(20)
   const streamBelowMs = Number.POSITIVE_INFINITY
   const reader = new BlobReader({ store, path, properties, clock: store.clock, streamBelowMs })
 
