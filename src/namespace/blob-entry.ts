@@ -48,8 +48,13 @@ export function entryFromPath(path: PathProperties): Entry {
   }
 }
 
-/** `S_ISUID` and `S_ISGID`. */
-export const setIdBits = 0o6000
+/**
+ * The bits of a mode that access control does not have, which stay in metadata: `S_ISUID`, `S_ISGID`,
+ * and `S_ISVTX` of what is no directory.
+ */
+export function bitsInMetadata(type: EntryType): number {
+  return type === 'directory' ? 0o6000 : 0o7000
+}
 
 /** A hierarchy's permissions are those that count; links and devices have only their metadata. */
 function withPermissions(
@@ -59,8 +64,8 @@ function withPermissions(
 ): PosixAttributes {
   const mode =
     type === 'file' || type === 'directory' ? modeOfPermissions(facts?.permissions) : undefined
-  // Access control has no set-user-id and set-group-id bits: those stay in metadata.
-  return mode === undefined ? posix : { ...posix, mode: mode | ((posix.mode ?? 0) & setIdBits) }
+  if (mode === undefined) return posix
+  return { ...posix, mode: mode | ((posix.mode ?? 0) & bitsInMetadata(type)) }
 }
 
 function accessOf(facts: PathFacts | undefined): Partial<Entry> {

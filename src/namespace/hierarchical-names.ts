@@ -9,7 +9,7 @@ import { forEachConcurrent } from '../concurrency.ts'
 import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
-import { setIdBits } from './blob-entry.ts'
+import { bitsInMetadata } from './blob-entry.ts'
 import { childPrefix } from './blob-name.ts'
 import { type NamespaceParts, requireParent } from './directories.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
@@ -63,7 +63,7 @@ export class HierarchicalNames {
   async makeDirectory(path: BlobPath, options: DirectoryOptions): Promise<Entry> {
     if (options.parents !== true) await requireParent(this.#parts, path, callOptions(options))
     const { mode } = options.posix ?? {}
-    const kept = keptInMetadata(options.posix ?? {}, { posix: {} })
+    const kept = keptInMetadata(options.posix ?? {}, { posix: {}, type: 'directory' })
     const metadata = withoutFlag(withPosixAttributes({}, 'directory', kept))
     const made = await this.hierarchy.createDirectory(path, {
       ...callOptions(options),
@@ -297,14 +297,15 @@ function aclFor(before: AccessControl, mode: number | undefined): string {
   return mode === undefined ? before.acl : formatAcl(withMode(parseAcl(before.acl), mode))
 }
 
-/** What access control cannot hold; the mode only where its set-id bits change. */
+/** What access control cannot hold; the mode only where bits of it change that are kept there. */
 function keptInMetadata(
   attributes: PosixAttributes,
-  { posix }: Pick<Entry, 'posix'>,
+  { posix, type }: Pick<Entry, 'posix' | 'type'>,
 ): PosixAttributes {
   const { mode, ...others } = attributes
-  const before = (posix.mode ?? 0) & setIdBits
-  return mode === undefined || (mode & setIdBits) === before ? others : attributes
+  const bits = bitsInMetadata(type)
+  const before = (posix.mode ?? 0) & bits
+  return mode === undefined || (mode & bits) === before ? others : attributes
 }
 
 /** A change of mode leaves the other entries of a list as they are. */

@@ -3,7 +3,7 @@ import { type BlobStore, type CallOptions, listAll } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
-import { entryFromBlob, entryFromPath, setIdBits } from './blob-entry.ts'
+import { bitsInMetadata, entryFromBlob, entryFromPath } from './blob-entry.ts'
 import { baseName, childPrefix, isPathName, isReserved } from './blob-name.ts'
 import type { Entry } from './entry.ts'
 import type { OneLevel, UnreachableListener } from './listing.ts'
@@ -132,7 +132,9 @@ function merged(properties: PathProperties, blob: Entry | undefined): Entry {
 
 function modeOf(path: Entry, blob: Entry): { readonly mode?: number } {
   const { mode } = path.posix
-  return mode === undefined ? {} : { mode: mode | ((blob.posix.mode ?? 0) & setIdBits) }
+  return mode === undefined
+    ? {}
+    : { mode: mode | ((blob.posix.mode ?? 0) & bitsInMetadata(blob.type)) }
 }
 
 function isShown(

@@ -74,7 +74,9 @@ export class RenameJournal {
   ): Promise<RenameJournal> {
     const startedMs = parts.clock.nowMs()
     const id = `${startedMs.toString(36).padStart(9, '0')}-${randomUUID()}`
-    const base = { ...move, id, startedMs, owner: randomUUID(), revision: 1, released: false }
+    // What the callers know besides the names does not belong into the record.
+    const { from, to } = move
+    const base = { from, to, id, startedMs, owner: randomUUID(), revision: 1, released: false }
     const empty: RenameState = { ...base, phase: 'copying', pages: 0, files: 0, bytes: 0 }
     const draft = new RenameJournal(parts, empty, true)
     try {

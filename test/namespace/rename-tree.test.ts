@@ -11,7 +11,7 @@ import { type LastRequest, mortalStore } from '../support/mortal-store.ts'
 
 const container = 'data'
 const at = (name: string) => ({ container, name })
-const marked = { hdi_isfolder: 'true', permissions: '16877' }
+const marked = { hdi_isfolder: 'true', permissions: '16877', modtime: '1234567890123456789' }
 const nothing = new Uint8Array(0)
 const tree = ['a', 'b.bin', 'sub/c', 'sub/deep/d', 'empty', 'größe #1']
 

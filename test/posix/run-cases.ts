@@ -21,14 +21,18 @@ export async function compileCaller(directory: string): Promise<string> {
   return program
 }
 
-/** Makes the calls of `cases` below `directory`, which may be a mount of another process. */
+/**
+ * Makes the calls of `cases` below `directory`, which may be a mount of another process. `keep`
+ * leaves what they made, in `c0` and so on.
+ */
 export async function runCases(
   program: string,
   directory: string,
   cases: readonly Case[],
+  { keep = false }: { readonly keep?: boolean } = {},
 ): Promise<Results> {
   const lines = cases.flatMap(({ name, calls }) => [`# ${name}`, ...calls.map(callOf)])
-  const output = await run(program, [directory], `${lines.join('\n')}\n`)
+  const output = await run(program, [directory, ...(keep ? ['keep'] : [])], `${lines.join('\n')}\n`)
   const results = output
     .split('\n')
     .filter((line) => line !== '')

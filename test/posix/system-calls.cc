@@ -1,11 +1,12 @@
 // Runs cases of system calls and prints what each call gave, one JSON line a case.
 //
-// Usage: system-calls DIRECTORY < cases
+// Usage: system-calls DIRECTORY [keep] < cases
 //
 // A line "# NAME" begins a case, every other line is one call: its name and arguments, separated by
 // single spaces, where %XX stands for a byte. Each case runs in a process and a directory of its
-// own, which is the working directory, mode 0777, removed afterwards. Files that a case opens get
-// names (slots). Run as root: `as UID GID [GROUP...]` changes who makes the calls that follow.
+// own, which is the working directory, mode 0777, removed afterwards unless told to keep it. Files
+// that a case opens get names (slots). Run as root: `as UID GID [GROUP...]` changes who makes the
+// calls that follow.
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -161,10 +162,23 @@ std::string TimeText(const timespec& time) {
   return text;
 }
 
+// What two file systems should agree on: sizes and links of directories are their own affair, and
+// times count when they were set to one of the first years.
+std::string Common(const struct stat& facts) {
+  char text[128];
+  std::snprintf(text, sizeof text, "%s,%04o,%u:%u", TypeOf(facts.st_mode).c_str(),
+                facts.st_mode & 07777u, facts.st_uid, facts.st_gid);
+  if (S_ISDIR(facts.st_mode)) return text;
+  const bool set = facts.st_mtim.tv_sec < 100'000'000;
+  return std::string(text) + "," + std::to_string(facts.st_size) + " bytes," +
+         std::to_string(facts.st_nlink) + "," + (set ? TimeText(facts.st_mtim) : "now");
+}
+
 std::string Field(const struct stat& facts, const std::string& field) {
   char octal[16];
   std::snprintf(octal, sizeof octal, "%04o", facts.st_mode & 07777u);
   if (field == "type") return TypeOf(facts.st_mode);
+  if (field == "common") return Common(facts);
   if (field == "mode") return octal;
   if (field == "size") return std::to_string(facts.st_size);
   if (field == "uid") return std::to_string(facts.st_uid);
@@ -609,6 +623,7 @@ void RemoveTree(int parent, const char* name) {
   ::unlinkat(parent, name, AT_REMOVEDIR);
 }
 
+// The process that makes the calls is gone when this returns, and all its files are closed.
 void RunCase(const Case& each, const std::string& directory,
              const std::map<std::string, Call>& calls) {
   const pid_t child = ::fork();
@@ -621,14 +636,14 @@ void RunCase(const Case& each, const std::string& directory,
     ::_exit(ready && written >= 0 ? 0 : 1);
   }
   ::waitpid(child, nullptr, 0);
-  RemoveTree(AT_FDCWD, directory.c_str());
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 2) {
-    std::fprintf(stderr, "usage: %s DIRECTORY < cases\n", arguments[0]);
+  const bool keep = count == 3 && std::string(arguments[2]) == "keep";
+  if (count != 2 && !keep) {
+    std::fprintf(stderr, "usage: %s DIRECTORY [keep] < cases\n", arguments[0]);
     return 2;
   }
   std::vector<Case> cases;
@@ -641,7 +656,9 @@ int main(int count, char** arguments) {
   }
   const std::map<std::string, Call> calls = AllCalls();
   for (size_t at = 0; at < cases.size(); ++at) {
-    RunCase(cases[at], std::string(arguments[1]) + "/c" + std::to_string(at), calls);
+    const std::string directory = std::string(arguments[1]) + "/c" + std::to_string(at);
+    RunCase(cases[at], directory, calls);
+    if (!keep) RemoveTree(AT_FDCWD, directory.c_str());
   }
   return 0;
 }
