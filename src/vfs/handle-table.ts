@@ -10,6 +10,7 @@ export interface FileHandle {
   readonly inode: Inode
   /** `undefined` when the handle may not read. */
   readonly reader: PinnedReader | undefined
+  /** It may write, or it made the file: what is unsaved is committed when it closes. */
   readonly writable: boolean
   /** Writes go to the end, wherever they say. */
   readonly append: boolean

@@ -77,7 +77,8 @@ export class OpenFiles {
     }
     if (present !== undefined) return this.#openPresent(parent, name, { ...options, present })
     const inode = this.#bear(parent, name, options)
-    const file = this.#opened(inode, undefined, options.flags)
+    // Also who will only read has to store the file that this call made.
+    const file = this.#opened(inode, undefined, options.flags, { writable: true })
     return { entry: this.#tree.answer(inode, await this.#tree.entryOf(inode)), file }
   }
 
@@ -312,13 +313,18 @@ export class OpenFiles {
     this.#tree.table.prune(inode)
   }
 
-  #opened(inode: Inode, entry: Entry | undefined, flags: number): OpenedFile {
+  #opened(
+    inode: Inode,
+    entry: Entry | undefined,
+    flags: number,
+    { writable: writes = accessOf(flags).write }: { readonly writable?: boolean } = {},
+  ): OpenedFile {
     const access = accessOf(flags)
     const writable = inode.writable
     const stored = writable === undefined ? entry : (writable.stored ?? writable.entry())
     const reader = access.read && stored !== undefined ? this.#reader(inode, stored) : undefined
     const append = (flags & constants.O_APPEND) !== 0
-    const handle: FileHandle = { kind: 'file', inode, reader, writable: access.write, append }
+    const handle: FileHandle = { kind: 'file', inode, reader, writable: writes, append }
     const keepCache =
       writable?.active === true || (stored?.etag !== undefined && stored.etag === inode.cachedEtag)
     if (stored?.etag !== undefined) inode.cachedEtag = stored.etag

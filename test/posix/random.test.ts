@@ -9,7 +9,7 @@ import { compileCaller, runCases, whyNoCompiler } from './run-cases.ts'
 
 /** More of them: `ABFS_DRIVE_SEEDS=100-199`, and `ABFS_DRIVE_CALLS` for longer programs. */
 const [first = 1, last = first] = (process.env['ABFS_DRIVE_SEEDS'] ?? '1-2').split('-').map(Number)
-const calls = Number(process.env['ABFS_DRIVE_CALLS'] ?? 1200)
+const calls = Number(process.env['ABFS_DRIVE_CALLS'] ?? 800)
 const seeds = Array.from({ length: last - first + 1 }, (_, index) => first + index)
 const skip = whyNoMounts() || whyNoCompiler()
 

@@ -38,6 +38,14 @@ t.test(
   },
 )
 
+t.test('a file created by one who only reads is stored when it is closed', async (t) => {
+  const mount = await VfsMount.make(t)
+  const handle = await mount.create('lock', constants.O_RDONLY)
+  await mount.close(handle)
+
+  t.equal(await mount.stored('lock'), '')
+})
+
 t.test('a write after utimens moves the time of modification on', async (t) => {
   const mount = await VfsMount.make(t)
   const handle = await mount.create('f')
