@@ -191,6 +191,24 @@ export async function openTokens(config: Config): Promise<TokenProviders> {
   return { storage, exchange, clock, close: sockets.close }
 }
 
+/** What a connector is verified with. */
+export interface Verifier {
+  /** Asks the connector itself; keeps nothing. */
+  readonly provider: CredentialProvider
+  readonly http: HttpHandler
+  readonly clock: Clock
+  /** Closes every connection. Never throws. */
+  close(): Promise<void>
+}
+
+/** Connects to the connector and to storage, without a cache between. */
+export async function openVerifier(config: Config): Promise<Verifier> {
+  const clock = systemClock
+  const sockets = await openTransport(config.transport, { ca: readAuthorities(config) })
+  const provider = await openProvider(config, sockets.handle)
+  return { provider, http: patient(sockets.handle, clock), clock, close: sockets.close }
+}
+
 async function openExchange(config: Config, http: HttpHandler): Promise<TokenExchange | undefined> {
   const { connector } = config
   if (connector === undefined) return undefined

@@ -18,6 +18,16 @@ Examples:
   abfs connector check --container datasets --write
   abfs connector check --json --container datasets | jq .lifeSeconds`
 
+const VERIFY_HELP = `
+Asks the configured connector for credentials, uses what comes, and tries it on the parent and on a
+sibling whose name begins alike, where it must be refused. With --write one small blob is written,
+read and deleted. Ends with 1 when a check failed. No credential is printed.
+
+Examples:
+  abfs connector verify --container datasets
+  abfs connector verify --container lake --prefix teams/blue --write
+  abfs connector verify --container datasets --json | jq .passed`
+
 /** Adds `abfs connector`. */
 export function defineConnector(program: Command, context: CliContext): void {
   const connector = program
@@ -46,6 +56,7 @@ export function defineConnector(program: Command, context: CliContext): void {
       await checkConnector(flags, check, context)
     })
   addConnectionOptions(check)
+  defineVerify(connector, context)
   connector
     .command('key')
     .description('Make a key for a caller.')
@@ -55,4 +66,20 @@ export function defineConnector(program: Command, context: CliContext): void {
       const { makeKey } = await import('../connector/key.ts')
       await makeKey(flags.out, context)
     })
+}
+
+function defineVerify(connector: Command, context: CliContext): void {
+  const command = connector
+    .command('verify')
+    .description('Check what a connector gives: that it works, and that it reaches no further.')
+    .requiredOption('--container <name>', 'for this container')
+    .option('--prefix <path>', 'for what lies below this directory')
+    .option('--write', 'permissions to change things too')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', VERIFY_HELP)
+    .action(async (flags: { container: string; prefix?: string; write?: true; json?: true }) => {
+      const { verify } = await import('../connector/verify.ts')
+      await verify(flags, command, context)
+    })
+  addConnectionOptions(command)
 }

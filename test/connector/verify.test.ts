@@ -1,0 +1,142 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { systemClock } from '../../src/clock.ts'
+import { generateCallerKey } from '../../src/connector/authenticate.ts'
+import { ConnectorClient } from '../../src/connector/client.ts'
+import { parseConnectorConfig } from '../../src/connector/config.ts'
+import { openIssuer } from '../../src/connector/open-issuer.ts'
+import { startConnector } from '../../src/connector/server.ts'
+import { type VerifyOptions, verifyConnector } from '../../src/connector/verify.ts'
+import { undiciHandler } from '../../src/http/undici-handler.ts'
+import { startSandbox } from '../../src/sandbox/sandbox.ts'
+import { MemoryAudit } from '../support/memory-audit.ts'
+
+type Statuses = Record<string, string>
+
+test('the report of a connector', async (t) => {
+  const sandbox = await startSandbox({
+    account: { name: 'lake', hierarchical: true },
+    containers: ['zone', 'other'],
+  })
+  t.teardown(() => sandbox.close())
+  const caller = generateCallerKey()
+  const secretFile = join(sandbox.runDirectory, 'connector-secret')
+  await writeFile(secretFile, sandbox.clientSecret)
+  const config = parseConnectorConfig(
+    `
+listen: { port: 0 }
+identity:
+  kind: service-principal
+  tenantId: '${sandbox.tenantId}'
+  clientId: '${sandbox.clientId}'
+  clientSecretFile: '${secretFile}'
+  authorityHost: '${sandbox.authorityHost.href}'
+  disableInstanceDiscovery: true
+caFile: ${sandbox.caFile}
+accounts: [{ name: lake, blobEndpoint: '${sandbox.blobEndpoint.href}', hierarchicalNamespace: true }]
+callers: [{ name: trainer, keySha256: ${caller.keySha256} }]
+policy:
+  - { caller: trainer, account: lake, container: zone, prefix: teams/blue, permissions: [read, list, create, write, delete] }
+  - { caller: trainer, account: lake, container: other, permissions: [read, list], credentials: [sas, bearer] }
+`,
+    { file: 'test.yaml' },
+  )
+  const issuer = await openIssuer(config)
+  const connector = await startConnector({ config, issuer, audit: new MemoryAudit() })
+  t.teardown(() => connector.close())
+  const http = undiciHandler({ ca: sandbox.caPem })
+  t.teardown(() => http.close())
+  const clientOf = (kind: 'sas' | 'bearer'): ConnectorClient =>
+    new ConnectorClient({
+      endpoint: connector.url,
+      callerProof: async () => caller.key,
+      http: http.handle,
+      clock: systemClock,
+      kind,
+    })
+  const blue: VerifyOptions['scope'] = {
+    account: 'lake',
+    service: 'blob',
+    container: 'zone',
+    prefix: 'teams/blue',
+    permissions: ['read', 'list', 'create', 'write', 'delete'],
+  }
+  const other: VerifyOptions['scope'] = {
+    account: 'lake',
+    service: 'blob',
+    container: 'other',
+    permissions: ['read', 'list'],
+  }
+  const statuses = async (change: Partial<VerifyOptions>): Promise<Statuses> => {
+    const results = await verifyConnector({
+      connector: connector.url,
+      provider: clientOf('sas'),
+      blobEndpoint: sandbox.blobEndpoint,
+      scope: blue,
+      http: http.handle,
+      clock: systemClock,
+      nonce: 'abc123',
+      ...change,
+    })
+    t.notMatch(JSON.stringify(results), /sig=|abfs_|eyJ/, 'no credential is told')
+    return Object.fromEntries(results.map(({ name, status }) => [name, status]))
+  }
+  const good: Statuses = {
+    'identity-acquired': 'passed',
+    'policy-allows': 'passed',
+    'credential-issued': 'passed',
+    'list-root': 'passed',
+    'read-write': 'passed',
+    'scope-enforced-parent': 'passed',
+    'scope-enforced-sibling': 'passed',
+  }
+
+  t.test('passes for a prefix, and leaves nothing behind', async (t) => {
+    t.same(await statuses({}), good)
+    // Written, read and deleted anew: nothing of the first run is in the way.
+    t.same(await statuses({}), good)
+  })
+
+  t.test('passes for a container, and does not write where that was not asked for', async (t) => {
+    t.same(await statuses({ scope: other }), { ...good, 'read-write': 'skipped' })
+  })
+
+  t.test('says which step failed when policy refuses', async (t) => {
+    t.same(await statuses({ scope: { ...blue, prefix: 'teams/red' } }), {
+      'identity-acquired': 'passed',
+      'policy-allows': 'failed',
+      'credential-issued': 'skipped',
+      'list-root': 'skipped',
+      'read-write': 'skipped',
+      'scope-enforced-parent': 'skipped',
+      'scope-enforced-sibling': 'skipped',
+    })
+  })
+
+  t.test('finds a credential that reaches further than was asked', async (t) => {
+    const client = clientOf('sas')
+    const provider = { getCredential: () => client.getCredential(other) }
+    const scope = { ...other, prefix: 'teams/blue' }
+
+    t.match(await statuses({ provider, scope }), {
+      'scope-enforced-parent': 'failed',
+      'scope-enforced-sibling': 'failed',
+    })
+  })
+
+  t.test('does not say of a bearer that it is limited', async (t) => {
+    t.match(await statuses({ provider: clientOf('bearer'), scope: other }), {
+      'list-root': 'passed',
+      'scope-enforced-parent': 'skipped',
+      'scope-enforced-sibling': 'skipped',
+    })
+  })
+
+  t.test('names an identity that cannot sign in and a connector that is not there', async (t) => {
+    const gone = await statuses({ connector: new URL('http://127.0.0.1:9/') })
+
+    t.equal(gone['identity-acquired'], 'failed')
+  })
+  t.end()
+})
