@@ -26,9 +26,21 @@ export function authorize(options: AuthorizeOptions): Interceptor {
 }
 
 /** Whether `response` says that the credential is expired, revoked or not for this service. */
-function isStaleCredential({ status, headers }: HttpResponse): boolean {
+function isStaleCredential({ status, headers, body }: HttpResponse): boolean {
   if (status === 401) return true
-  return status === 403 && staleCodes.has(headers['x-ms-error-code'] ?? '')
+  if (status !== 403 || !staleCodes.has(headers['x-ms-error-code'] ?? '')) return false
+  return mayBeStale(detailOf(body))
+}
+
+/** Another credential of the same kind fails alike for another audience, issuer or protocol. */
+function mayBeStale(detail: string | undefined): boolean {
+  return detail === undefined || /expir|lifetime|time frame|signature|signed|key/i.test(detail)
+}
+
+/** What the service says in particular; `undefined` where it says nothing, as to a HEAD. */
+function detailOf(body: Uint8Array): string | undefined {
+  const text = Buffer.from(body.subarray(0, 4096)).toString('utf8')
+  return /<AuthenticationErrorDetail>([^<]+)</.exec(text)?.[1]
 }
 
 const staleCodes: ReadonlySet<string> = new Set([

@@ -4,7 +4,8 @@
  * 1. The first call for a scope asks the provider; calls that come meanwhile wait for the same
  *    answer.
  * 2. Until the credential is due for renewal, calls get it from memory. It is due at half its life
- *    or `refreshAheadMs` before its end, whichever is earlier, but not in its first quarter.
+ *    or `refreshAheadMs` before its end, whichever is earlier, and by chance up to a tenth of that
+ *    time before: clients that began together do not renew together. Never in its first quarter.
  * 3. From then on calls still get the old one, and one of them starts the renewal behind them.
  * 4. A renewal that fails is tried again after a pause that doubles. The old credential serves
  *    until it ends; only then do calls fail, with the error of the last attempt.
@@ -34,6 +35,8 @@ export interface CachedCredentialOptions {
   readonly minBackoffMs?: number
   /** The longest pause after failures, milliseconds. Default 15 seconds. */
   readonly maxBackoffMs?: number
+  /** Gives numbers from 0 up to 1, one per credential: how much of the tenth is used. */
+  readonly random?: () => number
   /** The most scopes remembered; the least recently used is dropped. Default 1000. */
   readonly maxScopes?: number
 }
@@ -41,6 +44,8 @@ export interface CachedCredentialOptions {
 interface Held {
   readonly credential: Credential
   readonly receivedAtMs: number
+  /** The part of a tenth by which it is renewed earlier: from 0 up to 1. */
+  readonly jitter: number
   /** Whether it came by a forced refresh. */
   readonly forced: boolean
   /** Its request's place in the order of requests for the scope. */
@@ -82,6 +87,7 @@ export class CachedCredentialProvider implements CredentialProvider {
   readonly #minLifeMs: number
   readonly #minBackoffMs: number
   readonly #maxBackoffMs: number
+  readonly #random: () => number
   readonly #slots: LRUCache<string, Slot>
 
   constructor(provider: CredentialProvider, options: CachedCredentialOptions) {
@@ -91,6 +97,7 @@ export class CachedCredentialProvider implements CredentialProvider {
     this.#minLifeMs = options.minLifeMs ?? 10_000
     this.#minBackoffMs = options.minBackoffMs ?? 500
     this.#maxBackoffMs = options.maxBackoffMs ?? 15_000
+    this.#random = options.random ?? Math.random
     this.#slots = new LRUCache({ max: options.maxScopes ?? 1000 })
   }
 
@@ -190,7 +197,8 @@ export class CachedCredentialProvider implements CredentialProvider {
       const credential = await this.#provider.getCredential(slot.scope, { refresh: forced })
       // A forced refresh overtakes an ordinary request: the later asked for is the one kept.
       if (sequence > (slot.held?.sequence ?? 0)) {
-        slot.held = { credential, receivedAtMs: this.#clock.nowMs(), forced, sequence }
+        const receivedAtMs = this.#clock.nowMs()
+        slot.held = { credential, receivedAtMs, jitter: this.#random(), forced, sequence }
       }
       if (sequence === slot.sequence) slot.failure = undefined
       return credential
@@ -220,10 +228,8 @@ export class CachedCredentialProvider implements CredentialProvider {
   #isDue(held: Held): boolean {
     const { expiresAtMs } = held.credential
     const lifeMs = expiresAtMs - held.receivedAtMs
-    const earliestMs = held.receivedAtMs + lifeMs / 4
-    const halfLifeMs = held.receivedAtMs + lifeMs / 2
-    const dueAtMs = Math.max(earliestMs, Math.min(halfLifeMs, expiresAtMs - this.#refreshAheadMs))
-    return this.#clock.nowMs() >= dueAtMs
+    const waitMs = Math.min(lifeMs / 2, lifeMs - this.#refreshAheadMs) * (1 - held.jitter / 10)
+    return this.#clock.nowMs() - held.receivedAtMs >= Math.max(lifeMs / 4, waitMs)
   }
 
   #lifeMs(slot: Slot): number {

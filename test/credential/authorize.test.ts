@@ -203,3 +203,34 @@ t.test('a failure shows nothing of the credential', async (t) => {
 
   t.notMatch(inspect(error, { depth: 9, showHidden: true }), 'secret')
 })
+
+t.test('a 403 is answered by a refresh only when another credential can help', async (t) => {
+  const detailed = (detail: string): HttpResponse => ({
+    ...response(403, 'AuthenticationFailed'),
+    body: Buffer.from(
+      `<Error><Message>including the signature</Message><AuthenticationErrorDetail>${detail}</AuthenticationErrorDetail></Error>`,
+    ),
+  })
+  const rows: [string, boolean][] = [
+    ['Signature not valid in the specified time frame', true],
+    ['Signature did not match. String to sign used was', true],
+    ['Lifetime validation failed. The token is expired.', true],
+    ['Audience validation failed. Audience did not match.', false],
+    ['Issuer validation failed. Issuer did not match.', false],
+    ['Only https is accepted', false],
+  ]
+  for (const [detail, refreshed] of rows) {
+    const { provider, handler } = authorized(detailed(detail), response(200))
+    countingBearers(provider)
+
+    t.equal((await handler(request)).status, refreshed ? 200 : 403, detail)
+    t.equal(provider.calls.length, refreshed ? 2 : 1, detail)
+  }
+  for (const code of ['AuthorizationPermissionMismatch', 'AuthorizationFailure']) {
+    const { provider, handler } = authorized(response(403, code), response(200))
+    countingBearers(provider)
+
+    t.equal((await handler(request)).status, 403, code)
+    t.equal(provider.calls.length, 1, code)
+  }
+})

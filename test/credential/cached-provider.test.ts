@@ -24,7 +24,7 @@ interface Bench {
 function bench(): Bench {
   const clock = new FakeClock()
   const source = new ScriptedProvider()
-  return { clock, source, cache: new CachedCredentialProvider(source, { clock }) }
+  return { clock, source, cache: new CachedCredentialProvider(source, { clock, random: () => 0 }) }
 }
 
 function unreachable(): FileSystemError {
@@ -263,4 +263,23 @@ test('neither the cache nor a credential shows its token when printed', async (t
 
   t.notMatch(shown, /very-secret/)
   t.match(shown, /bearer/)
+})
+
+test('clients that began together renew apart, within a tenth of the time', async (t) => {
+  const renewedAfterMinutes = async (jitter: number): Promise<number> => {
+    const clock = new FakeClock()
+    const source = new ScriptedProvider()
+    source.answer = () => testBearer(`${source.calls.length}`, clock.nowMs() + 60 * minute)
+    const cache = new CachedCredentialProvider(source, { clock, random: () => jitter })
+    await cache.getCredential(scope)
+    for (let minutes = 0; ; minutes += 0.25) {
+      await cache.getCredential(scope)
+      if (source.calls.length > 1) return minutes
+      await clock.advance(minute / 4)
+    }
+  }
+
+  t.equal(await renewedAfterMinutes(0), 30)
+  t.equal(await renewedAfterMinutes(0.5), 28.5)
+  t.equal(await renewedAfterMinutes(0.999), 27.25)
 })
