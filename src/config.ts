@@ -26,6 +26,7 @@ export interface ConfigFlags {
   readonly blobEndpoint?: string | undefined
   readonly dfsEndpoint?: string | undefined
   readonly hns?: string | undefined
+  readonly prefix?: string | undefined
   readonly caFile?: string | undefined
   readonly connectorUrl?: string | undefined
   readonly connectorKeyFile?: string | undefined
@@ -59,6 +60,8 @@ export interface Config {
   readonly dfsEndpoint: URL | undefined
   /** Whether the account's namespace is hierarchical; `auto` asks it once. */
   readonly hns: 'auto' | 'true' | 'false'
+  /** The directory below which credentials are asked for, without slashes at its ends. */
+  readonly prefix: string | undefined
   /** Certificate authorities in PEM, trusted besides Node's own. */
   readonly caFile: string | undefined
   /** `undefined`: this process signs in to Entra by itself (DefaultAzureCredential). */
@@ -112,6 +115,7 @@ export function loadConfig(flags: ConfigFlags, environment: Environment): Config
     blobEndpoint: source.url('blobEndpoint', ['ABFS_BLOB_ENDPOINT']),
     dfsEndpoint: source.url('dfsEndpoint', ['ABFS_DFS_ENDPOINT']),
     hns: readWord(source, hnsSetting),
+    prefix: withoutEdges(source.text('prefix', ['ABFS_PREFIX'])),
     caFile: source.file('caFile', ['ABFS_CA_FILE']),
     connector: readConnector(source),
     connectorConfigFile: source.file('connectorConfigFile', ['ABFS_CONNECTOR_CONFIG']),
@@ -254,6 +258,11 @@ function readWord<Word extends string>(source: Source, setting: WordSetting<Word
   const word = setting.words.find((known) => known === found.value)
   if (word !== undefined) return word
   throw mistake(found.origin, `must be one of ${setting.words.join(', ')}, not '${found.value}'`)
+}
+
+function withoutEdges(prefix: string | undefined): string | undefined {
+  const trimmed = prefix?.replace(/^\/+|\/+$/g, '')
+  return trimmed === '' ? undefined : trimmed
 }
 
 function readConnector(source: Source): ConnectorSettings | undefined {

@@ -167,6 +167,13 @@ t.test('the transport is socket unless a known word says otherwise', async (t) =
   })
 })
 
+t.test('the prefix has no slashes at its ends, and none is no prefix', async (t) => {
+  t.equal(loadConfig({}, {}).prefix, undefined)
+  t.equal(loadConfig({}, { ABFS_PREFIX: '/teams/blue/' }).prefix, 'teams/blue')
+  t.equal(loadConfig({ prefix: 'a' }, { ABFS_PREFIX: 'b' }).prefix, 'a')
+  t.equal(loadConfig({ prefix: '/' }, {}).prefix, undefined)
+})
+
 t.test('the kind of namespace is asked for, or told', async (t) => {
   t.equal(loadConfig({}, {}).hns, 'auto')
   t.equal(loadConfig({}, { ABFS_HNS: 'true' }).hns, 'true')

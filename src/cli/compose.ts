@@ -82,7 +82,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   // trace is innermost: it counts what really went over the wire.
   const http = intercept(
     sockets.handle,
-    authorize({ provider: credentials, scopeOf: (request) => scopeOf(request, target, options) }),
+    authorize({ provider: credentials, scopeOf: (request) => scopeOf(request, config, options) }),
     retry({ clock }),
     trace(clock),
   )
@@ -114,18 +114,21 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   }
 }
 
-function choiceOf({ hns }: Config): NamespaceChoice {
-  return hns === 'auto' ? hns : hns === 'true'
+/** Only a hierarchical account has credentials for a prefix, and they do not tell which kind it is. */
+function choiceOf({ hns, prefix, connector }: Config): NamespaceChoice {
+  if (hns === 'auto') return prefix !== undefined && connector !== undefined ? true : hns
+  return hns === 'true'
 }
 
 /** Which credential lets a request through. */
-function scopeOf(request: HttpRequest, target: AccountTarget, { access }: AccountOptions): Scope {
+function scopeOf(request: HttpRequest, { prefix }: Config, options: AccountOptions): Scope {
+  const { target, access } = options
   const { account, blobEndpoint: blob, dfsEndpoint: dfs } = target
   const permissions = specialPermissions(request) ?? PERMISSIONS[access]
-  const scope = scopeFor(request.url, { account, blob, dfs }, { permissions })
+  const scope = scopeFor(request.url, { account, blob, dfs }, { permissions, prefix })
   // A container is made and deleted in the account: no signature for the container reaches so far.
   const isOfAccount = ['container.create', 'container.delete'].includes(request.operation)
-  return isOfAccount ? { ...scope, container: undefined } : scope
+  return isOfAccount ? { ...scope, container: undefined, prefix: undefined } : scope
 }
 
 /** Tags, and who may do what, want a credential of their own, which can do nothing else. */

@@ -29,6 +29,7 @@ export function addConnectionOptions(command: Command): Command {
     .option('--blob-endpoint <url>', 'blob service, when not the public cloud (ABFS_BLOB_ENDPOINT)')
     .option('--dfs-endpoint <url>', 'dfs service, when not beside blob (ABFS_DFS_ENDPOINT)')
     .option('--hns <choice>', 'hierarchical namespace: auto, true or false (ABFS_HNS)')
+    .option('--prefix <path>', 'ask for credentials below this directory alone (ABFS_PREFIX)')
     .option('--ca-file <file>', 'certificate authorities to trust as well, PEM (ABFS_CA_FILE)')
     .option('--connector-url <url>', 'the connector that vends credentials (ABFS_CONNECTOR_URL)')
     .option('--connector-key-file <file>', 'file with the caller’s key (ABFS_CONNECTOR_KEY_FILE)')

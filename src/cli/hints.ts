@@ -53,7 +53,7 @@ const HINTS_BY_CONNECTOR_WORD: Readonly<Record<string, string>> = {
   invalid_client:
     'the connector does not know the caller: check ABFS_CONNECTOR_KEY_FILE (or the token file)',
   invalid_scope:
-    'the connector cannot grant exactly this scope: ask its operator for a policy on the whole container',
+    'the connector cannot grant exactly this scope: name the directory that its policy grants with --prefix (ABFS_PREFIX), or ask its operator for a policy on the whole container',
   invalid_request: 'client and connector may be of different versions: compare abfs --version',
   temporarily_unavailable: 'the connector cannot get credentials from Entra: its log says why',
   server_error: 'the connector failed: its log says why',

@@ -73,11 +73,10 @@ function defineVerify(connector: Command, context: CliContext): void {
     .command('verify')
     .description('Check what a connector gives: that it works, and that it reaches no further.')
     .requiredOption('--container <name>', 'for this container')
-    .option('--prefix <path>', 'for what lies below this directory')
     .option('--write', 'permissions to change things too')
     .option('--json', 'print one JSON object')
     .addHelpText('after', VERIFY_HELP)
-    .action(async (flags: { container: string; prefix?: string; write?: true; json?: true }) => {
+    .action(async (flags: { container: string; write?: true; json?: true }) => {
       const { verify } = await import('../connector/verify.ts')
       await verify(flags, command, context)
     })

@@ -10,7 +10,6 @@ import { usageError } from '../usage.ts'
 
 interface VerifyFlags {
   readonly container: string
-  readonly prefix?: string
   readonly write?: true
   readonly json?: true
 }
@@ -25,7 +24,8 @@ export async function verify(
   const connector = config.connector?.url
   if (connector === undefined) throw usageError('no connector is named: set ABFS_CONNECTOR_URL')
   const { account, blobEndpoint } = targetOf(config, [])
-  const { container, prefix } = flags
+  const { container } = flags
+  const { prefix } = config
   const permissions = PERMISSIONS[flags.write === true ? 'write' : 'read']
   const parts = await openVerifier(config)
   try {
