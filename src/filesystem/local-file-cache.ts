@@ -117,10 +117,12 @@ export class LocalFileCache {
     await onLocalDisk(pointer, () => rm(pointer, { force: true }))
   }
 
-  /** Removes all copies. Who has one open reads on. */
+  /** Removes all copies, but not what a process is just writing. Who has one open reads on. */
   async clear(): Promise<void> {
-    const names = (await this.#entries()).map((entry) => entry.name)
-    for (const name of names) await this.#remove(name)
+    for (const { name } of await this.#entries()) {
+      if (!name.endsWith('.part')) await this.#remove(name)
+    }
+    await this.#removeAbandoned()
   }
 
   #ageAllowed(): number {
