@@ -54,6 +54,19 @@ export function addMetadata(headers: Headers, metadata: Metadata | undefined): H
 export function blobHeaders(options: PutOptions): Headers {
   const headers = addMetadata(addConditions(baseHeaders(), options), options.metadata)
   headers['x-ms-blob-content-type'] = options.contentType ?? defaultContentType
+  const { contentEncoding, contentLanguage, contentDisposition, cacheControl } =
+    options.headers ?? {}
+  const optional = {
+    'x-ms-blob-content-encoding': contentEncoding,
+    'x-ms-blob-content-language': contentLanguage,
+    'x-ms-blob-content-disposition': contentDisposition,
+    'x-ms-blob-cache-control': cacheControl,
+    'x-ms-access-tier': options.tier,
+    'x-ms-tags': options.tags && new URLSearchParams(options.tags).toString(),
+  }
+  for (const [name, value] of Object.entries(optional)) {
+    if (value !== undefined && value !== '') headers[name] = value
+  }
   return headers
 }
 

@@ -1,6 +1,6 @@
 import { type ErrnoCode, FileSystemError } from '../errors.ts'
 import type { HttpResponse } from '../http/handler.ts'
-import type { BlobProperties, PathFacts } from './store.ts'
+import type { BlobProperties, ContentHeaders, PathFacts } from './store.ts'
 
 /** What was asked of the service: its name, the path or paths, and the precondition if any. */
 export interface Subject {
@@ -41,8 +41,26 @@ export function propertiesFrom(headers: HttpResponse['headers']): BlobProperties
     contentMd5: headers['x-ms-blob-content-md5'] ?? wholeMd5(headers),
     blobType: blobTypeFrom(headers['x-ms-blob-type']),
     accessTier: headers['x-ms-access-tier'],
+    isTierChosen: tierChosen(headers),
+    headers: contentHeadersFrom(headers),
+    tagCount: Number(headers['x-ms-tag-count'] ?? 0) || undefined,
     metadata: metadataFrom(headers),
     ...factsIn(headers),
+  }
+}
+
+function tierChosen(headers: HttpResponse['headers']): boolean {
+  return (
+    headers['x-ms-access-tier'] !== undefined && headers['x-ms-access-tier-inferred'] !== 'true'
+  )
+}
+
+function contentHeadersFrom(headers: HttpResponse['headers']): ContentHeaders {
+  return {
+    contentEncoding: headers['content-encoding'],
+    contentLanguage: headers['content-language'],
+    contentDisposition: headers['content-disposition'],
+    cacheControl: headers['cache-control'],
   }
 }
 

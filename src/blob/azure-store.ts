@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { blockListCall, blocksFrom, stageFromCall } from './azure-blocks.ts'
 import { type AzureCall, callAzure } from './azure-client.ts'
 import { AzureLongTail } from './azure-long-tail.ts'
 import {
@@ -24,8 +25,10 @@ import type {
   BlobContent,
   BlobProperties,
   BlobStore,
+  BlockSourceRange,
   CallOptions,
   CommitOptions,
+  CommittedBlocks,
   Conditions,
   ContainerProperties,
   ContentSink,
@@ -139,6 +142,21 @@ export class AzureBlobStore implements BlobStore {
       body: data,
       signal: options.signal,
     })
+  }
+
+  async stageBlockFrom(
+    path: BlobPath,
+    blockId: string,
+    source: BlockSourceRange,
+    options: CallOptions = {},
+  ): Promise<void> {
+    checkBlobPath(path, 'blob.stageBlockFrom')
+    await this.#call(stageFromCall(this.#base, { path, blockId, source }, options))
+  }
+
+  async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
+    checkBlobPath(path, 'blob.getBlocks')
+    return blocksFrom(await this.#call(blockListCall(path, options)), path)
   }
 
   async commitBlocks(
@@ -370,6 +388,10 @@ function writtenProperties(
     lastModifiedMs: Date.parse(headers['last-modified'] ?? '') || 0,
     contentType: options.contentType ?? defaultContentType,
     blobType: 'BlockBlob',
+    accessTier: options.tier,
+    isTierChosen: options.tier !== undefined,
+    headers: { ...options.headers },
+    tagCount: Object.keys(options.tags ?? {}).length || undefined,
     metadata: { ...options.metadata },
   }
 }

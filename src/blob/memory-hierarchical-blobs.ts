@@ -10,8 +10,10 @@ import type {
   BlobContent,
   BlobProperties,
   BlobStore,
+  BlockSourceRange,
   CallOptions,
   CommitOptions,
+  CommittedBlocks,
   Conditions,
   ContainerProperties,
   CopyOptions,
@@ -74,6 +76,19 @@ export class MemoryHierarchicalStore implements BlobStore {
     options: CallOptions = {},
   ): Promise<void> {
     await this.#blobs.stageBlock(path, blockId, data, options)
+  }
+
+  async stageBlockFrom(
+    path: BlobPath,
+    blockId: string,
+    source: BlockSourceRange,
+    options: CallOptions = {},
+  ): Promise<void> {
+    await this.#blobs.stageBlockFrom(path, blockId, source, options)
+  }
+
+  async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
+    return this.#blobs.getBlocks(path, options)
   }
 
   commitBlocks(

@@ -9,7 +9,9 @@ import type {
   BlobContent,
   BlobProperties,
   BlobStore,
+  BlockSourceRange,
   CallOptions,
+  CommittedBlocks,
   Conditions,
   ContainerProperties,
   CopyOptions,
@@ -87,9 +89,28 @@ export class MemoryBlobStore implements BlobStore {
     const container = this.#containerOf(path, subject.syscall, options)
     checkBlock(blockId, data, subject)
     const staged = container.uncommitted.get(path.name) ?? new Map<string, Uint8Array>()
-    const known = [...staged.keys(), ...(container.get(path.name)?.blocks.keys() ?? [])]
-    checkSameLength(blockId, known[0], subject)
+    const [known] = staged.keys()
+    checkSameLength(blockId, known, subject)
     container.uncommitted.set(path.name, staged.set(blockId, new Uint8Array(data)))
+  }
+
+  async stageBlockFrom(
+    path: BlobPath,
+    blockId: string,
+    source: BlockSourceRange,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const subject = { path: source.path, syscall: 'blob.stageBlockFrom' }
+    const blob = this.#existing(source.path, subject.syscall, options)
+    checkIfMatch(blob, source, subject)
+    const { start, end } = source.range
+    await this.stageBlock(path, blockId, blob.data.subarray(start, end), options)
+  }
+
+  async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
+    const { blocks, properties } = this.#existing(path, 'blob.getBlocks', options)
+    const sizes = [...blocks].map(([id, { length }]) => ({ id, sizeBytes: length }))
+    return { etag: properties.etag, blocks: sizes }
   }
 
   async commitBlocks(
@@ -139,6 +160,7 @@ export class MemoryBlobStore implements BlobStore {
       ...options,
       metadata: options.metadata ?? source.metadata,
       contentType: source.properties.contentType,
+      headers: source.properties.headers,
     })
   }
 
@@ -238,7 +260,10 @@ export class MemoryBlobStore implements BlobStore {
         createdMs: previous?.properties.createdMs ?? this.#nowMs(),
         contentType: options.contentType ?? 'application/octet-stream',
         blobType: 'BlockBlob',
-        accessTier: 'Hot',
+        accessTier: options.tier ?? 'Hot',
+        isTierChosen: options.tier !== undefined,
+        headers: { ...options.headers },
+        tagCount: Object.keys(options.tags ?? {}).length || undefined,
       }),
     }
     container.uncommitted.delete(path.name)

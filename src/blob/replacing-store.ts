@@ -13,8 +13,10 @@ import type {
   BlobContent,
   BlobProperties,
   BlobStore,
+  BlockSourceRange,
   CallOptions,
   CommitOptions,
+  CommittedBlocks,
   Conditions,
   ContainerProperties,
   CopyOptions,
@@ -53,6 +55,26 @@ export class ReplacingBlobStore implements BlobStore {
     const place = await this.#placeOf(path, options)
     const target = place.kind === 'own' ? path : place.path
     await this.#store.stageBlock(target, blockId, data, options)
+  }
+
+  async stageBlockFrom(
+    path: BlobPath,
+    blockId: string,
+    source: BlockSourceRange,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const place = await this.#placeOf(path, options)
+    const target = place.kind === 'own' ? path : place.path
+    await this.#store.stageBlockFrom(target, blockId, source, options)
+  }
+
+  /**
+   * None where a new version is put together beside the old one: its blocks are of no use there.
+   */
+  async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
+    const found = await this.#store.getBlocks(path, options)
+    const hierarchy = await this.#hierarchyOf(path.container, options)
+    return hierarchy === undefined ? found : { ...found, blocks: [] }
   }
 
   async commitBlocks(

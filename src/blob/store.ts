@@ -16,6 +16,14 @@ export interface PathFacts {
   readonly expiresMs?: number | undefined
 }
 
+/** Headers that a blob is answered with, beside its type. Each `undefined` when it has none. */
+export interface ContentHeaders {
+  readonly contentEncoding?: string | undefined
+  readonly contentLanguage?: string | undefined
+  readonly contentDisposition?: string | undefined
+  readonly cacheControl?: string | undefined
+}
+
 /** What Azure says of a blob. Sizes in bytes, times in milliseconds since the epoch. */
 export interface BlobProperties {
   readonly sizeBytes: number
@@ -28,6 +36,12 @@ export interface BlobProperties {
   readonly contentMd5?: string | undefined
   readonly blobType?: 'BlockBlob' | 'AppendBlob' | 'PageBlob' | undefined
   readonly accessTier?: string | undefined
+  /** Whether somebody chose the tier; else it is the account's. `undefined` where a listing tells. */
+  readonly isTierChosen?: boolean | undefined
+  /** `undefined` where a listing tells. */
+  readonly headers?: ContentHeaders | undefined
+  /** How many index tags it has; `undefined` for none, where a listing tells, and who may not see them. */
+  readonly tagCount?: number | undefined
   /** `undefined` when the listing was asked without metadata. */
   readonly metadata?: Metadata | undefined
   /** `undefined` on flat accounts, and where a request was not told. */
@@ -98,6 +112,33 @@ export interface BlobContent {
 export interface PutOptions extends CallOptions, Conditions {
   readonly metadata?: Metadata | undefined
   readonly contentType?: string | undefined
+  readonly headers?: ContentHeaders | undefined
+  /** Absent: the account's. */
+  readonly tier?: string | undefined
+  /** Index tags; absent: none. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
+}
+
+/** One block of a blob. */
+export interface CommittedBlock {
+  readonly id: string
+  readonly sizeBytes: number
+}
+
+/** What one version of a blob was committed from. */
+export interface CommittedBlocks {
+  readonly etag: string
+  /** In order; empty for a blob that one put made. */
+  readonly blocks: readonly CommittedBlock[]
+}
+
+/** A part of a blob's version that becomes a block elsewhere. */
+export interface BlockSourceRange {
+  readonly path: BlobPath
+  /** Not empty. */
+  readonly range: ByteRange
+  /** The version to read: else `ESTALE`. */
+  readonly ifMatch: string
 }
 
 export interface CommitOptions extends PutOptions {
@@ -161,6 +202,18 @@ export interface BlobStore {
     data: Uint8Array,
     options?: CallOptions,
   ): Promise<void>
+  /**
+   * As `stageBlock`, with bytes that the service reads itself: they do not pass through here.
+   * `ENOTSUP` where the service cannot.
+   */
+  stageBlockFrom(
+    path: BlobPath,
+    blockId: string,
+    source: BlockSourceRange,
+    options?: CallOptions,
+  ): Promise<void>
+  /** The blocks of the version that is there. `EINVAL` for what is no block blob. */
+  getBlocks(path: BlobPath, options?: CallOptions): Promise<CommittedBlocks>
   /**
    * Makes the blob the concatenation of `blockIds` (staged or committed before), at once. Whoever
    * commits or puts discards every other staged block of the blob: a second writer's commit then

@@ -137,6 +137,7 @@ function specialPermissions({
   headers,
 }: HttpRequest): readonly Permission[] | undefined {
   if (tagOperations.has(operation)) return ['tag']
+  if (headers['x-ms-tags'] !== undefined) return [...PERMISSIONS.write, 'tag']
   if (operation === 'path.changeAcl') return ['permissions']
   if (operation !== 'path.setAccessControl') return undefined
   const has = (...names: readonly string[]) => names.some((name) => headers[name] !== undefined)

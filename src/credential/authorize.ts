@@ -70,7 +70,10 @@ async function withCredential(
   const credential = await obtain(request, options, refresh)
   if (credential.kind === 'bearer') {
     const authorization = `Bearer ${credential.token}`
-    return { ...request, headers: { ...request.headers, authorization } }
+    // A source that is read as a range proves itself by a header of its own.
+    const reads = request.headers['x-ms-source-range'] !== undefined
+    const source = reads ? { 'x-ms-copy-source-authorization': authorization } : {}
+    return { ...request, headers: { ...request.headers, authorization, ...source } }
   }
   const url = withQuery(request.url, credential)
   const renamed = request.headers['x-ms-rename-source']

@@ -1,4 +1,4 @@
-import type { Metadata } from '../blob/store.ts'
+import type { ContentHeaders, Metadata } from '../blob/store.ts'
 
 /** What an entry of a directory is. */
 export type EntryType =
@@ -33,6 +33,10 @@ export interface Entry {
   readonly createdMs?: number | undefined
   readonly contentType?: string | undefined
   readonly contentMd5?: string | undefined
+  readonly headers?: ContentHeaders | undefined
+  /** The tier that somebody chose for it; `undefined` for the account's. */
+  readonly chosenTier?: string | undefined
+  readonly tagCount?: number | undefined
   readonly posix: PosixAttributes
   /** As stored, POSIX keys included. */
   readonly metadata: Metadata

@@ -536,6 +536,87 @@ function describeBlocks(conformance: Conformance): void {
 
   behaviour(
     conformance,
+    'the blocks of a version are told in order with their sizes, and none of one put',
+    async (t, store, container) => {
+      const path = { container, name: 'a' }
+      await store.stageBlock(path, blockId(0), bytes('zero'))
+      await store.stageBlock(path, blockId(1), bytes('one'))
+      const { etag } = await store.commitBlocks(path, [blockId(1), blockId(0)])
+
+      t.same(await store.getBlocks(path), {
+        etag,
+        blocks: [
+          { id: blockId(1), sizeBytes: 3 },
+          { id: blockId(0), sizeBytes: 4 },
+        ],
+      })
+      await store.put(path, bytes('x'))
+      t.same((await store.getBlocks(path)).blocks, [])
+      await rejectsWith(t, store.getBlocks({ container, name: 'none' }), 'ENOENT')
+    },
+  )
+
+  behaviour(
+    conformance,
+    'a block is made of a part of another version on the service, where it can do that',
+    async (t, store, container) => {
+      const path = { container, name: 'a' }
+      const { etag } = await store.put(path, bytes('0123456789'))
+      const source = { path, range: { start: 2, end: 5 }, ifMatch: etag }
+      try {
+        await store.stageBlockFrom(path, blockId(0), source)
+      } catch (error) {
+        t.equal((error as FileSystemError).code, 'ENOTSUP')
+        return
+      }
+      await store.commitBlocks(path, [blockId(0)], { ifMatch: etag })
+
+      t.equal(await read(store, path), '234')
+      await rejectsWith(t, store.stageBlockFrom(path, blockId(0), source), 'ESTALE')
+    },
+  )
+
+  behaviour(
+    conformance,
+    'headers, tier and the number of tags are those that a put or commit gives',
+    async (t, store, container) => {
+      const path = { container, name: 'a' }
+      const headers = {
+        contentEncoding: 'gzip',
+        contentLanguage: 'de',
+        contentDisposition: 'attachment; filename=a',
+        cacheControl: 'no-store',
+      }
+      const options = { headers, tier: 'Cool', tags: { 'a key': 'a=b' } }
+      await store.put(path, bytes('x'), options)
+      t.match(await store.head(path), {
+        headers,
+        accessTier: 'Cool',
+        isTierChosen: true,
+        tagCount: 1,
+      })
+
+      await store.stageBlock(path, blockId(0), bytes('x'))
+      await store.commitBlocks(path, [blockId(0)], options)
+      t.match(await store.head(path), {
+        headers,
+        accessTier: 'Cool',
+        isTierChosen: true,
+        tagCount: 1,
+      })
+
+      await store.put(path, bytes('y'))
+      const plain = await store.head(path)
+      t.match(plain, { isTierChosen: false, tagCount: undefined })
+      t.same(
+        Object.values(plain.headers ?? {}).filter((value) => value !== undefined),
+        [],
+      )
+    },
+  )
+
+  behaviour(
+    conformance,
     'a commit keeps blocks committed before and drops the others',
     async (t, store, container) => {
       const path = { container, name: 'a' }

@@ -2,7 +2,9 @@ import type {
   BlobContent,
   BlobProperties,
   BlobStore,
+  BlockSourceRange,
   CallOptions,
+  CommittedBlocks,
   Conditions,
   ContainerProperties,
   CopyOptions,
@@ -28,6 +30,8 @@ export interface Request {
   readonly range?: ByteRange | undefined
   readonly ifMatch?: string | undefined
   readonly signal?: AbortSignal | undefined
+  /** Bytes that the request carried. */
+  readonly sentBytes?: number | undefined
 }
 
 /** Passes every call on to another store, and keeps a record of it. */
@@ -74,7 +78,8 @@ export class CountingStore implements BlobStore {
 
   put(path: BlobPath, data: Uint8Array, options: PutOptions = {}): Promise<BlobProperties> {
     const { ifMatch, signal } = options
-    return this.#count({ verb: 'put', name: path.name, ifMatch, signal }, () =>
+    const sentBytes = data.length
+    return this.#count({ verb: 'put', name: path.name, ifMatch, signal, sentBytes }, () =>
       this.#store.put(path, data, options),
     )
   }
@@ -85,8 +90,26 @@ export class CountingStore implements BlobStore {
     data: Uint8Array,
     options: CallOptions = {},
   ): Promise<void> {
-    return this.#count({ verb: 'stageBlock', name: path.name, ...options }, () =>
+    const sentBytes = data.length
+    return this.#count({ verb: 'stageBlock', name: path.name, ...options, sentBytes }, () =>
       this.#store.stageBlock(path, blockId, data, options),
+    )
+  }
+
+  stageBlockFrom(
+    path: BlobPath,
+    blockId: string,
+    source: BlockSourceRange,
+    options: CallOptions = {},
+  ): Promise<void> {
+    return this.#count({ verb: 'stageBlockFrom', name: path.name, ...options }, () =>
+      this.#store.stageBlockFrom(path, blockId, source, options),
+    )
+  }
+
+  getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
+    return this.#count({ verb: 'getBlocks', name: path.name, ...options }, () =>
+      this.#store.getBlocks(path, options),
     )
   }
 

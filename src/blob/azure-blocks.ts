@@ -1,0 +1,60 @@
+import { FileSystemError } from '../errors.ts'
+import type { HttpResponse } from '../http/handler.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import type { AzureCall } from './azure-client.ts'
+import { baseHeaders, rangeHeader, resourceUrl } from './azure-request.ts'
+import type { BlockSourceRange, CallOptions, CommittedBlock, CommittedBlocks } from './store.ts'
+
+/** 50,000 blocks with ids of 88 characters, in XML. */
+const maxBlockListBytes = 16 * 1024 * 1024
+
+/** Get Block List, of what is committed. */
+export function blockListCall(path: BlobPath, { signal }: CallOptions): AzureCall {
+  const query = '?comp=blocklist&blocklisttype=committed'
+  const operation = 'blob.getBlocks'
+  return { operation, method: 'GET', path, query, maxBodyBytes: maxBlockListBytes, signal }
+}
+
+/** The blocks that an answer to `blockListCall` lists; `EIO` when it cannot be read. */
+export function blocksFrom({ headers, body }: HttpResponse, path: BlobPath): CommittedBlocks {
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
+  if (!text.includes('<BlockList')) throw unreadable(path)
+  const blocks: CommittedBlock[] = []
+  for (const [, id = '', size] of text.matchAll(blockPattern)) {
+    blocks.push({ id, sizeBytes: Number(size) })
+  }
+  const total = Number(headers['x-ms-blob-content-length'] ?? Number.NaN)
+  const listed = blocks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  if (blocks.length > 0 && listed !== total) throw unreadable(path)
+  return { etag: headers['etag'] ?? '', blocks }
+}
+
+const blockPattern = /<Block>\s*<Name>([A-Za-z0-9+/=]+)<\/Name>\s*<Size>(\d+)<\/Size>\s*<\/Block>/g
+
+/** Put Block From URL, within one account. */
+export function stageFromCall(
+  base: string,
+  block: { readonly path: BlobPath; readonly blockId: string; readonly source: BlockSourceRange },
+  { signal }: CallOptions,
+): AzureCall {
+  const { path, blockId, source } = block
+  return {
+    operation: 'blob.stageBlockFrom',
+    method: 'PUT',
+    path,
+    query: `?comp=block&blockid=${encodeURIComponent(blockId)}`,
+    headers: {
+      ...baseHeaders(),
+      'x-ms-copy-source': resourceUrl(base, source.path).href,
+      'x-ms-source-range': rangeHeader(source.range),
+      'x-ms-source-if-match': source.ifMatch,
+    },
+    body: new Uint8Array(0),
+    signal,
+  }
+}
+
+function unreadable(path: BlobPath): FileSystemError {
+  const detail = 'the service sent a list of blocks that cannot be read'
+  return new FileSystemError('EIO', 'blob.getBlocks', { path: formatPath(path), detail })
+}
