@@ -60,7 +60,7 @@ function treeCpu(pid) {
 }
 
 /** Processor seconds of our children that have ended: of what a contender ran. */
-function childCpu() {
+export function childCpu() {
   return cpuOf('self', [15, 16])
 }
 

@@ -1,0 +1,41 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+
+/**
+ * Runs `warmUp` and then `work`, and prints what `work` cost as one line of JSON: wall and processor
+ * seconds of this process, its largest resident set and the longest stall of its event loop.
+ */
+export async function measured(warmUp, work) {
+  await warmUp?.()
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  const cpu = process.cpuUsage()
+  const start = process.hrtime.bigint()
+  const result = await work()
+  const seconds = Number(process.hrtime.bigint() - start) / 1e9
+  const { user, system } = process.cpuUsage(cpu)
+  delay.disable()
+  const residentMiB = process.memoryUsage.rss() / 2 ** 20
+  const peakMiB = process.resourceUsage().maxRSS / 1024
+  const stallMs = delay.max / 1e6
+  const cpuSeconds = (user + system) / 1e6
+  const line = { seconds, cpuSeconds, residentMiB, peakMiB, stallMs, result }
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}
+
+/** Calls `work(index)` for `count` indexes, `width` at a time. */
+export async function inFlight(count, width, work) {
+  let next = 0
+  const lane = async () => {
+    while (next < count) await work(next++)
+  }
+  await Promise.all(Array.from({ length: width }, lane))
+}
+
+/** A fixed sequence of offsets, the same for every contender. */
+export function offsets(sizeBytes, rangeBytes) {
+  let state = 12345
+  return () => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0
+    return Math.floor((state / 2 ** 32) * (sizeBytes / rangeBytes)) * rangeBytes
+  }
+}
