@@ -13,8 +13,9 @@ const source = fileURLToPath(new URL('blob-server.cc', import.meta.url))
 export function buildBlobServer(directory) {
   const binary = join(directory, 'blob-server')
   const flags = ['-std=c++20', '-O2', '-o', binary, source, '-lssl', '-lcrypto']
-  const { status, stderr } = spawnSync('g++', flags, { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`g++ could not build the benchmark's server: ${stderr}`)
+  const compiler = process.env.CXX || 'g++'
+  const { status, stderr } = spawnSync(compiler, flags, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${compiler} could not build the benchmark's server: ${stderr}`)
   return binary
 }
 
