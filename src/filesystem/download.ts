@@ -39,6 +39,7 @@ export async function download(
   await sink.begin?.(first.properties)
   if (first.data.byteLength > 0) await sink.accept(first.data, start)
   const rest = { start: head.end, end: Math.min(limit, first.properties.sizeBytes) }
+  if (rest.start >= rest.end) return first.properties
   const { properties } = first
   const reached = await streamRest(remote, { path, properties, range: rest, sink, signal })
   const pieces = splitRange({ start: reached, end: rest.end }, remote.blockBytes)
