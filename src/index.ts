@@ -24,6 +24,7 @@ export type {
   TierState,
 } from './blob/administration.ts'
 export type { AccessControl, AclFailure, Expiry } from './blob/hierarchy.ts'
+export { BulkError, type BulkFailure, type BulkResult } from './bulk.ts'
 export {
   type CreateFileSystemOptions,
   createFileSystem,
@@ -92,7 +93,7 @@ export type {
   TransferOptions,
   TransferProgress,
   TransferResult,
-} from './filesystem/transfer-tree.ts'
+} from './filesystem/transfer-run.ts'
 export type { Change, UpdateOptions } from './filesystem/update-file.ts'
 export type { FindOptions, WalkOptions, WalkStep } from './filesystem/walk.ts'
 export type { GivenCredential } from './given-credential.ts'

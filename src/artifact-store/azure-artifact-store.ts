@@ -141,7 +141,10 @@ export class AzureArtifactStore implements ArtifactStore {
     const place = this.#place(name)
     const { kind } = await this.info(name, options)
     const call = { signal: options.signal, literal: true }
-    if (kind === 'file') return this.#fileSystem.rm(place.path, call)
+    if (kind === 'file') {
+      await this.#fileSystem.rm(place.path, call)
+      return
+    }
     const manifest = await this.#manifest(place, options)
     await this.#fileSystem.rm(place.manifest, call)
     await this.#removeGeneration(place, manifest.generation, options)

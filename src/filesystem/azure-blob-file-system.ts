@@ -1,26 +1,24 @@
 import type { CallOptions } from '../blob/store.ts'
+import type { BulkResult } from '../bulk.ts'
 import type { RecoveredRename, RecoverOptions } from '../namespace/namespace.ts'
 import { AccountSearch } from './account-search.ts'
 import { mapNames } from './account-tree.ts'
 import { BlobMap } from './blob-map.ts'
+import { copyTree } from './copy-tree.ts'
 import { DirFileSystem } from './dir-file-system.ts'
 import { makeDirectories, makeDirectory, removeDirectory } from './directories.ts'
 import { type FileInfo, fullName, toFileInfo } from './file-info.ts'
+import { getTree } from './get-tree.ts'
 import { getFile, type LocalFileOptions, putFile } from './local-file.ts'
 import { localName } from './local-view.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import { type MoveOptions, move } from './move.ts'
 import { NodeFileSystem } from './node-file-system.ts'
 import type { WriteOptions } from './pipe.ts'
+import { putTree } from './put-tree.ts'
 import { type RemoveOptions, remove, removeFile } from './remove.ts'
 import { runTransaction, Transaction } from './transaction.ts'
-import {
-  copyTree,
-  getTree,
-  putTree,
-  type TransferOptions,
-  type TransferResult,
-} from './transfer-tree.ts'
+import type { TransferOptions, TransferResult } from './transfer-run.ts'
 
 export type { AzureBlobFileSystemOptions } from './account-administration.ts'
 export type { InfoOptions } from './account-tree.ts'
@@ -139,12 +137,15 @@ export class AzureBlobFileSystem extends AccountSearch {
   }
 
   /** Deletes files, patterns and (`recursive`) directories; containers with `allowContainer` only. */
-  async rm(paths: PathInput | readonly PathInput[], options: RemoveOptions = {}): Promise<void> {
-    await remove(this.remote, this.names(paths, 'rm'), options)
+  async rm(
+    paths: PathInput | readonly PathInput[],
+    options: RemoveOptions = {},
+  ): Promise<BulkResult> {
+    return remove(this.remote, this.names(paths, 'rm'), options)
   }
 
   /** The same as {@link rm}. */
-  delete(paths: PathInput | readonly PathInput[], options?: RemoveOptions): Promise<void> {
+  delete(paths: PathInput | readonly PathInput[], options?: RemoveOptions): Promise<BulkResult> {
     return this.rm(paths, options)
   }
 

@@ -1,4 +1,5 @@
 import type { CallOptions } from '../blob/store.ts'
+import { runAll } from '../bulk.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
@@ -7,7 +8,6 @@ import { fullName, pathOf } from './file-info.ts'
 import { pipeFile } from './pipe.ts'
 import type { Remote } from './remote.ts'
 import { removeFile } from './remove.ts'
-import { runAll } from './transfer-run.ts'
 import { joinName, relativeName } from './tree-view.ts'
 import { find } from './walk.ts'
 
@@ -89,12 +89,15 @@ export class BlobMap {
     entries: Iterable<readonly [string, Uint8Array]>,
     options: CallOptions = {},
   ): Promise<void> {
-    await this.#each([...entries], options, ([key, value]) => this.set(key, value, options))
+    const pathOf = ([key]: readonly [string, Uint8Array]) => key
+    await this.#each([...entries], { ...options, pathOf }, ([key, value]) =>
+      this.set(key, value, options),
+    )
   }
 
   /** Deletes many keys; those that are missing are no error. */
   async deleteMany(keys: readonly string[], options: CallOptions = {}): Promise<void> {
-    await this.#each(keys, options, async (key) => {
+    await this.#each(keys, { ...options, pathOf: (key) => key }, async (key) => {
       await this.delete(key, options)
     })
   }
@@ -113,11 +116,11 @@ export class BlobMap {
 
   #each<T>(
     items: readonly T[],
-    { signal }: CallOptions,
+    options: CallOptions & { readonly pathOf: (item: T) => string },
     work: (item: T) => Promise<void>,
-  ): Promise<void> {
+  ): Promise<unknown> {
     const { concurrency } = this.#remote
-    return runAll(items, { signal, concurrency, syscall: 'map' }, work)
+    return runAll(items, { ...options, concurrency, syscall: 'map' }, work)
   }
 
   #path(key: string): BlobPath {

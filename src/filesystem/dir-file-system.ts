@@ -1,4 +1,5 @@
 import type { CallOptions } from '../blob/store.ts'
+import type { BulkResult } from '../bulk.ts'
 import { FileSystemError } from '../errors.ts'
 import type { InfoOptions } from './account-tree.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
@@ -12,7 +13,7 @@ import type { LocalFileOptions } from './local-file.ts'
 import type { MoveOptions } from './move.ts'
 import type { PipeOptions, WriteOptions } from './pipe.ts'
 import type { RemoveOptions } from './remove.ts'
-import type { TransferOptions, TransferResult } from './transfer-tree.ts'
+import type { TransferOptions, TransferResult } from './transfer-run.ts'
 import { joinName, relativeName } from './tree-view.ts'
 import type { FindOptions, WalkOptions, WalkStep } from './walk.ts'
 
@@ -182,7 +183,7 @@ export class DirFileSystem {
     return this.#fs.mv(this.#pattern(from, 'mv'), this.#pattern(to, 'mv'), options)
   }
 
-  rm(paths: Paths, options?: Omit<RemoveOptions, 'allowContainer'>): Promise<void> {
+  rm(paths: Paths, options?: Omit<RemoveOptions, 'allowContainer'>): Promise<BulkResult> {
     return this.#fs.rm(this.#patterns(paths, 'rm'), options)
   }
 

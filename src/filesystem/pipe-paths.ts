@@ -1,8 +1,9 @@
+import { runAll } from '../bulk.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import type { FileInfo } from './file-info.ts'
 import { locateFile, type PathInput } from './location.ts'
 import { type PipeOptions, pipeFile } from './pipe.ts'
 import type { Remote } from './remote.ts'
-import { runAll } from './transfer-run.ts'
 
 /** Makes each of `files` a file. All are tried; what failed is told as by a transfer. */
 export async function pipePaths(
@@ -19,7 +20,8 @@ export async function pipePaths(
   }))
   const written: FileInfo[] = []
   const run = { signal: options.signal, concurrency: remote.concurrency, syscall: 'pipe' }
-  await runAll(work, run, async ({ path, data, index }) => {
+  const pathOf = ({ path }: { readonly path: BlobPath }) => formatPath(path)
+  await runAll(work, { ...run, pathOf }, async ({ path, data, index }) => {
     written[index] = await pipeFile(remote, path, data, options)
   })
   return written

@@ -1,15 +1,17 @@
 import type { CallOptions } from '../blob/store.ts'
+import { type BulkResult, runAll } from '../bulk.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { demandContainerConsent, removeContainer } from './directories.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
 import { type FileInfo, pathOf } from './file-info.ts'
 import type { Remote } from './remote.ts'
-import { runAll } from './transfer-run.ts'
 
 export interface RemoveOptions extends Omit<ExpandOptions, 'maxDepth'> {
   /** Whether a path may be a container, which then goes with all that it holds. */
   readonly allowContainer?: boolean | undefined
+  /** `return`: everything is tried, and what failed is told. Default `raise`: see `BulkError`. */
+  readonly onError?: 'raise' | 'return' | undefined
 }
 
 /**
@@ -20,8 +22,8 @@ export async function remove(
   remote: Remote,
   names: string | readonly string[],
   options: RemoveOptions = {},
-): Promise<void> {
-  const { signal, literal, recursive, allowContainer } = options
+): Promise<BulkResult> {
+  const { signal, literal, recursive, allowContainer, onError } = options
   const hits = outermost(await expandPath(remote.view, names, { signal, literal }))
   for (const { name, type } of hits) {
     const path = pathOf(name)
@@ -33,9 +35,9 @@ export async function remove(
     })
   }
   const { concurrency } = remote
-  await runAll(hits, { signal, concurrency, syscall: 'rm' }, (hit) =>
-    removeOne(remote, hit, options),
-  )
+  const nameOf = ({ name }: FileInfo) => name
+  const run = { signal, concurrency, syscall: 'rm', onError, pathOf: nameOf }
+  return runAll(hits, run, (hit) => removeOne(remote, hit, options))
 }
 
 /** Deletes one file. `ENOENT`, `EISDIR`. */

@@ -1,6 +1,7 @@
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CallOptions } from '../blob/store.ts'
+import { Bulk, bulkPhase } from '../bulk.ts'
 import { MiB } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
@@ -14,7 +15,6 @@ import {
   type SyncSide,
   type SyncTree,
 } from './sync-side.ts'
-import { runAll } from './transfer-run.ts'
 
 // Both trees are listed once, compared in memory, and what differs is copied file by file. Nothing is
 // deleted before every copy succeeded.
@@ -72,8 +72,17 @@ export async function sync(
   if (options.dryRun === true) return plan
   const { signal, concurrency = 16 } = options
   const run = { signal, concurrency, syscall: 'sync' }
-  await runAll(plan.copied, run, ({ path }) => copyFile(source, target, { path, signal }))
-  await runAll(plan.deleted, run, (path) => removeFrom(target, path, { signal }))
+  const copies = bulkPhase(
+    plan.copied,
+    ({ path }) => path,
+    ({ path }) => copyFile(source, target, { path, signal }),
+  )
+  const removals = bulkPhase(
+    plan.deleted,
+    (path) => path,
+    (path) => removeFrom(target, path, { signal }),
+  )
+  await new Bulk([copies, removals], run).run()
   return plan
 }
 

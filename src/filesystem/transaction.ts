@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs'
 import type { CallOptions, Metadata } from '../blob/store.ts'
+import { runAll } from '../bulk.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -11,7 +12,6 @@ import { locateFile, type PathInput } from './location.ts'
 import type { WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
 import { removeFile } from './remove.ts'
-import { runAll } from './transfer-run.ts'
 
 // Every file of a transaction is a writer of its own that has uploaded its blocks but not named them.
 // Committing first looks that all are complete, then names the blocks of all files side by side, and
@@ -157,11 +157,12 @@ export class Transaction {
     // Half of a transaction helps nobody: however many fail, the others are still tried.
     const maxFailures = Number.POSITIVE_INFINITY
     const run = { concurrency, syscall: 'commit', maxFailures }
+    const pathOf = ([, { path }]: readonly [number, { readonly path: BlobPath }]) => fullName(path)
     const written: FileInfo[] = []
-    await runAll([...pending.entries()], run, async ([index, { writer }]) => {
+    await runAll([...pending.entries()], { ...run, pathOf }, async ([index, { writer }]) => {
       written[index] = await writer.close()
     })
-    await runAll([...this.#removals.values()], run, (path) =>
+    await runAll([...this.#removals.values()], { ...run, pathOf: fullName }, (path) =>
       removeFile(this.#remote, path, options),
     )
     return { written, removed: [...this.#removals.keys()] }

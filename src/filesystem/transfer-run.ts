@@ -1,8 +1,9 @@
-import type { CallOptions } from '../blob/store.ts'
-import { forEachConcurrent } from '../concurrency.ts'
-import { FileSystemError } from '../errors.ts'
+import { Bulk, BulkError, type BulkOptions, type BulkPhase, type BulkResult } from '../bulk.ts'
+import { isFileSystemError } from '../errors.ts'
 import type { Transfer } from './destination.ts'
-import type { TreeEntry } from './tree-view.ts'
+import type { ExpandOptions } from './expand-path.ts'
+import type { Remote } from './remote.ts'
+import type { TreeEntry, TreeView } from './tree-view.ts'
 
 /** How far a transfer has come. */
 export interface TransferProgress {
@@ -16,13 +17,32 @@ export interface TransferProgress {
   readonly totalFiles: number
 }
 
-/** What a transfer did. */
-export interface TransferResult {
+export interface TransferOptions extends ExpandOptions {
+  /** Files under way at once. Default: the file system's. */
+  readonly concurrency?: number | undefined
+  /**
+   * Keeps mode, owner, modification time and symbolic links, in metadata under AzCopy's keys.
+   * Without it a local link to a file is taken for the file, and other links are skipped.
+   */
+  readonly preserve?: boolean | undefined
+  readonly onProgress?: ((progress: TransferProgress) => void) | undefined
+  /**
+   * What a failure does. `raise` (the default) goes on until some have failed, then rejects with a
+   * `BulkError`. `return` tries everything and tells in `failed`. `ignore`: a source that is gone when its
+   * turn comes is told in `skipped`; all else is as with `raise`. One that was never there is `ENOENT`
+   * all the same.
+   */
+  readonly onError?: 'raise' | 'ignore' | 'return' | undefined
+}
+
+/** What a transfer did: `ok` and `failed` name destinations. */
+export interface TransferResult extends BulkResult {
   readonly files: number
   readonly directories: number
   readonly bytes: number
   /** Sources left out because they are neither files nor directories (`preserve` takes links). */
   readonly skipped: readonly string[]
+  retry(): Promise<TransferResult>
 }
 
 /** Adds up what the files of one transfer report. */
@@ -50,17 +70,27 @@ export class Tally {
     return this.#files
   }
 
-  addBytes(path: string, bytes: number): void {
-    this.#bytes += bytes
-    this.#report(path)
-  }
-
-  addFile(path: string): void {
+  /** Counts the bytes that `move` reports and then the file; what it moved of a file that fails counts for nothing. */
+  async count(
+    path: string,
+    move: (onBytes: (bytes: number) => void) => Promise<void>,
+  ): Promise<void> {
+    let moved = 0
+    try {
+      await move((bytes) => {
+        moved += bytes
+        this.#add(path, bytes)
+      })
+    } catch (error) {
+      this.#add(path, -moved)
+      throw error
+    }
     this.#files += 1
-    this.#report(path)
+    this.#add(path, 0)
   }
 
-  #report(path: string): void {
+  #add(path: string, bytes: number): void {
+    this.#bytes += bytes
     this.#onProgress?.({
       path,
       bytes: this.#bytes,
@@ -71,52 +101,84 @@ export class Tally {
   }
 }
 
-/** After so many failures the cause is hardly in the files. */
-const defaultMaxFailures = 20
-
-export interface RunOptions extends CallOptions {
-  readonly concurrency: number
-  readonly syscall: string
-  /** How many failures end it: what has not begun then never does. Default 20. */
-  readonly maxFailures?: number | undefined
+/** A plan, by what is to be done with each entry. */
+export interface Work<E extends TreeEntry> {
+  readonly files: readonly Transfer<E>[]
+  readonly directories: readonly Transfer<E>[]
+  readonly others: readonly Transfer<E>[]
+  readonly tally: Tally
+  /** Files that were gone when their turn came. */
+  readonly vanished: string[]
 }
 
-/**
- * Runs `task` for every item, going on after failures. Rejects with the only failure, or with a
- * `FileSystemError` that has the code and path of the first in order and all of them, in an `AggregateError`,
- * as its cause. An abort ends it at once.
- */
-export async function runAll<T>(
-  items: readonly T[],
-  options: RunOptions,
-  task: (item: T) => Promise<void>,
-): Promise<void> {
-  const { maxFailures = defaultMaxFailures } = options
-  const failures = new Map<number, unknown>()
-  await forEachConcurrent(items, options.concurrency, async (item, index) => {
-    options.signal?.throwIfAborted()
-    if (failures.size >= maxFailures) return
+/** Sorts a plan by what is to be done. */
+export function workOf<E extends TreeEntry>(
+  plan: readonly Transfer<E>[],
+  options: TransferOptions,
+): Work<E> {
+  const ofType = (type: TreeEntry['type']) => plan.filter(({ from }) => from.type === type)
+  const files = ofType('file')
+  const tally = new Tally(files, options.onProgress)
+  return { files, directories: ofType('directory'), others: ofType('other'), tally, vanished: [] }
+}
+
+/** `task` for the destination `to`, noting in `work` that its source vanished where that is no error. */
+export function unlessVanished<E extends TreeEntry>(
+  work: Work<E>,
+  source: TreeView<E>,
+  options: TransferOptions,
+): (transfer: Transfer<E>, task: () => Promise<void>) => Promise<void> {
+  return async ({ from }, task) => {
     try {
-      await task(item)
+      await task()
     } catch (error) {
-      options.signal?.throwIfAborted()
-      failures.set(index, error)
+      if (options.onError !== 'ignore' || !isFileSystemError(error, 'ENOENT')) throw error
+      const { signal } = options
+      if ((await source.stat(from.name, { signal, fresh: true })) !== undefined) throw error
+      work.vanished.push(from.name)
     }
-  })
-  if (failures.size === 0) return
-  const inOrder = [...failures].sort(([a], [b]) => a - b).map(([, error]) => error)
-  throw failureOf(inOrder, options.syscall)
+  }
 }
 
-function failureOf(failures: readonly unknown[], syscall: string): unknown {
-  const [first] = failures
-  if (failures.length === 1 || !(first instanceof FileSystemError)) return first
-  return new FileSystemError(first.code, syscall, {
-    ...(first.path === undefined ? {} : { path: first.path }),
-    ...(first.requestId === undefined ? {} : { requestId: first.requestId }),
-    ...(first.serviceCode === undefined ? {} : { serviceCode: first.serviceCode }),
-    detail: `${failures.length} files failed, the first with: ${first.message}`,
-    retryable: failures.every((error) => error instanceof FileSystemError && error.retryable),
-    cause: new AggregateError(failures, `${failures.length} files failed`),
-  })
+/** What a run over files of a tree needs to know. */
+export function bulkOptions(
+  remote: Remote,
+  options: TransferOptions,
+  syscall: string,
+): BulkOptions {
+  const concurrency = options.concurrency ?? remote.concurrency
+  const onError = options.onError === 'return' ? ('return' as const) : undefined
+  return { signal: options.signal, concurrency, syscall, onError }
+}
+
+/** Runs the phases of a transfer, and tells what became of it. */
+export async function runTransfer(
+  work: Work<TreeEntry>,
+  phases: readonly BulkPhase[],
+  run: BulkOptions & { readonly skipped: readonly Transfer<TreeEntry>[] },
+): Promise<TransferResult> {
+  const bulk = new Bulk(phases, run)
+  const attempt = async (): Promise<TransferResult> => {
+    const { ok, failed, waiting } = await bulk.run().catch(retriedBy(attempt))
+    return {
+      files: work.tally.files,
+      directories: work.directories.length,
+      bytes: work.tally.bytes,
+      skipped: [...run.skipped.map(({ from }) => from.name), ...work.vanished.sort()],
+      ok,
+      failed,
+      waiting,
+      retry: attempt,
+    }
+  }
+  return attempt()
+}
+
+/** The error whose `retry` tells as much as the transfer itself does. */
+function retriedBy(retry: () => Promise<TransferResult>): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof BulkError)) throw error
+    const { syscall, ok, failed, waiting } = error
+    throw new BulkError(syscall, { ok, failed, waiting, retry })
+  }
 }

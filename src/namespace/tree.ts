@@ -1,6 +1,7 @@
 import { type CallOptions, type ListEntry, listAll } from '../blob/store.ts'
+import { BulkError, type BulkFailure, defaultMaxFailures } from '../bulk.ts'
 import { forEachConcurrent } from '../concurrency.ts'
-import type { BlobPath } from '../path.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import { childPrefix } from './blob-name.ts'
 import type { NamespaceParts } from './directories.ts'
 import { callOptions, unlessMissing } from './lookup.ts'
@@ -30,18 +31,55 @@ export async function removeBlobs(
   directory: BlobPath,
   options: TreeOptions,
 ): Promise<void> {
-  const remove = async (row: Pick<BlobRow, 'name'>, sizeBytes: number) => {
-    const path = { ...directory, name: row.name }
+  const remove = async ({ name }: BlobRow, sizeBytes: number) => {
+    const path = { ...directory, name }
     await unlessMissing(parts.store.delete(path, callOptions(options)))
     options.onProgress?.({ path, sizeBytes })
   }
   const prefix = childPrefix(directory.name)
   const slashMarkers: BlobRow[] = []
-  await forEachConcurrent(blobsBelow(parts, directory, options), limitOf(options), async (row) => {
+  const failed: BulkFailure[] = []
+  const rows = blobsBelow(parts, directory, options)
+  await forEachConcurrent(unlessMany(rows, failed), limitOf(options), async (row) => {
     if (row.name === prefix) slashMarkers.push(row)
-    else await remove(row, row.properties.sizeBytes)
+    else await noteFailure(failed, directory, row, () => remove(row, row.properties.sizeBytes))
   })
+  options.signal?.throwIfAborted()
+  if (failed.length > 0) throw failureOf(failed, () => removeBlobs(parts, directory, options))
   for (const row of slashMarkers) await remove(row, 0)
+}
+
+/** Ends when so much has failed that the cause is hardly in the blobs. */
+async function* unlessMany<T>(
+  items: AsyncIterable<T>,
+  failed: readonly BulkFailure[],
+): AsyncGenerator<T, void, undefined> {
+  for await (const item of items) {
+    if (failed.length >= defaultMaxFailures) return
+    yield item
+  }
+}
+
+async function noteFailure(
+  failed: BulkFailure[],
+  { container }: BlobPath,
+  { name }: BlobRow,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    failed.push({ path: formatPath({ container, name }), error })
+  }
+}
+
+function failureOf(failed: readonly BulkFailure[], again: () => Promise<void>): unknown {
+  if (failed.length === 1) return failed[0]?.error
+  const result = async () => {
+    await again()
+    return { ok: [], failed: [], waiting: 0, retry: result }
+  }
+  return new BulkError('removeTree', { ok: [], failed, waiting: 0, retry: result })
 }
 
 /** All blobs whose names begin with the directory's and a slash. */

@@ -1,4 +1,4 @@
-import type { TransferOptions } from '../../src/filesystem/transfer-tree.ts'
+import type { TransferOptions } from '../../src/filesystem/transfer-run.ts'
 
 // What lands where when trees are copied, downloaded and uploaded, after fsspec's scenarios. `src`
 // and `dst` are directories; `dst` holds a dummy file, so that it exists on a flat namespace.

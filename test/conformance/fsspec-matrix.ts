@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
-import type { TransferOptions } from '../../src/filesystem/transfer-tree.ts'
+import type { TransferOptions } from '../../src/filesystem/transfer-run.ts'
 import {
   localFiles,
   plantLocal,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { AzureBlobFileSystem } from '../../filesystem/azure-blob-file-system.ts'
-import type { TransferOptions, TransferResult } from '../../filesystem/transfer-tree.ts'
+import type { TransferOptions, TransferResult } from '../../filesystem/transfer-run.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { type Location, parseLocation } from '../location.ts'
 import { formatBytes } from '../output.ts'
@@ -126,12 +126,13 @@ function transfer(
 }
 
 async function report(result: TransferResult, flags: CpFlags, context: CliContext): Promise<void> {
-  if (flags.json === true) return context.stdout.json(result)
-  for (const path of result.skipped) {
+  const { files, directories, bytes, skipped } = result
+  if (flags.json === true) return context.stdout.json({ files, directories, bytes, skipped })
+  for (const path of skipped) {
     context.stderr.write(
       `abfs: left out ${path}: neither file nor directory (--preserve keeps links)\n`,
     )
   }
   if (flags.quiet === true || !context.stderr.isTTY) return
-  context.stderr.write(`${result.files} files, ${formatBytes(result.bytes)}\n`)
+  context.stderr.write(`${files} files, ${formatBytes(bytes)}\n`)
 }

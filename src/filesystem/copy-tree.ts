@@ -1,0 +1,53 @@
+import { bulkPhase } from '../bulk.ts'
+import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
+import { type FileInfo, pathOf } from './file-info.ts'
+import type { Remote } from './remote.ts'
+import { ensureDirectory, refuseDirectories } from './target-directory.ts'
+import {
+  bulkOptions,
+  runTransfer,
+  type TransferOptions,
+  type TransferResult,
+  unlessVanished,
+  workOf,
+} from './transfer-run.ts'
+
+/** Copies on the server's side; links and attributes are metadata and come along. */
+export async function copyTree(
+  remote: Remote,
+  request: TransferRequest,
+  options: TransferOptions,
+): Promise<TransferResult> {
+  const { signal } = options
+  const views = { source: remote.wholeView, target: remote.view }
+  const plan = await planTransfers(views, request, options)
+  const work = workOf(withBlobs(plan), options)
+  const vanishing = unlessVanished(work, views.source, options)
+  await refuseDirectories(remote, work.files, options)
+  const copy = ({ from, to }: Transfer<FileInfo>) =>
+    work.tally.count(to, async (onBytes) => {
+      await remote.namespace.copyFile(pathOf(from.name), pathOf(to), { signal })
+      onBytes(from.size)
+    })
+  const marked = work.directories.filter(({ from }) => from.etag !== undefined)
+  const phases = [
+    bulkPhase(work.files, targetOf, (transfer) => vanishing(transfer, () => copy(transfer))),
+    bulkPhase(marked, targetOf, ({ from: { mode, uid, gid, mtimeNs }, to }) =>
+      ensureDirectory(remote, to, { signal, posix: { mode, uid, gid, mtimeNs } }),
+    ),
+  ]
+  return runTransfer(work, phases, { ...bulkOptions(remote, options, 'copy'), skipped: [] })
+}
+
+/** What is no directory is a blob, and copied as one. */
+function withBlobs(plan: readonly Transfer<FileInfo>[]): Transfer<FileInfo>[] {
+  return plan.map((transfer) =>
+    transfer.from.type === 'other'
+      ? { ...transfer, from: { ...transfer.from, type: 'file' } }
+      : transfer,
+  )
+}
+
+function targetOf({ to }: Transfer<FileInfo>): string {
+  return to
+}

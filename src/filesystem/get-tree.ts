@@ -1,0 +1,82 @@
+import { mkdir, rm, symlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { bulkPhase } from '../bulk.ts'
+import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
+import { type FileInfo, pathOf } from './file-info.ts'
+import { onLocalDisk } from './local-error.ts'
+import { getFile } from './local-file.ts'
+import { LocalView } from './local-view.ts'
+import { applyAttributes } from './posix-preserve.ts'
+import type { Remote } from './remote.ts'
+import {
+  bulkOptions,
+  runTransfer,
+  type TransferOptions,
+  type TransferResult,
+  unlessVanished,
+  type Work,
+  workOf,
+} from './transfer-run.ts'
+
+/** Downloads. Directories come first, links last, so that no file is written through a link. */
+export async function getTree(
+  remote: Remote,
+  request: TransferRequest,
+  options: TransferOptions,
+): Promise<TransferResult> {
+  const { signal, preserve } = options
+  const views = { source: remote.wholeView, target: new LocalView({ followLinks: true }) }
+  const work = workOf(await planTransfers(views, request, options), options)
+  const vanishing = unlessVanished(work, views.source, options)
+  await makeLocalDirectories(work)
+  const get = async ({ from, to }: Transfer<FileInfo>) => {
+    const pair = { remote: pathOf(from.name), local: to }
+    await work.tally.count(to, (onBytes) => getFile(remote, pair, { signal, preserve, onBytes }))
+  }
+  const [links, skipped] = linksOf(work, options)
+  const phases = [
+    bulkPhase(work.files, targetOf, (transfer) => vanishing(transfer, () => get(transfer))),
+    bulkPhase(links, targetOf, (link) => getLink(remote, link, options)),
+  ]
+  const run = { ...bulkOptions(remote, options, 'get'), skipped }
+  if (preserve !== true) return runTransfer(work, phases, run)
+  // The deepest first: writing into a directory changes its time.
+  const directories = bulkPhase([...work.directories].reverse(), targetOf, ({ from, to }) =>
+    onLocalDisk(to, () => applyAttributes(to, from)),
+  )
+  return runTransfer(work, [...phases, { ...directories, concurrency: 1 }], run)
+}
+
+/** Links that are made, and what is left out. */
+function linksOf(
+  { others }: Work<FileInfo>,
+  { preserve }: TransferOptions,
+): [Transfer<FileInfo>[], Transfer<FileInfo>[]] {
+  const isMade = ({ from }: Transfer<FileInfo>) => preserve === true && from.isLink
+  return [others.filter(isMade), others.filter((other) => !isMade(other))]
+}
+
+async function makeLocalDirectories(work: Work<FileInfo>): Promise<void> {
+  const needed = new Set(work.directories.map(({ to }) => to))
+  for (const { to } of [...work.files, ...work.others]) needed.add(dirname(to))
+  for (const directory of needed) {
+    await onLocalDisk(directory, () => mkdir(directory, { recursive: true }))
+  }
+}
+
+async function getLink(
+  remote: Remote,
+  { from, to }: Transfer<FileInfo>,
+  options: TransferOptions,
+): Promise<void> {
+  const target = await remote.namespace.readSymlink(pathOf(from.name), { signal: options.signal })
+  await onLocalDisk(to, async () => {
+    await rm(to, { force: true })
+    await symlink(target, to)
+    await applyAttributes(to, from, { isLink: true })
+  })
+}
+
+function targetOf({ to }: Transfer<FileInfo>): string {
+  return to
+}

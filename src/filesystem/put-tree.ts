@@ -1,0 +1,95 @@
+import { lstat, readlink } from 'node:fs/promises'
+import { bulkPhase } from '../bulk.ts'
+import { isFileSystemError } from '../errors.ts'
+import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
+import { pathOf } from './file-info.ts'
+import { onLocalDisk } from './local-error.ts'
+import { putFileUnchecked } from './local-file.ts'
+import { type LocalEntry, LocalView } from './local-view.ts'
+import { attributesOf } from './posix-preserve.ts'
+import type { Remote } from './remote.ts'
+import { ensureDirectory, refuseDirectories } from './target-directory.ts'
+import {
+  bulkOptions,
+  runTransfer,
+  type TransferOptions,
+  type TransferResult,
+  unlessVanished,
+  type Work,
+  workOf,
+} from './transfer-run.ts'
+import { parentName } from './tree-view.ts'
+
+/** Uploads. Directories are marked when they are empty, and with `preserve` all. */
+export async function putTree(
+  remote: Remote,
+  request: TransferRequest,
+  options: TransferOptions,
+): Promise<TransferResult> {
+  const { signal } = options
+  const preserve = options.preserve === true
+  const views = { source: new LocalView({ followLinks: !preserve }), target: remote.view }
+  const work = workOf(await planTransfers(views, request, options), options)
+  const vanishing = unlessVanished(work, views.source, options)
+  await refuseDirectories(remote, work.files, options)
+  const put = ({ from, to }: Transfer<LocalEntry>) =>
+    work.tally.count(to, async (onBytes) => {
+      const pair = { remote: pathOf(to), local: from.name }
+      await putFileUnchecked(remote, pair, { signal, preserve, onBytes })
+    })
+  const links = preserve ? work.others.filter(({ from }) => from.isLink) : []
+  const taken = new Set(links)
+  const skipped = work.others.filter((other) => !taken.has(other))
+  const phases = [
+    bulkPhase(work.files, targetOf, (transfer) => vanishing(transfer, () => put(transfer))),
+    bulkPhase(links, targetOf, (link) => putLink(remote, link, options)),
+    bulkPhase(preserve ? work.directories : emptyOnes(work), targetOf, (directory) =>
+      putDirectory(remote, directory, options),
+    ),
+  ]
+  return runTransfer(work, phases, { ...bulkOptions(remote, options, 'put'), skipped })
+}
+
+async function putLink(
+  remote: Remote,
+  { from, to }: Transfer<LocalEntry>,
+  options: TransferOptions,
+): Promise<void> {
+  const { signal } = options
+  const [target, stats] = await onLocalDisk(from.name, () =>
+    Promise.all([readlink(from.name), lstat(from.name, { bigint: true })]),
+  )
+  const posix = attributesOf(stats)
+  try {
+    await remote.namespace.createSymlink(pathOf(to), target, { signal, posix })
+  } catch (error) {
+    if (!isFileSystemError(error, 'EEXIST')) throw error
+    await remote.namespace.removeFile(pathOf(to), { signal })
+    await remote.namespace.createSymlink(pathOf(to), target, { signal, posix })
+  }
+}
+
+async function putDirectory(
+  remote: Remote,
+  { from, to }: Transfer<LocalEntry>,
+  options: TransferOptions,
+): Promise<void> {
+  const { signal, preserve } = options
+  const stats = await onLocalDisk(from.name, () => lstat(from.name, { bigint: true }))
+  await ensureDirectory(remote, to, { signal, posix: preserve ? attributesOf(stats) : {} })
+}
+
+/** Directories that no planned entry implies. */
+function emptyOnes(work: Work<LocalEntry>): readonly Transfer<LocalEntry>[] {
+  const implied = new Set<string>()
+  for (const { to } of [...work.files, ...work.directories]) {
+    for (let name = parentName(to); name !== '' && !implied.has(name); name = parentName(name)) {
+      implied.add(name)
+    }
+  }
+  return work.directories.filter(({ to }) => !implied.has(to))
+}
+
+function targetOf({ to }: Transfer<LocalEntry>): string {
+  return to
+}

@@ -1,0 +1,54 @@
+import type { CallOptions } from '../blob/store.ts'
+import { runAll } from '../bulk.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { refuseReserved } from '../namespace/blob-name.ts'
+import type { PosixAttributes } from '../namespace/entry.ts'
+import type { Transfer } from './destination.ts'
+import { pathOf, urlOf } from './file-info.ts'
+import type { Remote } from './remote.ts'
+import { bulkOptions, type TransferOptions } from './transfer-run.ts'
+import { parentName, type TreeEntry } from './tree-view.ts'
+
+/** Makes a directory, or gives one that exists the attributes `posix`. */
+export async function ensureDirectory(
+  remote: Remote,
+  name: string,
+  options: CallOptions & { readonly posix: PosixAttributes },
+): Promise<void> {
+  const path = pathOf(name)
+  const { signal, posix } = options
+  if (path.name === '') return
+  try {
+    await remote.namespace.makeDirectory(path, { signal, posix, parents: true })
+  } catch (error) {
+    if (!isFileSystemError(error, 'EEXIST')) throw error
+    const entry = await remote.namespace.stat(path, { signal })
+    if (entry.type !== 'directory') throw error
+    if (Object.keys(posix).length > 0) await remote.namespace.setAttributes(path, posix, { signal })
+  }
+}
+
+/**
+ * `EISDIR` when a file would take the name of a directory, `EPERM` a name of abfs's own; costs one
+ * listing per directory.
+ */
+export async function refuseDirectories(
+  remote: Remote,
+  files: readonly Transfer<TreeEntry>[],
+  options: TransferOptions,
+): Promise<void> {
+  const { signal } = options
+  for (const { to } of files) refuseReserved(pathOf(to), 'open')
+  const parents = [...new Set(files.map(({ to }) => parentName(to)))]
+  const taken = new Set<string>()
+  const { concurrency } = bulkOptions(remote, options, 'open')
+  const run = { signal, concurrency, syscall: 'open', pathOf: urlOf }
+  await runAll(parents, run, async (parent) => {
+    for (const child of await remote.view.list(parent, { signal })) {
+      if (child.type === 'directory') taken.add(child.name)
+    }
+  })
+  const refused = files.find(({ to }) => taken.has(to))
+  if (refused !== undefined)
+    throw new FileSystemError('EISDIR', 'open', { path: urlOf(refused.to) })
+}
