@@ -13,6 +13,7 @@ import {
 import { FileSystemError } from './errors.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
 import { type GivenCredential, providerOf } from './given-credential.ts'
+import type { DiskCache } from './transfer/disk-cache.ts'
 
 /** Where a file system connects. What is given here beats the environment. */
 export interface CreateFileSystemOptions extends Omit<ConfigFlags, 'hns'> {
@@ -30,6 +31,11 @@ export interface CreateFileSystemOptions extends Omit<ConfigFlags, 'hns'> {
   readonly concurrency?: number | undefined
   /** How long listings are believed; milliseconds. Default 5 seconds. */
   readonly listingTtlMs?: number | undefined
+  /**
+   * Keeps blocks of what is read on the local disk, where other processes and mounts find them. One may
+   * be shared between file systems; it stays the caller's to close.
+   */
+  readonly diskCache?: DiskCache | undefined
   /** Variables to read instead of the process's own. */
   readonly environment?: Environment | undefined
 }
@@ -44,13 +50,13 @@ export async function createFileSystem(
   options: CreateFileSystemOptions = {},
 ): Promise<AzureBlobFileSystem> {
   const { url, readOnly, hns, environment = processEnvironment(), ...rest } = options
-  const { credential, blockBytes, concurrency, listingTtlMs, ...flags } = rest
+  const { credential, diskCache, blockBytes, concurrency, listingTtlMs, ...flags } = rest
   const said = hns === undefined ? {} : { hns: String(hns) }
   const config = loadConfig({ ...flags, ...said }, environment)
   const target = targetOf(config, url === undefined ? [] : [parseAzureUrl(url)])
   const access = readOnly === true ? 'read' : 'write'
   const provider = credential && providerOf(credential, systemClock)
-  const account = await openAccount(config, { target, access, provider, listingTtlMs })
+  const account = await openAccount(config, { target, access, provider, listingTtlMs, diskCache })
   const tuning = { blockBytes, concurrency, listingTtlMs }
   const recipe = recipeOf(config, target, { ...tuning, readOnly, credential })
   return composeFileSystem(account, { blockBytes, concurrency, recipe })
@@ -62,7 +68,7 @@ export async function createFileSystem(
  */
 export type FileSystemRecipe = Omit<
   CreateFileSystemOptions,
-  'url' | 'environment' | 'credential'
+  'url' | 'environment' | 'credential' | 'diskCache'
 > & {
   readonly credential?: 'given' | undefined
 }
@@ -74,7 +80,7 @@ export type FileSystemRecipe = Omit<
  */
 export async function fromJSON(
   recipe: FileSystemRecipe,
-  options: Pick<CreateFileSystemOptions, 'credential' | 'environment'> = {},
+  options: Pick<CreateFileSystemOptions, 'credential' | 'diskCache' | 'environment'> = {},
 ): Promise<AzureBlobFileSystem> {
   const { credential, ...rest } = recipe
   if (credential === 'given' && options.credential === undefined) {

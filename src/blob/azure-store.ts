@@ -87,6 +87,10 @@ export class AzureBlobStore implements BlobStore {
     })
   }
 
+  get endpoint(): string {
+    return this.#base
+  }
+
   get roundTripMs(): number | undefined {
     return this.#roundTripMs
   }

@@ -54,6 +54,10 @@ export class MemoryHierarchicalStore implements BlobStore {
     this.hierarchy = new MemoryHierarchy(account, this.#tree, pageSize)
   }
 
+  get endpoint(): string {
+    return this.#blobs.endpoint
+  }
+
   async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
     this.#purge(path, 'blob.head')
     return this.#blobs.head(path, options)

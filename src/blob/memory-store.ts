@@ -53,6 +53,10 @@ export class MemoryBlobStore implements BlobStore {
     this.#state = options.state ?? new MemoryAccount(options.clock)
   }
 
+  get endpoint(): string {
+    return this.#state.endpoint
+  }
+
   async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
     return withMetadata(this.#existing(path, 'blob.head', options))
   }

@@ -93,6 +93,10 @@ export class ReplacingBlobStore implements BlobStore {
     }
   }
 
+  get endpoint(): string | undefined {
+    return this.#store.endpoint
+  }
+
   get roundTripMs(): number | undefined {
     return this.#store.roundTripMs
   }

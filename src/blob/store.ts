@@ -183,6 +183,11 @@ export interface BlobStore {
   /** The account's name, as it stands in URLs and credentials' scopes. */
   readonly account: string
   /**
+   * Where the account is, without a query: tells accounts of one name apart, as those of emulators.
+   * `undefined`: nothing of it may outlive this object.
+   */
+  readonly endpoint?: string | undefined
+  /**
    * How soon the service begins to answer a read, at its best of late; milliseconds, without what it
    * takes to connect. `undefined` while unknown.
    */

@@ -33,6 +33,7 @@ import { trace } from '../http/trace.ts'
 import { openTransport } from '../http/transport.ts'
 import { Namespace } from '../namespace/namespace.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
+import type { DiskCache } from '../transfer/disk-cache.ts'
 import { Vfs, type VfsOptions } from '../vfs/vfs.ts'
 import type { AccountTarget } from './location.ts'
 
@@ -60,6 +61,8 @@ export interface AccountOptions {
   readonly listingTtlMs?: number | undefined
   /** Bytes of blobs kept in memory. Default 256 MiB. */
   readonly cacheBytes?: number | undefined
+  /** Blocks on the local disk, behind those in memory. Stays the caller's to close. */
+  readonly diskCache?: DiskCache | undefined
   /** Who is asked for credentials, whatever the configuration says. */
   readonly provider?: CredentialProvider | undefined
 }
@@ -106,7 +109,10 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     store,
     administration,
     namespace: new Namespace({ store, hierarchyOf, clock, listingTtlMs }),
-    chunks: new ChunkCache({ maxBytes: options.cacheBytes ?? 256 * MiB }),
+    chunks: new ChunkCache({
+      maxBytes: options.cacheBytes ?? 256 * MiB,
+      disk: options.diskCache,
+    }),
     credentials,
     target,
     clock,

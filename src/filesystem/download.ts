@@ -1,5 +1,5 @@
 import type { BlobProperties, CallOptions } from '../blob/store.ts'
-import { type ByteRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
+import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
@@ -31,6 +31,7 @@ export async function download(
   options: CallOptions & { readonly range?: ByteRange | undefined; readonly sink: DownloadSink },
 ): Promise<BlobProperties> {
   const { signal, sink } = options
+  if (remote.chunkCache.disk !== undefined) return downloadThroughDisk(remote, path, options)
   const start = options.range?.start ?? 0
   const limit = options.range?.end ?? Number.MAX_SAFE_INTEGER
   const head = { start, end: Math.min(limit, start + remote.blockBytes) }
@@ -49,6 +50,34 @@ export async function download(
     await sink.accept(data, range.start)
   })
   return first.properties
+}
+
+/**
+ * The same by way of the blocks on the local disk: one request asks for the version, others for what is
+ * not there.
+ */
+async function downloadThroughDisk(
+  remote: Remote,
+  path: BlobPath,
+  options: CallOptions & { readonly range?: ByteRange | undefined; readonly sink: DownloadSink },
+): Promise<BlobProperties> {
+  const { range, sink, signal } = options
+  const properties = await headFile(remote, path, signal)
+  const { store, chunkCache: cache, streamBelowMs, clock } = remote
+  const reader = new BlobReader({ store, path, properties, cache, streamBelowMs, clock })
+  try {
+    await sink.begin?.(properties)
+    const whole = { start: 0, end: properties.sizeBytes }
+    const wanted = clampRange(range ?? whole, properties.sizeBytes)
+    await forEachConcurrent(splitRange(wanted, remote.blockBytes), piecesAtOnce, async (piece) => {
+      const data = Buffer.allocUnsafeSlow(lengthOf(piece))
+      await remote.limiter.run(() => reader.readInto(data, piece.start, { signal }), signal)
+      await sink.accept(data, piece.start)
+    })
+    return properties
+  } finally {
+    reader.close()
+  }
 }
 
 interface Rest extends CallOptions {
@@ -117,8 +146,25 @@ async function getFirst(
   range: ByteRange,
   signal: AbortSignal | undefined,
 ) {
+  const get = () => remote.limiter.run(() => remote.store.get(path, { range, signal }), signal)
+  return orDirectory(remote, path, { get, signal })
+}
+
+async function headFile(remote: Remote, path: BlobPath, signal: AbortSignal | undefined) {
+  const get = () => remote.store.head(path, { signal })
+  const properties = await orDirectory(remote, path, { get, signal })
+  refuseDirectory(path, properties)
+  return properties
+}
+
+/** `EISDIR` for what is missing because it is a directory. */
+async function orDirectory<T>(
+  remote: Remote,
+  path: BlobPath,
+  { get, signal }: CallOptions & { readonly get: () => Promise<T> },
+): Promise<T> {
   try {
-    return await remote.limiter.run(() => remote.store.get(path, { range, signal }), signal)
+    return await get()
   } catch (error) {
     if (isFileSystemError(error, 'ENOENT') && (await isDirectory(remote, path, signal))) {
       throw directoryError(path, error)

@@ -2,13 +2,16 @@ import assert from 'node:assert/strict'
 import type { BlobProperties, BlobStore, CallOptions } from '../blob/store.ts'
 import { type ByteRange, clampRange, KiB, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
-import { forEachConcurrent, Limiter } from '../concurrency.ts'
+import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { abortable } from './abortable.ts'
 import { BlobStream, defaultStreamBelowMs, minStreamBytes } from './blob-stream.ts'
-import { type Chunk, ChunkCache, granuleBytes, type VersionChunks } from './chunk-cache.ts'
+import { type Chunk, ChunkCache, cut, type VersionChunks } from './chunk-cache.ts'
+import type { DiskVersion } from './disk-version.ts'
+import { alignDown, alignUp, granuleBytes } from './granule.ts'
 import { type Run, SequenceDetector } from './sequence-detector.ts'
+import { VersionSource } from './version-source.ts'
 
 // A read goes this way:
 // 1. Granules of the range that are neither in memory nor on their way are fetched, each run of
@@ -18,6 +21,8 @@ import { type Run, SequenceDetector } from './sequence-detector.ts'
 // 3. The read waits for its own chunks and returns views on them.
 // A long run on a near service is fetched by one request (`BlobStream`), whose body is cut into the
 // same chunks; a chunk that the stream does not fill is fetched by a request of its own.
+// Where the memory has a disk behind it, a chunk is filled from there as far as it can be, and what the
+// network brought is written there later. No stream is opened over what the disk holds.
 
 export interface BlobReaderOptions {
   readonly store: BlobStore
@@ -39,8 +44,6 @@ export interface BlobReaderOptions {
   readonly clock?: Clock | undefined
 }
 
-/** Requests of one reader under way at once. */
-const maxInFlight = 8
 /**
  * Pieces of a read past the memory: each costs the service and both ends a request, and a broken one
  * is sent again whole.
@@ -66,7 +69,7 @@ export class BlobReader {
   readonly #cache: ChunkCache
   readonly #version: VersionChunks
   readonly #detector: SequenceDetector
-  readonly #limiter = new Limiter(maxInFlight)
+  readonly #source: VersionSource
   readonly #fetching = new Set<Chunk>()
   readonly #chunkBytes: number
   readonly #closing = new AbortController()
@@ -89,7 +92,10 @@ export class BlobReader {
     this.#store = options.store
     this.#etag = options.properties.etag
     this.#cache = options.cache ?? new ChunkCache({ maxBytes: 2 * maxWindowBytes + chunkBytes })
-    this.#version = this.#cache.open(options.path, this.#etag)
+    this.#version = this.#cache.open(this.#asVersion())
+    const { sizeBytes, path } = this
+    const etag = () => this.#etag
+    this.#source = new VersionSource({ ...options, path, sizeBytes, etag, disk: this.#disk })
     this.#detector = new SequenceDetector(maxWindowBytes)
     this.#streamBelowMs = options.streamBelowMs ?? defaultStreamBelowMs
     this.#clock = options.clock
@@ -111,6 +117,8 @@ export class BlobReader {
     const wanted = clampRange(range, this.sizeBytes)
     if (lengthOf(wanted) === 0) return []
     const run = this.#detector.observe(wanted)
+    const looked = this.#disk?.look({ ...wanted, end: run.end + run.windowBytes })
+    if (looked !== undefined) await looked.then(() => this.#checkOpen(options))
     const chunks = this.#chunksOf(wanted, run)
     this.#prefetch(run)
     const missing = chunks.filter((chunk) => chunk.data === undefined)
@@ -128,13 +136,19 @@ export class BlobReader {
     this.#checkOpen(options)
     const wanted = clampRange({ start, end: start + target.byteLength }, this.sizeBytes)
     const signal = joinSignals(this.#closing.signal, options.signal)
+    await this.look(wanted)
     if (await this.#streamInto(target, wanted, signal)) return lengthOf(wanted)
     const pieces = splitRange(wanted, Math.max(this.#chunkBytes, directPieceBytes))
     await forEachConcurrent(pieces, directInFlight, async (piece) => {
       const into = target.subarray(piece.start - start, piece.end - start)
-      await this.#limiter.run(() => this.#fetch(piece, into, signal), signal)
+      await this.#source.fill(piece, into, signal)
     })
     return lengthOf(wanted)
+  }
+
+  /** Looks what the local disk has of `range`, so that `stream` opens none over it. */
+  async look(range: ByteRange): Promise<void> {
+    await this.#disk?.look(range)
   }
 
   /**
@@ -147,12 +161,13 @@ export class BlobReader {
       this.#streamBelowMs === Number.POSITIVE_INFINITY ||
       (roundTripMs !== undefined && roundTripMs < this.#streamBelowMs)
     if (!isNear || this.#oneIsSlow || end - start < minStreamBytes) return undefined
+    if (this.#diskHolds(start, end)) return undefined
     return new BlobStream({
       store: this.#store,
       path: this.path,
       range: { start, end },
       etag: () => this.#etag,
-      check: (properties) => this.#checkSize(properties),
+      check: (properties) => this.#source.check(properties),
       clock: this.#clock,
       onSlow: this.#streamBelowMs === Number.POSITIVE_INFINITY ? undefined : () => this.#noteSlow(),
     })
@@ -165,17 +180,36 @@ export class BlobReader {
   /** Fills `into` with the next bytes of a `stream` of this reader; errors as `readInto`, false as `fill`. */
   async fillFrom(stream: BlobStream, into: Uint8Array, signal: AbortSignal): Promise<boolean> {
     this.#checkOpen({ signal })
+    const { position } = stream
     try {
-      return await stream.fill(into, signal)
+      const isFilled = await stream.fill(into, signal)
+      // The caller's buffer is the caller's to change.
+      if (isFilled) this.#disk?.write(position, into, { copy: true })
+      return isFilled
     } catch (error) {
-      throw isFileSystemError(error, 'ENOENT') ? this.#gone(error) : error
+      throw isFileSystemError(error, 'ENOENT') ? this.#source.gone(error) : error
     }
   }
 
   /** Continues under a later etag of the same content, as after a change of metadata alone. */
   repin(etag: string): void {
-    this.#cache.alias(this.path, this.#etag, etag)
+    this.#cache.alias(this.#asVersion(), etag)
     this.#etag = etag
+  }
+
+  #asVersion() {
+    const { path, sizeBytes } = this
+    return { endpoint: this.#store.endpoint, path, etag: this.#etag, sizeBytes }
+  }
+
+  get #disk(): DiskVersion | undefined {
+    return this.#version.disk
+  }
+
+  /** Whether the disk has the first of what would be asked for. */
+  #diskHolds(start: number, end: number): boolean {
+    const range = { start, end: Math.min(end, start + streamChunkBytes, this.sizeBytes) }
+    return this.#disk?.holds(range) === true
   }
 
   /** Ends what is being fetched for this reader alone. Never throws. */
@@ -248,7 +282,7 @@ export class BlobReader {
     if (run.advancedBytes >= minStreamBytes && this.#prefetchByStream(run, limit)) return
     const pieceBytes = this.#pieceBytes(run.windowBytes, minPrefetchBytes)
     let at = Math.max(run.frontier, alignUp(run.end))
-    while (at < limit && this.#limiter.hasRoom) {
+    while (at < limit && this.#source.hasRoom) {
       const end = Math.min(at + pieceBytes, this.sizeBytes)
       if (end > limit) break
       this.#fetchMissing({ start: at, end }, pieceBytes)
@@ -260,7 +294,7 @@ export class BlobReader {
   /** Chunks of the run's window from one request that lasts as long as the run; says whether it could. */
   #prefetchByStream(run: Run, limit: number): boolean {
     let at = this.#endOfPresent(Math.max(run.frontier, alignUp(run.end)), limit)
-    if (!this.#ownsStream(run)) return false
+    if (this.#diskHolds(at, limit) || !this.#ownsStream(run)) return false
     if (this.#ahead?.canFill(at, 0) !== true) {
       // What the last one has under way is fetched anew, by requests, if somebody waits for it.
       if (at >= limit) return this.#ahead !== undefined
@@ -272,7 +306,7 @@ export class BlobReader {
     while (at < limit) {
       const end = Math.min(at + streamChunkBytes, this.sizeBytes)
       // Somebody else has fetched what comes next: that is jumped over by the next stream.
-      if (end > limit || this.#endOfGap(at, end) < end) break
+      if (end > limit || this.#endOfGap(at, end) < end || this.#diskHolds(at, end)) break
       this.#start({ start: at, end }, this.#ahead)
       at = end
     }
@@ -331,11 +365,7 @@ export class BlobReader {
     const chunk = this.#version.load(piece.start, piece.end, async (signal) => {
       const streamed =
         stream === undefined ? undefined : await this.#fromStream(stream, piece, signal)
-      if (streamed !== undefined) return streamed
-      return this.#limiter.run(() => {
-        const into = Buffer.allocUnsafeSlow(lengthOf(piece))
-        return this.#fetch(piece, into, signal)
-      }, signal)
+      return streamed ?? this.#source.load(piece, signal)
     })
     this.#fetching.add(chunk)
     const done = () => void this.#fetching.delete(chunk)
@@ -349,36 +379,6 @@ export class BlobReader {
   ): Promise<Uint8Array | undefined> {
     const into = Buffer.allocUnsafeSlow(lengthOf(piece))
     return (await this.fillFrom(stream, into, signal)) ? into : undefined
-  }
-
-  async #fetch(piece: ByteRange, into: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    const ifMatch = this.#etag
-    try {
-      const content = await this.#store.get(this.path, { range: piece, ifMatch, into, signal })
-      return this.#verified(content.data, content.properties, piece)
-    } catch (error) {
-      // The etag moved on under a request that was already under way: the content is the same.
-      if (ifMatch !== this.#etag && isFileSystemError(error, 'ESTALE')) {
-        return this.#fetch(piece, into, signal)
-      }
-      throw isFileSystemError(error, 'ENOENT') ? this.#gone(error) : error
-    }
-  }
-
-  #verified(data: Uint8Array, properties: BlobProperties, piece: ByteRange): Uint8Array {
-    this.#checkSize(properties)
-    if (data.byteLength === lengthOf(piece)) return data
-    const detail = `expected ${lengthOf(piece)} bytes at ${piece.start}, got ${data.byteLength}`
-    throw new FileSystemError('EIO', 'read', { path: formatPath(this.path), detail })
-  }
-
-  #checkSize(properties: BlobProperties): void {
-    if (properties.sizeBytes !== this.sizeBytes) throw this.#gone(undefined)
-  }
-
-  #gone(cause: unknown): FileSystemError {
-    const detail = 'the blob was deleted or replaced since it was opened; open it again'
-    return new FileSystemError('ESTALE', 'read', { path: formatPath(this.path), detail, cause })
   }
 
   #align(range: ByteRange): ByteRange {
@@ -397,18 +397,4 @@ export class BlobReader {
 
 function joinSignals(own: AbortSignal, callers: AbortSignal | undefined): AbortSignal {
   return callers === undefined ? own : AbortSignal.any([own, callers])
-}
-
-function cut(data: Uint8Array, chunk: Chunk, wanted: ByteRange): Uint8Array {
-  const start = Math.max(wanted.start - chunk.start, 0)
-  const end = Math.min(wanted.end, chunk.end) - chunk.start
-  return start === 0 && end === data.byteLength ? data : data.subarray(start, end)
-}
-
-function alignDown(offset: number): number {
-  return Math.floor(offset / granuleBytes) * granuleBytes
-}
-
-function alignUp(offset: number): number {
-  return Math.ceil(offset / granuleBytes) * granuleBytes
 }

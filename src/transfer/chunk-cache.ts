@@ -1,25 +1,36 @@
 import { LRUCache } from 'lru-cache'
-import { KiB, MiB } from '../byte-range.ts'
+import { type ByteRange, MiB } from '../byte-range.ts'
 import type { BlobPath } from '../path.ts'
-
-/**
- * Chunks begin and end at multiples of this (or at the end of the blob). 64 KiB keeps what a random
- * 4 KiB read costs at 16 to 32 times its size, while a request's fixed cost still outweighs the
- * bytes.
- */
-export const granuleBytes: number = 64 * KiB
+import type { DiskCache } from './disk-cache.ts'
+import type { DiskVersion } from './disk-version.ts'
+import { granuleBytes } from './granule.ts'
 
 export interface ChunkCacheOptions {
   /** How many bytes of blobs stay in memory. Default 256 MiB. */
   readonly maxBytes?: number | undefined
+  /** What leaves the memory, or was read by an earlier process, is looked for there. Stays the caller's to close. */
+  readonly disk?: DiskCache | undefined
 }
 
-/** Bytes of blob versions in memory, least recently used out first; shared between readers. */
+/** One version of one blob. */
+export interface VersionOfBlob {
+  /** `BlobStore.endpoint`: without it nothing is kept on the disk. */
+  readonly endpoint: string | undefined
+  readonly path: BlobPath
+  readonly etag: string
+}
+
+/**
+ * The block cache: bytes of blob versions in memory, least recently used out first, and behind it on
+ * the local disk where there is one. Shared between readers, and between accounts.
+ */
 export class ChunkCache {
   readonly #versions = new Map<string, VersionChunks>()
   readonly #recent: LRUCache<Chunk, Uint8Array>
+  readonly disk: DiskCache | undefined
 
   constructor(options: ChunkCacheOptions = {}) {
+    this.disk = options.disk
     this.#recent = new LRUCache<Chunk, Uint8Array>({
       maxSize: options.maxBytes ?? 256 * MiB,
       sizeCalculation: (data) => Math.max(data.byteLength, 1),
@@ -32,11 +43,11 @@ export class ChunkCache {
     return this.#recent.calculatedSize
   }
 
-  /** The chunks of the version of `path` that has `etag`; to be given back with `close()`. */
-  open(path: BlobPath, etag: string): VersionChunks {
-    const key = keyOf(path, etag)
+  /** The chunks of one version; to be given back with `close()`. */
+  open(of: VersionOfBlob & { readonly sizeBytes: number }): VersionChunks {
+    const key = keyOf(of)
     const known = this.#versions.get(key)
-    const version = known ?? new VersionChunks(this.#recent)
+    const version = known ?? new VersionChunks(this.#recent, this.#onDisk(of))
     if (known === undefined) this.#name(version, key)
     version.readers += 1
     return version
@@ -48,16 +59,28 @@ export class ChunkCache {
     this.#forgetIfUnused(version)
   }
 
-  /** Makes what is kept of `etag` answer for `newEtag` too: the same content under a later etag. */
-  alias(path: BlobPath, etag: string, newEtag: string): void {
-    const version = this.#versions.get(keyOf(path, etag))
-    const newKey = keyOf(path, newEtag)
+  /** Makes what is kept of a version answer for `newEtag` too: the same content under a later etag. */
+  alias(of: VersionOfBlob, newEtag: string): void {
+    const { endpoint, path, etag } = of
+    const version = this.#versions.get(keyOf(of))
+    const newKey = keyOf({ ...of, etag: newEtag })
     if (version !== undefined && !this.#versions.has(newKey)) this.#name(version, newKey)
+    if (this.disk === undefined || endpoint === undefined) return
+    // Until it has moved, its segments are found where they were: what is read meanwhile is fetched.
+    void this.disk
+      .rename({ endpoint, path, etag }, newEtag)
+      .then((directory) => version?.disk?.moved(directory))
   }
 
   /** Lets go of all bytes. */
   clear(): void {
     this.#recent.clear()
+  }
+
+  #onDisk(of: VersionOfBlob & { readonly sizeBytes: number }): DiskVersion | undefined {
+    const { endpoint, path, etag, sizeBytes } = of
+    if (endpoint === undefined) return undefined
+    return this.disk?.open({ endpoint, path, etag, sizeBytes })
   }
 
   #name(version: VersionChunks, key: string): void {
@@ -99,8 +122,12 @@ export class VersionChunks {
   /** Each chunk stands under every granule that it covers. */
   readonly #byGranule = new Map<number, Chunk>()
 
-  constructor(recent: LRUCache<Chunk, Uint8Array>) {
+  /** The same version on the local disk. */
+  readonly disk: DiskVersion | undefined
+
+  constructor(recent: LRUCache<Chunk, Uint8Array>, disk?: DiskVersion) {
     this.#recent = recent
+    this.disk = disk
   }
 
   get isEmpty(): boolean {
@@ -159,6 +186,13 @@ function* granulesOf(chunk: Chunk): Generator<number, void, undefined> {
   }
 }
 
-function keyOf(path: BlobPath, etag: string): string {
-  return `${path.container}/${path.name}\0${etag}`
+function keyOf({ endpoint, path, etag }: VersionOfBlob): string {
+  return `${endpoint ?? ''}\0${path.container}/${path.name}\0${etag}`
+}
+
+/** What `data`, the bytes of `chunk`, has of `wanted`: a view. */
+export function cut(data: Uint8Array, chunk: Chunk, wanted: ByteRange): Uint8Array {
+  const start = Math.max(wanted.start - chunk.start, 0)
+  const end = Math.min(wanted.end, chunk.end) - chunk.start
+  return start === 0 && end === data.byteLength ? data : data.subarray(start, end)
 }

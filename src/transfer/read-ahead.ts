@@ -23,6 +23,7 @@ export async function* readAhead(
 ): AsyncGenerator<Uint8Array, void> {
   const abort = new AbortController()
   const { signal } = abort
+  await reader.look({ start, end: Math.min(start + maxPieceBytes, reader.sizeBytes) })
   const stream = reader.stream(start)
   const isStream = () => stream?.canFill(stream.position, 0) === true
   const pieces = piecesOf(reader, start, isStream)

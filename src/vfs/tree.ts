@@ -198,7 +198,9 @@ export class Tree {
   /** As `replaced`, where only attributes changed: what is cached of the content stays good. */
   reattributed(inode: Inode, before: Entry | undefined, after: Entry): void {
     if (before?.etag !== undefined && after.etag !== undefined && before.etag !== after.etag) {
-      this.chunkCache.alias(this.pathOf(inode), before.etag, after.etag)
+      const { endpoint } = this.namespace.store
+      const of = { endpoint, path: this.pathOf(inode), etag: before.etag }
+      this.chunkCache.alias(of, after.etag)
       if (inode.cachedEtag === before.etag) inode.cachedEtag = after.etag
     }
     this.replaced(inode, before, after)

@@ -2,8 +2,8 @@ import { cpSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSyn
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { portableCrc32 } from '../../src/crc32.ts'
 import { isFileSystemError } from '../../src/errors.ts'
-import { portableCrc32 } from '../../src/storage-server/disk/crc32.ts'
 import { type FileCalls, systemFiles } from '../../src/storage-server/disk/file-calls.ts'
 import {
   openStorageDirectory,

@@ -52,6 +52,10 @@ export class CountingStore implements BlobStore {
     return this.#store.account
   }
 
+  get endpoint(): string | undefined {
+    return this.#store.endpoint
+  }
+
   get requests(): readonly Request[] {
     return this.#requests
   }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
@@ -7,6 +6,7 @@ import { BlobReader, type BlobReaderOptions } from '../../src/transfer/blob-read
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import { readAhead } from '../../src/transfer/read-ahead.ts'
 import { CountingStore } from '../support/counting-store.ts'
+import { patternOf as pattern } from '../support/pattern.ts'
 
 const path = { container: 'data', name: 'dir/file.bin' }
 const seed = Number(process.env['ABFS_TEST_SEED'] ?? Date.now() % 1_000_000)
@@ -20,19 +20,6 @@ async function openBlob(sizeBytes: number, options: Partial<BlobReaderOptions> =
   const properties = await memory.put(path, content)
   const reader = new BlobReader({ store, path, properties, ...options })
   return { memory, store, content, properties, reader }
-}
-
-/** Bytes in which every position shows: a misplaced part is noticed. */
-function pattern(sizeBytes: number): Buffer {
-  const block = createHash('shake256', { outputLength: 64 * KiB })
-    .update('abfs')
-    .digest()
-  const content = Buffer.alloc(sizeBytes)
-  for (let at = 0; at < sizeBytes; at += block.length) {
-    block.copy(content, at)
-    if (at + 8 <= sizeBytes) content.writeUInt32BE(at / block.length, at)
-  }
-  return content
 }
 
 async function readAll(reader: BlobReader, range: ByteRange): Promise<Buffer> {

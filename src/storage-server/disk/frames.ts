@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { crc32 } from './crc32.ts'
+import { crc32 } from '../../crc32.ts'
 import { damaged } from './disk-error.ts'
 
 // A frame is a 12-byte header, little-endian: the payload's bytes, the CRC-32 of the payload, the

@@ -1,0 +1,218 @@
+import { createHash } from 'node:crypto'
+import { mkdir, rename, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { GiB, MiB } from '../byte-range.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { Limiter } from '../concurrency.ts'
+import type { BlobPath } from '../path.ts'
+import { faultChannel } from '../telemetry.ts'
+import { codeOf, DiskFiles } from './disk-files.ts'
+import { DiskRoom } from './disk-room.ts'
+import { DiskVersion } from './disk-version.ts'
+
+export interface DiskCacheOptions {
+  /** Made when it is missing, for this user alone; several processes and mounts may share it. */
+  readonly directory: string
+  /** Bytes that stay on the disk; each process may exceed it by a sixteenth. Default 10 GiB. */
+  readonly maxBytes?: number | undefined
+  /** Bytes in memory that wait to be written; what is over is not kept. Default 32 MiB. */
+  readonly maxPendingBytes?: number | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** Which bytes: no two versions of any two blobs have all four. */
+export interface VersionKey {
+  /** Where the account is: its name alone does not tell emulators apart. */
+  readonly endpoint: string
+  readonly path: BlobPath
+  readonly etag: string
+  readonly sizeBytes: number
+}
+
+/** What the cache did since it was made; bytes are those of blobs. */
+export interface DiskCacheStats {
+  readonly hitBytes: number
+  readonly missedBytes: number
+  readonly writtenBytes: number
+  /** Not kept: too much waited to be written, or the disk had failed. */
+  readonly skippedBytes: number
+  /** Granules of 64 KiB that were not what was once written. */
+  readonly damagedCount: number
+  readonly failureCount: number
+}
+
+/** After a failure of the disk nothing is written for so long. */
+const pauseMs = 30_000
+/** Writes under way at once: the disk has others to serve. */
+const writesAtOnce = 2
+
+/**
+ * Blocks of blobs on the local disk, which outlive the process and are shared with others, checked
+ * whenever they are read. It never fails: where the disk does (full, read-only, broken, somebody else's)
+ * there is nothing, and nothing is kept.
+ */
+export class DiskCache {
+  readonly #directory: string
+  readonly #files = new DiskFiles()
+  readonly #room: DiskRoom
+  readonly #clock: Clock
+  readonly #maxPendingBytes: number
+  readonly #writers = new Limiter(writesAtOnce)
+  readonly #writing = new Set<Promise<void>>()
+  #pendingBytes = 0
+  #pausedUntilMs = Number.NEGATIVE_INFINITY
+  #opening: Promise<boolean> | undefined
+  #stats: DiskCacheStats = {
+    hitBytes: 0,
+    missedBytes: 0,
+    writtenBytes: 0,
+    skippedBytes: 0,
+    damagedCount: 0,
+    failureCount: 0,
+  }
+
+  constructor(options: DiskCacheOptions) {
+    // The layout's name: another layout lies beside it.
+    this.#directory = join(options.directory, 'blocks-1')
+    this.#clock = options.clock ?? systemClock
+    this.#maxPendingBytes = options.maxPendingBytes ?? 32 * MiB
+    const maxBytes = options.maxBytes ?? 10 * GiB
+    this.#room = new DiskRoom(this.#directory, maxBytes, (place) => this.#files.dropAt(place))
+  }
+
+  get stats(): DiskCacheStats {
+    return this.#stats
+  }
+
+  /** What is on the disk of one version. Looks at nothing yet. */
+  open(key: VersionKey): DiskVersion {
+    return new DiskVersion({
+      directory: this.#directoryOf(key),
+      sizeBytes: key.sizeBytes,
+      files: this.#files,
+      cache: this,
+    })
+  }
+
+  /**
+   * Makes what is kept of `key` answer for `newEtag`: the same content under a later etag. Resolves to
+   * where that lies, for `DiskVersion.moved`.
+   */
+  async rename(key: Omit<VersionKey, 'sizeBytes'>, newEtag: string): Promise<string> {
+    const from = this.#directoryOf(key)
+    const to = this.#directoryOf({ ...key, etag: newEtag })
+    await this.attempt('cache.rename', async () => {
+      try {
+        await rename(from, to)
+      } catch (error) {
+        const code = codeOf(error)
+        if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
+      }
+    })
+    return to
+  }
+
+  /** Resolves when all that was handed over is written, or given up. */
+  async settled(): Promise<void> {
+    while (this.#writing.size > 0) await Promise.all(this.#writing)
+  }
+
+  /** Writes what waits, and closes all files. */
+  async close(): Promise<void> {
+    await this.settled()
+    await this.#files.close()
+  }
+
+  /** For a `DiskVersion`: runs `work` on the disk; `undefined` when that fails. */
+  async attempt<T>(operation: string, work: () => Promise<T>): Promise<T | undefined> {
+    if (this.#clock.nowMs() < this.#pausedUntilMs) return undefined
+    try {
+      if (!(await this.#isOurs())) return undefined
+      return await work()
+    } catch (error) {
+      await this.#fail(operation, error)
+      return undefined
+    }
+  }
+
+  /** For a `DiskVersion`: writes `bytes`, or a copy, as soon as that can be, when there is room to wait. */
+  later(bytes: Uint8Array, copy: boolean, write: (bytes: Uint8Array) => Promise<number>): void {
+    const sizeBytes = bytes.byteLength
+    const isPaused = this.#clock.nowMs() < this.#pausedUntilMs
+    if (isPaused || this.#pendingBytes + sizeBytes > this.#maxPendingBytes) {
+      this.count({ skippedBytes: sizeBytes })
+      return
+    }
+    this.#pendingBytes += sizeBytes
+    const kept = copy ? new Uint8Array(bytes) : bytes
+    const work = this.#writers
+      .run(() => this.attempt('cache.write', () => this.#write(() => write(kept))))
+      .then(() => {
+        this.#pendingBytes -= sizeBytes
+        this.#writing.delete(work)
+      })
+    this.#writing.add(work)
+  }
+
+  /** For a `DiskVersion`. */
+  count(added: Partial<DiskCacheStats>): void {
+    const stats: Record<keyof DiskCacheStats, number> = { ...this.#stats }
+    for (const name of names) stats[name] += added[name] ?? 0
+    this.#stats = stats
+  }
+
+  get nowMs(): number {
+    return this.#clock.nowMs()
+  }
+
+  async #write(write: () => Promise<number>): Promise<void> {
+    const writtenBytes = await write()
+    this.count({ writtenBytes })
+    await this.#room.note(writtenBytes)
+  }
+
+  /** Not asked again within the pause, so that a broken disk costs nothing. */
+  async #fail(operation: string, error: unknown): Promise<void> {
+    this.#pausedUntilMs = this.#clock.nowMs() + pauseMs
+    this.#opening = undefined
+    this.count({ failureCount: 1 })
+    faultChannel.publish({ operation, path: this.#directory, error })
+    if (codeOf(error) !== 'ENOSPC') return
+    try {
+      await this.#room.make(true)
+    } catch {
+      // The next write after the pause tells.
+    }
+  }
+
+  /** What others may write to, others may have put there. */
+  #isOurs(): Promise<boolean> {
+    this.#opening ??= this.#demandOurs()
+    return this.#opening
+  }
+
+  async #demandOurs(): Promise<boolean> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 })
+    const { uid, mode } = await stat(this.#directory)
+    const isOwn = process.getuid === undefined || uid === process.getuid()
+    if (isOwn && (mode & 0o022) === 0) return true
+    throw new Error(
+      `${this.#directory} belongs to or may be written by others: nothing is kept there`,
+    )
+  }
+
+  #directoryOf({ endpoint, path, etag }: Omit<VersionKey, 'sizeBytes'>): string {
+    const parts = [endpoint, path.container, path.name, etag]
+    const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+    return join(this.#directory, digest)
+  }
+}
+
+const names = [
+  'hitBytes',
+  'missedBytes',
+  'writtenBytes',
+  'skippedBytes',
+  'damagedCount',
+  'failureCount',
+] as const

@@ -1,0 +1,168 @@
+import { constants } from 'node:fs'
+import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { LRUCache } from 'lru-cache'
+
+/** The two files of a segment, open. */
+export interface SegmentFiles {
+  readonly data: FileHandle
+  readonly sums: FileHandle
+}
+
+/** Where a segment lies, without `.data` or `.sums`; it may move while it is open. */
+export interface Placed {
+  readonly place: string
+}
+
+/**
+ * Open segments, the longest unused closed first: two descriptors each. Whoever uses one keeps it open
+ * until done.
+ */
+export class DiskFiles {
+  readonly #open: LRUCache<Placed, Shared>
+
+  constructor(max = 32) {
+    this.#open = new LRUCache<Placed, Shared>({ max, dispose: (shared) => shared.retire() })
+  }
+
+  /**
+   * Runs `work` with the files of `segment`; `undefined` when there are none and `create` is not said.
+   * Rejects as `node:fs` does.
+   */
+  async use<T>(
+    segment: Placed,
+    options: { readonly create: boolean },
+    work: (files: SegmentFiles) => Promise<T>,
+  ): Promise<T | undefined> {
+    const shared = this.#open.get(segment) ?? this.#add(segment, options.create)
+    try {
+      const files = await shared.take()
+      if (files !== undefined) return await work(files)
+    } catch (error) {
+      if (this.#open.peek(segment) === shared && !shared.isOpen) this.#open.delete(segment)
+      throw error
+    } finally {
+      shared.give()
+    }
+    if (this.#open.peek(segment) === shared) this.#open.delete(segment)
+    // Somebody else looked for it, without making it, a moment before.
+    return options.create && !shared.create ? this.use(segment, options, work) : undefined
+  }
+
+  /** Closes the files of `segment` once nobody uses them: the next user opens what is there then. */
+  drop(segment: Placed): void {
+    this.#open.delete(segment)
+  }
+
+  /** The same for whichever segment lies at `place`. */
+  dropAt(place: string): void {
+    for (const segment of [...this.#open.keys()]) if (segment.place === place) this.drop(segment)
+  }
+
+  /** Closes all, once nobody uses them. */
+  async close(): Promise<void> {
+    const all = [...this.#open.values()]
+    this.#open.clear()
+    await Promise.all(all.map((shared) => shared.closed))
+  }
+
+  #add(segment: Placed, create: boolean): Shared {
+    const shared = new Shared(segment.place, create)
+    this.#open.set(segment, shared)
+    return shared
+  }
+}
+
+class Shared {
+  readonly create: boolean
+  readonly closed: Promise<void>
+  readonly #files: Promise<SegmentFiles | undefined>
+  #users = 0
+  #isRetired = false
+  #isOpen = false
+  #resolveClosed: () => void = () => undefined
+
+  constructor(place: string, create: boolean) {
+    this.create = create
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve
+    })
+    this.#files = openBoth(place, create).then((files) => {
+      this.#isOpen = files !== undefined
+      return files
+    })
+    this.#files.catch(() => undefined)
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  take(): Promise<SegmentFiles | undefined> {
+    this.#users += 1
+    return this.#files
+  }
+
+  give(): void {
+    this.#users -= 1
+    this.#closeIfUnused()
+  }
+
+  retire(): void {
+    this.#isRetired = true
+    this.#closeIfUnused()
+  }
+
+  #closeIfUnused(): void {
+    if (!this.#isRetired || this.#users > 0) return
+    const close = async () => {
+      const files = await this.#files
+      await Promise.allSettled([files?.data.close(), files?.sums.close()])
+    }
+    // What cannot be closed is gone all the same.
+    close().then(this.#resolveClosed, this.#resolveClosed)
+  }
+}
+
+async function openBoth(place: string, create: boolean): Promise<SegmentFiles | undefined> {
+  try {
+    const data = await openOne(`${place}.data`, create)
+    try {
+      return { data, sums: await openOne(`${place}.sums`, create) }
+    } catch (error) {
+      await data.close()
+      throw error
+    }
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' && !create) return undefined
+    throw error
+  }
+}
+
+async function openOne(name: string, create: boolean): Promise<FileHandle> {
+  if (!create) return openExisting(name)
+  const flags = constants.O_RDWR | constants.O_CREAT
+  try {
+    return await open(name, flags, 0o600)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+    await mkdir(dirname(name), { recursive: true, mode: 0o700 })
+    return open(name, flags, 0o600)
+  }
+}
+
+/** A directory that became read-only still answers. */
+async function openExisting(name: string): Promise<FileHandle> {
+  try {
+    return await open(name, constants.O_RDWR)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code !== 'EROFS' && code !== 'EACCES') throw error
+    return open(name, constants.O_RDONLY)
+  }
+}
+
+/** The errno name of a failure of `node:fs`. */
+export function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}

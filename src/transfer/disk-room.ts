@@ -1,0 +1,142 @@
+import { readdir, rm, rmdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { codeOf } from './disk-files.ts'
+
+/** A share for what was read once only, so that one long read does not drive out what is read again. */
+const onceShare = 0.2
+/** How far room is made, so that it is not made at each block. */
+const keptShare = 0.9
+/** Others write too: the directory is looked at anew when this share of it was written. */
+const lookShare = 1 / 16
+
+/** What a file of sums takes at least. */
+const sumsBytes = 4096
+
+interface Kept {
+  readonly place: string
+  readonly sizeBytes: number
+  readonly usedAtMs: number
+  readonly isReused: boolean
+}
+
+/** Keeps what lies in a directory of segments within `maxBytes`, as nearly as several processes can. */
+export class DiskRoom {
+  readonly #directory: string
+  readonly #maxBytes: number
+  /** Until the first look. */
+  #sinceLook = Number.POSITIVE_INFINITY
+  #sizeBytes = 0
+  #making: Promise<void> | undefined
+  readonly #onRemoved: (place: string) => void
+
+  /** `onRemoved` is told each segment that goes. */
+  constructor(directory: string, maxBytes: number, onRemoved: (place: string) => void) {
+    this.#directory = directory
+    this.#maxBytes = maxBytes
+    this.#onRemoved = onRemoved
+  }
+
+  /** Takes note of what was written, and makes room where there is too little. */
+  async note(writtenBytes: number): Promise<void> {
+    this.#sizeBytes += writtenBytes
+    this.#sinceLook += writtenBytes
+    const isFull = this.#sizeBytes > this.#maxBytes
+    if (isFull || this.#sinceLook > this.#maxBytes * lookShare) await this.make()
+  }
+
+  /**
+   * Removes what is over the limit; `isDiskFull`: a tenth of what there is. Calls at the same time share
+   * one.
+   */
+  make(isDiskFull = false): Promise<void> {
+    this.#making ??= this.#make(isDiskFull).finally(() => {
+      this.#making = undefined
+    })
+    return this.#making
+  }
+
+  async #make(isDiskFull: boolean): Promise<void> {
+    this.#sinceLook = 0
+    const all = await listSegments(this.#directory)
+    let total = sum(all)
+    const kept = keptShare * (isDiskFull ? Math.min(total, this.#maxBytes) : this.#maxBytes)
+    if (isDiskFull || total > this.#maxBytes) {
+      for (const segment of toRemove(all, kept, this.#maxBytes)) {
+        await removeSegment(segment.place)
+        this.#onRemoved(segment.place)
+        total -= segment.sizeBytes
+      }
+    }
+    this.#sizeBytes = total
+  }
+}
+
+/** The longest unused of those read once, down to their share; then of those that were read again. */
+function toRemove(all: readonly Kept[], keptBytes: number, maxBytes: number): Kept[] {
+  const byAge = [...all].sort((a, b) => a.usedAtMs - b.usedAtMs)
+  const once = byAge.filter(({ isReused }) => !isReused)
+  const again = byAge.filter(({ isReused }) => isReused)
+  const removed: Kept[] = []
+  let total = sum(all)
+  let onceBytes = sum(once)
+  while (total > keptBytes) {
+    const fromOnce = onceBytes > maxBytes * onceShare || again.length === 0
+    const next = fromOnce ? once.shift() : again.shift()
+    if (next === undefined) break
+    if (fromOnce) onceBytes -= next.sizeBytes
+    total -= next.sizeBytes
+    removed.push(next)
+  }
+  return removed
+}
+
+function sum(segments: readonly Kept[]): number {
+  return segments.reduce((total, { sizeBytes }) => total + sizeBytes, 0)
+}
+
+async function listSegments(directory: string): Promise<Kept[]> {
+  const segments: Kept[] = []
+  for (const version of await namesIn(directory)) {
+    if (!/^[0-9a-f]{64}$/.test(version)) continue
+    for (const name of await namesIn(join(directory, version))) {
+      const place = join(directory, version, name.replace(/\.data$/, ''))
+      const found = name.endsWith('.data') ? await statIfAny(`${place}.data`) : undefined
+      if (found !== undefined) segments.push({ place, ...found })
+    }
+  }
+  return segments
+}
+
+async function statIfAny(name: string): Promise<Omit<Kept, 'place'> | undefined> {
+  try {
+    const { blocks, mtimeMs, mode } = await stat(name)
+    return {
+      sizeBytes: blocks * 512 + sumsBytes,
+      usedAtMs: mtimeMs,
+      isReused: (mode & 0o100) !== 0,
+    }
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** The sums first: without them the bytes are nothing. */
+async function removeSegment(place: string): Promise<void> {
+  await rm(`${place}.sums`, { force: true })
+  await rm(`${place}.data`, { force: true })
+  try {
+    await rmdir(join(place, '..'))
+  } catch {
+    // Other segments of the version are there.
+  }
+}

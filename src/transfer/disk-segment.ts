@@ -1,0 +1,192 @@
+import { chmod, utimes } from 'node:fs/promises'
+import { crc32 } from '../crc32.ts'
+import type { DiskFiles, Placed, SegmentFiles } from './disk-files.ts'
+import { granuleBytes } from './granule.ts'
+
+// A segment is a stretch of one version of one blob in two files: `.data`, sparse, holds the bytes where
+// they are in the stretch; `.sums` holds 8 bytes for each granule of 64 KiB: its CRC-32 and the same
+// again, turned over with a constant, so that what was never written is not taken for a sum. Bytes are
+// written before their sum and compared with it whenever they are read. Two processes that write one
+// granule write the same bytes, so nobody needs a lock; what a crash or the disk has damaged is not
+// believed, and fetched anew.
+
+const turn = 0xabf5b10c
+/** The owner's x of a data file: read again since it was filled. */
+const reusedMode = 0o700
+/** How exactly the last use is remembered. */
+const useMs = 10_000
+
+export interface SegmentOptions extends Placed {
+  readonly sizeBytes: number
+  readonly files: DiskFiles
+}
+
+/** The granules of one segment that are on the disk. Rejects as `node:fs` does. */
+export class DiskSegment implements Placed {
+  place: string
+  readonly #files: DiskFiles
+  /** Two words a granule, as on the disk. */
+  readonly #sums: Uint32Array
+  readonly #distrusted = new Set<number>()
+  #loading: Promise<void> | undefined
+  #isLoaded = false
+  #usedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor({ place, sizeBytes, files }: SegmentOptions) {
+    this.place = place
+    this.#files = files
+    this.#sums = new Uint32Array(2 * Math.ceil(sizeBytes / granuleBytes))
+  }
+
+  get isLoaded(): boolean {
+    return this.#isLoaded
+  }
+
+  /** Whether `granule` was there when somebody looked last. */
+  has(granule: number): boolean {
+    const sum = this.#sums[2 * granule]
+    return sum !== undefined && (sum ^ turn) >>> 0 === this.#sums[2 * granule + 1]
+  }
+
+  /** Looks what is there; calls at the same time share one look. */
+  load(): Promise<void> {
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  /** Fills `into` from `first` on, as far as granules are there and whole; returns those that are not. */
+  async read(
+    first: number,
+    into: Uint8Array,
+    nowMs: number,
+  ): Promise<{ readonly missing: readonly number[]; readonly damaged: number }> {
+    const wanted = countedFrom(first, Math.ceil(into.byteLength / granuleBytes))
+    // Another process may have brought what this one knows nothing of.
+    if (!wanted.every((granule) => this.has(granule))) await this.load()
+    const present = wanted.filter((granule) => this.has(granule))
+    if (present.length === 0) return { missing: wanted, damaged: 0 }
+    const damaged = await this.#files.use(this, { create: false }, async (files) => {
+      const bad: number[] = []
+      for (const run of runsOf(present))
+        bad.push(...(await this.#readRun(files, run, { first, into })))
+      return bad
+    })
+    await this.#noteUse(nowMs)
+    for (const granule of damaged ?? present) this.#distrust(granule)
+    const missing = wanted.filter((granule) => !this.has(granule))
+    return { missing, damaged: damaged?.length ?? 0 }
+  }
+
+  /** Writes the granules of `data` that are not there; returns how many bytes those were. */
+  async write(first: number, data: Uint8Array): Promise<number> {
+    const wanted = countedFrom(first, Math.ceil(data.byteLength / granuleBytes))
+    const absent = wanted.filter((granule) => !this.has(granule))
+    let written = 0
+    await this.#files.use(this, { create: true }, async (files) => {
+      if (await isRemoved(files)) {
+        this.#forgetAll()
+        return
+      }
+      for (const run of runsOf(absent)) written += await this.#writeRun(files, run, { first, data })
+    })
+    return written
+  }
+
+  /** Closes the files: the next use opens what lies at `place` then. */
+  release(): void {
+    this.#files.drop(this)
+  }
+
+  async #load(): Promise<void> {
+    const found = await this.#files.use(this, { create: false }, async (files) => {
+      if (await isRemoved(files)) return undefined
+      const bytes = Buffer.alloc(this.#sums.byteLength)
+      await files.sums.read(bytes, 0, bytes.byteLength, 0)
+      return bytes
+    })
+    this.#isLoaded = true
+    if (found === undefined) this.#forgetAll()
+    else this.#sums.set(new Uint32Array(found.buffer, found.byteOffset, this.#sums.length))
+    for (const granule of this.#distrusted) this.#distrust(granule)
+  }
+
+  async #readRun(
+    { data }: SegmentFiles,
+    run: readonly number[],
+    where: { readonly first: number; readonly into: Uint8Array },
+  ): Promise<number[]> {
+    const [from = 0] = run
+    const view = part(where.into, from - where.first, run.length)
+    const { bytesRead } = await data.read(view, 0, view.byteLength, from * granuleBytes)
+    return run.filter((granule) => {
+      const bytes = part(view, granule - from, 1)
+      const end = bytes.byteOffset - view.byteOffset + bytes.byteLength
+      return end > bytesRead || crc32(bytes) !== this.#sums[2 * granule]
+    })
+  }
+
+  async #writeRun(
+    { data, sums }: SegmentFiles,
+    run: readonly number[],
+    where: { readonly first: number; readonly data: Uint8Array },
+  ): Promise<number> {
+    const [from = 0] = run
+    const view = part(where.data, from - where.first, run.length)
+    await data.write(view, 0, view.byteLength, from * granuleBytes)
+    const words = new Uint32Array(2 * run.length)
+    run.forEach((granule, index) => {
+      const sum = crc32(part(view, granule - from, 1))
+      words.set([sum, (sum ^ turn) >>> 0], 2 * index)
+    })
+    await sums.write(new Uint8Array(words.buffer), 0, words.byteLength, 8 * from)
+    this.#sums.set(words, 2 * from)
+    for (const granule of run) this.#distrusted.delete(granule)
+    return view.byteLength
+  }
+
+  /** Who makes room looks at the mode and the time of the data file. */
+  async #noteUse(nowMs: number): Promise<void> {
+    if (nowMs - this.#usedAtMs < useMs) return
+    this.#usedAtMs = nowMs
+    const name = `${this.place}.data`
+    const now = new Date(nowMs)
+    await Promise.allSettled([chmod(name, reusedMode), utimes(name, now, now)])
+  }
+
+  #distrust(granule: number): void {
+    this.#distrusted.add(granule)
+    this.#sums.fill(0, 2 * granule, 2 * granule + 2)
+  }
+
+  #forgetAll(): void {
+    this.#sums.fill(0)
+    this.release()
+  }
+}
+
+/** Whether somebody made room with them since they were opened. */
+async function isRemoved({ data, sums }: SegmentFiles): Promise<boolean> {
+  const [{ nlink: first }, { nlink: second }] = await Promise.all([data.stat(), sums.stat()])
+  return first === 0 || second === 0
+}
+
+function countedFrom(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index)
+}
+
+/** Consecutive numbers together. */
+function runsOf(granules: readonly number[]): number[][] {
+  const runs: number[][] = []
+  for (const granule of granules) {
+    const last = runs.at(-1)
+    if (last?.at(-1) === granule - 1) last.push(granule)
+    else runs.push([granule])
+  }
+  return runs
+}
+
+function part(bytes: Uint8Array, granule: number, count: number): Uint8Array {
+  return bytes.subarray(granule * granuleBytes, (granule + count) * granuleBytes)
+}

@@ -1,0 +1,147 @@
+import { join } from 'node:path'
+import { type ByteRange, MiB } from '../byte-range.ts'
+import type { DiskCache } from './disk-cache.ts'
+import type { DiskFiles } from './disk-files.ts'
+import { DiskSegment } from './disk-segment.ts'
+import { granuleBytes } from './granule.ts'
+
+/** What goes at once to make room. */
+export const segmentBytes: number = 64 * MiB
+const granulesInSegment = segmentBytes / granuleBytes
+
+export interface DiskVersionOptions {
+  readonly directory: string
+  readonly sizeBytes: number
+  readonly files: DiskFiles
+  readonly cache: DiskCache
+}
+
+/** The granules of one version of one blob that are on the disk. No method rejects. */
+export class DiskVersion {
+  readonly sizeBytes: number
+  #directory: string
+  readonly #files: DiskFiles
+  readonly #cache: DiskCache
+  readonly #segments = new Map<number, DiskSegment>()
+
+  constructor(options: DiskVersionOptions) {
+    this.sizeBytes = options.sizeBytes
+    this.#directory = options.directory
+    this.#files = options.files
+    this.#cache = options.cache
+  }
+
+  /** Looks what there is of `range`, for `holds`; `undefined` when that is known. */
+  look(range: ByteRange): Promise<void> | undefined {
+    const unknown = this.#segmentsOf(range).filter(({ segment }) => !segment.isLoaded)
+    if (unknown.length === 0) return undefined
+    return this.#cache
+      .attempt('cache.read', () => Promise.all(unknown.map(({ segment }) => segment.load())))
+      .then(() => undefined)
+  }
+
+  /** Whether all of `range` was there when somebody looked last. */
+  holds(range: ByteRange): boolean {
+    return this.#segmentsOf(range).every(({ segment, from, to }) => {
+      for (let granule = from; granule < to; granule += 1) if (!segment.has(granule)) return false
+      return true
+    })
+  }
+
+  /**
+   * Fills `into`, which stands for `range`, as far as there is something on the disk; resolves to what
+   * there is not. `range` begins at a granule, and ends at one or with the blob.
+   */
+  async read(range: ByteRange, into: Uint8Array): Promise<ByteRange[]> {
+    const missing: number[] = []
+    for (const { segment, index, from, to } of this.#segmentsOf(range)) {
+      const base = index * granulesInSegment
+      const start = (base + from) * granuleBytes - range.start
+      const view = into.subarray(start, start + (to - from) * granuleBytes)
+      const found = await this.#cache.attempt('cache.read', () =>
+        segment.read(from, view, this.#cache.nowMs),
+      )
+      const all = Array.from({ length: to - from }, (_, at) => from + at)
+      for (const granule of found?.missing ?? all) missing.push(base + granule)
+      if (found !== undefined && found.damaged > 0)
+        this.#cache.count({ damagedCount: found.damaged })
+    }
+    const ranges = rangesOf(missing, range.end)
+    const missedBytes = ranges.reduce((total, { start, end }) => total + end - start, 0)
+    this.#cache.count({ missedBytes, hitBytes: range.end - range.start - missedBytes })
+    return ranges
+  }
+
+  /**
+   * Keeps the granules that `data`, the bytes from `start` on, holds whole, some time later: it is not
+   * to be written to any more, unless a `copy` is asked for.
+   */
+  write(start: number, data: Uint8Array, options: { readonly copy?: boolean } = {}): void {
+    const end = start + data.byteLength
+    const from = Math.ceil(start / granuleBytes) * granuleBytes
+    const to = end === this.sizeBytes ? end : Math.floor(end / granuleBytes) * granuleBytes
+    if (from >= to) return
+    for (const piece of this.#segmentsOf({ start: from, end: to })) {
+      const at = piece.index * segmentBytes + piece.from * granuleBytes - start
+      const bytes = data.subarray(
+        at,
+        Math.min(at + (piece.to - piece.from) * granuleBytes, to - start),
+      )
+      const write = (kept: Uint8Array) => piece.segment.write(piece.from, kept)
+      this.#cache.later(bytes, options.copy === true, write)
+    }
+  }
+
+  /** Goes on in another directory, where the segments were moved to. */
+  moved(directory: string): void {
+    this.#directory = directory
+    for (const [index, segment] of this.#segments) segment.place = join(directory, String(index))
+  }
+
+  #segmentsOf({ start, end }: ByteRange): Piece[] {
+    const pieces: Piece[] = []
+    const last = Math.min(end, this.sizeBytes)
+    for (let index = Math.floor(start / segmentBytes); index * segmentBytes < last; index += 1) {
+      const base = index * segmentBytes
+      pieces.push({
+        index,
+        segment: this.#segment(index),
+        from: Math.floor(Math.max(start - base, 0) / granuleBytes),
+        to: Math.ceil(Math.min(last - base, segmentBytes) / granuleBytes),
+      })
+    }
+    return pieces
+  }
+
+  #segment(index: number): DiskSegment {
+    const known = this.#segments.get(index)
+    if (known !== undefined) return known
+    const segment = new DiskSegment({
+      place: join(this.#directory, String(index)),
+      sizeBytes: Math.min(this.sizeBytes - index * segmentBytes, segmentBytes),
+      files: this.#files,
+    })
+    this.#segments.set(index, segment)
+    return segment
+  }
+}
+
+/** Granules `from` to `to` (not with it) of a segment. */
+interface Piece {
+  readonly index: number
+  readonly segment: DiskSegment
+  readonly from: number
+  readonly to: number
+}
+
+function rangesOf(granules: readonly number[], limit: number): ByteRange[] {
+  const ranges: { start: number; end: number }[] = []
+  for (const granule of granules) {
+    const start = granule * granuleBytes
+    const end = Math.min(start + granuleBytes, limit)
+    const last = ranges.at(-1)
+    if (last?.end === start) last.end = end
+    else ranges.push({ start, end })
+  }
+  return ranges
+}

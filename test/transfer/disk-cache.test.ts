@@ -1,0 +1,328 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, open, readdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import t from 'tap'
+import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
+import { type ByteRange, KiB, MiB } from '../../src/byte-range.ts'
+import { BlobReader, type BlobReaderOptions } from '../../src/transfer/blob-reader.ts'
+import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
+import { DiskCache, type DiskCacheOptions } from '../../src/transfer/disk-cache.ts'
+import { readAhead } from '../../src/transfer/read-ahead.ts'
+import { CountingStore } from '../support/counting-store.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { patternOf } from '../support/pattern.ts'
+
+const seed = Number(process.env['ABFS_TEST_SEED'] ?? Date.now() % 1_000_000)
+t.comment(`seed ${seed}`)
+
+type Test = Pick<typeof t, 'testdir' | 'teardown'>
+
+/** An account with one container, whose readers go through new memory each, and one directory. */
+async function setUp(t: Test, options: Partial<DiskCacheOptions> = {}) {
+  const directory = join(t.testdir(), 'cache')
+  const memory = new MemoryBlobStore()
+  const store = new CountingStore(memory)
+  await memory.createContainer('data')
+  const openCache = (more: Partial<DiskCacheOptions> = {}) => {
+    const disk = new DiskCache({ directory, ...options, ...more })
+    t.teardown(() => disk.close())
+    return disk
+  }
+  const write = async (name: string, content: Uint8Array) => {
+    const path = { container: 'data', name }
+    return { path, properties: await memory.put(path, content) }
+  }
+  type Written = Awaited<ReturnType<typeof write>>
+  const openReader = (of: Written, disk: DiskCache, more: Partial<BlobReaderOptions> = {}) =>
+    new BlobReader({ store, ...of, cache: new ChunkCache({ disk, maxBytes: MiB }), ...more })
+  return { directory, store, memory, openCache, openReader, write }
+}
+
+async function readRange(reader: BlobReader, range: ByteRange): Promise<Buffer> {
+  return Buffer.concat(await reader.read(range))
+}
+
+async function readWhole(reader: BlobReader): Promise<Buffer> {
+  return readRange(reader, { start: 0, end: reader.sizeBytes })
+}
+
+/** Names of the files of all segments. */
+async function filesIn(directory: string): Promise<string[]> {
+  const names = await readdir(directory, { recursive: true })
+  return names.filter((name) => /\.(data|sums)$/.test(name)).map((name) => join(directory, name))
+}
+
+t.test('what one process has read, another reads without a request', async (t) => {
+  const { store, openCache, openReader, write } = await setUp(t)
+  const content = patternOf(3 * MiB + 12_345)
+  const file = await write('dir/file', content)
+  const first = openCache()
+  t.ok((await readWhole(openReader(file, first))).equals(content))
+  await first.close()
+  store.take()
+
+  const second = openCache()
+  t.ok((await readWhole(openReader(file, second))).equals(content))
+  t.same(store.take(), [])
+  t.equal(second.stats.hitBytes, content.length)
+  t.equal(second.stats.missedBytes, 0)
+})
+
+t.test('only what is not on the disk is fetched', async (t) => {
+  const { store, openCache, openReader, write } = await setUp(t)
+  const content = patternOf(MiB)
+  const file = await write('file', content)
+  const disk = openCache()
+  await readRange(openReader(file, disk, { maxWindowBytes: 0 }), {
+    start: 256 * KiB,
+    end: 512 * KiB,
+  })
+  await disk.settled()
+  const before = store.requests.length
+
+  t.ok((await readWhole(openReader(file, disk))).equals(content))
+  const fetched = store.requests.slice(before).map(({ range }) => range)
+  t.same(fetched, [
+    { start: 0, end: 256 * KiB },
+    { start: 512 * KiB, end: MiB },
+  ])
+})
+
+t.test('another version of the same name has blocks of its own', async (t) => {
+  const { store, openCache, openReader, write } = await setUp(t)
+  const disk = openCache()
+  const old = await write('file', patternOf(200_000))
+  await readWhole(openReader(old, disk))
+  await disk.settled()
+  const changed = Buffer.from(patternOf(200_000)).fill(7, 1000, 2000)
+  const file = await write('file', changed)
+
+  t.ok((await readWhole(openReader(file, disk))).equals(changed))
+  t.equal(store.requests.filter(({ verb }) => verb === 'get').length, 2)
+})
+
+t.test('accounts of one name at two places share nothing', async (t) => {
+  const { directory, openCache, openReader, write } = await setUp(t)
+  const disk = openCache()
+  const file = await write('file', patternOf(1000))
+  await readWhole(openReader(file, disk))
+  await disk.settled()
+  const other = new MemoryBlobStore()
+  await other.createContainer('data')
+  const content = Buffer.from('another account with the same etags')
+  const properties = await other.put(file.path, content)
+  const cache = new ChunkCache({ disk })
+  const reader = new BlobReader({ store: other, path: file.path, properties, cache })
+  t.equal(properties.etag, file.properties.etag, 'the versions have the same name')
+  t.ok((await readWhole(reader)).equals(content))
+  await disk.settled()
+  t.equal((await filesIn(directory)).length, 4)
+})
+
+for (const kind of ['data', 'sums'] as const) {
+  t.test(`bytes that the disk changed are fetched anew: .${kind}`, async (t) => {
+    const { directory, openCache, openReader, write } = await setUp(t)
+    const content = patternOf(300 * KiB)
+    const file = await write('file', content)
+    const first = openCache()
+    await readWhole(openReader(file, first))
+    await first.close()
+    const [name = ''] = (await filesIn(directory)).filter((each) => each.endsWith(kind))
+    await using handle = await open(name, 'r+')
+    // One bit: in the second granule, or in its sum.
+    const at = kind === 'data' ? 64 * KiB + 99 : 8 + 2
+    const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, at)
+    await handle.write(Buffer.from([(buffer[0] ?? 0) ^ 4]), 0, 1, at)
+
+    const second = openCache()
+    t.ok((await readWhole(openReader(file, second))).equals(content))
+    t.equal(second.stats.missedBytes, 64 * KiB)
+    await second.settled()
+    const third = openCache()
+    t.ok((await readWhole(openReader(file, third))).equals(content), 'it was written again')
+    t.equal(third.stats.missedBytes, 0)
+  })
+}
+
+t.test('a file that was cut short is no more than what is left of it', async (t) => {
+  const { directory, openCache, openReader, write } = await setUp(t)
+  const content = patternOf(300 * KiB)
+  const file = await write('file', content)
+  const first = openCache()
+  await readWhole(openReader(file, first))
+  await first.close()
+  for (const name of await filesIn(directory)) {
+    if (name.endsWith('.data')) await truncate(name, 100 * KiB)
+  }
+  const second = openCache()
+  t.ok((await readWhole(openReader(file, second))).equals(content))
+  t.equal(second.stats.hitBytes, 64 * KiB)
+})
+
+t.test('a disk that is full costs nothing but the cache', async (t) => {
+  const { directory, openCache, openReader, write } = await setUp(t)
+  const content = patternOf(300 * KiB)
+  const file = await write('file', content)
+  const clock = new FakeClock()
+  const disk = openCache({ clock })
+  await readWhole(openReader(file, disk))
+  await disk.close()
+  const [data = ''] = (await filesIn(directory)).filter((name) => name.endsWith('.data'))
+  for (const name of await filesIn(directory)) await rm(name)
+  await symlink('/dev/full', data)
+
+  const full = openCache({ clock })
+  t.ok((await readWhole(openReader(file, full))).equals(content))
+  await full.settled()
+  t.equal(full.stats.failureCount, 1)
+  t.ok((await readWhole(openReader(file, full))).equals(content), 'in the pause')
+  t.equal(full.stats.skippedBytes, content.length)
+  await clock.advance(60_000)
+  await rm(data, { force: true })
+  await readWhole(openReader(file, full))
+  await full.settled()
+  t.equal(full.stats.writtenBytes, content.length, 'after the pause it is tried again')
+})
+
+t.test('a directory that cannot be used is done without', async (t) => {
+  const { directory, openCache, openReader, write } = await setUp(t)
+  await writeFile(directory, 'a file in its place')
+  const content = patternOf(300 * KiB)
+  const file = await write('file', content)
+  const disk = openCache()
+  t.ok((await readWhole(openReader(file, disk))).equals(content))
+  await disk.settled()
+  t.ok(disk.stats.failureCount > 0, 'that is counted')
+})
+
+t.test('a directory that others may write to is not believed', async (t) => {
+  const { directory, openCache, openReader, write } = await setUp(t)
+  await mkdir(join(directory, 'blocks-1'), { recursive: true, mode: 0o777 })
+  await using handle = await open(join(directory, 'blocks-1'), 'r')
+  await handle.chmod(0o777)
+  const file = await write('file', patternOf(100_000))
+  const disk = openCache()
+  await readWhole(openReader(file, disk))
+  await disk.settled()
+  t.same(await filesIn(directory), [])
+  t.ok(disk.stats.failureCount > 0, 'that is counted')
+})
+
+t.test('one long read does not drive out what is read again and again', async (t) => {
+  const { directory, store, openCache, openReader, write } = await setUp(t)
+  const clock = new FakeClock()
+  const disk = openCache({ maxBytes: 4 * MiB, clock })
+  const hot = await write('hot', patternOf(MiB))
+  for (let time = 1; time <= 2; time += 1) {
+    await readWhole(openReader(hot, disk))
+    await disk.settled()
+  }
+  for (let index = 0; index < 12; index += 1) {
+    const cold = await write(`cold-${index}`, patternOf(MiB))
+    await readWhole(openReader(cold, disk))
+    await disk.settled()
+  }
+  store.take()
+  await readWhole(openReader(hot, disk))
+  t.same(store.take(), [])
+  let bytes = 0
+  for (const name of await filesIn(directory)) bytes += (await stat(name)).blocks * 512
+  t.ok(bytes <= 4 * MiB * (1 + 1 / 16), `${bytes} bytes on the disk`)
+})
+
+t.test('a version keeps its blocks when only its attributes change', async (t) => {
+  const { memory, store, openCache, openReader, write } = await setUp(t)
+  const content = patternOf(200 * KiB)
+  const file = await write('file', content)
+  const disk = openCache()
+  const cache = new ChunkCache({ disk })
+  const reader = openReader(file, disk, { cache })
+  await readWhole(reader)
+  await disk.settled()
+  const properties = await memory.setMetadata(file.path, { mode: '600' })
+  reader.repin(properties.etag)
+  await disk.settled()
+  store.take()
+  t.ok((await readWhole(openReader({ ...file, properties }, disk))).equals(content))
+  t.same(store.take(), [])
+})
+
+t.test('long reads past the memory use the disk too', async (t) => {
+  const { store, openCache, openReader, write } = await setUp(t)
+  const content = patternOf(20 * MiB)
+  const file = await write('file', content)
+  const disk = openCache({ maxPendingBytes: 64 * MiB })
+  for await (const piece of readAhead(openReader(file, disk, { streamBelowMs: Infinity }), 0)) {
+    t.ok(piece.length > 0)
+    // The caller may write to what it was given.
+    piece.fill(0)
+  }
+  await disk.settled()
+  store.take()
+  const target = Buffer.alloc(content.length - 1000)
+  t.equal(await openReader(file, disk).readInto(target, 1000), target.length)
+  t.ok(target.equals(content.subarray(1000)))
+  const pieces: Uint8Array[] = []
+  for await (const piece of readAhead(openReader(file, disk, { streamBelowMs: Infinity }), 0)) {
+    pieces.push(piece)
+  }
+  t.ok(Buffer.concat(pieces).equals(content))
+  t.same(store.take(), [])
+})
+
+t.test(
+  'any reads through little memory, a damaged disk and room for little give the bytes',
+  async (t) => {
+    const content = patternOf(2 * MiB + 777)
+    const { openCache, openReader, write, directory } = await setUp(t)
+    const file = await write('file', content)
+    const step = fc.oneof(
+      fc.record({ start: fc.nat(content.length), length: fc.nat(400_000) }),
+      fc.constant('reopen' as const),
+      fc.record({ damageAt: fc.nat(content.length) }),
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 15 }), async (steps) => {
+        let disk = openCache({ maxBytes: MiB })
+        let reader = openReader(file, disk, {
+          cache: new ChunkCache({ disk, maxBytes: 100 * KiB }),
+        })
+        for (const each of steps) {
+          if (each === 'reopen') {
+            await disk.close()
+            disk = openCache({ maxBytes: MiB })
+            reader = openReader(file, disk)
+          } else if ('damageAt' in each) {
+            await disk.settled()
+            for (const name of await filesIn(directory)) {
+              if (!name.endsWith('.data')) continue
+              await using handle = await open(name, 'r+')
+              await handle.write(Buffer.from('damaged'), 0, 7, each.damageAt)
+            }
+          } else {
+            const range = { start: each.start, end: each.start + each.length }
+            const found = await readRange(reader, range)
+            if (!found.equals(content.subarray(range.start, range.end))) return false
+          }
+        }
+        await disk.close()
+        return true
+      }),
+      { seed, numRuns: 25 },
+    )
+  },
+)
+
+t.test('processes that share a directory give each other the right bytes', async (t) => {
+  const directory = join(t.testdir(), 'cache')
+  const script = fileURLToPath(new URL('../support/disk-cache-reader.ts', import.meta.url))
+  const children = [1, 2, 3].map((number) =>
+    fork(script, [directory, String(seed + number)], { stdio: 'inherit' }),
+  )
+  const codes = await Promise.all(children.map(async (child) => (await once(child, 'exit'))[0]))
+  t.same(codes, [0, 0, 0])
+  t.ok((await filesIn(directory)).length > 0)
+})
