@@ -21,6 +21,24 @@ export async function createContainers(
   }
 }
 
+/** The names of all containers, in order. */
+export async function listContainers(access: ContainerCreation): Promise<readonly string[]> {
+  const dispatcher = new Agent({ connect: { ca: access.caPem } })
+  const authorization = `Bearer ${access.accessToken}`
+  const headers = { authorization, 'x-ms-version': '2023-11-03' }
+  try {
+    const { statusCode, body } = await request(`${access.blobEndpoint.href}?comp=list`, {
+      dispatcher,
+      headers,
+    })
+    const xml = await body.text()
+    if (statusCode !== 200) throw new Error(`containers were not listed (${statusCode})`)
+    return [...xml.matchAll(/<Name>([^<]+)<\/Name>/g)].map(([, name]) => name ?? '')
+  } finally {
+    await dispatcher.destroy()
+  }
+}
+
 async function createContainer(
   name: string,
   { blobEndpoint, accessToken }: ContainerCreation,

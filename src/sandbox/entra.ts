@@ -15,6 +15,7 @@ import {
 } from './entra-refusal.ts'
 import type { WorkloadIssuer } from './federation.ts'
 import { createLoopbackServer, type LoopbackServer, listenOnLoopback } from './loopback-server.ts'
+import { requestedClaims } from './requested-claims.ts'
 import { isSameText } from './same-text.ts'
 import { onPremisesTenant, type Tenant, TokenFailureError } from './tenant.ts'
 import type { Principal } from './token-issuer.ts'
@@ -85,7 +86,8 @@ function routeTokens(server: FastifyInstance, options: EntraOptions, authority: 
     checkGrant(form)
     const principal = await authenticate(form, options, authority)
     const resource = audienceOfScope(form.get('scope'), tenant.tenantId)
-    const { accessToken, expiresIn } = await tenant.issue(principal, resource)
+    const requested = requestedClaims(form.get('claims'))
+    const { accessToken, expiresIn } = await tenant.issue(principal, resource, requested)
     reply.header('cache-control', 'no-store')
     return {
       token_type: 'Bearer',

@@ -1,3 +1,4 @@
+import type { AzureServices } from './azure/azure-services.ts'
 import type { ParsedAccount } from './sandbox-account.ts'
 import { onPremisesTenant } from './tenant.ts'
 
@@ -11,6 +12,8 @@ export interface EnvironmentFacts {
   /** All accounts, `account` the first. */
   readonly accounts: readonly ParsedAccount[]
   readonly controlPort: { readonly url: URL; readonly secret: string } | undefined
+  /** Absent where there is no management. */
+  readonly azure: AzureServices | undefined
   readonly authorityHost: URL
   readonly clientId: string
   readonly clientSecret: string
@@ -38,6 +41,7 @@ export function environmentOf(facts: EnvironmentFacts): Record<string, string> {
     ...storageVariables(facts),
     ...dfsVariables(facts),
     ...sandboxVariables(facts),
+    ...managementVariables(facts),
     ...trustVariables(facts),
   }
 }
@@ -89,6 +93,20 @@ function sandboxVariables({ accounts, controlPort }: EnvironmentFacts): Record<s
       ABFS_SANDBOX_CONTROL_URL: controlPort.url.href,
       ABFS_SANDBOX_CONTROL_SECRET: controlPort.secret,
     }),
+  }
+}
+
+// Of what is in the subscription: NAME=URL, by commas.
+function managementVariables({ azure }: EnvironmentFacts): Record<string, string> {
+  if (azure === undefined) return {}
+  const { managementUrl, subscriptionId, registries, clusters } = azure
+  const servers = registries.map(({ name, url }) => `${name}.azurecr.io=${url.origin}`)
+  const apis = clusters.map(({ group, name, url }) => `${group}/${name}=${url.origin}`)
+  return {
+    AZURE_SUBSCRIPTION_ID: subscriptionId,
+    ABFS_SANDBOX_MANAGEMENT_URL: managementUrl.href,
+    ABFS_SANDBOX_REGISTRIES: servers.join(','),
+    ABFS_SANDBOX_CLUSTERS: apis.join(','),
   }
 }
 

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '../clock.ts'
 import { faultChannel } from '../telemetry.ts'
+import { type AzureServices, startAzureServices } from './azure/azure-services.ts'
+import type { AzureResources, ManagedAccount } from './azure/inventory.ts'
 import { startAzurite } from './azurite.ts'
 import { bundleWithRoots } from './ca-bundle.ts'
 import { type CertificateAndKey, createCertificateAuthority } from './certificate-authority.ts'
 import type { Closers } from './closers.ts'
-import { createContainers } from './containers.ts'
+import { createContainers, listContainers } from './containers.ts'
 import { type Entra, startEntra } from './entra.ts'
 import { WorkloadIssuer } from './federation.ts'
 import type { LoopbackServer } from './loopback-server.ts'
@@ -31,6 +33,8 @@ export interface ParsedOptions {
   readonly directory: string | undefined
   readonly accessLogFile: string | undefined
   readonly containers: readonly string[]
+  /** Management, registries and clusters; none when absent. */
+  readonly azure: AzureResources | undefined
   readonly clock: Clock
   readonly tokenLifetimeMs: number
 }
@@ -53,6 +57,7 @@ export interface SandboxParts {
   readonly entra: Entra
   readonly identity: LoopbackServer
   readonly identityHeader: string
+  readonly azure: AzureServices | undefined
   readonly caPem: string
   readonly files: SandboxFiles
   readonly runDirectory: string
@@ -82,8 +87,10 @@ export async function startParts(options: ParsedOptions, closers: Closers): Prom
     const blobEndpoint = endpointOf(account, storage)
     await createContainers(options.containers, { blobEndpoint, caPem, accessToken })
   }
+  const azure = await startAzure(options, keys, services, closers)
   return {
     ...services,
+    azure,
     accounts: options.accounts,
     engine: options.engine,
     tenant,
@@ -92,6 +99,28 @@ export async function startParts(options: ParsedOptions, closers: Closers): Prom
     files: { ...files, federatedToken },
     runDirectory: runDirectory.path,
   }
+}
+
+async function startAzure(
+  options: ParsedOptions,
+  keys: Keys,
+  { storage, entra }: Services,
+  closers: Closers,
+): Promise<AzureServices | undefined> {
+  if (options.azure === undefined) return undefined
+  const { tenant, serverCertificate: certificate, caPem } = keys
+  const accounts = options.accounts.map((account): ManagedAccount => {
+    const { name, hierarchical } = account
+    const blobEndpoint = endpointOf(account, storage)
+    const containers = async (): Promise<readonly string[]> => {
+      const accessToken = await setupToken(tenant, account, options)
+      return listContainers({ blobEndpoint, caPem, accessToken })
+    }
+    return { name, hierarchical, blobEndpoint, containers }
+  })
+  const resources = options.azure
+  const authority = entra.url
+  return startAzureServices({ resources, accounts, tenant, authority, certificate, caPem }, closers)
 }
 
 /** Where an account is: path-style, the same URL for blob and dfs. */

@@ -1,6 +1,14 @@
 import { inspect } from 'node:util'
 import { type Clock, systemClock } from '../clock.ts'
 import type { ServerControl } from '../storage-server/control/server-control.ts'
+import type { ArmDisturbance } from './azure/arm.ts'
+import type { AzureAssignments } from './azure/assignments.ts'
+import {
+  type AzureResources,
+  type Cluster,
+  checkResources,
+  type Registry,
+} from './azure/inventory.ts'
 import { Closers } from './closers.ts'
 import { connectionStringOf, type EnvironmentFacts, environmentOf } from './environment.ts'
 import type { FederatedClaims } from './federation.ts'
@@ -37,6 +45,8 @@ export interface SandboxOptions {
   readonly accessLogFile?: string
   /** Containers to create in each account before the promise resolves; those that exist are kept. */
   readonly containers?: readonly string[]
+  /** Registries and clusters, with the management (ARM) that shows them; none when absent. */
+  readonly azure?: AzureResources
   /** The time of the Entra stand-in and the engine `abfs`; Azurite always uses the system's. */
   readonly clock?: Clock
   /** Life of the tokens issued; one hour when absent. */
@@ -91,6 +101,8 @@ export interface Sandbox {
   readonly storageControl: ServerControl | undefined
   /** The same over HTTP for other processes, if asked for: `Authorization: Bearer SECRET`. */
   readonly controlPort: { readonly url: URL; readonly secret: string } | undefined
+  /** The management, registries and clusters, if asked for. */
+  readonly azure: SandboxAzure | undefined
   /** Rejects when the blob service ends before `close`; never resolves. */
   readonly failed: Promise<never>
   /**
@@ -101,6 +113,21 @@ export interface Sandbox {
   environment(): Record<string, string>
   /** Stops every service and removes every file but those of `directory`. Never throws. */
   close(): Promise<void>
+}
+
+/** The management of a sandbox and what it shows beside storage accounts. */
+export interface SandboxAzure {
+  /** `https://127.0.0.1:PORT/`, in the place of `https://management.azure.com/`. */
+  readonly managementUrl: URL
+  readonly subscriptionId: string
+  /** Each with the URL of its login server, which in Azure is `https://NAME.azurecr.io`. */
+  readonly registries: readonly Registry[]
+  /** Each with the URL of its API server. */
+  readonly clusters: readonly Cluster[]
+  /** Who may do what with them; changes hold from the next request on. */
+  readonly assignments: AzureAssignments
+  /** Throttling and claims challenges of the management, from here on. */
+  readonly disturbance: ArmDisturbance
 }
 
 /** One account of a sandbox. */
@@ -158,10 +185,12 @@ function parseOptions(options: SandboxOptions): ParsedOptions {
     directory: options.directory,
     accessLogFile: options.accessLogFile,
     containers: options.containers ?? [],
+    azure: options.azure,
     clock: options.clock ?? systemClock,
     tokenLifetimeMs: options.tokenLifetimeMs ?? defaultTokenLifetimeMs,
   }
   checkEngine(parsed)
+  if (parsed.azure !== undefined) checkResources(parsed.azure)
   return parsed
 }
 
@@ -204,6 +233,7 @@ function assemble(parts: SandboxParts, closers: Closers): Sandbox {
     failed: parts.storage.failed,
     storageControl: parts.storage.control,
     controlPort: parts.storage.controlPort,
+    azure: parts.azure,
     controls: controlsOf(parts),
     environment: () => environmentOf({ ...facts, clientSecret: tenant.clientSecret }),
     close: () => closers.close(),
@@ -221,6 +251,7 @@ function factsOf(parts: SandboxParts): EnvironmentFacts {
     blobEndpoint,
     dfsEndpoint: parts.engine === 'abfs' ? blobEndpoint : undefined,
     accounts,
+    azure: parts.azure,
     controlPort: storage.controlPort,
     authorityHost: entra.url,
     clientId: tenant.clientId,

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import type { JWTPayload } from 'jose'
 import type { Clock } from '../clock.ts'
 import { audienceOfResource } from './audience.ts'
 import { createClientCertificate } from './certificate-authority.ts'
@@ -102,7 +103,11 @@ export class Tenant {
    * Issues a token for a resource. Throws an `EntraRefusal` when the resource does not exist, a
    * `TokenFailureError` while a failure is set.
    */
-  async issue(principal: Principal, resource: string): Promise<IssuedToken> {
+  async issue(
+    principal: Principal,
+    resource: string,
+    requested?: JWTPayload,
+  ): Promise<IssuedToken> {
     if (this.failure !== undefined) throw new TokenFailureError(this.failure)
     const token = await issueToken(this.signer, {
       principal,
@@ -110,6 +115,7 @@ export class Tenant {
       tenantId: this.tenantId,
       nowMs: this.clock.nowMs(),
       lifetimeMs: this.lifetimeMs,
+      requested,
     })
     this.tokensIssued += 1
     return token

@@ -53,6 +53,8 @@ export interface TokenRequest {
   readonly tenantId: string
   readonly nowMs: number
   readonly lifetimeMs: number
+  /** Claims that the client asked for beside these. */
+  readonly requested?: JWTPayload | undefined
 }
 
 /** Signs an application token with the claims of Entra's version 1. */
@@ -62,6 +64,7 @@ export async function issueToken(signer: JwtSigner, request: TokenRequest): Prom
   const accessToken = await signer.sign({
     aud: request.audience,
     ...identityClaims(request),
+    ...request.requested,
     iat: issuedAt,
     nbf: issuedAt,
     exp: expiresOn,

@@ -18,6 +18,7 @@ const variables = environmentOf({
     key: 'aA+/=',
     hierarchical: true,
   })),
+  azure: undefined,
   controlPort: { url: new URL('http://127.0.0.1:3/'), secret: 'control-secret' },
   authorityHost: new URL('https://127.0.0.1:2/'),
   clientId: '11111111-2222-3333-4444-555555555555',

@@ -11,6 +11,15 @@ export interface SandboxFlags {
   readonly engine?: 'abfs' | 'azurite'
   readonly account: readonly AccountFlag[]
   readonly controlPort?: number
+  readonly management?: boolean
+  readonly registry: readonly string[]
+  readonly cluster: readonly ClusterFlag[]
+}
+
+/** A `--cluster`. */
+export interface ClusterFlag {
+  readonly group: string
+  readonly name: string
 }
 
 /** An `--account`. */
@@ -30,7 +39,8 @@ Examples:
     abfs ls
   abfs sandbox --container data --container models --directory ./azure
   abfs sandbox --hns --container data     a hierarchical account, with dfs
-  abfs sandbox --account lake:hns --account plain:flat --control-port 0`
+  abfs sandbox --account lake:hns --account plain:flat --control-port 0
+  abfs sandbox --registry team5 --cluster ml/train     with Azure Resource Manager`
 
 /** Adds `abfs sandbox`. */
 export function defineSandbox(program: Command, context: CliContext): void {
@@ -52,14 +62,22 @@ export function defineSandbox(program: Command, context: CliContext): void {
       [],
     )
     .option('--control-port <port>', 'faults, ledger and clock over HTTP; 0: any free', readPort)
-    .option('-d, --directory <directory>', 'keep blobs there; in memory when absent')
-    .option('--access-log <file>', 'append one line per request to the blob service there')
+    .option('--management', 'run a stand-in for Azure Resource Manager')
     .option(
-      '-c, --container <name>',
-      'make this container; may be repeated',
-      (name: string, names: readonly string[]) => [...names, name],
+      '--registry <name>',
+      'and a container registry NAME.azurecr.io; may be repeated',
+      readName,
       [],
     )
+    .option(
+      '--cluster <group/name>',
+      'and a Kubernetes API server; may be repeated',
+      readCluster,
+      [],
+    )
+    .option('-d, --directory <directory>', 'keep blobs there; in memory when absent')
+    .option('--access-log <file>', 'append one line per request to the blob service there')
+    .option('-c, --container <name>', 'make this container; may be repeated', readName, [])
     .addHelpText('after', HELP)
     .action(async (flags: SandboxFlags) => {
       const { runSandbox } = await import('../sandbox/run.ts')
@@ -74,6 +92,18 @@ function readAccount(text: string, others: readonly AccountFlag[]): readonly Acc
     throw new InvalidArgumentError(`expected NAME, NAME:flat or NAME:hns`)
   }
   return [...others, kind === undefined ? { name } : { name, hierarchical: kind === 'hns' }]
+}
+
+function readName(name: string, names: readonly string[]): readonly string[] {
+  return [...names, name]
+}
+
+function readCluster(text: string, others: readonly ClusterFlag[]): readonly ClusterFlag[] {
+  const [group = '', name = '', ...rest] = text.split('/')
+  if (group === '' || name === '' || rest.length > 0) {
+    throw new InvalidArgumentError('expected GROUP/NAME')
+  }
+  return [...others, { group, name }]
 }
 
 function readPort(text: string): number {

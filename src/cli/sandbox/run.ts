@@ -24,6 +24,7 @@ export async function runSandbox(flags: SandboxFlags, context: CliContext): Prom
   if (directory !== undefined) await mkdir(directory, { recursive: true })
   const sandbox = await start({
     ...accountsOf(flags),
+    ...azureOf(flags),
     ...(flags.engine === undefined ? {} : { engine: flags.engine }),
     ...(flags.controlPort === undefined ? {} : { controlPort: flags.controlPort }),
     containers: flags.container,
@@ -67,6 +68,12 @@ function accountsOf({ account, hns }: SandboxFlags): SandboxOptions {
     hierarchical,
   }))
   return first === undefined ? {} : { account: first, moreAccounts: others }
+}
+
+/** Management comes with what it shows, or alone. */
+function azureOf({ management, registry, cluster }: SandboxFlags): SandboxOptions {
+  if (management !== true && registry.length === 0 && cluster.length === 0) return {}
+  return { azure: { registries: registry.map((name) => ({ name })), clusters: cluster } }
 }
 
 async function writeConnectorFiles(sandbox: Sandbox): Promise<ConnectorFiles> {
@@ -115,6 +122,7 @@ async function announce(
       blobEndpoint.href,
     ]),
     ...(sandbox.controlPort === undefined ? [] : [['control port', sandbox.controlPort.url.href]]),
+    ...azureRows(sandbox),
     ['Entra', sandbox.authorityHost.href],
     ['managed identity', sandbox.imdsEndpoint.href],
     ['connector', variables['ABFS_CONNECTOR_URL'] ?? ''],
@@ -126,6 +134,16 @@ async function announce(
   ]
   await stdout.line(formatTable(rows).join('\n'))
   await stdout.line('ready; Ctrl-C ends it and removes all of this')
+}
+
+function azureRows({ azure }: Sandbox): string[][] {
+  if (azure === undefined) return []
+  const { registries, clusters, managementUrl } = azure
+  return [
+    ['management', managementUrl.href],
+    ...registries.map(({ name, url }) => [`registry ${name}.azurecr.io`, url.href]),
+    ...clusters.map(({ group, name, url }) => [`cluster ${group}/${name}`, url.href]),
+  ]
 }
 
 /** Rejects when the blob service or the connector ends by itself. */
