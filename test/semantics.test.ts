@@ -1,6 +1,7 @@
 import { constants, readFileSync } from 'node:fs'
 import t from 'tap'
 import { MemoryHierarchicalStore } from '../src/blob/memory-hierarchical-blobs.ts'
+import { MiB } from '../src/byte-range.ts'
 import { type HandleId, rootIno } from '../src/vfs/operations.ts'
 import { caller, newHierarchicalAccount, VfsMount } from './support/vfs-mount.ts'
 
@@ -24,6 +25,13 @@ const openFlags: Record<string, number> = {
   readwrite: constants.O_RDWR,
   append: constants.O_WRONLY | constants.O_APPEND,
   truncate: constants.O_WRONLY | constants.O_TRUNC,
+}
+
+const described = {
+  metadata: { colour: 'red' },
+  headers: { cacheControl: 'no-store' },
+  contentType: 'text/plain',
+  tier: 'Cool',
 }
 
 const commands: Record<string, Command> = {
@@ -66,6 +74,23 @@ const commands: Record<string, Command> = {
   permissions: async ({ account }, _, [name = '']) => {
     if (!(account instanceof MemoryHierarchicalStore)) throw new TypeError('a flat account')
     return (await account.hierarchy.getAccessControl({ container: 'box', name })).permissions
+  },
+  large: (mount, _, [name = '', mebibytes]) =>
+    done(mount.account.put({ container: 'box', name }, Buffer.alloc(Number(mebibytes) * MiB))),
+  described: (mount, _, [name = '', data = '']) =>
+    done(mount.account.put({ container: 'box', name }, Buffer.from(data), described)),
+  description: async (mount, _, [name = '']) => {
+    const found = await mount.account.head({ container: 'box', name })
+    const { metadata = {}, headers, contentType, accessTier } = found
+    return `colour=${metadata['colour']} ${headers?.cacheControl} ${contentType} ${accessTier}`
+  },
+  size: async (mount, _, [name = '']) =>
+    (await mount.account.head({ container: 'box', name })).sizeBytes,
+  /** Bytes of content that went out since this was last asked. */
+  sent: ({ counting }) => {
+    const bytes = counting.requests.reduce((sum, { sentBytes = 0 }) => sum + sentBytes, 0)
+    counting.take()
+    return bytes
   },
   elsewhere: (mount, _, [name = '', data = '']) => mount.storeElsewhere(name, data),
   wait: (mount, _, [ms]) => mount.clock.advance(Number(ms)),

@@ -8,13 +8,15 @@ export interface BlockStagerOptions {
   readonly path: BlobPath
   /** Blocks under way at once. Default 4. */
   readonly concurrency?: number | undefined
+  /** How long ids are, which must be as long as those that they are committed with; at least 6. Default 16. */
+  readonly idBytes?: number | undefined
 }
 
 /** A block's bytes, or what produces them when its turn comes. Not to be changed until settled. */
 export type BlockSource = Uint8Array | (() => Promise<Uint8Array>)
 
-/** Random bytes at the head of each id: two writers of one blob never name the same block. */
-const sessionBytes = 12
+/** The number of a block, at the end of its id. */
+const counterBytes = 3
 
 /**
  * Uploads blocks of one blob, several at a time. Nothing becomes visible: the ids are for
@@ -24,7 +26,8 @@ export class BlockStager {
   readonly #store: BlobStore
   readonly #path: BlobPath
   readonly #limiter: Limiter
-  readonly #session = randomBytes(sessionBytes)
+  /** Random bytes at the head of each id: two writers of one blob never name the same block. */
+  readonly #session: Buffer
   readonly #cancel = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #failures: unknown[] = []
@@ -34,6 +37,7 @@ export class BlockStager {
     this.#store = options.store
     this.#path = options.path
     this.#limiter = new Limiter(options.concurrency ?? 4)
+    this.#session = randomBytes((options.idBytes ?? 16) - counterBytes)
   }
 
   /** Blocks that were handed over up to here. */
@@ -45,10 +49,18 @@ export class BlockStager {
    * Starts the upload of a block when there is room for it and resolves to its id, while the upload
    * goes on; `onSettled` runs when the bytes are no longer needed.
    */
-  async stage(source: BlockSource, onSettled?: () => void): Promise<string> {
+  stage(source: BlockSource, onSettled?: () => void): Promise<string> {
+    return this.run((id) => this.#upload(id, source), onSettled)
+  }
+
+  /** As `stage`, for a block that `upload` brings to the service under the id that it is given. */
+  async run(
+    upload: (id: string, signal: AbortSignal) => Promise<void>,
+    onSettled?: () => void,
+  ): Promise<string> {
     const id = this.#nextId()
     const release = await this.#limiter.acquire(this.#cancel.signal)
-    const work = this.#upload(id, source)
+    const work = upload(id, this.#cancel.signal)
       .catch((error: unknown) => void this.#failures.push(error))
       .finally(() => {
         release()
@@ -82,11 +94,11 @@ export class BlockStager {
     if (this.#failures.length > 0) throw this.#failures[0]
   }
 
-  /** Base64 of the session's bytes and a 4-byte big-endian counter: 24 characters, always. */
+  /** Base64 of the session's bytes and a big-endian counter: all ids have one length. */
   #nextId(): string {
-    const id = Buffer.alloc(sessionBytes + 4)
+    const id = Buffer.alloc(this.#session.length + counterBytes)
     this.#session.copy(id)
-    id.writeUInt32BE(this.#count++, sessionBytes)
+    id.writeUIntBE(this.#count++, this.#session.length, counterBytes)
     return id.toString('base64')
   }
 }

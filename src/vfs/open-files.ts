@@ -20,7 +20,7 @@ import type {
 import { PinnedReader } from './pinned-reader.ts'
 import type { SpoolOptions } from './spool.ts'
 import type { Tree } from './tree.ts'
-import { WritableFile } from './writable-file.ts'
+import { WritableFile, type WritableFileContext } from './writable-file.ts'
 
 export interface OpenFilesOptions {
   readonly tree: Tree
@@ -28,6 +28,7 @@ export interface OpenFilesOptions {
   readonly spool: SpoolOptions
   /** Default 8 MiB. */
   readonly blockBytes?: number | undefined
+  readonly tagsOf?: WritableFileContext['tagsOf']
 }
 
 /** Opening, reading, writing and closing files. */
@@ -85,7 +86,9 @@ export class OpenFiles {
   async read(id: HandleId, range: ByteRange, context: CallContext): Promise<readonly Uint8Array[]> {
     const { inode, reader } = this.#handles.file(id)
     if (reader === undefined) throw this.#badHandle('read', inode)
-    if (inode.writable?.active === true) return [await inode.writable.read(range)]
+    if (inode.writable?.active === true) {
+      return [await interruptible(inode.writable.read(range), context.signal)]
+    }
     return reader.read(range, context.signal)
   }
 
@@ -267,10 +270,10 @@ export class OpenFiles {
 
   #newWritable(inode: Inode, start: Pick<WritableStart, 'stored' | 'posix'>): WritableFile {
     const { namespace, chunkCache, clock } = this.#tree
-    const { spool, blockBytes } = this.#options
+    const { spool, blockBytes, tagsOf } = this.#options
     return new WritableFile({
       ...start,
-      context: { namespace, chunkCache, clock, spool, blockBytes },
+      context: { namespace, chunkCache, clock, spool, blockBytes, tagsOf },
       path: () => this.#tree.pathOf(inode),
       onCommitted: (before, after, contentChanged) => {
         this.#tree.touch(inode)

@@ -1,31 +1,48 @@
 import type { BlobStore } from '../blob/store.ts'
-import { type ByteRange, lengthOf, MiB } from '../byte-range.ts'
-import type { BlobPath } from '../path.ts'
+import { type ByteRange, KiB, lengthOf, MiB } from '../byte-range.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import { BlockStager } from '../transfer/block-stager.ts'
-import type { Spool } from './spool.ts'
+import type { FileContent } from './file-content.ts'
 
 /** The most blocks that one blob can have; Put Block List, "Remarks". */
 const maxBlocks = 50_000
+/** A part of a block that did not change and is smaller than this is not worth a request of its own. */
+const minCopiedBytes = 256 * KiB
+/** Edits leave so many blocks at most where one would do, before that one is sent again. */
+const maxFragments = 16
+/** Ids shorter than this might meet another writer's. */
+const minIdBytes = 6
 
 export interface StagedBlocksOptions {
   readonly store: BlobStore
-  readonly content: Spool
-  /** Every block's size but the last one's. Default 8 MiB. */
+  readonly content: FileContent
+  /** The largest block that is made. Default 8 MiB. */
   readonly blockBytes?: number | undefined
   /** Blocks under way at once. Default 4. */
   readonly concurrency?: number | undefined
 }
 
+/** A block and where in the file it lies. */
+interface PlacedBlock extends ByteRange {
+  readonly id: string
+}
+
 /**
- * Which blocks of a file's content are uploaded but not yet committed, or committed already. While
- * writes arrive in sequence, each block is uploaded as soon as it is complete; a change of a block
- * forgets its upload, and the commit uploads whatever is missing.
+ * The blocks that a file's next version is made of. What did not change keeps the blocks of the
+ * version before, whatever their sizes are; what did is uploaded, and the rest of a block that is
+ * taken apart is copied on the service where it can do that. While writes arrive in sequence, each
+ * block is uploaded as soon as it is complete; a change forgets the uploads that it touches.
  */
 export class StagedBlocks {
   readonly blockBytes: number
   readonly #options: StagedBlocksOptions
-  readonly #ids = new Map<number, string>()
+  /** Uploaded and still right, by where they begin. */
+  readonly #staged = new Map<number, PlacedBlock>()
   #stager: BlockStager | undefined
+  /** The blocks of the stored version. */
+  #stored: Promise<readonly PlacedBlock[]> | undefined
+  #copiesOnService = true
   /** The latest run of writes of which each began where the one before ended. */
   #run: ByteRange = { start: 0, end: 0 }
 
@@ -40,19 +57,15 @@ export class StagedBlocks {
   }
 
   /**
-   * Forgets the uploads of all blocks that a change of `range` touches, the zeros between the end
-   * of the content and the range included. To be called before the change is made.
+   * Forgets the uploads that a change of `range` touches, the zeros between the end of the content
+   * and the range included. To be called before the change is made.
    */
   changed(range: ByteRange): void {
     const start = Math.min(range.start, this.#options.content.sizeBytes)
-    const first = Math.floor(start / this.blockBytes)
-    const last = Math.ceil(range.end / this.blockBytes)
-    if (last - first < this.#ids.size) {
-      for (let index = first; index < last; index++) this.#ids.delete(index)
-    } else {
-      for (const index of this.#ids.keys())
-        if (index >= first && index < last) this.#ids.delete(index)
-    }
+    const touched = [...this.#staged.values()].filter(
+      (block) => block.start < range.end && block.end > start,
+    )
+    for (const block of touched) this.#staged.delete(block.start)
   }
 
   /** Notes a write and uploads the blocks that it completed in sequence. Waits only for room. */
@@ -64,39 +77,194 @@ export class StagedBlocks {
     const first = Math.max(firstWhole, Math.floor((before.end - 1) / this.blockBytes))
     // A block waits for one byte more: a file of exactly one block needs no staging.
     const end = Math.floor((range.end - 1) / this.blockBytes)
-    for (let index = first; index < end; index++) await this.#stage(index, path)
+    for (let index = first; index < end; index++) {
+      const start = index * this.blockBytes
+      await this.#stage({ start, end: start + this.blockBytes }, path)
+    }
   }
 
   /** Uploads what is missing; the ids of all blocks in order, ready to commit. */
   async complete(path: BlobPath): Promise<string[]> {
-    const count = Math.ceil(this.#options.content.sizeBytes / this.blockBytes)
-    for (let index = 0; index < count; index++) {
-      if (!this.#ids.has(index)) await this.#stage(index, path)
+    const { content } = this.#options
+    const stored = await this.#storedBlocks()
+    const all = [...this.#staged.values(), ...stored.filter((block) => content.isStored(block))]
+    const blocks = withoutCrowds(all, content.sizeBytes, this.blockBytes)
+    for (const gap of gapsBetween(blocks, content.sizeBytes)) {
+      for (const piece of this.#piecesOf(gap, blocks)) blocks.push(await this.#stage(piece, path))
     }
     await this.#stager?.drain()
-    return Array.from({ length: count }, (_, index) => this.#ids.get(index) ?? '')
+    this.#checkCount(blocks.length, path)
+    return blocks.sort((a, b) => a.start - b.start).map(({ id }) => id)
   }
 
-  /** Gives all uploads up, as after a failure, a rename or a commit that used no blocks. */
+  /** Gives all uploads up, as after a failure, a rename or a commit. */
   async reset(): Promise<void> {
     const stager = this.#stager
     this.#stager = undefined
-    this.#ids.clear()
+    this.#stored = undefined
+    this.#staged.clear()
     this.#run = { start: 0, end: 0 }
     await stager?.abort()
   }
 
-  async #stage(index: number, path: BlobPath): Promise<void> {
-    const { store, content, concurrency } = this.#options
-    this.#stager ??= new BlockStager({ store, path, concurrency })
-    const start = index * this.blockBytes
-    const range = { start, end: Math.min(start + this.blockBytes, content.sizeBytes) }
-    this.#ids.set(index, await this.#stager.stage(() => readPadded(content, range)))
+  #checkCount(count: number, path: BlobPath): void {
+    if (count <= maxBlocks) return
+    const detail = `a blob has at most ${maxBlocks} blocks, not ${count}: write the file anew`
+    throw new FileSystemError('EFBIG', 'close', { path: formatPath(path), detail })
+  }
+
+  /** Cut at multiples of the block size, and where copying on the service spares sending. */
+  #piecesOf(gap: ByteRange, blocks: readonly ByteRange[]): ByteRange[] {
+    const { content } = this.#options
+    const cells = cutAtMultiples(gap, this.blockBytes)
+    const mayCut = blocks.length + cells.length * maxFragments < maxBlocks
+    if (content.base === undefined || !this.#copiesOnService || !mayCut) return cells
+    return cells.flatMap((cell) => {
+      const pieces = cutWhereStored(content, cell)
+      return pieces.length > maxFragments ? [cell] : pieces
+    })
+  }
+
+  async #stage(piece: ByteRange, path: BlobPath): Promise<PlacedBlock> {
+    const { store, concurrency } = this.#options
+    const idBytes = this.#stager === undefined ? await this.#idBytes() : undefined
+    this.#stager ??= new BlockStager({ store, path, concurrency, idBytes })
+    const id = await this.#stager.run((blockId, signal) =>
+      this.#upload(piece, { path, blockId, signal }),
+    )
+    const block = { ...piece, id }
+    this.#staged.set(piece.start, block)
+    return block
+  }
+
+  async #upload(piece: ByteRange, target: UploadTarget): Promise<void> {
+    const { store, content } = this.#options
+    const { path, blockId, signal } = target
+    if (await this.#copy(piece, target)) return
+    await store.stageBlock(path, blockId, await readPadded(content, piece), { signal })
+  }
+
+  /** Has the service make the block of the stored version; says whether it could. */
+  async #copy(range: ByteRange, { path, blockId, signal }: UploadTarget): Promise<boolean> {
+    const { store, content } = this.#options
+    const { base } = content
+    const worthIt = lengthOf(range) >= minCopiedBytes && content.isStored(range)
+    if (base === undefined || !this.#copiesOnService || !worthIt) return false
+    const source = { path: base.path, range, ifMatch: base.etag }
+    try {
+      await store.stageBlockFrom(path, blockId, source, { signal })
+      return true
+    } catch (error) {
+      if (!isFileSystemError(error, 'ENOTSUP', 'EINVAL', 'EACCES')) throw error
+      this.#copiesOnService = false
+      return false
+    }
+  }
+
+  /** Ids in one list have one length. */
+  async #idBytes(): Promise<number | undefined> {
+    const [first] = await this.#storedBlocks()
+    return first && idBytesOf(first)
+  }
+
+  #storedBlocks(): Promise<readonly PlacedBlock[]> {
+    this.#stored ??= this.#askStoredBlocks()
+    return this.#stored
+  }
+
+  /** None where the version is small enough to have been stored by one request. */
+  async #askStoredBlocks(): Promise<readonly PlacedBlock[]> {
+    const { base } = this.#options.content
+    if (base === undefined || base.sizeBytes <= this.blockBytes) return []
+    const { store } = this.#options
+    const { etag, blocks } = await store.getBlocks(base.path)
+    if (etag !== base.etag) {
+      throw new FileSystemError('ESTALE', 'blob.getBlocks', { path: formatPath(base.path) })
+    }
+    let start = 0
+    const placed = blocks.map(({ id, sizeBytes }) => {
+      const block = { id, start, end: start + sizeBytes }
+      start = block.end
+      return block
+    })
+    return placed.every((block) => idBytesOf(block) >= minIdBytes) ? placed : []
   }
 }
 
+interface UploadTarget {
+  readonly path: BlobPath
+  readonly blockId: string
+  readonly signal: AbortSignal
+}
+
+function idBytesOf({ id }: PlacedBlock): number {
+  return Buffer.from(id, 'base64').length
+}
+
 /** As long as promised even if the content was cut meanwhile, which has the block staged again. */
-async function readPadded(content: Spool, range: ByteRange): Promise<Uint8Array> {
-  const bytes = await content.read(range)
+async function readPadded(content: FileContent, range: ByteRange): Promise<Uint8Array> {
+  const bytes = await content.read(range, 'once')
   return bytes.length === lengthOf(range) ? bytes : new Uint8Array(lengthOf(range))
+}
+
+/** What `blocks` leave free before `sizeBytes`. */
+function gapsBetween(blocks: readonly ByteRange[], sizeBytes: number): ByteRange[] {
+  const gaps: ByteRange[] = []
+  let at = 0
+  for (const { start, end } of [...blocks].sort((a, b) => a.start - b.start)) {
+    if (start > at) gaps.push({ start: at, end: start })
+    at = Math.max(at, end)
+  }
+  if (at < sizeBytes) gaps.push({ start: at, end: sizeBytes })
+  return gaps
+}
+
+/** Without the blocks of a cell that has too many of them, where something is to be stored anyway. */
+function withoutCrowds(
+  blocks: readonly PlacedBlock[],
+  sizeBytes: number,
+  cellBytes: number,
+): PlacedBlock[] {
+  const cellOf = (offset: number): number => Math.floor(offset / cellBytes)
+  const counts = new Map<number, number>()
+  for (const { start } of blocks) counts.set(cellOf(start), (counts.get(cellOf(start)) ?? 0) + 1)
+  const crowded = new Set<number>()
+  for (const gap of gapsBetween(blocks, sizeBytes)) {
+    for (const { start } of cutAtMultiples(gap, cellBytes)) {
+      if ((counts.get(cellOf(start)) ?? 0) >= maxFragments) crowded.add(cellOf(start))
+    }
+  }
+  return blocks.filter(
+    ({ start, end }) => !crowded.has(cellOf(start)) || cellOf(end - 1) !== cellOf(start),
+  )
+}
+
+function cutAtMultiples(range: ByteRange, cellBytes: number): ByteRange[] {
+  const pieces: ByteRange[] = []
+  for (let start = range.start; start < range.end; ) {
+    const end = Math.min((Math.floor(start / cellBytes) + 1) * cellBytes, range.end)
+    pieces.push({ start, end })
+    start = end
+  }
+  return pieces
+}
+
+/** Cuts `cell` so that what is as stored, and long enough, is apart from what changed. */
+function cutWhereStored(content: FileContent, cell: ByteRange): ByteRange[] {
+  const pieces: { start: number; end: number }[] = []
+  let at = cell.start
+  for (const change of content.changesIn(cell)) {
+    const last = pieces.at(-1)
+    const isFar = change.start - at >= minCopiedBytes
+    if (isFar) pieces.push({ start: at, end: change.start })
+    if (isFar || last === undefined) {
+      pieces.push({ start: isFar ? change.start : at, end: change.end })
+    } else last.end = change.end
+    at = change.end
+  }
+  const last = pieces.at(-1)
+  if (last === undefined || cell.end - at >= minCopiedBytes)
+    pieces.push({ start: at, end: cell.end })
+  else last.end = cell.end
+  return pieces.filter(({ start, end }) => end > start)
 }

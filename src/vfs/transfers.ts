@@ -1,37 +1,18 @@
-import type { BlobProperties, BlobStore, Conditions, Metadata, PutOptions } from '../blob/store.ts'
-import { MiB, splitRange } from '../byte-range.ts'
+import type { BlobProperties, BlobStore, Conditions, PutOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { BlobReader, type BlobReaderOptions } from '../transfer/blob-reader.ts'
-import type { Spool } from './spool.ts'
+import type { FileContent } from './file-content.ts'
 import type { StagedBlocks } from './staged-blocks.ts'
 
-/** Writes the first `sizeBytes` of a blob's version into `content`. `ESTALE` when it is gone. */
-export async function download(
-  content: Spool,
-  sizeBytes: number,
-  options: BlobReaderOptions,
-): Promise<void> {
-  const reader = new BlobReader(options)
-  try {
-    for (const range of splitRange({ start: 0, end: sizeBytes }, 4 * MiB)) {
-      let at = range.start
-      for (const part of await reader.read(range)) {
-        await content.write(at, part)
-        at += part.length
-      }
-    }
-  } finally {
-    reader.close()
-  }
-}
+/** All of a blob but its bytes. */
+export type Described = Pick<PutOptions, 'metadata' | 'contentType' | 'headers' | 'tier' | 'tags'>
 
 /** What a file becomes as a blob. */
 export interface UploadOptions {
-  readonly content: Spool
+  readonly content: FileContent
   readonly blocks: StagedBlocks
-  readonly metadata: Metadata
-  readonly contentType: string | undefined
+  /** Metadata, headers, tier and tags. */
+  readonly description: Described
   /** The version that must be there; `undefined`: none may be. */
   readonly replaces: string | undefined
 }
@@ -47,7 +28,9 @@ export async function upload(
   options: UploadOptions,
 ): Promise<BlobProperties> {
   try {
-    return await send(store, path, options)
+    const properties = await send(store, path, options)
+    await options.blocks.reset()
+    return properties
   } catch (error) {
     await options.blocks.reset()
     if (!isFileSystemError(error, 'ESTALE', 'EEXIST')) throw error
@@ -70,17 +53,16 @@ async function send(
   path: BlobPath,
   options: UploadOptions,
 ): Promise<BlobProperties> {
-  const { content, blocks, metadata, contentType, replaces } = options
+  const { content, blocks, description, replaces } = options
   const conditions: Conditions =
     replaces === undefined ? { ifNoneMatch: '*' } : { ifMatch: replaces }
-  const put: PutOptions = { metadata, contentType, ...conditions }
-  if (content.sizeBytes > blocks.blockBytes) {
-    return store.commitBlocks(path, await blocks.complete(path), put)
+  const put: PutOptions = { ...description, ...conditions }
+  const { sizeBytes } = content
+  if (sizeBytes > blocks.blockBytes) {
+    const ids = await blocks.complete(path)
+    return store.commitBlocks(path, ids, { ...put, sizeBytes })
   }
-  const data = await content.read({ start: 0, end: content.sizeBytes })
-  const properties = await store.put(path, data, put)
-  await blocks.reset()
-  return properties
+  return store.put(path, await content.read({ start: 0, end: sizeBytes }), put)
 }
 
 /**
@@ -95,8 +77,8 @@ async function findOwn(
   try {
     const found = await store.head(path)
     if (found.sizeBytes !== sent.content.sizeBytes) return undefined
-    const keys = Object.keys(sent.metadata)
-    const same = keys.every((key) => found.metadata?.[key] === sent.metadata[key])
+    const { metadata = {} } = sent.description
+    const same = Object.keys(metadata).every((key) => found.metadata?.[key] === metadata[key])
     return same ? found : undefined
   } catch (error) {
     // The conflict is the news; that nothing is there, or nothing answers, only confirms it.

@@ -1,3 +1,4 @@
+import type { Tags } from '../blob/administration.ts'
 import type { ByteRange } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { PosixAttributes } from '../namespace/entry.ts'
@@ -54,6 +55,8 @@ export interface VfsOptions {
   readonly openSpoolFile?: ((directory: string) => Promise<SpoolFile>) | undefined
   /** Size of the blocks that large files are uploaded in; bytes. Default 8 MiB. */
   readonly blockBytes?: number | undefined
+  /** Reads a blob's index tags, so that its next version keeps them; absent: they are not kept. */
+  readonly tagsOf?: ((path: BlobPath) => Promise<Tags>) | undefined
   readonly chunkCache?: ChunkCache | undefined
   readonly clock?: Clock | undefined
 }
@@ -89,6 +92,7 @@ export class Vfs implements FileOperations {
       tree: this.#tree,
       handles: this.#handles,
       blockBytes: options.blockBytes,
+      tagsOf: options.tagsOf,
       spool: {
         directory: options.spoolDirectory,
         memoryBytes: options.spoolMemoryBytes,

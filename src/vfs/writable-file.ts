@@ -1,4 +1,5 @@
-import type { BlobProperties, Metadata } from '../blob/store.ts'
+import type { Tags } from '../blob/administration.ts'
+import type { BlobProperties } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
@@ -10,11 +11,12 @@ import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { millisecondsToNs, withoutStored } from './attributes.ts'
+import { type BaseVersion, FileContent } from './file-content.ts'
 import { Mutex } from './mutex.ts'
 import type { Allocation } from './operations.ts'
-import { Spool, type SpoolOptions } from './spool.ts'
+import type { SpoolOptions } from './spool.ts'
 import { StagedBlocks } from './staged-blocks.ts'
-import { download, upload } from './transfers.ts'
+import { type Described, upload } from './transfers.ts'
 
 /** What writable files of one mount share. */
 export interface WritableFileContext {
@@ -23,6 +25,8 @@ export interface WritableFileContext {
   readonly chunkCache: ChunkCache
   readonly clock: Clock
   readonly blockBytes?: number | undefined
+  /** Reads index tags, so that a new version keeps them; absent: they are not kept. */
+  readonly tagsOf?: ((path: BlobPath) => Promise<Tags>) | undefined
 }
 
 export interface WritableFileOptions {
@@ -41,9 +45,10 @@ export interface WritableFileOptions {
  * A file that is open for writing: its content and attributes until a commit has made them a blob.
  * All handles of one inode share it.
  *
- * An existing file's content is downloaded when the first write arrives, unless it was truncated
- * to nothing. From then on the content here is what every reader in this mount sees. A commit
- * replaces the version that the content began with and no other: `ESTALE` when there is another.
+ * Of an existing file only what a block holds is downloaded when the first write arrives; of a
+ * larger one what is not written over is left where it is. From then on the content here is what
+ * every reader in this mount sees. A commit replaces the version that the content began with and no
+ * other: `ESTALE` when there is another.
  */
 export class WritableFile {
   /** Held by whatever changes or commits the file. */
@@ -56,7 +61,7 @@ export class WritableFile {
   #stored: Entry | undefined
   /** The version that a commit must find in its place; `undefined`: none. */
   #replaces: string | undefined
-  #content: Spool | undefined
+  #content: FileContent | undefined
   #blocks: StagedBlocks | undefined
   /** Attributes to send with the next commit. */
   #changes: PosixAttributes
@@ -162,7 +167,7 @@ export class WritableFile {
       await this.#orFail(async () => {
         const larger = Math.max(sizeBytes, content.sizeBytes)
         blocks.changed({ start: sizeBytes, end: larger })
-        await content.truncate(sizeBytes)
+        content.truncate(sizeBytes)
       })
       this.#touchContent()
     })
@@ -175,8 +180,8 @@ export class WritableFile {
       if (!keepSize) this.#checkSize(range.end, blocks)
       await this.#orFail(async () => {
         blocks.changed(range)
-        if (zero) await content.zero(range)
-        if (!keepSize && range.end > content.sizeBytes) await content.truncate(range.end)
+        if (!keepSize && range.end > content.sizeBytes) content.truncate(range.end)
+        if (zero) content.zero(range)
       })
       this.#touchContent()
     })
@@ -185,7 +190,9 @@ export class WritableFile {
   /** Fetches the content, if only to keep it for those who have the file open. */
   keep(): Promise<void> {
     return this.mutex.run(async () => {
-      if (this.#failure === undefined) await this.#load()
+      if (this.#failure !== undefined) return
+      const { content } = await this.#load()
+      await content.fetch({ start: 0, end: content.sizeBytes })
     })
   }
 
@@ -249,6 +256,7 @@ export class WritableFile {
   /** For a holder of the mutex: the file moved; `stored` is what lies at its new path. */
   async movedLocked(stored: Entry): Promise<void> {
     this.#adopt(stored)
+    this.#rebase(stored)
     await this.#blocks?.reset()
   }
 
@@ -271,11 +279,24 @@ export class WritableFile {
   }
 
   #startEmpty(): void {
-    const { spool, namespace, blockBytes } = this.#context
-    const content = new Spool(spool)
-    this.#content = content
-    this.#blocks = new StagedBlocks({ store: namespace.store, content, blockBytes })
+    this.#begin(undefined)
     this.#contentDirty = true
+  }
+
+  #begin(base: BaseVersion | undefined): Content {
+    const { spool, namespace, chunkCache, blockBytes } = this.#context
+    const { store } = namespace
+    const content = new FileContent({ store, chunkCache, spool, base })
+    const blocks = new StagedBlocks({ store, content, blockBytes })
+    this.#content = content
+    this.#blocks = blocks
+    return { content, blocks }
+  }
+
+  /** The content is as it was, but of another version now. */
+  #rebase(entry: Entry): void {
+    const { etag, sizeBytes } = entry
+    if (etag !== undefined) this.#content?.rebase({ path: this.#path(), etag, sizeBytes })
   }
 
   /** Lets go of content and failure, so that nothing has to be downloaded before a truncation. */
@@ -296,7 +317,11 @@ export class WritableFile {
   }
 
   #adopt(stored: Entry): void {
-    this.#stored = stored
+    const before = this.#stored
+    // What a listing told knows nothing of these, which no commit here changes.
+    const known = stored.headers !== undefined || before === undefined
+    const { headers, chosenTier, tagCount } = known ? stored : before
+    this.#stored = { ...stored, headers, chosenTier, tagCount }
     this.#replaces = stored.etag
   }
 
@@ -324,36 +349,18 @@ export class WritableFile {
     })
   }
 
-  /** The content, downloaded first when that has not happened; at most `limit` bytes of it. */
+  /** The content; of a small file downloaded first, at most `limit` bytes of it. */
   async #load(limit: number = Number.POSITIVE_INFINITY): Promise<Content> {
     if (this.#failure !== undefined) throw this.#failure
     if (this.#content !== undefined && this.#blocks !== undefined) {
       return { content: this.#content, blocks: this.#blocks }
     }
-    const { spool, namespace, blockBytes } = this.#context
-    const content = new Spool(spool)
-    try {
-      await this.#fill(content, limit)
-    } catch (error) {
-      await content.close()
-      throw error
-    }
-    this.#content = content
-    this.#blocks = new StagedBlocks({ store: namespace.store, content, blockBytes })
-    return { content, blocks: this.#blocks }
-  }
-
-  async #fill(content: Spool, limit: number): Promise<void> {
-    const stored = this.#stored
-    const sizeBytes = stored?.sizeBytes ?? 0
-    if (stored?.etag === undefined || sizeBytes === 0) return
-    const { namespace, chunkCache } = this.#context
-    await download(content, Math.min(sizeBytes, limit), {
-      store: namespace.store,
-      path: this.#path(),
-      properties: { etag: stored.etag, sizeBytes },
-      cache: chunkCache,
-    })
+    const { etag, sizeBytes = 0 } = this.#stored ?? {}
+    const base = etag === undefined ? undefined : { path: this.#path(), etag, sizeBytes }
+    const begun = this.#begin(base)
+    // Its commit is one request with all of it: had now, it is there whatever others do.
+    if (sizeBytes <= begun.blocks.blockBytes) await begun.content.fetch({ start: 0, end: limit })
+    return begun
   }
 
   /** Runs a step after whose failure the content is not what the writer meant. */
@@ -371,6 +378,8 @@ export class WritableFile {
     const before = this.#stored
     const entry = await this.#context.namespace.setAttributes(this.#path(), this.#changes)
     this.#adopt(entry)
+    this.#rebase(entry)
+    await this.#blocks?.reset()
     this.#changes = {}
     this.#onCommitted(before, entry, false)
   }
@@ -378,27 +387,39 @@ export class WritableFile {
   async #commitContent(): Promise<void> {
     const before = this.#stored
     const path = this.#path()
-    const posix = { ...before?.posix, ...this.#changes }
-    const metadata = withPosixAttributes(before?.metadata ?? {}, 'file', posix)
     const { namespace } = this.#context
     const access = await namespace.accessBefore(path, before)
-    const properties = await this.#upload(path, metadata)
+    const description = await this.#describe(path, before)
+    const { metadata } = description
+    const properties = await this.#upload(path, description)
     const committed = entryFromBlob(path.name, { ...properties, metadata, facts: undefined })
+    const { etag, sizeBytes } = properties
+    this.#content?.committed({ path, etag, sizeBytes })
     const entry = await namespace.settleCommitted(path, committed, { before: access })
     this.#adopt(entry)
+    this.#rebase(entry)
     this.#changes = {}
     this.#contentDirty = false
     this.#onCommitted(before, entry, true)
   }
 
-  async #upload(path: BlobPath, metadata: Metadata): Promise<BlobProperties> {
+  /** What the version before had, with what was set here: a new version loses nothing. */
+  async #describe(path: BlobPath, before: Entry | undefined): Promise<Described> {
+    const posix = { ...before?.posix, ...this.#changes }
+    const metadata = withPosixAttributes(before?.metadata ?? {}, 'file', posix)
+    if (before === undefined) return { metadata }
+    const { contentType, headers, chosenTier: tier, tagCount = 0 } = before
+    const tags = tagCount === 0 ? undefined : await this.#context.tagsOf?.(path)
+    return { metadata, contentType, headers, tier, tags }
+  }
+
+  async #upload(path: BlobPath, description: Described): Promise<BlobProperties> {
     const { content, blocks } = await this.#load()
     try {
       return await upload(this.#context.namespace.store, path, {
         content,
         blocks,
-        metadata,
-        contentType: this.#stored?.contentType,
+        description,
         replaces: this.#replaces,
       })
     } catch (error) {
@@ -416,7 +437,7 @@ export class WritableFile {
 }
 
 interface Content {
-  readonly content: Spool
+  readonly content: FileContent
   readonly blocks: StagedBlocks
 }
 

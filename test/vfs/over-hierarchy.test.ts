@@ -12,6 +12,7 @@ useHierarchicalAccounts()
 await import('./names.test.ts')
 await import('./writing.test.ts')
 await import('./concurrency.test.ts')
+await import('./editing.test.ts')
 
 t.test('a mode goes into access control, owner and time into metadata', async (t) => {
   const mount = await VfsMount.make(t)

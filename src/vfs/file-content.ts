@@ -1,0 +1,187 @@
+import type { BlobStore } from '../blob/store.ts'
+import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
+import type { BlobPath } from '../path.ts'
+import { BlobReader } from '../transfer/blob-reader.ts'
+import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import { Extents } from './extents.ts'
+import { Spool, type SpoolOptions } from './spool.ts'
+
+/** The stored version that a file's content began with. */
+export interface BaseVersion {
+  readonly path: BlobPath
+  readonly etag: string
+  readonly sizeBytes: number
+}
+
+export interface FileContentOptions {
+  readonly store: BlobStore
+  readonly chunkCache: ChunkCache
+  readonly spool: SpoolOptions
+  /** `undefined` for a file that begins empty. */
+  readonly base: BaseVersion | undefined
+}
+
+/**
+ * The bytes of a file that is being written: what was written here, over what is still as stored.
+ * The stored part is read when somebody asks for it, in the version that the content began with.
+ * Changes must not overlap each other; reads may overlap anything.
+ */
+export class FileContent {
+  readonly #options: FileContentOptions
+  readonly #spool: Spool
+  /** What lies here: bytes in the spool, or zeros that nobody has to keep. */
+  readonly #held = new Extents<'data' | 'zero'>()
+  /** What differs from the stored version. */
+  readonly #changed = new Extents<'changed'>()
+  #base: BaseVersion | undefined
+  /** Up to where the stored version shows through. */
+  #baseEnd: number
+  #sizeBytes: number
+  #reader: BlobReader | undefined
+
+  constructor(options: FileContentOptions) {
+    this.#options = options
+    this.#spool = new Spool(options.spool)
+    this.#base = options.base
+    this.#sizeBytes = options.base?.sizeBytes ?? 0
+    this.#baseEnd = this.#sizeBytes
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes
+  }
+
+  /** The version that shows through, and up to where; `undefined` when none of it is left. */
+  get base(): (BaseVersion & { readonly endBytes: number }) | undefined {
+    if (this.#base === undefined || this.#baseEnd === 0) return undefined
+    return { ...this.#base, endBytes: this.#baseEnd }
+  }
+
+  /** Whether all of `range` is as the stored version has it. */
+  isStored(range: ByteRange): boolean {
+    return range.end <= this.#baseEnd && !this.#changed.touches(range)
+  }
+
+  /** The parts of `range` that differ from the stored version, in order. */
+  *changesIn(range: ByteRange): Generator<ByteRange, void> {
+    const within = clampRange(range, this.#sizeBytes)
+    yield* this.#changed.within({ start: within.start, end: Math.min(within.end, this.#baseEnd) })
+    const beyond = Math.max(within.start, this.#baseEnd)
+    if (within.end > beyond) yield { start: beyond, end: within.end }
+  }
+
+  /** Where bytes lie that may be other than zero: the first such range from `offset` on. */
+  nextData(offset: number): ByteRange | undefined {
+    for (const { start, end, kind } of this.#held.over({ start: offset, end: this.#sizeBytes })) {
+      if (kind === 'data') return { start, end }
+      if (kind === undefined && start < this.#baseEnd) {
+        return { start, end: Math.min(end, this.#baseEnd) }
+      }
+    }
+    return undefined
+  }
+
+  /** Copies `data` in. `ENOSPC` when the disk is full, `EIO` when it fails otherwise. */
+  async write(start: number, data: Uint8Array): Promise<void> {
+    const range = { start, end: start + data.length }
+    await this.#spool.write(start, data)
+    this.#held.set(range, 'data')
+    this.#note(range)
+  }
+
+  /** Makes zeros of what lies in `range` and before the end, at no cost. */
+  zero(range: ByteRange): void {
+    const within = clampRange(range, this.#sizeBytes)
+    this.#held.set(within, 'zero')
+    this.#note(within)
+  }
+
+  /** Cuts the bytes at `sizeBytes`, or adds zeros up to there. */
+  truncate(sizeBytes: number): void {
+    this.#baseEnd = Math.min(this.#baseEnd, sizeBytes)
+    this.#held.cut(sizeBytes)
+    this.#changed.cut(sizeBytes)
+    this.#sizeBytes = sizeBytes
+  }
+
+  /**
+   * A copy of the bytes in `range`, shorter when they end before it does. `ESTALE` for stored bytes
+   * that are gone. `once` for bytes that nobody will come back for: nothing beside them is fetched.
+   */
+  async read(range: ByteRange, how?: 'once'): Promise<Uint8Array> {
+    const within = clampRange(range, this.#sizeBytes)
+    const bytes = Buffer.alloc(lengthOf(within))
+    const parts = [...this.#held.over(within)]
+    await Promise.all(
+      parts.map(async ({ kind, ...part }) => {
+        const into = bytes.subarray(part.start - within.start, part.end - within.start)
+        if (kind === 'data') into.set(await this.#spool.read(part))
+        else if (kind === undefined) await this.#readStored(part, into, how)
+      }),
+    )
+    return bytes
+  }
+
+  /** Fetches what of the stored version lies in `range`, so that it stays when that is gone. */
+  async fetch(range: ByteRange): Promise<void> {
+    const within = clampRange(range, this.#baseEnd)
+    const absent = [...this.#held.over(within)].filter(({ kind }) => kind === undefined)
+    for (const gap of absent) {
+      for (const piece of splitRange(gap, 4 * MiB)) {
+        const bytes = Buffer.alloc(lengthOf(piece))
+        await this.#readStored(piece, bytes)
+        await this.#spool.write(piece.start, bytes)
+        this.#held.set(piece, 'data')
+      }
+    }
+  }
+
+  /** `version` has this very content: it was committed here, or moved, or got other attributes. */
+  rebase(version: BaseVersion): void {
+    this.#closeReader()
+    this.#base = version
+  }
+
+  /** All that was written is stored now, as `version`. */
+  committed(version: BaseVersion): void {
+    this.rebase(version)
+    this.#baseEnd = this.#sizeBytes
+    this.#changed.clear()
+  }
+
+  /** Gives memory and disk back. Nothing may follow. */
+  async close(): Promise<void> {
+    this.#closeReader()
+    this.#held.clear()
+    this.#sizeBytes = 0
+    this.#baseEnd = 0
+    await this.#spool.close()
+  }
+
+  #note(range: ByteRange): void {
+    this.#changed.set(range, 'changed')
+    this.#sizeBytes = Math.max(this.#sizeBytes, range.end)
+  }
+
+  async #readStored(range: ByteRange, into: Uint8Array, how?: 'once'): Promise<void> {
+    const { start, end } = clampRange(range, this.#baseEnd)
+    if (this.#base === undefined || end === start) return
+    const { store, chunkCache } = this.#options
+    const { path, ...properties } = this.#base
+    this.#reader ??= new BlobReader({ store, path, properties, cache: chunkCache })
+    if (how === 'once') {
+      await this.#reader.readInto(into.subarray(0, end - start), start)
+      return
+    }
+    let at = 0
+    for (const part of await this.#reader.read({ start, end })) {
+      into.set(part, at)
+      at += part.length
+    }
+  }
+
+  #closeReader(): void {
+    this.#reader?.close()
+    this.#reader = undefined
+  }
+}
