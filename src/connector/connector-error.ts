@@ -1,4 +1,7 @@
 import { type ErrnoCode, FileSystemError } from '../errors.ts'
+import type { ConnectorErrorReason } from './problems.ts'
+
+export type { ConnectorErrorReason } from './problems.ts'
 
 /** RFC 6749's words for what a connector answers instead of a credential. */
 export type ConnectorErrorCode =
@@ -9,29 +12,23 @@ export type ConnectorErrorCode =
   | 'server_error'
   | 'temporarily_unavailable'
 
-/** Why, more finely than the code. */
-export type ConnectorErrorReason =
-  | 'audience_not_allowed'
-  | 'audit_unavailable'
-  | 'caller_unknown'
-  | 'credential_kind_not_granted'
-  | 'delegator_missing'
-  | 'identity_refused'
-  | 'identity_unavailable'
-  | 'internal'
-  | 'malformed'
-  | 'not_found'
-  | 'path_invalid'
-  | 'path_outside_root'
-  | 'permission_not_granted'
-  | 'scope_unenforceable'
-  | 'storage_unavailable'
-  | 'throttled'
-  | 'ttl_exceeds_policy'
-  | 'unsupported_auth_for_resource'
-
 /** A reason as it stands on the wire: of a later connector it may be one that is not known here. */
 export type ReceivedReason = ConnectorErrorReason | (string & {})
+
+/** The role that an identity lacks, and the command of the Azure CLI that grants it. */
+export interface RequiredRole {
+  readonly role: string
+  /** The resource id that the role must be held at. */
+  readonly scope: string
+  readonly command: string
+}
+
+/** How Azure refused. Its text stays in the audit log. */
+export interface UpstreamRefusal {
+  readonly status?: number | undefined
+  readonly code?: string | undefined
+  readonly requestId?: string | undefined
+}
 
 /** What a refusal says beyond its code and reason. */
 export interface ConnectorErrorOptions {
@@ -41,6 +38,10 @@ export interface ConnectorErrorOptions {
   readonly hint?: string | undefined
   /** Whether the same request may succeed later. Default `false`. */
   readonly retryable?: boolean | undefined
+  /** How long to wait before that; told as `Retry-After` too. */
+  readonly retryAfterSeconds?: number | undefined
+  readonly required?: RequiredRole | undefined
+  readonly upstream?: UpstreamRefusal | undefined
   /** Joins the answer to the connector's audit log. */
   readonly auditId?: string | undefined
   /** The HTTP status; that of the code when absent. */
@@ -57,6 +58,9 @@ export class ConnectorError extends Error {
   readonly detail: string
   readonly hint: string | undefined
   readonly retryable: boolean
+  readonly retryAfterSeconds: number | undefined
+  readonly required: RequiredRole | undefined
+  readonly upstream: UpstreamRefusal | undefined
   readonly auditId: string | undefined
 
   constructor(code: ConnectorErrorCode, reason: ReceivedReason, options: ConnectorErrorOptions) {
@@ -70,14 +74,15 @@ export class ConnectorError extends Error {
     this.detail = options.detail
     this.hint = options.hint
     this.retryable = options.retryable ?? false
+    this.retryAfterSeconds = options.retryAfterSeconds
+    this.required = options.required
+    this.upstream = options.upstream
     this.auditId = options.auditId
   }
 
   /** The same refusal under the id of its audit record. */
   withAuditId(auditId: string): ConnectorError {
-    const { detail, hint, retryable, status, cause } = this
-    const options = { detail, hint, retryable, status, cause, auditId }
-    return new ConnectorError(this.code, this.reason, options)
+    return new ConnectorError(this.code, this.reason, { ...this, cause: this.cause, auditId })
   }
 
   /**

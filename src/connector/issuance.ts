@@ -9,6 +9,7 @@ import { type Denial, decide, type Grant, type Policy, type Principal } from './
 import type { CredentialAnswer, CredentialRequest } from './protocol.ts'
 import { decideToken, type TokenGrant } from './token-policy.ts'
 import type { TokenTarget } from './token-target.ts'
+import { spanned } from './tracing.ts'
 
 /** What an {@link Issuance} works with. */
 export interface IssuanceOptions {
@@ -52,7 +53,9 @@ export class Issuance {
     const entry = { ...this.#entry('credentials.issue', auditId, caller), requested: request.scope }
     try {
       const grant = this.#decide(caller.principal, request)
-      const issued = await this.#issue(grant, auditId, request.refresh === true)
+      const issued = await spanned('issue', () =>
+        this.#issue(grant, auditId, request.refresh === true),
+      )
       await this.#record({ ...entry, ...grantedFields(grant, issued) })
       const { credential, reach } = issued
       return { credential, reach, auditId, scope: grant.scope, principal: caller.principal.name }
@@ -68,7 +71,7 @@ export class Issuance {
     try {
       const outcome = decideToken(this.#policy.tokens ?? [], caller.principal, target)
       if (outcome.decision === 'denial') throw denied(outcome)
-      const issued = await this.#issueToken(outcome, auditId)
+      const issued = await spanned('issue', () => this.#issueToken(outcome, auditId))
       await this.#record({ ...entry, ...issuedFields(issued) })
       return issued.credential
     } catch (error) {
@@ -78,7 +81,7 @@ export class Issuance {
 
   /** Writes down that a request was turned away before policy saw it. */
   async turnAway(
-    error: ConnectorError,
+    error: unknown,
     caller: Partial<Caller>,
     action: AuditAction = 'credentials.issue',
   ): Promise<ConnectorError> {
@@ -126,7 +129,7 @@ export class Issuance {
 
   async #record(record: AuditRecord): Promise<void> {
     try {
-      await this.#audit.write(record)
+      await spanned('audit', () => this.#audit.write(record))
     } catch (error) {
       throw unrecorded(error)
     }

@@ -10,7 +10,12 @@ import {
   type Scope,
   sasCredential,
 } from '../credential/credential.ts'
-import { ConnectorError } from './connector-error.ts'
+import {
+  ConnectorError,
+  type ConnectorErrorCode,
+  type RequiredRole,
+  type UpstreamRefusal,
+} from './connector-error.ts'
 
 /** Where a client asks for a credential: POST. */
 export const CREDENTIALS_PATH = '/v1/credentials'
@@ -69,11 +74,27 @@ const scope = z.strictObject({
   permissions: z.array(permission).min(1).max(permissionNames.length),
 })
 const kind = z.enum(['bearer', 'sas'])
-const credentialRequest = z.strictObject({
+/** What {@link CREDENTIALS_PATH} takes. */
+export const credentialRequest: z.ZodType<CredentialRequest> = z.strictObject({
   scope,
   kind: kind.optional(),
   refresh: z.boolean().optional(),
 })
+interface GrantBody {
+  readonly expiresInMs: number
+  readonly scope: Scope
+  readonly reach: CredentialReach
+  readonly principal: string
+  readonly auditId: string
+}
+
+/** An answer as it stands on the wire. */
+export type CredentialBody = GrantBody &
+  (
+    | { readonly kind: 'bearer'; readonly token: string }
+    | { readonly kind: 'sas'; readonly query: string }
+  )
+
 const grantFields = {
   expiresInMs: z.number().int().positive(),
   scope,
@@ -81,7 +102,8 @@ const grantFields = {
   principal: z.string(),
   auditId: z.string(),
 }
-const credentialAnswer = z.discriminatedUnion('kind', [
+/** What {@link CREDENTIALS_PATH} gives. */
+export const credentialAnswer: z.ZodType<CredentialBody> = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('bearer'), token: z.string().min(1), ...grantFields }),
   z.object({ kind: z.literal('sas'), query: z.string().min(1), ...grantFields }),
 ])
@@ -94,6 +116,7 @@ const codes = [
   'temporarily_unavailable',
 ] as const
 const word = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/)
+/** A refusal as clients read it. */
 const problem = z.object({
   code: word,
   reason: word,
@@ -101,7 +124,38 @@ const problem = z.object({
   detail: z.string(),
   hint: z.string().optional(),
   retryable: z.boolean(),
+  retryAfterSeconds: z.number().optional(),
+  required: z.object({ role: z.string(), scope: z.string(), command: z.string() }).optional(),
+  upstream: z
+    .object({
+      status: z.number().int().optional(),
+      code: z.string().optional(),
+      requestId: z.string().optional(),
+    })
+    .optional(),
   auditId: z.string().optional(),
+})
+/** A refusal as it stands on the wire (RFC 9457). */
+export interface ProblemBody {
+  readonly type: 'about:blank'
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly code: ConnectorErrorCode
+  readonly reason: string
+  readonly hint?: string | undefined
+  readonly retryable: boolean
+  readonly retryAfterSeconds?: number | undefined
+  readonly required?: RequiredRole | undefined
+  readonly upstream?: UpstreamRefusal | undefined
+  readonly auditId?: string | undefined
+}
+
+/** A refusal as the connector writes it. */
+export const problemSchema: z.ZodType<ProblemBody> = problem.extend({
+  type: z.literal('about:blank'),
+  title: z.string(),
+  code: z.enum(codes),
 })
 
 /** The body of a request for a credential. */
@@ -113,27 +167,14 @@ export function formatRequest(request: CredentialRequest): string {
   })
 }
 
-/** Reads a request at the connector; rejects what it does not know with `invalid_request`. */
-export function parseRequest(body: unknown): CredentialRequest {
-  const result = credentialRequest.safeParse(body)
-  if (result.success) return result.data
-  const [issue] = result.error.issues
-  const key = issue?.path.join('.') ?? ''
-  throw new ConnectorError('invalid_request', 'malformed', {
-    detail: `the request does not fit the protocol: ${key === '' ? '' : `'${key}': `}${issue?.message ?? 'not understood'}`,
-    hint: 'use a client of the same version as the connector',
-  })
-}
-
 /** The body of an answer given at `nowMs`. */
-export function formatAnswer(answer: CredentialAnswer, nowMs: number): string {
-  const { credential, ...rest } = answer
-  return JSON.stringify({
-    kind: credential.kind,
-    ...(credential.kind === 'bearer' ? { token: credential.token } : { query: credential.query }),
-    expiresInMs: Math.floor(credential.expiresAtMs - nowMs),
-    ...rest,
-  })
+export function answerBody(answer: CredentialAnswer, nowMs: number): CredentialBody {
+  const { credential, scope, reach, principal, auditId } = answer
+  const expiresInMs = Math.floor(credential.expiresAtMs - nowMs)
+  const grant = { expiresInMs, scope, reach, principal, auditId }
+  return credential.kind === 'bearer'
+    ? { kind: 'bearer', token: credential.token, ...grant }
+    : { kind: 'sas', query: credential.query, ...grant }
 }
 
 /**
@@ -163,8 +204,11 @@ export function formatProblem(error: ConnectorError): string {
     reason: error.reason,
     hint: error.hint,
     retryable: error.retryable,
+    retryAfterSeconds: error.retryAfterSeconds,
+    required: error.required,
+    upstream: error.upstream,
     auditId: error.auditId,
-  })
+  } satisfies ProblemBody)
 }
 
 /**

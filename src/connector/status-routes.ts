@@ -1,9 +1,8 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Clock } from '../clock.ts'
-import type { ConnectorError } from './connector-error.ts'
-import type { Metrics, Outcome } from './metrics.ts'
-import { CREDENTIALS_PATH, HEALTH_PATH, TOKEN_PATH } from './protocol.ts'
+import { z } from 'zod'
+import type { Metrics } from './metrics.ts'
+import { HEALTH_PATH } from './protocol.ts'
 import type { ReadinessCheck } from './readiness.ts'
+import { openRoute, type Route } from './route.ts'
 
 /** What the state of a connector is told from. */
 export interface StatusSources {
@@ -11,58 +10,60 @@ export interface StatusSources {
   readonly readiness: ReadinessCheck
 }
 
-/** Adds what anybody may ask: whether it runs, whether it can serve, and what it counted. */
-export function addStatusRoutes(server: FastifyInstance, status: StatusSources): void {
-  const { metrics, readiness } = status
-  for (const path of [HEALTH_PATH, '/healthz']) server.get(path, async () => ({ status: 'ok' }))
-  server.get('/readyz', async (_request, reply) => {
-    const { ready, reason } = await readiness.get()
-    const body = ready ? { status: 'ready' } : { status: 'not ready', reason }
-    return reply.code(ready ? 200 : 503).send(body)
+const ready = z.object({ status: z.literal('ready') })
+const notReady = z.object({
+  status: z.literal('not ready'),
+  reason: z.enum(['identity_refused', 'identity_unavailable']),
+})
+
+/** What anybody may ask: whether it runs, whether it can serve, and what it counted. */
+export function statusRoutes(status: StatusSources): readonly Route[] {
+  return [
+    health(HEALTH_PATH, 'getHealth'),
+    health('/healthz', 'getHealthz'),
+    readiness(status.readiness),
+    metrics(status),
+  ]
+}
+
+function health(path: string, operationId: string): Route {
+  return openRoute({
+    method: 'GET',
+    path,
+    operationId,
+    summary: 'Whether the connector runs',
+    answers: { 200: { description: 'It runs', body: z.object({ status: z.literal('ok') }) } },
+    handle: () => ({ status: 200, body: { status: 'ok' } }),
   })
-  server.get('/metrics', async (_request, reply) =>
-    reply.type('text/plain; version=0.0.4; charset=utf-8').send(metrics.format(readiness.last)),
-  )
 }
 
-/** Counts the requests for credentials and tokens as they are answered. */
-export class RequestMeter {
-  readonly #metrics: Metrics
-  readonly #clock: Clock
-  readonly #begun = new WeakMap<FastifyRequest, number>()
-  readonly #refusals = new WeakMap<FastifyRequest, ConnectorError>()
-
-  constructor(metrics: Metrics, clock: Clock) {
-    this.#metrics = metrics
-    this.#clock = clock
-  }
-
-  begin(request: FastifyRequest): void {
-    this.#begun.set(request, this.#clock.nowMs())
-  }
-
-  refused(request: FastifyRequest, error: ConnectorError): void {
-    this.#refusals.set(request, error)
-  }
-
-  end(request: FastifyRequest): void {
-    const action = actions[request.routeOptions.url ?? '']
-    const begunAtMs = this.#begun.get(request)
-    if (action === undefined || begunAtMs === undefined) return
-    this.#metrics.observe(
-      outcomeOf(action, this.#refusals.get(request)),
-      this.#clock.nowMs() - begunAtMs,
-    )
-  }
+function readiness(check: ReadinessCheck): Route {
+  return openRoute({
+    method: 'GET',
+    path: '/readyz',
+    operationId: 'getReadiness',
+    summary: "Whether the connector's identity can sign in",
+    answers: {
+      200: { description: 'It can', body: ready },
+      503: { description: 'It cannot; the log of the connector says more', body: notReady },
+    },
+    handle: async () => {
+      const { ready, reason } = await check.get()
+      return ready
+        ? { status: 200, body: { status: 'ready' } }
+        : { status: 503, body: { status: 'not ready', reason } }
+    },
+  })
 }
 
-const actions: Readonly<Record<string, Outcome['action']>> = {
-  [CREDENTIALS_PATH]: 'credentials.issue',
-  [TOKEN_PATH]: 'tokens.issue',
-}
-
-function outcomeOf(action: Outcome['action'], error: ConnectorError | undefined): Outcome {
-  if (error === undefined) return { action, decision: 'granted', reason: '' }
-  const decision = error.status >= 500 ? 'failed' : 'denied'
-  return { action, decision, reason: error.reason }
+function metrics({ metrics, readiness }: StatusSources): Route {
+  const mediaType = 'text/plain; version=0.0.4; charset=utf-8'
+  return openRoute({
+    method: 'GET',
+    path: '/metrics',
+    operationId: 'getMetrics',
+    summary: 'Counts and latencies in the text format of Prometheus',
+    answers: { 200: { description: 'Samples', body: z.string(), mediaType } },
+    handle: () => ({ status: 200, body: metrics.format(readiness.last) }),
+  })
 }

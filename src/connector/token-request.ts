@@ -4,7 +4,26 @@ import { type TokenTarget, tokenTarget } from './token-target.ts'
 
 const accessToken = 'urn:ietf:params:oauth:token-type:access_token'
 const jwt = 'urn:ietf:params:oauth:token-type:jwt'
-const fields = z.strictObject({
+/** The form of a token exchange, in RFC 8693's names. */
+export interface TokenForm {
+  readonly grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange'
+  readonly subject_token: string
+  readonly subject_token_type: typeof accessToken | typeof jwt
+  readonly requested_token_type: string
+  readonly audience?: string | undefined
+  readonly scope?: string | undefined
+}
+
+/** Its answer; `expires_in` in seconds. */
+export interface TokenBody {
+  readonly access_token: string
+  readonly issued_token_type: typeof accessToken
+  readonly token_type: 'Bearer'
+  readonly expires_in: number
+}
+
+/** The form that is exchanged for a token. */
+export const tokenRequest: z.ZodType<TokenForm> = z.strictObject({
   grant_type: z.literal('urn:ietf:params:oauth:grant-type:token-exchange'),
   subject_token: z.string().min(1),
   subject_token_type: z.enum([accessToken, jwt]),
@@ -13,49 +32,39 @@ const fields = z.strictObject({
   scope: z.string().min(1).max(4096).optional(),
 })
 
+/** What comes for it. */
+export const tokenAnswer: z.ZodType<TokenBody> = z.object({
+  access_token: z.string(),
+  issued_token_type: z.literal(accessToken),
+  token_type: z.literal('Bearer'),
+  expires_in: z.number().int().positive(),
+})
+
 /**
- * Reads the form of a token exchange (RFC 8693) from a caller that has proved itself with
- * `authorization`. Throws `invalid_request` for what does not fit: a field that is unknown or there
- * twice, and a subject that is somebody else than the caller.
+ * What a caller that has proved itself with `authorization` asks for. Throws `invalid_request` for
+ * a subject that is somebody else than the caller.
  */
-export function parseTokenRequest(form: unknown, authorization: string | undefined): TokenTarget {
-  const result = fields.safeParse(objectOf(form))
-  if (!result.success) throw malformed(`: ${issueOf(result.error)}`)
-  const { subject_token, requested_token_type, audience, scope } = result.data
+export function parseTokenRequest(form: TokenForm, authorization: string | undefined): TokenTarget {
+  const { subject_token, requested_token_type, audience, scope } = form
   // Never echoed: it is the caller's secret.
-  if (authorization?.replace(/^Bearer /i, '') !== subject_token) {
-    throw malformed(": 'subject_token' is not the proof in Authorization")
-  }
+  if (authorization?.replace(/^Bearer /i, '') !== subject_token) throw otherSubject()
   if (requested_token_type !== accessToken) throw unsupported()
   return tokenTarget(audience, scope)
 }
 
 /** The body of an answer whose token lives for `lifeMs` milliseconds more. */
-export function formatToken(token: string, lifeMs: number): string {
-  return JSON.stringify({
+export function tokenBody(token: string, lifeMs: number): TokenBody {
+  return {
     access_token: token,
     issued_token_type: accessToken,
     token_type: 'Bearer',
     expires_in: Math.max(1, Math.floor(lifeMs / 1000)),
-  })
+  }
 }
 
-function objectOf(form: unknown): Record<string, string> {
-  if (!(form instanceof URLSearchParams)) throw malformed('')
-  const names = [...form.keys()]
-  if (new Set(names).size !== names.length) throw malformed(': a field is there twice')
-  return Object.fromEntries(form)
-}
-
-function issueOf(error: z.ZodError): string {
-  const [issue] = error.issues
-  const name = issue?.path.join('.') ?? ''
-  return name === '' ? 'a field is not known' : `'${name}' is missing or not understood`
-}
-
-function malformed(detail: string): ConnectorError {
+function otherSubject(): ConnectorError {
   return new ConnectorError('invalid_request', 'malformed', {
-    detail: `the request is no token exchange of RFC 8693${detail}`,
+    detail: "'subject_token' is not the proof in Authorization",
     hint: 'see POST /v1/token in docs/connector.md',
   })
 }

@@ -58,6 +58,14 @@ export function defineConnector(program: Command, context: CliContext): void {
   addConnectionOptions(check)
   defineVerify(connector, context)
   connector
+    .command('openapi')
+    .description('Print the OpenAPI 3.1 document of what a connector answers.')
+    .addHelpText('after', '\nExample:\n  abfs connector openapi > connector.openapi.json')
+    .action(async () => {
+      const { printOpenApi } = await import('../connector/openapi.ts')
+      await printOpenApi(context)
+    })
+  connector
     .command('key')
     .description('Make a key for a caller.')
     .requiredOption('-o, --out <file>', 'where the key goes; it must not exist')
