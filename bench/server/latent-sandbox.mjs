@@ -84,10 +84,10 @@ async function callControl(env, { method, path, body }) {
 }
 
 /** The ledger's sums in the form of blob-server's. */
-function countsOf({ totals }) {
-  const verbs = Object.entries(totals)
+function countsOf({ counters }) {
+  const verbs = Object.entries(counters)
   const sum = (field) => verbs.reduce((total, [, counted]) => total + counted[field], 0)
-  const requests = Object.fromEntries(verbs.map(([verb, counted]) => [verb, counted.count]))
+  const requests = Object.fromEntries(verbs.map(([verb, counted]) => [verb, counted.requests]))
   return { requests, bytesIn: sum('bytesIn'), bytesOut: sum('bytesOut') }
 }
 

@@ -40,7 +40,7 @@ function openLane() {
         Object.assign(state, { head: '', wanted: buffer, at: 0, done: resolve })
         const range = `bytes=${start}-${start + buffer.length - 1}`
         socket.write(
-          `GET ${endpoint.pathname}/${path} HTTP/1.1\r\nHost: ${endpoint.host}\r\nx-ms-range: ${range}\r\n\r\n`,
+          `GET ${endpoint.pathname}/${path}?${process.env.BENCH_SAS} HTTP/1.1\r\nHost: ${endpoint.host}\r\nx-ms-version: 2025-01-05\r\nx-ms-range: ${range}\r\n\r\n`,
         )
       })
     },
