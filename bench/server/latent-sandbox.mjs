@@ -11,6 +11,7 @@ import {
   generateAccountSASQueryParameters,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob'
+import { run } from '../measure.mjs'
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
@@ -33,6 +34,8 @@ export async function startLatentSandbox({ directory, latencyMs }) {
   if (!existsSync(envFile)) throw new Error('the sandbox did not start within 30 s')
   const env = environmentIn(envFile)
   const control = (method, path, body) => callControl(env, { method, path, body })
+  const abfs = (args) =>
+    run(process.execPath, [cli, ...args], { env: { ...env, PATH: process.env.PATH } })
   const signature = signatureOf(env)
   return {
     pid: child.pid,
@@ -40,17 +43,38 @@ export async function startLatentSandbox({ directory, latencyMs }) {
     endpoint: env.ABFS_BLOB_ENDPOINT.replace(/\/$/, ''),
     caFile: env.ABFS_CA_FILE,
     signature,
+    environment: env,
     reset: () => control('DELETE', 'ledger'),
     counts: async () => countsOf(await control('GET', 'ledger')),
     async fill({ prefix, count, size, per }) {
       await fillByCopies({ env, signature, prefix, count, size, per })
       await control('PUT', 'latency', { latencyMs })
     },
+    /** Copies a local directory into the container, then delays what follows. */
+    async upload(source) {
+      await abfs(['cp', '-r', '--quiet', `${source}/`, 'abfs://data'])
+      await control('PUT', 'latency', { latencyMs })
+    },
+    copy: (from, to) => abfs(['cp', '-r', '--quiet', `abfs://data/${from}`, `abfs://data/${to}`]),
+    /** Resolves when each path was written by a request that succeeded since the last `reset`. */
+    async waitForWrites(paths) {
+      const missing = new Set(paths.map((path) => `/data/${path}`))
+      for (let i = 0; i < 6000 && missing.size > 0; i++) {
+        const { entries } = await control('GET', 'ledger')
+        for (const entry of entries) if (isWrite(entry)) missing.delete(entry.path)
+        if (missing.size > 0) await delay(10)
+      }
+      if (missing.size > 0) throw new Error(`never written: ${[...missing].join(', ')}`)
+    },
     async close() {
       child.kill('SIGTERM')
       await once(child, 'close')
     },
   }
+}
+
+function isWrite({ verb, status }) {
+  return (verb === 'PutBlob' || verb === 'PutBlockList') && status === 201
 }
 
 function environmentIn(file) {

@@ -1,0 +1,176 @@
+// Compares the drive with rclone's and with a local directory; see README.md for how.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { abfsDrive, localDirectory, rcloneDrive, residentMiB } from './drive/contenders.mjs'
+import { rowsOf } from './drive/rows.mjs'
+import { median, run } from './measure.mjs'
+import { startLatentSandbox } from './server/latent-sandbox.mjs'
+
+const { values: flags } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '3' },
+    'size-mib': { type: 'string', default: '1024' },
+    files: { type: 'string', default: '800' },
+    directories: { type: 'string', default: '2000' },
+    'latency-ms': { type: 'string', default: '0' },
+    only: { type: 'string', default: '' },
+    rclone: { type: 'string', default: 'full' },
+    flag: { type: 'string', multiple: true, default: [] },
+    json: { type: 'string' },
+  },
+})
+const runs = Number(flags.runs)
+const sizeMiB = Number(flags['size-mib'])
+const directories = Number(flags.directories)
+const directory = mkdtempSync(join(tmpdir(), 'abfs-bench-'))
+const source = join(directory, 'local')
+
+/** The same files in a local directory and in the container. */
+async function makeInput(server) {
+  mkdirSync(source)
+  const random = (name, mib) =>
+    run('dd', ['if=/dev/urandom', `of=${join(source, name)}`, 'bs=1M', `count=${mib}`])
+  await random(`big-${sizeMiB}`, sizeMiB)
+  for (const part of [0, 1, 2, 3]) await random(`part-${part}`, sizeMiB / 4)
+  makeFiles('list-10000', 10_000, (i) => `file-${i}`)
+  makeFiles('thousand', 1000, (i) => `file-${i}`)
+  makeFiles('tree', directories, (i) => `d-${i}/file`)
+  await server.upload(source)
+  return { repository: makeRepository() }
+}
+
+function makeFiles(parent, count, nameOf) {
+  for (let i = 0; i < count; i++) {
+    const file = join(source, parent, nameOf(i))
+    mkdirSync(join(file, '..'), { recursive: true })
+    writeFileSync(file, `${i}\n`)
+  }
+}
+
+function makeRepository() {
+  const repository = join(directory, 'repository')
+  const git = (...args) => execFileSync('git', ['-C', repository, ...args], { stdio: 'ignore' })
+  mkdirSync(repository)
+  git('init', '-q')
+  for (let i = 0; i < 300; i++) {
+    mkdirSync(join(repository, `d${i % 20}`), { recursive: true })
+    writeFileSync(join(repository, `d${i % 20}`, `f${i}`), 'line\n'.repeat(i))
+  }
+  git('add', '.')
+  git('-c', 'user.name=bench', '-c', 'user.email=bench@localhost', 'commit', '-qm', 'files')
+  return repository
+}
+
+async function measureOnce(server, { row, contender, input }) {
+  contender.forget()
+  const context = { ...input, token: `${process.hrtime.bigint()}` }
+  if (row.copied !== undefined) await server.copy(row.copied, `copy-${context.token}`)
+  const mountpoint = await contender.mount()
+  try {
+    await row.warm?.(mountpoint)
+    await server.reset()
+    const start = process.hrtime.bigint()
+    const told = await row.work(mountpoint, context)
+    await contender.flush(row.changes?.(context) ?? [])
+    const seconds = Number(process.hrtime.bigint() - start) / 1e9
+    const { requests, bytesIn, bytesOut } = await server.counts()
+    const sums = { requests: Object.values(requests).reduce((a, b) => a + b, 0), bytesIn, bytesOut }
+    const memory = row.tellsMemory ? residentMiB(contender.pid(mountpoint)) : Number.NaN
+    return { seconds, ...sums, residentMiB: memory, ...(typeof told === 'object' ? told : {}) }
+  } finally {
+    await contender.unmount(mountpoint)
+  }
+}
+
+async function measureRow(server, row, contenders, input) {
+  const samples = new Map(contenders.map(({ name }) => [name, []]))
+  for (let i = 0; i < runs; i++) {
+    for (const contender of contenders) {
+      samples.get(contender.name).push(await measureOnce(server, { row, contender, input }))
+    }
+  }
+  return [...samples].map(([name, of]) => ({ name, samples: of, ...mediansOf(of) }))
+}
+
+function mediansOf(samples) {
+  const of = (field) => median(samples.map((sample) => sample[field] ?? Number.NaN))
+  const fields = [
+    'seconds',
+    'requests',
+    'bytesIn',
+    'bytesOut',
+    'perSecond',
+    'asked',
+    'residentMiB',
+    'p99Ms',
+  ]
+  return Object.fromEntries(fields.map((field) => [field, of(field)]))
+}
+
+/** How much better the first contender is: by operations a second where those were counted. */
+function ratioOf(ours, result) {
+  const ratio = Number.isNaN(ours.perSecond)
+    ? result.seconds / ours.seconds
+    : ours.perSecond / result.perSecond
+  return ratio.toFixed(2)
+}
+
+function print(title, results) {
+  for (const result of results) {
+    const shown = (value, digits) => (Number.isNaN(value) ? '' : value.toFixed(digits))
+    const cells = [shown(result.seconds, 3), shown(result.perSecond, 0), shown(result.requests, 0)]
+    cells.push(shown(result.bytesIn / 2 ** 20, 1), shown(result.bytesOut / 2 ** 20, 1))
+    cells.push(
+      shown(result.bytesOut / result.asked, 1),
+      shown(result.residentMiB, 0),
+      ratioOf(results[0], result),
+    )
+    console.log(
+      [title.padEnd(46), result.name.padEnd(12), ...cells.map((cell) => cell.padStart(9))].join(
+        ' ',
+      ),
+    )
+  }
+}
+
+async function main() {
+  const server = await startLatentSandbox({ directory, latencyMs: Number(flags['latency-ms']) })
+  try {
+    const input = await makeInput(server)
+    const drives = [
+      abfsDrive(server, { directory, cache: 'abfs-cache', flags: flags.flag }),
+      rcloneDrive(server, { directory, mode: flags.rclone }),
+    ]
+    const local = localDirectory(source)
+    const columns = [
+      'seconds',
+      'ops/s',
+      'requests',
+      'MiB up',
+      'MiB down',
+      'down/asked',
+      'RSS MiB',
+      'ratio',
+    ]
+    console.log(
+      ['work'.padEnd(46), 'who'.padEnd(12), ...columns.map((name) => name.padStart(9))].join(' '),
+    )
+    const report = []
+    const rows = rowsOf({ sizeMiB, files: Number(flags.files), directories })
+    for (const row of rows.filter(({ title }) => title.includes(flags.only))) {
+      const contenders = row.local ? [...drives, local] : drives
+      const results = await measureRow(server, row, contenders, input)
+      print(row.title, results)
+      report.push({ title: row.title, results })
+    }
+    if (flags.json) writeFileSync(flags.json, `${JSON.stringify(report, undefined, 2)}\n`)
+  } finally {
+    await server.close()
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+await main()

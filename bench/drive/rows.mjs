@@ -1,0 +1,116 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+
+const execute = promisify(execFile)
+
+/** A shell line in a process of its own: the drive is never touched by who serves or measures it. */
+async function shell(script, cwd) {
+  const options = { cwd, maxBuffer: 2 ** 26, timeout: 600_000 }
+  const { stdout } = await execute('bash', ['-ec', script], options)
+  return stdout
+}
+
+/** fio's sum over jobs: operations and bytes a second of `kind`. */
+async function fio(mountpoint, args) {
+  const fixed = ['--name=job', '--group_reporting', '--output-format=json', '--fallocate=none']
+  const { stdout } = await execute('fio', [...fixed, ...args], {
+    cwd: mountpoint,
+    maxBuffer: 2 ** 26,
+  })
+  const [{ read, write }] = JSON.parse(stdout.slice(stdout.indexOf('{'))).jobs
+  const kind = read.io_bytes > 0 ? read : write
+  return {
+    perSecond: kind.iops,
+    asked: kind.io_bytes,
+    p99Ms: (kind.clat_ns.percentile?.['99.000000'] ?? 0) / 1e6,
+  }
+}
+
+const dropKernelCaches = 'sync; echo 3 > /proc/sys/vm/drop_caches'
+
+/**
+ * What is measured. `copied` names a directory that is copied to `copy-TOKEN` before; `work` is timed and
+ * may return figures of its own; `warm` runs before it in the same mount; `changes` names what it writes,
+ * to be waited for.
+ */
+export function rowsOf({ sizeMiB, files, directories }) {
+  const big = `big-${sizeMiB}`
+  const cat = (name) => `dd if=${name} of=/dev/null bs=1M status=none`
+  return [
+    { title: `cold sequential read, ${sizeMiB} MiB`, work: (at) => shell(cat(big), at) },
+    {
+      title: `cold sequential read, 4 files of ${sizeMiB / 4} MiB`,
+      work: (at) => shell(`for i in 0 1 2 3; do ${cat('part-$i')} & done; wait`, at),
+      tellsMemory: true,
+    },
+    {
+      title: `warm read, ${sizeMiB} MiB`,
+      local: true,
+      warm: (at) => shell(`${cat(big)}; ${cat(big)}; ${dropKernelCaches}`, at),
+      work: (at) => shell(cat(big), at),
+    },
+    {
+      title: 'cold random 4 KiB, 4 jobs',
+      work: (at) =>
+        fio(at, [
+          ...[`--filename=${big}`, '--readonly', '--rw=randread', '--bs=4k', '--numjobs=4'],
+          ...['--number_ios=300', '--invalidate=0', '--randrepeat=1'],
+        ]),
+    },
+    {
+      title: 'first byte of a large file',
+      work: (at) => shell(`head -c 1 ${big} > /dev/null`, at),
+    },
+    {
+      title: `durable sequential write, ${sizeMiB} MiB`,
+      changes: () => ['written'],
+      work: (at) =>
+        shell(`dd if=/dev/zero of=written bs=1M count=${sizeMiB} conv=fsync status=none`, at),
+    },
+    {
+      title: `durable create of ${files} files of 10 KiB, 8 jobs`,
+      changes: ({ token }) =>
+        Array.from({ length: 8 }, (_, job) => `made-${token}/${job}/${Math.floor(files / 8) - 1}`),
+      work: (at, { token }) => {
+        const each = `for ((i = 0; i < ${Math.floor(files / 8)}; i++)); do head -c 10240 /dev/zero > $0/$i; done`
+        const job = `mkdir -p $0; ${each}`
+        return shell(`seq 0 7 | xargs -P 8 -I{} bash -ec '${job}' made-${token}/{}`, at)
+      },
+    },
+    { title: 'ls -l of 10,000, cold', work: (at) => shell('ls -l list-10000 > /dev/null', at) },
+    {
+      title: 'ls -l of 10,000, warm',
+      local: true,
+      warm: (at) => shell('ls -l list-10000 > /dev/null', at),
+      work: (at) => shell('ls -l list-10000 > /dev/null', at),
+    },
+    {
+      title: `find over ${directories} directories`,
+      work: (at) => shell('find tree -type f | wc -l', at),
+    },
+    {
+      title: 'mv of a directory of 1,000 files',
+      copied: 'thousand',
+      work: (at, { token }) => shell(`mv copy-${token} moved-${token}`, at),
+    },
+    {
+      title: 'rm -r of 1,000 files',
+      copied: 'thousand',
+      work: (at, { token }) => shell(`rm -r copy-${token}`, at),
+    },
+    {
+      title: 'git clone of 300 files',
+      work: (at, { repository, token }) =>
+        shell(`git clone -q ${repository} clone-${token} && git -C clone-${token} status -s`, at),
+    },
+    {
+      title: `4 KiB edit in ${sizeMiB} MiB, durable`,
+      changes: () => [big],
+      work: (at) =>
+        shell(
+          `dd if=/dev/urandom of=${big} bs=4k count=1 seek=5000 conv=notrunc,fsync status=none`,
+          at,
+        ),
+    },
+  ]
+}
