@@ -2,11 +2,13 @@
 // but for what the comments name. Failures of the system are negative errnos; a wrong argument is
 // a TypeError.
 
+#include <linux/fuse.h>
 #include <napi.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,6 +22,7 @@
 namespace {
 
 using abfs::Channel;
+using abfs::Expiry;
 using abfs::Frame;
 using abfs::UniqueFd;
 
@@ -36,16 +39,18 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
                         InstanceMethod<&NativeChannel::Receive>("receive"),
                         InstanceMethod<&NativeChannel::Release>("release"),
                         InstanceMethod<&NativeChannel::Send>("send"),
+                        InstanceMethod<&NativeChannel::Progress>("progress"),
                         InstanceMethod<&NativeChannel::Close>("close")});
   }
 
-  // (device: number, slotCount: number, slotBytes: number, readerCount: number). Takes over the
-  // descriptor, also when it throws.
+  // (device: number, slotCount: number, slotBytes: number, readerCount: number, deadlineMs:
+  // number). Takes over the descriptor, also when it throws.
   explicit NativeChannel(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<NativeChannel>(info), env_(info.Env()) {
-    for (size_t index = 0; index < 4; ++index) {
+    for (size_t index = 0; index < 5; ++index) {
       if (!info[index].IsNumber()) {
-        Napi::TypeError::New(env_, "expected four numbers: device, slotCount, slotBytes, readers")
+        Napi::TypeError::New(env_,
+                             "expected numbers: device, slotCount, slotBytes, readers, deadlineMs")
             .ThrowAsJavaScriptException();
         return;
       }
@@ -54,9 +59,10 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     slot_count_ = info[1].As<Napi::Number>().Int32Value();
     slot_bytes_ = info[2].As<Napi::Number>().Uint32Value();
     reader_count_ = info[3].As<Napi::Number>().Int32Value();
+    deadline_ms_ = info[4].As<Napi::Number>().Int64Value();
     if (slot_count_ < 1 || slot_count_ > 4096 || slot_bytes_ < 8192 || slot_bytes_ > (16u << 20) ||
-        reader_count_ < 1 || reader_count_ > 64) {
-      Napi::RangeError::New(env_, "slotCount, slotBytes or readerCount is out of range")
+        reader_count_ < 1 || reader_count_ > 64 || deadline_ms_ < 0) {
+      Napi::RangeError::New(env_, "slotCount, slotBytes, readers or deadlineMs is out of range")
           .ThrowAsJavaScriptException();
       return;
     }
@@ -72,15 +78,17 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   Napi::Value Pool(const Napi::CallbackInfo&) { return pool_.Value(); }
   Napi::Value Frames(const Napi::CallbackInfo&) { return frames_.Value(); }
 
-  // (onFrames: (count: number) => void, onEnd: (errno: number) => void): 0 or -errno. `onFrames`
-  // finds the frames in `frames` and writes -1 over the slot of each one that it keeps.
+  // (onFrames: (count: number) => void, onEnd: (errno: number) => void,
+  // onExpired: (unique: bigint, errno: number) => void): 0 or -errno. `onFrames` finds the frames
+  // in `frames` and writes -1 over the slot of each one that it keeps.
   Napi::Value Receive(const Napi::CallbackInfo& info) {
-    if (!info[0].IsFunction() || !info[1].IsFunction()) {
-      return Reject("expected two functions: onFrames, onEnd");
+    if (!info[0].IsFunction() || !info[1].IsFunction() || !info[2].IsFunction()) {
+      return Reject("expected three functions: onFrames, onEnd, onExpired");
     }
     if (channel_ || !device_.valid()) return Result(-EBADF);
     on_frames_ = Napi::Persistent(info[0].As<Napi::Function>());
     on_end_ = Napi::Persistent(info[1].As<Napi::Function>());
+    on_expired_ = Napi::Persistent(info[2].As<Napi::Function>());
     wake_ = Wake::New(env_, "abfs", 0, 1, this);
     Channel::Options options;
     options.device = std::move(device_);
@@ -88,6 +96,7 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     options.slot_bytes = slot_bytes_;
     options.slot_count = slot_count_;
     options.reader_count = reader_count_;
+    options.deadline_ns = deadline_ms_ * 1'000'000;
     // On a reader thread: the thread-safe function is all it touches.
     options.wake = [wake = wake_] { wake.NonBlockingCall(nullptr); };
     channel_ = std::make_unique<Channel>(std::move(options));
@@ -131,8 +140,22 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
       Napi::Uint8Array bytes = part.As<Napi::Uint8Array>();
       vectors[index] = iovec{bytes.Data(), bytes.ByteLength()};
     }
+    fuse_out_header head{};
+    if (vectors[0].iov_len < sizeof head) return Reject("expected the first part to hold the head");
+    std::memcpy(&head, vectors[0].iov_base, sizeof head);
     const int source = info[0].As<Napi::Number>().Int32Value();
-    return Result(channel_->Send(source, vectors, static_cast<int>(count)));
+    return Result(channel_->Send(source, head.unique, vectors, static_cast<int>(count)));
+  }
+
+  // (unique: bigint): the request gets on.
+  void Progress(const Napi::CallbackInfo& info) {
+    if (!info[0].IsBigInt()) {
+      Reject("expected a bigint: unique");
+      return;
+    }
+    bool lossless = false;
+    const uint64_t unique = info[0].As<Napi::BigInt>().Uint64Value(&lossless);
+    if (channel_) channel_->Progress(unique);
   }
 
   void Close(const Napi::CallbackInfo&) { Shutdown(); }
@@ -161,6 +184,7 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     const Napi::HandleScope scope(env_);
     channel_->Take(&batch_);
     if (!batch_.empty()) DeliverBatch();
+    if (channel_) DeliverExpired();
     int error = 0;
     // `onFrames` may have closed the channel.
     if (channel_ && channel_->Ended(&error) && !std::exchange(end_told_, true)) {
@@ -168,6 +192,15 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
       channel_->Take(&batch_);
       if (!batch_.empty()) DeliverBatch();
       on_end_.Call({Napi::Number::New(env_, error)});
+    }
+  }
+
+  // After the frames: a request is known before its end is.
+  void DeliverExpired() {
+    channel_->TakeExpired(&expired_);
+    for (const Expiry& expiry : expired_) {
+      on_expired_.Call(
+          {Napi::BigInt::New(env_, expiry.unique), Napi::Number::New(env_, expiry.error)});
     }
   }
 
@@ -199,13 +232,16 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   int slot_count_ = 0;
   size_t slot_bytes_ = 0;
   int reader_count_ = 0;
+  int64_t deadline_ms_ = 0;
   Napi::Reference<Napi::ArrayBuffer> pool_;
   Napi::Reference<Napi::Int32Array> frames_;
   Napi::FunctionReference on_frames_;
   Napi::FunctionReference on_end_;
+  Napi::FunctionReference on_expired_;
   Wake wake_;
   std::unique_ptr<Channel> channel_;
   std::vector<Frame> batch_;
+  std::vector<Expiry> expired_;
   bool end_told_ = false;
 };
 

@@ -8,8 +8,12 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
+
+#include "caller.h"
+#include "wire.h"
 
 namespace abfs {
 
@@ -48,7 +52,13 @@ void BlockSignals() {
 }  // namespace
 
 Channel::Channel(Options options)
-    : options_(std::move(options)), slot_out_(static_cast<size_t>(options_.slot_count), false) {
+    : options_(std::move(options)),
+      watchdog_(
+          {.live = &live_,
+           .deadline_ns = options_.deadline_ns,
+           .answer = [this](const LiveRequest& request, int error) { Expire(request, error); },
+           .after_look = [this] { DropAnswered(); }}),
+      slot_out_(static_cast<size_t>(options_.slot_count), false) {
   for (int slot = options_.slot_count - 1; slot >= 0; --slot) free_slots_.push_back(slot);
 }
 
@@ -69,6 +79,7 @@ int Channel::Start() {
   for (int index = 0; index < options_.reader_count; ++index) {
     readers_[static_cast<size_t>(index)].thread = std::thread([this, index] { Read(index); });
   }
+  watchdog_.Start();
   return 0;
 }
 
@@ -90,7 +101,22 @@ void Channel::Take(std::vector<Frame>* frames) {
   frames->clear();
   const std::lock_guard lock(mutex_);
   frames->swap(ready_);
-  for (const Frame& frame : *frames) slot_out_[static_cast<size_t>(frame.slot)] = true;
+  owner_stuck_ = false;
+  for (const Frame& frame : *frames) {
+    slot_out_[static_cast<size_t>(frame.slot)] = true;
+    const auto head = ReadStruct<fuse_in_header>(BytesOf(frame.slot));
+    fuse_interrupt_in interrupt{};
+    const auto length = static_cast<size_t>(frame.length_bytes);
+    if (head.opcode == FUSE_INTERRUPT && ReadArgument(BytesOf(frame.slot), length, &interrupt)) {
+      live_.InterruptTaken(interrupt.unique);
+    }
+  }
+}
+
+void Channel::TakeExpired(std::vector<Expiry>* expired) {
+  expired->clear();
+  const std::lock_guard lock(mutex_);
+  expired->swap(expired_);
 }
 
 void Channel::Release(int slot) {
@@ -104,8 +130,16 @@ void Channel::Release(int slot) {
   slot_freed_.notify_one();
 }
 
-int Channel::Send(int source, const iovec* parts, int count) const {
+int Channel::Send(int source, uint64_t unique, const iovec* parts, int count) {
   if (source < 0 || source >= static_cast<int>(readers_.size())) return -EINVAL;
+  if (!live_.End(unique)) return -ENOENT;
+  const int result = Write(source, parts, count);
+  // A reply that the kernel will not have: the caller must not wait for another.
+  if (result < 0 && result != -ENOENT) Answer(source, unique, EIO);
+  return result;
+}
+
+int Channel::Write(int source, const iovec* parts, int count) const {
   const int fd = readers_[static_cast<size_t>(source)].device.get();
   if (fd < 0) return -EBADF;
   // The kernel takes a message whole or not at all.
@@ -129,6 +163,7 @@ void Channel::Stop() {
   }
   slot_freed_.notify_all();
   ::eventfd_write(stop_event_.get(), 1);
+  watchdog_.Stop();
   for (Reader& reader : readers_) {
     if (reader.thread.joinable()) reader.thread.join();
   }
@@ -147,14 +182,51 @@ void Channel::CloseDescriptors() {
 void Channel::Read(int source) {
   BlockSignals();
   const Reader& reader = readers_[static_cast<size_t>(source)];
-  for (;;) {
-    const int slot = AwaitSlot();
-    if (slot < 0) return Finish(slot, 0);
+  int slot = AwaitSlot();
+  while (slot >= 0) {
     int length = 0;
     while (length == 0) length = ReadFrame(reader, slot);
     if (length < 0) return Finish(slot, -length);
-    Deliver(Frame{slot, length, source});
+    const Frame frame{slot, length, source};
+    // What is answered here leaves its slot for the next.
+    if (!Admit(frame)) continue;
+    Deliver(frame);
+    slot = AwaitSlot();
   }
+  Finish(slot, 0);
+}
+
+bool Channel::Admit(const Frame& frame) {
+  const uint8_t* const bytes = BytesOf(frame.slot);
+  if (static_cast<size_t>(frame.length_bytes) < sizeof(fuse_in_header)) return true;
+  const auto head = ReadStruct<fuse_in_header>(bytes);
+  if (head.opcode == FUSE_INTERRUPT) return AdmitInterrupt(frame);
+  if (IsOneWay(head.opcode)) return true;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!owner_stuck_) {
+      live_.Begin({head.unique, frame.source, head.pid, NowNs(), 0, false});
+      return true;
+    }
+  }
+  Answer(frame.source, head.unique, ETIMEDOUT);
+  return false;
+}
+
+bool Channel::AdmitInterrupt(const Frame& frame) {
+  const uint8_t* const bytes = BytesOf(frame.slot);
+  fuse_interrupt_in interrupt{};
+  if (!ReadArgument(bytes, static_cast<size_t>(frame.length_bytes), &interrupt)) return true;
+  uint32_t pid = 0;
+  if (!live_.Interrupt(interrupt.unique, NowNs(), &pid)) {
+    // Answered, or not yet noted by the reader that took it.
+    PostponeInterrupt(ReadStruct<fuse_in_header>(bytes).unique);
+    return false;
+  }
+  if (IsDying(pid) && live_.End(interrupt.unique)) {
+    Answer(frame.source, interrupt.unique, EINTR);
+  }
+  return true;
 }
 
 int Channel::AwaitSlot() {
@@ -207,6 +279,58 @@ void Channel::Finish(int slot, int error) {
   slot_freed_.notify_all();
   ::eventfd_write(stop_event_.get(), 1);
   if (last) options_.wake();
+}
+
+// The kernel knows the request on the descriptor that read it alone; the others refuse with ENOENT.
+void Channel::PostponeInterrupt(uint64_t unique) const {
+  for (size_t source = 0; source < readers_.size(); ++source) {
+    Answer(static_cast<int>(source), unique, EAGAIN);
+  }
+}
+
+const uint8_t* Channel::BytesOf(int slot) const {
+  return options_.pool + static_cast<size_t>(slot) * options_.slot_bytes;
+}
+
+void Channel::Answer(int source, uint64_t unique, int error) const {
+  const fuse_out_header reply = StatusReply(unique, error);
+  const iovec part{const_cast<fuse_out_header*>(&reply), sizeof reply};
+  // A request that the kernel has given up meanwhile needs no answer.
+  Write(source, &part, 1);
+}
+
+void Channel::Expire(const LiveRequest& request, int error) {
+  Answer(request.source, request.unique, error);
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    first = expired_.empty();
+    expired_.push_back({request.unique, error});
+    const auto waits = [&](const Frame& frame) {
+      return ReadStruct<fuse_in_header>(BytesOf(frame.slot)).unique == request.unique;
+    };
+    if (error == ETIMEDOUT && std::any_of(ready_.begin(), ready_.end(), waits)) owner_stuck_ = true;
+  }
+  if (first) options_.wake();
+}
+
+// Frees the slots of frames that were answered before the owner came to take them: otherwise one
+// that is stuck would soon leave none, and nothing would be read any more.
+void Channel::DropAnswered() {
+  bool freed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto answered = [this](const Frame& frame) {
+      const auto head = ReadStruct<fuse_in_header>(BytesOf(frame.slot));
+      return !IsOneWay(head.opcode) && !live_.Contains(head.unique);
+    };
+    const auto kept = std::stable_partition(ready_.begin(), ready_.end(),
+                                            [&](const Frame& frame) { return !answered(frame); });
+    for (auto frame = kept; frame != ready_.end(); ++frame) free_slots_.push_back(frame->slot);
+    freed = kept != ready_.end();
+    ready_.erase(kept, ready_.end());
+  }
+  if (freed) slot_freed_.notify_all();
 }
 
 }  // namespace abfs

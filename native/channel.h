@@ -10,7 +10,9 @@
 #include <thread>
 #include <vector>
 
+#include "live_requests.h"
 #include "unique_fd.h"
+#include "watchdog.h"
 
 namespace abfs {
 
@@ -20,6 +22,13 @@ struct Frame {
   int32_t length_bytes;
   // The reader that took it: the kernel looks for the request only on the descriptor that read it.
   int32_t source;
+};
+
+// A request that was answered without its owner: ETIMEDOUT at its deadline, EINTR when its caller
+// was killed.
+struct Expiry {
+  uint64_t unique;
+  int error;
 };
 
 // Owns the descriptors of one FUSE connection and the threads that read it. "The owner" below is
@@ -34,6 +43,8 @@ class Channel {
     size_t slot_bytes = 0;
     int slot_count = 0;
     int reader_count = 1;
+    // How long a request may go without progress before it is answered with ETIMEDOUT; 0 for ever.
+    int64_t deadline_ns = 0;
     // Runs on a reader thread when there is something to Take and the owner has not been told, and
     // when the connection has ended. Must not block.
     std::function<void()> wake;
@@ -50,11 +61,18 @@ class Channel {
   // Moves all waiting frames to `frames`. Each one's slot is the owner's until Release.
   void Take(std::vector<Frame>* frames);
 
+  // Moves the requests that were answered here, without the owner, to `expired`.
+  void TakeExpired(std::vector<Expiry>* expired);
+
   // Gives a slot back to the readers; a slot that is not out is ignored.
   void Release(int slot);
 
-  // Writes one message to the descriptor of reader `source`. Returns 0 or -errno.
-  int Send(int source, const iovec* parts, int count) const;
+  // Sends the reply to request `unique` to the descriptor of reader `source`. Returns 0 or -errno;
+  // -ENOENT when the request has been answered: its caller was killed, or its deadline passed.
+  int Send(int source, uint64_t unique, const iovec* parts, int count);
+
+  // The request gets on: its deadline begins anew.
+  void Progress(uint64_t unique) { live_.Progress(unique, NowNs()); }
 
   // Whether all readers have ended by themselves; then `error` is 0 (the connection was closed by
   // the kernel) or the errno of the read that failed.
@@ -79,12 +97,26 @@ class Channel {
   int AwaitSlot();
   // Reads one request into `slot`. Returns its length, 0 to try again, or -errno.
   int ReadFrame(const Reader& reader, int slot) const;
+  // Notes the request in `slot`, and answers it when it is for this side alone. Returns whether the
+  // owner must see it.
+  bool Admit(const Frame& frame);
+  bool AdmitInterrupt(const Frame& frame);
+  // Has the kernel send an interrupt again, unless its request is answered.
+  void PostponeInterrupt(uint64_t unique) const;
   void Deliver(const Frame& frame);
   void Finish(int slot, int error);
+  int Write(int source, const iovec* parts, int count) const;
+  void Answer(int source, uint64_t unique, int error) const;
+  // On the watchdog's thread.
+  void Expire(const LiveRequest& request, int error);
+  void DropAnswered();
+  const uint8_t* BytesOf(int slot) const;
 
   Options options_;
   UniqueFd stop_event_;
   std::vector<Reader> readers_;
+  LiveRequests live_;
+  Watchdog watchdog_;
 
   std::mutex mutex_;
   std::condition_variable slot_freed_;
@@ -92,6 +124,9 @@ class Channel {
   std::vector<int> free_slots_;
   std::vector<bool> slot_out_;
   std::vector<Frame> ready_;
+  std::vector<Expiry> expired_;
+  // The owner has let frames wait for longer than a deadline: what comes is refused at once.
+  bool owner_stuck_ = false;
   bool stopping_ = false;
   int live_readers_ = 0;
   int end_error_ = 0;

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { FileSystemError } from '../errors.ts'
-import type { CallContext, FileOperations } from '../vfs/operations.ts'
+import type { CallContext, FileOperations, InodeEntry } from '../vfs/operations.ts'
 import {
   absentReply,
   attributesReply,
@@ -22,6 +22,11 @@ export interface Exchange {
   readonly operations: FileOperations
   readonly context: CallContext
   readonly unique: bigint
+  /**
+   * Takes what undoes the call where its reply reaches nobody: lookups that the kernel does not
+   * know of, handles that it will not release.
+   */
+  readonly whenUnheard: (undo: () => unknown) => void
 }
 
 type RequestOf<Kind extends FuseRequest['kind']> = Extract<FuseRequest, { readonly kind: Kind }>
@@ -75,10 +80,16 @@ async function answerInode(exchange: Exchange, request: InodeRequest): Promise<M
       return attributesReply(unique, await operations.setattr(ino, request.changes, context))
     case 'readlink':
       return dataReply(unique, [Buffer.from(await operations.readlink(ino, context))])
-    case 'open':
-      return openReply(unique, await operations.open(ino, request.flags, context))
-    case 'opendir':
-      return openReply(unique, await operations.opendir(ino, context))
+    case 'open': {
+      const opened = await operations.open(ino, request.flags, context)
+      exchange.whenUnheard(() => operations.release(opened.handle, context))
+      return openReply(unique, opened)
+    }
+    case 'opendir': {
+      const opened = await operations.opendir(ino, context)
+      exchange.whenUnheard(() => operations.releasedir(opened.handle, context))
+      return openReply(unique, opened)
+    }
     case 'statfs':
       return statfsReply(unique, await operations.statfs(ino, context))
     case 'getxattr':
@@ -98,19 +109,32 @@ async function answerName(
     case 'lookup': {
       const found = await operations.lookup(parent, name, context)
       return found.kind === 'entry'
-        ? entryReply(unique, found)
+        ? answerEntry(exchange, found)
         : absentReply(unique, found.entryTtlMs)
     }
     case 'symlink':
-      return entryReply(unique, await operations.symlink(parent, name, request.target, context))
+      return answerEntry(exchange, await operations.symlink(parent, name, request.target, context))
     case 'mknod':
       if (operations.mknod === undefined) throw new FileSystemError('EPERM', 'mknod')
-      return entryReply(unique, await operations.mknod(parent, name, request.node, context))
+      return answerEntry(exchange, await operations.mknod(parent, name, request.node, context))
     case 'mkdir':
-      return entryReply(unique, await operations.mkdir(parent, name, request.mode, context))
-    case 'create':
-      return createReply(unique, await operations.create(parent, name, request.options, context))
+      return answerEntry(exchange, await operations.mkdir(parent, name, request.mode, context))
+    case 'create': {
+      const created = await operations.create(parent, name, request.options, context)
+      exchange.whenUnheard(() => operations.release(created.file.handle, context))
+      forgetUnheard(exchange, created.entry)
+      return createReply(unique, created)
+    }
   }
+}
+
+function answerEntry(exchange: Exchange, entry: InodeEntry): Message {
+  forgetUnheard(exchange, entry)
+  return entryReply(exchange.unique, entry)
+}
+
+function forgetUnheard({ operations, whenUnheard }: Exchange, entry: InodeEntry): void {
+  whenUnheard(() => operations.forget(entry.attributes.ino, 1))
 }
 
 async function answerStatus(
@@ -156,7 +180,9 @@ async function answerHandle(exchange: Exchange, request: HandleRequest): Promise
     }
     case 'readdir': {
       const entries = await operations.readdir(handle, request.offset, context)
-      return directoryReply(unique, entries, request)
+      const { maxBytes, plus } = request
+      const onLookup = (entry: InodeEntry): void => forgetUnheard(exchange, entry)
+      return directoryReply(unique, entries, { maxBytes, plus, onLookup })
     }
     case 'fallocate':
       if (operations.fallocate === undefined || request.allocation === undefined) {

@@ -8,8 +8,9 @@ export class Call implements CallContext {
   readonly header: RequestHeader
   /** The queue that the request came from and its reply goes to. */
   readonly source: number
+  readonly #undos: (() => unknown)[] = []
   #controller: AbortController | undefined
-  #interrupted = false
+  #ending: EndCode | undefined
 
   constructor(kind: FuseRequest['kind'], header: RequestHeader, source: number) {
     this.kind = kind
@@ -33,21 +34,36 @@ export class Call implements CallContext {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
-      if (this.#interrupted) this.#abort()
+      this.#abort()
     }
     return this.#controller.signal
   }
 
+  /** Whether nobody waits for the outcome in full: the caller was interrupted, or has its answer. */
   get interrupted(): boolean {
-    return this.#interrupted
+    return this.#ending !== undefined
   }
 
-  interrupt(): void {
-    this.#interrupted = true
+  /** The caller met a signal, or, with `ETIMEDOUT`, was told that this takes too long. */
+  interrupt(code: EndCode = 'EINTR'): void {
+    this.#ending ??= code
     this.#abort()
   }
 
+  /** Notes what is to be done when the reply reaches nobody. */
+  whenUnheard(undo: () => unknown): void {
+    this.#undos.push(undo)
+  }
+
+  /** The reply reached nobody. */
+  async undo(): Promise<void> {
+    for (const undo of this.#undos.splice(0)) await undo()
+  }
+
   #abort(): void {
-    this.#controller?.abort(new FileSystemError('EINTR', `fuse.${this.kind}`))
+    if (this.#ending === undefined) return
+    this.#controller?.abort(new FileSystemError(this.#ending, `fuse.${this.kind}`))
   }
 }
+
+type EndCode = 'EINTR' | 'ETIMEDOUT'

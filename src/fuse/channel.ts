@@ -6,6 +6,12 @@ export interface FrameReceiver {
    * Must not throw.
    */
   onFrame(frame: Buffer, source: number): void
+  /**
+   * The channel has answered request `unique` by itself, before the session did: `ETIMEDOUT` when it
+   * made no progress for too long, `EINTR` when its caller was killed. What the session sends for
+   * it later is refused with `-ENOENT`.
+   */
+  onExpired(unique: bigint, code: 'ETIMEDOUT' | 'EINTR'): void
   /** The kernel ended the connection (unmounted, aborted); with `error` when reading it failed. Called once. */
   onEnd(error?: Error): void
 }
@@ -29,9 +35,12 @@ export interface FuseChannel {
   /**
    * Writes one reply to the queue `source`: `parts` are concatenated by the kernel
    * (`writev`), not copied here, and are the caller's again on return. Returns 0, or a negative
-   * errno: `-ENOENT` says that the request was interrupted, which is no fault.
+   * errno: `-ENOENT` says that the request is answered already (interrupted, expired): no fault,
+   * but the kernel knows nothing of what the reply gave it.
    */
   send(source: number, parts: readonly Uint8Array[]): number
+  /** Says that request `unique` gets on, so that its deadline begins anew. */
+  progress?(unique: bigint): void
   /** Stops receiving and closes the descriptors, which ends the mount's connection. Idempotent. */
   close(): void
 }

@@ -6,10 +6,11 @@ import { FileSystemError } from '../errors.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import type { FileOperations } from '../vfs/operations.ts'
 import { type MountRequest, mountByHelper } from './fusermount.ts'
+import { maxRequestBytes } from './limits.ts'
 import { findMount } from './mount-table.ts'
 import { loadNativeMounting, NativeFuseChannel, type NativeMounting } from './native-channel.ts'
 import { prepareMountpoint } from './preflight.ts'
-import { maxRequestBytes, Session } from './session.ts'
+import { Session } from './session.ts'
 import { detach, isRoot, type UnmountOptions } from './unmount.ts'
 
 /** Where and how a file system is mounted. */
@@ -25,6 +26,11 @@ export interface MountOptions {
   readonly nonEmpty?: boolean | undefined
   /** How far the kernel reads ahead; without root at most 128 KiB. */
   readonly maxReadAheadBytes?: number | undefined
+  /**
+   * How long a call may go without progress before it fails with `ETIMEDOUT`; milliseconds. Default
+   * 60,000; 0 for ever.
+   */
+  readonly timeoutMs?: number | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -59,7 +65,8 @@ export async function mount(operations: FileOperations, options: MountOptions): 
     clock: options.clock ?? systemClock,
   })
   const maxReadAheadBytes = options.maxReadAheadBytes ?? maxRequestBytes
-  const channel = new NativeFuseChannel(await openMount(native, mountpoint, options))
+  const device = await openMount(native, mountpoint, options)
+  const channel = new NativeFuseChannel(device, { timeoutMs: options.timeoutMs ?? 60_000 })
   const session = new Session(channel, operations, { maxReadAheadBytes })
   try {
     session.start()
@@ -69,12 +76,12 @@ export async function mount(operations: FileOperations, options: MountOptions): 
     channel.close()
     throw error
   }
-  const device = await tuneReadAhead(mountpoint, maxReadAheadBytes)
+  const number = await tuneReadAhead(mountpoint, maxReadAheadBytes)
   return {
     mountpoint,
     detachedDead,
     closed: session.closed,
-    unmount: (how) => unmountOwn({ mountpoint, device, closed: session.closed }, how ?? {}),
+    unmount: (how) => unmountOwn({ mountpoint, device: number, closed: session.closed }, how ?? {}),
   }
 }
 

@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { FileSystemError } from '../errors.ts'
 import type { FrameReceiver, FuseChannel, HeldFrame } from './channel.ts'
-import { maxRequestBytes } from './session.ts'
+import { maxRequestBytes } from './limits.ts'
 
 /** The functions of the addon that mount; failures are negative errnos. `native/addon.cc` has their contracts. */
 export interface NativeMounting {
@@ -23,9 +23,14 @@ export interface NativeMounting {
 interface NativeConnection {
   readonly pool: ArrayBuffer
   readonly frames: Int32Array
-  receive(onFrames: (count: number) => void, onEnd: (errno: number) => void): number
+  receive(
+    onFrames: (count: number) => void,
+    onEnd: (errno: number) => void,
+    onExpired: (unique: bigint, errno: number) => void,
+  ): number
   release(slot: number): void
   send(source: number, parts: readonly Uint8Array[]): number
+  progress(unique: bigint): void
   close(): void
 }
 
@@ -35,12 +40,22 @@ interface Addon extends NativeMounting {
     slotCount: number,
     slotBytes: number,
     readerCount: number,
+    deadlineMs: number,
   ) => NativeConnection
 }
 
 /** Loads the addon. Throws ENOTSUP when it was not built for this platform. */
 export function loadNativeMounting(): NativeMounting {
   return loadAddon()
+}
+
+/** How a channel serves. */
+export interface NativeChannelOptions {
+  /**
+   * How long a request may go without progress before the addon's own threads answer it with
+   * `ETIMEDOUT`; milliseconds. 0 for ever.
+   */
+  readonly timeoutMs: number
 }
 
 /** The mount behind `device`, an open /dev/fuse, which the channel takes over. */
@@ -51,9 +66,9 @@ export class NativeFuseChannel implements FuseChannel {
   #position = 0
   #heldSlots = 0
 
-  constructor(device: number) {
+  constructor(device: number, { timeoutMs }: NativeChannelOptions) {
     const { NativeChannel } = loadAddon()
-    this.#connection = new NativeChannel(device, slotCount, slotBytes, readerCount)
+    this.#connection = new NativeChannel(device, slotCount, slotBytes, readerCount, timeoutMs)
   }
 
   receive(receiver: FrameReceiver): void {
@@ -61,6 +76,8 @@ export class NativeFuseChannel implements FuseChannel {
     const result = this.#connection.receive(
       (count) => this.#deliver(count),
       (errno) => receiver.onEnd(errno === 0 ? undefined : readFailure(errno)),
+      (unique, errno) =>
+        receiver.onExpired(unique, errno === constants.errno.EINTR ? 'EINTR' : 'ETIMEDOUT'),
     )
     if (result < 0) throw readFailure(-result)
   }
@@ -82,6 +99,10 @@ export class NativeFuseChannel implements FuseChannel {
 
   send(source: number, parts: readonly Uint8Array[]): number {
     return this.#connection.send(source, parts)
+  }
+
+  progress(unique: bigint): void {
+    this.#connection.progress(unique)
   }
 
   close(): void {

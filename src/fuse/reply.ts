@@ -144,7 +144,11 @@ export function xattrReply(unique: bigint, value: Uint8Array, maxBytes: number):
 export function directoryReply(
   unique: bigint,
   entries: Iterable<DirectoryEntry>,
-  options: { readonly maxBytes: number; readonly plus: boolean },
+  options: {
+    readonly maxBytes: number
+    readonly plus: boolean
+    readonly onLookup?: ((entry: InodeEntry) => void) | undefined
+  },
 ): Message {
   const message = Buffer.allocUnsafe(headBytes + options.maxBytes)
   const prefixBytes = options.plus ? structs.entryOut.sizeBytes : 0
@@ -155,7 +159,10 @@ export function directoryReply(
     if (end + sizeBytes > message.length) break
     message.fill(0, end, end + sizeBytes)
     const inode = options.plus ? entry.lookup?.() : undefined
-    if (inode !== undefined) writeEntry(message, end, inode)
+    if (inode !== undefined) {
+      writeEntry(message, end, inode)
+      options.onLookup?.(inode)
+    }
     writeDirent(message, end + prefixBytes, entry)
     end += sizeBytes
   }

@@ -6,21 +6,15 @@
  * saving data are awaited, and the session closes.
  */
 import { constants } from 'node:os'
-import { MiB } from '../byte-range.ts'
 import { errnoOf, FileSystemError } from '../errors.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import type { FileOperations } from '../vfs/operations.ts'
-import {
-  FUSE_KERNEL_VERSION,
-  initFlags,
-  initFlags2,
-  maxKernelMinor,
-  minKernelMinor,
-  opcodes,
-} from './abi.ts'
+import { FUSE_KERNEL_VERSION, minKernelMinor, opcodes } from './abi.ts'
 import { answer, type OperationRequest } from './answer.ts'
 import { Call } from './call.ts'
 import type { FuseChannel, HeldFrame } from './channel.ts'
+import { limitsFor, maxRequestBytes, noLimits } from './limits.ts'
+import { watchProgress } from './progress.ts'
 import { initReply, type Message, statusReply } from './reply.ts'
 import {
   type Forget,
@@ -31,9 +25,6 @@ import {
   parseRequest,
   type RequestHeader,
 } from './request.ts'
-
-/** The most bytes that one request reads or writes: 256 pages, the kernel's default limit. */
-export const maxRequestBytes: number = 1 * MiB
 
 /** What a session asks of the kernel. */
 export interface SessionOptions {
@@ -57,6 +48,7 @@ export class Session {
   readonly #drained = deferred<void>()
   readonly #closing = deferred<void>()
   #ended = false
+  #stopWatching: () => void = () => {}
 
   constructor(channel: FuseChannel, operations: FileOperations, options: SessionOptions = {}) {
     this.#channel = channel
@@ -68,8 +60,10 @@ export class Session {
 
   /** Begins to serve. Called once. */
   start(): void {
+    this.#stopWatching = watchProgress(() => this.#noteProgress())
     this.#channel.receive({
       onFrame: (frame, source) => this.#receive(frame, source),
+      onExpired: (unique, code) => this.#expire(unique, code),
       onEnd: (error) => void this.#end(error),
     })
   }
@@ -132,7 +126,9 @@ export class Session {
   async #answer(request: OperationRequest, call: Call): Promise<Message> {
     const { unique } = call.header
     try {
-      return await answer({ operations: this.#operations, context: call, unique }, request)
+      const whenUnheard = (undo: () => unknown): void => call.whenUnheard(undo)
+      const exchange = { operations: this.#operations, context: call, unique, whenUnheard }
+      return await answer(exchange, request)
     } catch (error) {
       return statusReply(unique, errnoOfFailure(error, call))
     }
@@ -140,10 +136,20 @@ export class Session {
 
   #send(call: Call, reply: Message): void {
     const result = this.#channel.send(call.source, reply)
-    if (result === 0 || goneErrnos.has(-result)) return
+    if (result === 0) return
+    if (result === -constants.errno.ENOENT && !this.#ended) void this.#undo(call)
+    if (goneErrnos.has(-result)) return
     reportFault(call.kind, call.header.nodeid, new Error(`reply was refused: errno ${-result}`))
     // The caller must not wait for ever; if the kernel has ended the request, this one is ignored.
     this.#channel.send(call.source, statusReply(call.header.unique, constants.errno.EIO))
+  }
+
+  async #undo(call: Call): Promise<void> {
+    try {
+      await call.undo()
+    } catch (error) {
+      reportFault(call.kind, call.header.nodeid, error)
+    }
   }
 
   #initialize(request: FuseRequest & { readonly kind: 'init' }, call: Call): void {
@@ -158,16 +164,7 @@ export class Session {
       this.#readiness.reject(tooOld(request))
       return
     }
-    const limits = {
-      minor: Math.min(request.minor, maxKernelMinor),
-      // Not held to the kernel's own figure, which is that of a disk.
-      maxReadahead: this.#maxReadAheadBytes,
-      flags: request.flags & wantedFlags,
-      flags2: request.flags2 & initFlags2.FUSE_DIRECT_IO_ALLOW_MMAP,
-      maxBackground,
-      maxWriteBytes: maxRequestBytes,
-      maxPages: maxRequestBytes / 4096,
-    }
+    const limits = limitsFor(request, this.#maxReadAheadBytes)
     this.#send(call, initReply(unique, FUSE_KERNEL_VERSION, limits))
     this.#readiness.resolve()
   }
@@ -193,8 +190,28 @@ export class Session {
     this.#earlyInterrupts.add(unique)
   }
 
+  /** The channel has answered in our place. */
+  #expire(unique: bigint, code: 'ETIMEDOUT' | 'EINTR'): void {
+    const call = this.#calls.get(unique)
+    if (call === undefined) return
+    call.interrupt(code)
+    if (code !== 'ETIMEDOUT') return
+    const detail = 'it made no progress for as long as --timeout allows'
+    const error = new FileSystemError(code, `fuse.${call.kind}`, { detail })
+    reportFault(call.kind, call.header.nodeid, error)
+  }
+
+  /** The service has answered something: calls that wait for many answers may go on. */
+  #noteProgress(): void {
+    if (this.#channel.progress === undefined) return
+    for (const [unique, call] of this.#calls) {
+      if (!ofOneAnswer.has(call.kind)) this.#channel.progress(unique)
+    }
+  }
+
   async #end(error: Error | undefined): Promise<void> {
     this.#ended = true
+    this.#stopWatching()
     this.#readiness.reject(hungUp(error))
     for (const call of this.#calls.values()) {
       if (!mayBeSaving.has(call.kind)) call.interrupt()
@@ -266,38 +283,6 @@ function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject }
 }
 
-/**
- * What is asked of the kernel when it offers it. Left out on purpose: WRITEBACK_CACHE, which makes
- * the kernel the authority on sizes and times; ASYNC_DIO, which halves random direct reads;
- * AUTO_INVAL_DATA, which costs a GETATTR per read of cached data; HANDLE_KILLPRIV, as the kernel
- * clears setuid bits by SETATTR without it.
- */
-const wantedFlags: number = [
-  initFlags.FUSE_ASYNC_READ,
-  initFlags.FUSE_ATOMIC_O_TRUNC,
-  initFlags.FUSE_BIG_WRITES,
-  initFlags.FUSE_DO_READDIRPLUS,
-  initFlags.FUSE_READDIRPLUS_AUTO,
-  initFlags.FUSE_PARALLEL_DIROPS,
-  initFlags.FUSE_MAX_PAGES,
-  initFlags.FUSE_CACHE_SYMLINKS,
-  initFlags.FUSE_EXPLICIT_INVAL_DATA,
-  initFlags.FUSE_INIT_EXT,
-].reduce((all, flag) => all | flag, 0)
-
-const noLimits = {
-  minor: maxKernelMinor,
-  maxReadahead: 0,
-  flags: 0,
-  flags2: 0,
-  maxBackground: 0,
-  maxWriteBytes: 0,
-  maxPages: 0,
-}
-
-/** Read-ahead requests at once; the kernel's default of 12 would starve a 1 MiB window over a network. */
-const maxBackground = 64
-
 const maxEarlyInterrupts = 256
 
 /** Requests that the kernel expects no reply to. */
@@ -305,6 +290,18 @@ const withoutReply: ReadonlySet<number> = new Set([
   opcodes.forget,
   opcodes.batchForget,
   opcodes.interrupt,
+])
+
+/** Calls whose deadline no answer of the service prolongs: they wait for few, or for memory alone. */
+const ofOneAnswer: ReadonlySet<string> = new Set([
+  'lookup',
+  'getattr',
+  'read',
+  'readlink',
+  'statfs',
+  'getxattr',
+  'listxattr',
+  'releasedir',
 ])
 
 /** Calls that go on when the mount is gone: what they save was promised to a caller. */

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { FileSystemError } from '../../src/errors.ts'
 import { initFlags, opcodes, structs } from '../../src/fuse/abi.ts'
 import { Session } from '../../src/fuse/session.ts'
-import { type FaultEvent, faultChannel } from '../../src/telemetry.ts'
+import { type FaultEvent, faultChannel, httpChannel } from '../../src/telemetry.ts'
 import { rootIno, toIno } from '../../src/vfs/operations.ts'
 import { bodyOf, FakeChannel, frameOf } from '../support/fake-channel.ts'
 import { MemoryOperations } from '../support/memory-operations.ts'
@@ -358,6 +358,55 @@ t.test(
     t.match(faults, [{ operation: 'fuse.statfs' }])
   },
 )
+
+t.test('lookups and handles of replies that reach nobody are given back', async (t) => {
+  const { kernel, operations, faults } = await serve(t)
+  const ino = operations.addFile('a', Buffer.from('x'))
+
+  kernel.sendResult = -errno.ENOENT
+  await kernel.ask(opcodes.lookup, Buffer.from('a\0'))
+  await kernel.ask(opcodes.open, bodyOf(structs.openIn), { nodeid: ino })
+  await kernel.ask(opcodes.opendir, bodyOf(structs.openIn))
+  await kernel.ask(opcodes.create, bodyOf(structs.createIn, {}, 'made\0'))
+  await tick()
+
+  t.equal(operations.lookups.get(ino), 0)
+  t.equal(operations.openHandles.size, 0)
+  t.strictSame(faults, [])
+})
+
+t.test(
+  'a request that the channel has answered is cancelled, and a fault at its deadline',
+  async (t) => {
+    const { kernel, operations, faults } = await serve(t)
+    const handle = await open(kernel, operations.addFile('stuck', Buffer.from('x')))
+    const killed = kernel.post(opcodes.read, readBody(handle, 0, 1))
+    const late = kernel.post(opcodes.read, readBody(handle, 0, 1))
+
+    kernel.expire(killed, 'EINTR')
+    kernel.expire(late, 'ETIMEDOUT')
+    await tick()
+
+    t.equal(operations.abortedReads, 2)
+    t.match(faults, [{ operation: 'fuse.read', error: { code: 'ETIMEDOUT' } }])
+  },
+)
+
+t.test('answers of the service prolong the deadlines of calls that wait for many', async (t) => {
+  const operations = new MemoryOperations()
+  const saving = deferred()
+  Object.assign(operations, { flush: () => saving.promise })
+  const { kernel } = await serve(t, operations)
+  const handle = await open(kernel, operations.addFile('stuck', Buffer.from('x')))
+  kernel.post(opcodes.read, readBody(handle, 0, 1))
+  const flush = kernel.post(opcodes.flush, bodyOf(structs.flushIn, { fh: handle }))
+
+  httpChannel.publish({ status: 201 })
+  httpChannel.publish({ status: undefined })
+  saving.resolve(undefined)
+
+  t.strictSame(kernel.progressed, [flush])
+})
 
 t.test('the end of the mount aborts reads, awaits what saves, then closes', async (t) => {
   const operations = new MemoryOperations()

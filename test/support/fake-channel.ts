@@ -20,6 +20,7 @@ export interface FrameOptions {
 /** A channel whose kernel is the test. */
 export class FakeChannel implements FuseChannel {
   readonly replies = new Map<bigint, FakeReply>()
+  readonly progressed: bigint[] = []
   heldFrames = 0
   isClosed = false
   /** What `send` answers. */
@@ -47,6 +48,15 @@ export class FakeChannel implements FuseChannel {
     const body = message.subarray(at.sizeBytes)
     this.replies.set(message.readBigUInt64LE(at.unique), { errno, body, source })
     return this.sendResult
+  }
+
+  progress(unique: bigint): void {
+    this.progressed.push(unique)
+  }
+
+  /** Answers a request in the session's place, as the addon does. */
+  expire(unique: bigint, code: 'ETIMEDOUT' | 'EINTR'): void {
+    this.#receiver?.onExpired(unique, code)
   }
 
   close(): void {

@@ -14,6 +14,7 @@ export type ServerOptions = MountOptions & MemoryOptions & { readonly loops?: nu
 /** What the server says. */
 export type ServerMessage =
   | { readonly kind: 'mounted'; readonly detachedDead: boolean }
+  | { readonly kind: 'blocked' }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
   | { readonly kind: 'fault'; readonly operation: string; readonly message: string }
   | { readonly kind: 'looped'; readonly loops: number; readonly descriptors: number }
@@ -39,6 +40,9 @@ async function serve(options: ServerOptions): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void mounted.unmount({ lazy: true }))
   }
+  process.on('message', (message) => {
+    if (message === 'block') blockForEver()
+  })
   await say({ kind: 'mounted', detachedDead: mounted.detachedDead })
   await mounted.closed
   await say({
@@ -47,6 +51,13 @@ async function serve(options: ServerOptions): Promise<void> {
     openHandles: operations.openHandles.size,
     unmountedCalls: operations.wasUnmounted,
   })
+}
+
+/** What a bug in JavaScript does at its worst. */
+function blockForEver(): never {
+  process.send?.({ kind: 'blocked' } satisfies ServerMessage)
+  const cell = new Int32Array(new SharedArrayBuffer(4))
+  for (;;) Atomics.wait(cell, 0, 0)
 }
 
 async function loop(options: ServerOptions): Promise<void> {

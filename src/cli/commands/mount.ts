@@ -34,6 +34,8 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--file-mode <bits>', 'permissions of files that have none', '644')
     .option('--dir-mode <bits>', 'permissions of directories that have none', '755')
     .option('--attr-ttl <seconds>', 'how long names and attributes are believed', '1')
+    .option('--timeout <seconds>', 'how long a call may go without progress', '60')
+    .option('--hard', 'let calls wait for ever instead')
     .option('--cache-dir <directory>', 'where large writes are buffered (ABFS_CACHE_DIR)')
     .option('--log-file <file>', 'where the log goes')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ABFS_LOG_LEVEL)')

@@ -14,6 +14,8 @@ export interface MountFlags {
   readonly fileMode: string
   readonly dirMode: string
   readonly attrTtl: string
+  readonly timeout: string
+  readonly hard?: true
   readonly cacheDir?: string
   readonly logFile?: string
   readonly logLevel?: string
@@ -32,6 +34,8 @@ export interface DriveSettings {
   readonly fileMode: number
   readonly dirMode: number
   readonly attrTtlMs: number
+  /** 0 with `--hard`: calls wait for ever. */
+  readonly timeoutMs: number
   /** Standard error when absent: in the foreground, unless a file was asked for. */
   readonly logFile: string | undefined
   readonly statsFile: string | undefined
@@ -55,6 +59,7 @@ export function parseDriveSettings(
     fileMode: parseMode('--file-mode', flags.fileMode),
     dirMode: parseMode('--dir-mode', flags.dirMode),
     attrTtlMs: parseSeconds('--attr-ttl', flags.attrTtl) * 1000,
+    timeoutMs: flags.hard === true ? 0 : parseTimeout(flags.timeout),
     logFile: logFile ?? (inForeground ? undefined : defaultLogFile(directory, environment)),
     statsFile: flags.statsFile === undefined ? undefined : resolve(flags.statsFile),
   }
@@ -72,6 +77,12 @@ export function parseSeconds(flag: string, text: string): number {
   const seconds = Number(text)
   if (text.trim() !== '' && Number.isFinite(seconds) && seconds >= 0) return seconds
   throw usageError(`${flag} must be a number of seconds, not '${text}'`)
+}
+
+function parseTimeout(text: string): number {
+  const seconds = parseSeconds('--timeout', text)
+  if (seconds > 0) return Math.ceil(seconds * 1000)
+  throw usageError('--timeout must be more than 0 seconds; calls that wait for ever are --hard')
 }
 
 function parseMode(flag: string, text: string): number {

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <linux/fuse.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+// What native code itself reads and writes of the protocol; the rest is TypeScript, in src/fuse/.
+namespace abfs {
+
+// Reads a struct of a request's bytes, which need not be aligned. The caller has checked the
+// length.
+template <typename Struct>
+Struct ReadStruct(const uint8_t* bytes) {
+  Struct value;
+  std::memcpy(&value, bytes, sizeof value);
+  return value;
+}
+
+// The argument after a request's head, or false when the frame is too short to hold it.
+template <typename Struct>
+bool ReadArgument(const uint8_t* frame, size_t length, Struct* value) {
+  if (length < sizeof(fuse_in_header) + sizeof(Struct)) return false;
+  std::memcpy(value, frame + sizeof(fuse_in_header), sizeof *value);
+  return true;
+}
+
+// Requests that the kernel expects no reply to.
+inline bool IsOneWay(uint32_t opcode) {
+  return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT;
+}
+
+inline fuse_out_header StatusReply(uint64_t unique, int error) {
+  fuse_out_header head{};
+  head.len = sizeof head;
+  head.error = -error;
+  head.unique = unique;
+  return head;
+}
+
+}  // namespace abfs

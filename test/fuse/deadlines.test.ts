@@ -1,0 +1,99 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import t from 'tap'
+import { shell, startMount, whyNoMounts } from '../support/temp-mount.ts'
+
+const skip = whyNoMounts()
+
+t.test(
+  'a call that gets no answer fails with ETIMEDOUT, and its work is cancelled',
+  { skip },
+  async (t) => {
+    const { server, mountpoint } = await startMount(t, { timeoutMs: 400 })
+
+    const output = await shell(`cat ${mountpoint}/stuck`)
+
+    t.match(output, /Connection timed out|timed out/)
+    t.match(await server.said('fault'), { operation: 'fuse.read', message: /ETIMEDOUT.*--timeout/ })
+    t.equal(await shell(`cat ${mountpoint}/hello`), 'hello, world\n', 'the drive serves on')
+    await shell(`umount ${mountpoint}`)
+    t.ok((await server.said('closed')).abortedReads > 0)
+  },
+)
+
+t.test(
+  'while JavaScript is blocked for ever, every call ends at the deadline',
+  { skip },
+  async (t) => {
+    const { server, mountpoint } = await startMount(t, { timeoutMs: 1000 })
+    server.child.send('block')
+    await server.said('blocked')
+
+    // More than there are slots for requests: none may be left unread.
+    const calls = Array.from({ length: 40 }, (_, index) => `stat ${mountpoint}/new-${index} &`)
+    const output = await shell(`${calls.join(' ')} wait`)
+
+    t.equal(output.match(/timed out/g)?.length, 40)
+  },
+)
+
+t.test('a client is killed at once, whatever it waits for', { skip }, async (t) => {
+  const { server, mountpoint } = await startMount(t, { timeoutMs: 0 })
+  const reader = spawn('cat', [`${mountpoint}/stuck`], { stdio: 'ignore' })
+  await shell('sleep 0.3')
+  server.child.send('block')
+  await server.said('blocked')
+  const asker = spawn('stat', [`${mountpoint}/new`], { stdio: 'ignore' })
+  await shell('sleep 0.3')
+
+  reader.kill('SIGKILL')
+  asker.kill('SIGKILL')
+
+  const ends = await Promise.race([
+    Promise.all([once(reader, 'exit'), once(asker, 'exit')]),
+    shell('sleep 10; echo alive'),
+  ])
+  t.strictSame(ends, [
+    [null, 'SIGKILL'],
+    [null, 'SIGKILL'],
+  ])
+})
+
+t.test(
+  'a signal that does not kill interrupts a call that JavaScript cannot see to',
+  { skip },
+  async (t) => {
+    const { server, mountpoint } = await startMount(t, { timeoutMs: 0 })
+    server.child.send('block')
+    await server.said('blocked')
+
+    const output = await shell(
+      `timeout -k 20 20 python3 -c "
+import os, signal
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, True)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+try: os.mkdir('${mountpoint}/d')
+except OSError as error: print(error.errno)
+"`,
+    )
+
+    t.equal(output, '4\n')
+  },
+)
+
+t.test(
+  'the mount of a daemon that was killed is cleaned up by the next one',
+  { skip },
+  async (t) => {
+    const { server, mountpoint } = await startMount(t)
+    server.child.kill('SIGKILL')
+    await server.exit()
+    t.match(await shell(`ls ${mountpoint}`), /not connected/)
+
+    const { server: second } = await startMount(t, { mountpoint })
+
+    t.equal((await second.said('mounted')).detachedDead, true)
+    t.equal(await shell(`cat ${mountpoint}/hello`), 'hello, world\n')
+  },
+)
