@@ -27,8 +27,17 @@ export interface CreateFileSystemOptions extends Omit<ConfigFlags, 'hns'> {
   readonly credential?: GivenCredential | undefined
   /** Bytes per request of a transfer. Default 8 MiB. */
   readonly blockBytes?: number | undefined
-  /** Requests under way at once. Default 16. */
+  /** Files of a tree under way at once. Default 16. */
   readonly concurrency?: number | undefined
+  /** Requests to the account under way at once; fewer while it is busy. Default 16, or `concurrency`. */
+  readonly requestBudget?: number | undefined
+  /** Bytes that all transfers hold in memory together. Default 256 MiB. */
+  readonly memoryBudgetBytes?: number | undefined
+  /**
+   * How long a request may take with all its attempts, milliseconds: else `ETIMEDOUT`. Default: each attempt
+   * has its time-outs, and none begins more than two minutes after the first.
+   */
+  readonly callTimeoutMs?: number | undefined
   /** How long listings are believed; milliseconds. Default 5 seconds. */
   readonly listingTtlMs?: number | undefined
   /**
@@ -50,14 +59,17 @@ export async function createFileSystem(
   options: CreateFileSystemOptions = {},
 ): Promise<AzureBlobFileSystem> {
   const { url, readOnly, hns, environment = processEnvironment(), ...rest } = options
-  const { credential, diskCache, blockBytes, concurrency, listingTtlMs, ...flags } = rest
+  const { credential, diskCache, blockBytes, concurrency, listingTtlMs, ...limited } = rest
+  const { requestBudget = concurrency, memoryBudgetBytes, callTimeoutMs, ...flags } = limited
+  const limits = { requestBudget, memoryBudgetBytes, callTimeoutMs }
   const said = hns === undefined ? {} : { hns: String(hns) }
   const config = loadConfig({ ...flags, ...said }, environment)
   const target = targetOf(config, url === undefined ? [] : [parseAzureUrl(url)])
   const access = readOnly === true ? 'read' : 'write'
   const provider = credential && providerOf(credential, systemClock)
-  const account = await openAccount(config, { target, access, provider, listingTtlMs, diskCache })
-  const tuning = { blockBytes, concurrency, listingTtlMs }
+  const shared = { listingTtlMs, diskCache, ...limits }
+  const account = await openAccount(config, { target, access, provider, ...shared })
+  const tuning = { blockBytes, concurrency, listingTtlMs, ...limits }
   const recipe = recipeOf(config, target, { ...tuning, readOnly, credential })
   return composeFileSystem(account, { blockBytes, concurrency, recipe })
 }
@@ -113,7 +125,13 @@ function recipeOf(
   }
 }
 
-type Tuning = 'blockBytes' | 'concurrency' | 'listingTtlMs'
+type Tuning =
+  | 'blockBytes'
+  | 'concurrency'
+  | 'listingTtlMs'
+  | 'requestBudget'
+  | 'memoryBudgetBytes'
+  | 'callTimeoutMs'
 
 /** Without what could be a secret. */
 function bare({ origin, pathname }: URL): string {

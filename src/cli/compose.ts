@@ -28,6 +28,7 @@ import {
   type AzureBlobFileSystemOptions,
 } from '../filesystem/azure-blob-file-system.ts'
 import { type HttpHandler, type HttpRequest, intercept } from '../http/handler.ts'
+import { RequestBudget } from '../http/request-budget.ts'
 import { retry } from '../http/retry.ts'
 import { trace } from '../http/trace.ts'
 import { openTransport } from '../http/transport.ts'
@@ -35,6 +36,7 @@ import { Namespace } from '../namespace/namespace.ts'
 import type { BlobPath } from '../path.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCache } from '../transfer/disk-cache.ts'
+import { MemoryBudget } from '../transfer/memory-budget.ts'
 import { Vfs, type VfsOptions } from '../vfs/vfs.ts'
 import type { AccountTarget } from './location.ts'
 
@@ -48,6 +50,10 @@ export interface Account {
   /** Tags, tiers, versions, deleted blobs and signatures. */
   readonly administration: BlobAdministration
   readonly chunks: ChunkCache
+  /** What all transfers hold in memory together. */
+  readonly memory: MemoryBudget
+  /** How many requests are under way, and the pauses that the account asks for. */
+  readonly requests: RequestBudget
   readonly credentials: CachedCredentialProvider
   readonly target: AccountTarget
   readonly clock: Clock
@@ -64,6 +70,12 @@ export interface AccountOptions {
   readonly cacheBytes?: number | undefined
   /** Blocks on the local disk, behind those in memory. Stays the caller's to close. */
   readonly diskCache?: DiskCache | undefined
+  /** Bytes that transfers hold in memory together. Default 256 MiB. */
+  readonly memoryBudgetBytes?: number | undefined
+  /** Requests to the account under way at once; fewer while it is busy. Default 16. */
+  readonly requestBudget?: number | undefined
+  /** How long a call may take with all its attempts, milliseconds: else `ETIMEDOUT`. Absent: no limit. */
+  readonly callTimeoutMs?: number | undefined
   /** Who is asked for credentials, whatever the configuration says. */
   readonly provider?: CredentialProvider | undefined
 }
@@ -83,11 +95,14 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const credentials = new CachedCredentialProvider(provider, { clock })
   // authorize is outermost: the credential is asked for once a call, not once an attempt, and a
   // refusal by the connector is not retried here (its client has its own patience). retry is next.
+  // It sends an attempt when the account's budget has a place for it, and waits between attempts without one.
   // trace is innermost: it counts what really went over the wire.
+  const { callTimeoutMs } = options
+  const requests = new RequestBudget({ maxRequests: options.requestBudget, clock })
   const http = intercept(
     sockets.handle,
     authorize({ provider: credentials, scopeOf: (request) => scopeOf(request, config, options) }),
-    retry({ clock }),
+    retry({ clock, budget: requests, callTimeoutMs }),
     trace(clock),
   )
   const { account, blobEndpoint, dfsEndpoint } = target
@@ -114,6 +129,8 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
       maxBytes: options.cacheBytes ?? 256 * MiB,
       disk: options.diskCache,
     }),
+    memory: new MemoryBudget({ maxBytes: options.memoryBudgetBytes }),
+    requests,
     credentials,
     target,
     clock,
@@ -161,8 +178,8 @@ export function composeFileSystem(
   account: Account,
   options: Pick<AzureBlobFileSystemOptions, 'blockBytes' | 'concurrency' | 'recipe'> = {},
 ): AzureBlobFileSystem {
-  const { store, namespace, administration, chunks: chunkCache, clock } = account
-  const parts = { store, namespace, administration, chunkCache, clock }
+  const { store, namespace, administration, chunks: chunkCache, memory, clock } = account
+  const parts = { store, namespace, administration, chunkCache, memory, clock }
   return new AzureBlobFileSystem({ ...options, ...parts })
 }
 

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { Limiter, mapConcurrent } from '../concurrency.ts'
 import { Namespace } from '../namespace/namespace.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
+import { MemoryBudget } from '../transfer/memory-budget.ts'
 import { drawTree, type TreeDrawingOptions } from './draw-tree.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
 import { checksumOf, timeOf, uniqueKeyOf } from './file-identity.ts'
@@ -24,6 +25,8 @@ export interface AzureBlobFileSystemOptions {
   readonly hierarchyOf?: HierarchyOf | undefined
   /** Bytes that readers share; absent: one of its own, of 64 MiB. */
   readonly chunkCache?: ChunkCache | undefined
+  /** The memory that all transfers share; absent: 256 MiB of its own. */
+  readonly memory?: MemoryBudget | undefined
   readonly clock?: Clock | undefined
   /** Requests under way at once, and files of a tree. Default 16. */
   readonly concurrency?: number | undefined
@@ -71,7 +74,7 @@ export class AccountTree {
       concurrency,
       chunkCache: options.chunkCache ?? new ChunkCache({ maxBytes: 64 * MiB }),
       limiter: new Limiter(concurrency),
-      largeUploads: new Limiter(Math.ceil(concurrency / 4)),
+      memory: options.memory ?? new MemoryBudget(),
       blockBytes: options.blockBytes ?? 8 * MiB,
       streamBelowMs: options.streamBelowMs,
       view: new RemoteView(namespace),

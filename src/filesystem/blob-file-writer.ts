@@ -44,6 +44,7 @@ export class BlobFileWriter {
       metadata,
       contentType,
       blockBytes: remote.blockBytes,
+      memory: remote.memory,
     })
     return new BlobFileWriter(remote, path, options, writer)
   }
@@ -88,6 +89,7 @@ export class BlobFileWriter {
     this.#demandOpen('close')
     const properties = await this.#orFail(() => this.#writer.commit({ metadata }))
     this.#state = 'closed'
+    await this.#writer[Symbol.asyncDispose]()
     const { contentType } = this.#options
     return noteCommitted(this.#remote, this.#path, { properties, metadata, contentType })
   }

@@ -6,6 +6,7 @@ import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobReader } from '../transfer/blob-reader.ts'
 import type { BlobStream } from '../transfer/blob-stream.ts'
+import type { Claim } from '../transfer/memory-budget.ts'
 import type { Remote } from './remote.ts'
 
 /** Receives a download. */
@@ -35,21 +36,37 @@ export async function download(
   const start = options.range?.start ?? 0
   const limit = options.range?.end ?? Number.MAX_SAFE_INTEGER
   const head = { start, end: Math.min(limit, start + remote.blockBytes) }
-  const first = await getFirst(remote, path, head, signal)
-  refuseDirectory(path, first.properties)
-  await sink.begin?.(first.properties)
-  if (first.data.byteLength > 0) await sink.accept(first.data, start)
-  const rest = { start: head.end, end: Math.min(limit, first.properties.sizeBytes) }
-  if (rest.start >= rest.end) return first.properties
-  const { properties } = first
+  const properties = await takeFirst(remote, path, head, { signal, sink })
+  const rest = { start: head.end, end: Math.min(limit, properties.sizeBytes) }
+  if (rest.start >= rest.end) return properties
   const reached = await streamRest(remote, { path, properties, range: rest, sink, signal })
   const pieces = splitRange({ start: reached, end: rest.end }, remote.blockBytes)
   await forEachConcurrent(pieces, piecesAtOnce, async (range) => {
-    const { etag: ifMatch } = first.properties
-    const data = await getPiece(remote, path, { range, ifMatch, signal })
-    await sink.accept(data, range.start)
+    const take = async () => {
+      const data = await getPiece(remote, path, { range, ifMatch: properties.etag, signal })
+      await sink.accept(data, range.start)
+    }
+    await remote.memory.run(lengthOf(range), take, signal)
   })
-  return first.properties
+  return properties
+}
+
+/** The first piece, which tells of what version and how long the rest is. */
+async function takeFirst(
+  remote: Remote,
+  path: BlobPath,
+  range: ByteRange,
+  { signal, sink }: CallOptions & { readonly sink: DownloadSink },
+): Promise<BlobProperties> {
+  const take = async (claim: Claim) => {
+    const { data, properties } = await getFirst(remote, path, range, signal)
+    claim.shrink(data.byteLength)
+    refuseDirectory(path, properties)
+    await sink.begin?.(properties)
+    if (data.byteLength > 0) await sink.accept(data, range.start)
+    return properties
+  }
+  return remote.memory.run(lengthOf(range), take, signal)
 }
 
 /**
@@ -105,7 +122,8 @@ async function streamRest(remote: Remote, rest: Rest): Promise<number> {
   try {
     const stream = reader.stream(range.start, range.end)
     if (stream === undefined) return range.start
-    return await remote.limiter.run(() => takeAll({ ...rest, reader, stream }), signal)
+    const take = () => remote.limiter.run(() => takeAll({ ...rest, reader, stream }), signal)
+    return await remote.memory.run(2 * streamPieceBytes, take, signal)
   } finally {
     reader.close()
   }

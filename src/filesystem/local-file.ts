@@ -81,11 +81,8 @@ export async function putFileUnchecked(
     const metadata = metadataOf(stats, options)
     const source = { file, stats, local: pair.local }
     const small = stats.isFile() && stats.size <= remote.blockBytes
-    const [limiter, send] = small ? [remote.limiter, putWhole] : [remote.largeUploads, putBlocks]
-    const properties = await limiter.run(
-      () => send(remote, pair.remote, source, { ...options, metadata }),
-      options.signal,
-    )
+    const send = small ? putWhole : putBlocks
+    const properties = await send(remote, pair.remote, source, { ...options, metadata })
     return noteCommitted(remote, pair.remote, { ...options, properties, metadata })
   } catch (error) {
     throw localError(error, pair.local)
@@ -110,11 +107,20 @@ async function putWhole(
   options: Send,
 ): Promise<BlobProperties> {
   const { signal, metadata, contentType, ifMatch } = options
-  const data = await source.file.readFile()
-  await checkUnchanged(source, data.byteLength)
-  const properties = await remote.store.put(path, data, { signal, metadata, contentType, ifMatch })
-  options.onBytes?.(data.byteLength)
-  return properties
+  const send = async () => {
+    const data = await source.file.readFile()
+    await checkUnchanged(source, data.byteLength)
+    const properties = await remote.store.put(path, data, {
+      signal,
+      metadata,
+      contentType,
+      ifMatch,
+    })
+    options.onBytes?.(data.byteLength)
+    return properties
+  }
+  const { size } = source.stats
+  return remote.memory.run(Number(size), () => remote.limiter.run(send, signal), signal)
 }
 
 async function putBlocks(
@@ -131,6 +137,7 @@ async function putBlocks(
     metadata,
     contentType,
     blockBytes: remote.blockBytes,
+    memory: remote.memory,
     ...(source.stats.isFile() ? { expectedBytes: Number(source.stats.size) } : {}),
   })
   for await (const data of piecesOf(source.file, signal)) {

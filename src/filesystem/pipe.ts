@@ -109,6 +109,7 @@ async function pipeBlocks(
     metadata,
     contentType,
     blockBytes: remote.blockBytes,
+    memory: remote.memory,
     expectedBytes: data.byteLength,
   })
   for (let at = 0; at < data.byteLength; at += remote.blockBytes) {

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Limiter } from '../concurrency.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import type { MemoryBudget } from '../transfer/memory-budget.ts'
 import type { RemoteView } from './remote-view.ts'
 
 /** What the operations of one file system share. */
@@ -16,10 +17,10 @@ export interface Remote {
   readonly wholeView: RemoteView
   /** Files of a tree under way at once. */
   readonly concurrency: number
-  /** Around each request that carries content: bounds requests and memory over all files. */
+  /** Around each request that carries content: bounds requests over all files. */
   readonly limiter: Limiter
-  /** Around each upload in blocks: each holds several blocks in memory. */
-  readonly largeUploads: Limiter
+  /** What all transfers hold in memory together. Claimed before a place of `limiter`, never behind. */
+  readonly memory: MemoryBudget
   /** Bytes per request of a transfer. */
   readonly blockBytes: number
   /** See `BlobReaderOptions.streamBelowMs`. */

@@ -20,7 +20,8 @@ const freshForMs = 1000
 
 /**
  * The connections to one origin. The connection used last is used next, so that those beyond the
- * need go idle and end; requests beyond the limit wait in the order they came.
+ * need go idle and end; requests beyond the limit wait in the order they came. A connection whose answer
+ * nobody takes at the moment does not count: whoever should take it may be waiting for another one.
  */
 export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
   readonly peer: Peer
@@ -50,7 +51,7 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
   dispatch(exchange: Exchange): void {
     const connection = this.#takeIdle(exchange)
     if (connection !== undefined) connection.start(exchange)
-    else if (this.#all.size < this.#maxSockets) this.#open(exchange)
+    else if (this.#hasRoom()) this.#open(exchange)
     else {
       exchange.holder = this
       this.#queue.push(exchange)
@@ -76,10 +77,16 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
     if (at >= 0) this.#queue.splice(at, 1)
   }
 
+  paused(): void {
+    const next = this.#hasRoom() ? this.#queue.shift() : undefined
+    if (next !== undefined) this.#open(next)
+  }
+
   release(connection: Connection): void {
     const next = this.#queue.shift()
     if (next !== undefined) connection.start(next)
-    else if (this.#whenEmpty !== undefined) connection.destroy()
+    else if (this.#whenEmpty !== undefined || this.#all.size > this.#maxSockets)
+      connection.destroy()
     else {
       this.#idle.push(connection)
       connection.rest()
@@ -90,9 +97,16 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
     this.#all.delete(connection)
     const at = this.#idle.indexOf(connection)
     if (at >= 0) this.#idle.splice(at, 1)
-    const next = again ?? this.#queue.shift()
+    const next = again ?? (this.#hasRoom() ? this.#queue.shift() : undefined)
     if (next !== undefined) this.#open(next)
     else if (this.#all.size === 0) this.#whenEmpty?.()
+  }
+
+  #hasRoom(): boolean {
+    if (this.#all.size < this.#maxSockets) return true
+    let running = 0
+    for (const connection of this.#all) if (!connection.isPaused) running += 1
+    return running < this.#maxSockets
   }
 
   #open(exchange: Exchange): void {

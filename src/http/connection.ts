@@ -34,6 +34,8 @@ export interface ConnectionOwner {
   readonly clock: Clock
   /** Where heads are read to. All connections share it: Node hands bytes over as it reads them. */
   readonly scratch: Buffer
+  /** Nobody takes the answer of one of the connections at the moment. */
+  paused(): void
   /** The connection may serve another exchange. */
   release(connection: Connection): void
   /** The connection is gone; `again` must be sent once more, on a fresh one. */
@@ -73,6 +75,11 @@ export class Connection implements ExchangeHolder {
   /** How long it has been without a request; milliseconds. */
   get idleForMs(): number {
     return this.#owner.clock.nowMs() - this.#idleSinceMs
+  }
+
+  /** Whether an answer waits on it for room. */
+  get isPaused(): boolean {
+    return this.#phase === 'paused'
   }
 
   /** Sends `exchange` on an idle connection. */
@@ -184,6 +191,7 @@ export class Connection implements ExchangeHolder {
     this.#deadlineMs = Number.POSITIVE_INFINITY
     // Whoever has stopped taking bytes may have gone: the connection alone keeps no process alive.
     this.#socket.unref()
+    this.#owner.paused()
     return true
   }
 

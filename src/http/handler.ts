@@ -59,6 +59,11 @@ export interface HttpResponse {
   readonly body: Uint8Array
   /** From the request's last byte to the answer's head; milliseconds. `undefined` where unknown. */
   readonly firstByteMs?: number | undefined
+  /**
+   * Set by `retry`: an earlier attempt may have taken effect without its answer arriving, so what this
+   * one found may be the request's own doing.
+   */
+  readonly mayRepeatItself?: boolean | undefined
 }
 
 /**

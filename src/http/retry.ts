@@ -7,7 +7,9 @@ import {
   type Interceptor,
   isIdempotent,
 } from './handler.ts'
-import { wasNeverSent } from './network-error.ts'
+import { targetOf, wasNeverSent } from './network-error.ts'
+import { type RequestBudget, tellingOfPause } from './request-budget.ts'
+import { retryAfterMs } from './retry-after.ts'
 
 export interface RetryOptions {
   /** Tries altogether. Default 5. */
@@ -18,6 +20,13 @@ export interface RetryOptions {
   readonly maxDelayMs?: number | undefined
   /** No attempt begins later than this after the first. Default 2 min. */
   readonly deadlineMs?: number | undefined
+  /**
+   * How long a call may take with all its attempts, the one under way included: then it is cut off, and
+   * `ETIMEDOUT`. Absent: each attempt has the time-outs of the transport.
+   */
+  readonly callTimeoutMs?: number | undefined
+  /** Shared by all requests to one account: how many at once, and the pauses that it asks for. */
+  readonly budget?: RequestBudget | undefined
   readonly clock?: Clock | undefined
   /** In [0, 1); spreads waits so that clients that failed together do not return together. */
   readonly random?: (() => number) | undefined
@@ -26,15 +35,22 @@ export interface RetryOptions {
 /**
  * Repeats what failed for a passing reason: 408, 429, 500, 502, 503, 504 and broken connections, of
  * idempotent requests; and any request that was never sent. `Retry-After` is a lower bound of the
- * wait. When attempts or time are used up, resolves with the last answer, or rejects with the last
+ * wait, here and (by the budget) for every other request to the account; above it the wait is random up to a
+ * ceiling that doubles. When attempts or time are used up, resolves with the last answer, or rejects with the last
  * error.
  */
 export function retry(options: RetryOptions = {}): Interceptor {
   const settings = withDefaults(options)
-  return (next) => (request) => attemptAll(next, request, settings)
+  return (next) => (request) =>
+    settings.callTimeoutMs === undefined
+      ? attemptAll(next, request, settings)
+      : withinTime(next, request, settings)
 }
 
-type Settings = { readonly [Key in keyof RetryOptions]-?: NonNullable<RetryOptions[Key]> }
+type Optional = 'callTimeoutMs' | 'budget'
+type Settings = Pick<RetryOptions, Optional> & {
+  readonly [Key in Exclude<keyof RetryOptions, Optional>]-?: NonNullable<RetryOptions[Key]>
+}
 
 type Outcome =
   | { readonly kind: 'answer'; readonly response: HttpResponse }
@@ -46,9 +62,42 @@ function withDefaults(options: RetryOptions): Settings {
     baseDelayMs: options.baseDelayMs ?? 200,
     maxDelayMs: options.maxDelayMs ?? 10_000,
     deadlineMs: options.deadlineMs ?? 120_000,
+    callTimeoutMs: options.callTimeoutMs,
+    budget: options.budget,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
   }
+}
+
+/** All attempts, cut off when the call has had its time. */
+async function withinTime(
+  next: HttpHandler,
+  request: HttpRequest,
+  settings: Settings,
+): Promise<HttpResponse> {
+  const { callTimeoutMs = 0, clock } = settings
+  const isOver = new AbortController()
+  const isDone = new AbortController()
+  const late = timedOut(request, callTimeoutMs)
+  clock.sleep(callTimeoutMs, isDone.signal).then(
+    () => isOver.abort(late),
+    () => undefined,
+  )
+  const { signal: callers } = request
+  const signal = callers === undefined ? isOver.signal : AbortSignal.any([callers, isOver.signal])
+  try {
+    return await attemptAll(next, { ...request, signal }, settings)
+  } finally {
+    isDone.abort()
+  }
+}
+
+function timedOut(request: HttpRequest, callTimeoutMs: number): FileSystemError {
+  return new FileSystemError('ETIMEDOUT', request.operation, {
+    path: targetOf(request),
+    detail: `the call had ${callTimeoutMs} ms with all its attempts, and they are over`,
+    retryable: true,
+  })
 }
 
 async function attemptAll(
@@ -57,23 +106,74 @@ async function attemptAll(
   settings: Settings,
 ): Promise<HttpResponse> {
   const startedMs = settings.clock.nowMs()
+  const latestMs = startedMs + settings.deadlineMs
+  let isUncertain = false
   for (let attempt = 1; ; attempt++) {
-    const outcome = await outcomeOf(next, attempt === 1 ? request : { ...request, attempt })
-    if (outcome.kind === 'answer' && !isPassing(outcome.response.status)) return outcome.response
+    const sent = attempt === 1 ? request : { ...request, attempt }
+    const outcome = await outcomeOf(next, sent, { ...settings, latestMs })
+    if (outcome.kind === 'answer' && !isPassing(outcome.response.status)) {
+      return isUncertain ? { ...outcome.response, mayRepeatItself: true } : outcome.response
+    }
     const delayMs = delayAfter(outcome, attempt, settings)
-    const spentMs = settings.clock.nowMs() - startedMs
-    const isLast = attempt >= settings.maxAttempts || spentMs + delayMs > settings.deadlineMs
+    const isLast = attempt >= settings.maxAttempts || settings.clock.nowMs() + delayMs > latestMs
     if (isLast || !mayRepeat(request, outcome)) return settle(outcome)
+    isUncertain ||= mayHaveTakenEffect(outcome)
     await settings.clock.sleep(delayMs, request.signal)
   }
 }
 
-async function outcomeOf(next: HttpHandler, request: HttpRequest): Promise<Outcome> {
+/** A service that is busy refuses before it does anything; else it may have done it and failed to say so. */
+function mayHaveTakenEffect(outcome: Outcome): boolean {
+  if (outcome.kind === 'error') return !wasNeverSent(outcome.error)
+  return outcome.response.status >= 500 && outcome.response.status !== 503
+}
+
+async function outcomeOf(
+  next: HttpHandler,
+  request: HttpRequest,
+  settings: Settings & { readonly latestMs: number },
+): Promise<Outcome> {
+  const { budget, latestMs } = settings
+  if (budget === undefined) return plainOutcome(next, request)
+  if (!budget.tryEnter() && !(await budget.enter(request.signal, latestMs))) {
+    return { kind: 'error', error: paused(request, budget) }
+  }
+  let isInside = true
+  const leave = () => {
+    if (isInside) budget.leave()
+    isInside = false
+  }
+  const { receiver } = request
+  const sentMs = settings.clock.nowMs()
+  const sent =
+    receiver === undefined ? request : { ...request, receiver: tellingOfPause(receiver, leave) }
+  try {
+    const outcome = await plainOutcome(next, sent)
+    if (outcome.kind === 'answer') budget.note(outcome.response, sentMs)
+    return outcome
+  } finally {
+    leave()
+  }
+}
+
+async function plainOutcome(next: HttpHandler, request: HttpRequest): Promise<Outcome> {
   try {
     return { kind: 'answer', response: await next(request) }
   } catch (error) {
     return { kind: 'error', error }
   }
+}
+
+function paused(request: HttpRequest, budget: RequestBudget): FileSystemError {
+  const seconds = Math.ceil(budget.state.pauseMs / 1000)
+  return new FileSystemError('EIO', request.operation, {
+    path: targetOf(request),
+    serviceCode: 'ServerBusy',
+    detail: `the account asked all its clients to stay away for another ${seconds} s; try again then`,
+    retryable: true,
+    // Somebody has waited enough: not to be repeated here.
+    cause: new FileSystemError('EIO', request.operation, { detail: 'paused by the account' }),
+  })
 }
 
 function isPassing(status: number): boolean {
@@ -101,17 +201,9 @@ function delayAfter(outcome: Outcome, attempt: number, settings: Settings): numb
   const ceilingMs = Math.min(settings.baseDelayMs * 2 ** (attempt - 1), settings.maxDelayMs)
   const jitterMs = settings.random() * ceilingMs
   if (outcome.kind === 'error') return jitterMs
-  const askedMs = retryAfterMs(outcome.response.headers['retry-after'], settings.clock)
+  const askedMs = retryAfterMs(outcome.response, settings.clock.nowMs())
   // Jitter on top of what the server asks: it asks the same of everybody.
   return askedMs === 0 ? jitterMs : askedMs + jitterMs
-}
-
-/** `Retry-After` is seconds or an HTTP date (RFC 9110, 10.2.3); 0 when absent or neither. */
-function retryAfterMs(value: string | undefined, clock: Clock): number {
-  if (value === undefined) return 0
-  if (/^\d+$/.test(value)) return Number(value) * 1000
-  const dateMs = Date.parse(value)
-  return Number.isNaN(dateMs) ? 0 : Math.max(0, dateMs - clock.nowMs())
 }
 
 function settle(outcome: Outcome): HttpResponse {

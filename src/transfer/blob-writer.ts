@@ -6,6 +6,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { BlockBuffer } from './block-buffer.ts'
 import { baseBlockBytes, blockBytesAt, maxBlobBytes } from './block-size.ts'
 import { BlockStager } from './block-stager.ts'
+import { type Claim, MemoryBudget } from './memory-budget.ts'
 
 // Bytes go this way:
 // 1. `write` copies into the tail, the block that is filling. A full tail is handed to the stager,
@@ -14,6 +15,8 @@ import { BlockStager } from './block-stager.ts'
 //    a short last block and Put Block List makes the blob, at once.
 // 3. After a commit the tail stays, and goes on filling: the next commit sends it again in place of
 //    its shorter self, so that many small commits do not cost a block each.
+// 4. All memory is claimed from the budget. A tail that waits for its writer is lent: when others wait
+//    for memory it becomes a short block, so a writer that waits holds none.
 
 export interface BlobWriterOptions {
   readonly store: BlobStore
@@ -24,8 +27,10 @@ export interface BlobWriterOptions {
   readonly contentType?: string | undefined
   /** The size of blocks to begin with; they grow with the blob. Default 8 MiB. */
   readonly blockBytes?: number | undefined
-  /** Blocks under way at once. Default 4; fewer when blocks are large. */
+  /** Blocks under way at once. Default 4; fewer when memory is short. */
   readonly concurrency?: number | undefined
+  /** The memory that it shares with other transfers; absent: 256 MiB of its own. */
+  readonly memory?: MemoryBudget | undefined
   /** The size that is expected, when known: chooses blocks that reach it. */
   readonly expectedBytes?: number | undefined
 }
@@ -35,8 +40,14 @@ export interface CommitOptions {
   readonly metadata?: Metadata | undefined
 }
 
-/** What blocks under way may hold together, where several of them would exceed it. */
-const maxStagingBytes = 256 * MiB
+/** Blocks cut short for others' sake; beyond this a blob would run out of blocks for its own bytes. */
+const maxShortBlocks = 5000
+
+/** Memory for a block, and the claim that it stands under. */
+interface Block {
+  readonly buffer: BlockBuffer
+  claim: Claim | undefined
+}
 
 /** Writes one blob from its beginning to its end; visible at `commit`, all at once, or never. */
 export class BlobWriter {
@@ -45,16 +56,22 @@ export class BlobWriter {
   readonly #stager: BlockStager
   readonly #contentType: string | undefined
   readonly #baseBytes: number
-  readonly #concurrency: number
+  readonly #memory: MemoryBudget
+  readonly #stopLending: () => void
   readonly #blockIds: string[] = []
   readonly #cancel = new AbortController()
-  readonly #free: BlockBuffer[] = []
+  /** At most one: the next tail is usually wanted when a block is done. */
+  readonly #free: Block[] = []
   #conditions: Conditions
   #metadata: Metadata | undefined
-  #tail = new BlockBuffer()
+  #tail: Block = emptyBlock()
   /** Bytes in the blocks before the tail. */
   #stagedBytes = 0
-  #inFlightBytes = 0
+  #shortBlocks = 0
+  /** Writes and commits at work, and what is given back now is its own matter. */
+  #busy = 0
+  /** Staging for others' sake that is under way. */
+  #givingBack: Promise<void> = Promise.resolve()
   #committed: BlobProperties | undefined
   #dirty = true
   #aborted = false
@@ -62,8 +79,9 @@ export class BlobWriter {
   constructor(options: BlobWriterOptions) {
     this.path = options.path
     this.#store = options.store
-    this.#concurrency = options.concurrency ?? 4
-    this.#stager = new BlockStager({ ...options, concurrency: this.#concurrency })
+    this.#memory = options.memory ?? new MemoryBudget()
+    this.#stopLending = this.#memory.lend(() => this.#giveBack())
+    this.#stager = new BlockStager({ ...options, concurrency: options.concurrency ?? 4 })
     this.#conditions = options.conditions ?? {}
     this.#metadata = options.metadata
     this.#contentType = options.contentType
@@ -72,7 +90,7 @@ export class BlobWriter {
 
   /** Bytes written up to here. */
   get sizeBytes(): number {
-    return this.#stagedBytes + this.#tail.length
+    return this.#stagedBytes + this.#tail.buffer.length
   }
 
   /** Whether `commit` would change the blob: something was written, or nothing committed yet. */
@@ -87,12 +105,12 @@ export class BlobWriter {
   async write(data: Uint8Array): Promise<void> {
     this.#checkOpen('write')
     if (this.sizeBytes + data.byteLength > maxBlobBytes) throw this.#tooLarge()
-    for (let at = 0; at < data.byteLength; ) {
-      const capacity = this.#tailCapacity()
-      if (this.#tail.length >= capacity) await this.#stageTail()
-      else at += this.#tail.append(at === 0 ? data : data.subarray(at), capacity)
-      this.#dirty = true
-    }
+    await this.#work(async () => {
+      for (let at = 0; at < data.byteLength; ) {
+        at += await this.#append(at === 0 ? data : data.subarray(at))
+        this.#dirty = true
+      }
+    })
   }
 
   /**
@@ -106,8 +124,10 @@ export class BlobWriter {
       return this.#committed
     }
     this.#metadata = options.metadata ?? this.#metadata
-    const small = this.#blockIds.length === 0 && this.#tail.length <= maxBlobPutBytes
-    const committed = small ? await this.#commitWhole() : await this.#commitBlocks()
+    const committed = await this.#work(() => {
+      const small = this.#blockIds.length === 0 && this.#tail.buffer.length <= maxBlobPutBytes
+      return small ? this.#commitWhole() : this.#commitBlocks()
+    })
     this.#conditions = { ifMatch: committed.etag }
     this.#committed = committed
     this.#dirty = false
@@ -119,11 +139,78 @@ export class BlobWriter {
     this.#aborted = true
     this.#cancel.abort()
     await this.#stager.abort()
+    this.#letGo()
   }
 
-  /** Aborts, unless everything written is committed. */
+  /** Aborts, unless everything written is committed; gives the memory back. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#dirty) await this.abort()
+    this.#letGo()
+  }
+
+  /** Nothing is written or committed any more. */
+  #letGo(): void {
+    this.#aborted = true
+    this.#stopLending()
+    for (const block of [this.#tail, ...this.#free.splice(0)]) block.claim?.release()
+    this.#tail = emptyBlock()
+  }
+
+  async #work<T>(task: () => Promise<T>): Promise<T> {
+    this.#busy += 1
+    try {
+      await this.#givingBack
+      return await task()
+    } finally {
+      this.#busy -= 1
+    }
+  }
+
+  /** Others wait for memory: what lies idle goes, the tail as a short block. */
+  #giveBack(): number {
+    let given = 0
+    for (const block of this.#free.splice(0)) {
+      given += block.claim?.bytes ?? 0
+      block.claim?.release()
+    }
+    const isIdle = this.#busy === 0 && !this.#aborted && this.#tail.buffer.length > 0
+    if (!isIdle || this.#shortBlocks >= maxShortBlocks) return given
+    given += this.#tail.claim?.bytes ?? 0
+    this.#givingBack = this.#work(() => this.#stageTail()).catch(() => undefined)
+    return given
+  }
+
+  /** Takes the next bytes of `data` into the tail and returns how many. */
+  async #append(data: Uint8Array): Promise<number> {
+    const capacity = this.#tailCapacity()
+    if (this.#tail.buffer.length >= capacity) {
+      await this.#stageTail()
+      return 0
+    }
+    const { buffer } = this.#tail
+    const length = Math.min(buffer.length + data.byteLength, capacity)
+    if (buffer.memoryFor(length, capacity) > buffer.memoryBytes) {
+      if (!(await this.#claimTail(length, capacity))) return 0
+    }
+    return buffer.append(data, capacity)
+  }
+
+  /** Who waits for memory must hold none: a tail that cannot grow at once becomes a short block. */
+  async #claimTail(length: number, capacity: number): Promise<boolean> {
+    const { buffer, claim } = this.#tail
+    // Only the first block of a blob may stay small.
+    const wanted = this.#blockIds.length > 0 ? capacity : buffer.memoryFor(length, capacity)
+    if (claim?.tryGrow(wanted) !== true) {
+      if (buffer.length > 0) {
+        await this.#stageTail()
+        return false
+      }
+      claim?.release()
+      this.#tail = emptyBlock()
+      this.#tail.claim = await this.#memory.claim(wanted, this.#cancel.signal)
+    }
+    if (this.#blockIds.length > 0) this.#tail.buffer.reserve(capacity)
+    return this.#tail.buffer === buffer
   }
 
   /** The first block ends at the base size; it is what one Put Blob can carry. */
@@ -131,35 +218,33 @@ export class BlobWriter {
     return blockBytesAt(this.#stagedBytes, this.#baseBytes)
   }
 
-  /** Hands the full tail over and goes on with a free buffer. */
+  /** Hands the tail over and goes on with a free one. */
   async #stageTail(): Promise<void> {
     // The last id is for the commit's short block.
     if (this.#blockIds.length >= maxBlocks - 1) throw this.#tooLarge()
     const full = this.#tail
-    await this.#makeRoom(full.length)
-    this.#inFlightBytes += full.length
-    const size = full.length
-    const id = await this.#stager.stage(full.bytes, () => {
-      this.#inFlightBytes -= size
-      this.#free.push(full.reset())
-    })
-    this.#blockIds.push(id)
+    const size = full.buffer.length
+    if (size < this.#tailCapacity()) this.#shortBlocks += 1
+    this.#tail = this.#free.pop() ?? emptyBlock()
     this.#stagedBytes += size
-    this.#tail = this.#free.pop() ?? new BlockBuffer()
+    this.#blockIds.push(await this.#stager.stage(full.buffer.bytes, () => this.#reuse(full)))
   }
 
-  async #makeRoom(bytes: number): Promise<void> {
-    const crowded = this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > maxStagingBytes
-    if (crowded) await this.#stager.drain()
+  #reuse(block: Block): void {
+    block.buffer.reset()
+    const isWanted = this.#free.length === 0 && this.#memory.waiting === 0 && !this.#aborted
+    if (isWanted) this.#free.push(block)
+    else block.claim?.release()
   }
 
   async #commitWhole(): Promise<BlobProperties> {
-    return this.#guard(() => this.#store.put(this.path, this.#tail.bytes, this.#options()))
+    return this.#guard(() => this.#store.put(this.path, this.#tail.buffer.bytes, this.#options()))
   }
 
   async #commitBlocks(): Promise<BlobProperties> {
     const ids = [...this.#blockIds]
-    if (this.#tail.length > 0) ids.push(await this.#stager.stage(this.#tail.bytes))
+    const { buffer } = this.#tail
+    if (buffer.length > 0) ids.push(await this.#stager.stage(buffer.bytes))
     await this.#stager.drain()
     return this.#guard(() => this.#store.commitBlocks(this.path, ids, this.#options()))
   }
@@ -205,4 +290,8 @@ export class BlobWriter {
       'more blocks than a blob may have; give the expected size when opening it for writing'
     return new FileSystemError('EFBIG', 'write', { path: formatPath(this.path), detail })
   }
+}
+
+function emptyBlock(): Block {
+  return { buffer: new BlockBuffer(), claim: undefined }
 }

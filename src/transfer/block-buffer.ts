@@ -12,6 +12,22 @@ export class BlockBuffer {
     return this.#length
   }
 
+  /** What it takes of memory. */
+  get memoryBytes(): number {
+    return this.#memory.byteLength
+  }
+
+  /** What it takes of memory once it holds `lengthBytes` of at most `capacity`. */
+  memoryFor(lengthBytes: number, capacity: number): number {
+    if (lengthBytes <= this.#memory.byteLength) return this.#memory.byteLength
+    return Math.min(Math.max(2 * this.#memory.byteLength, initialBytes, lengthBytes), capacity)
+  }
+
+  /** Takes all the memory that a block of `capacity` needs. */
+  reserve(capacity: number): void {
+    this.#grow(capacity)
+  }
+
   /** The bytes written; a view that later writes may change. */
   get bytes(): Uint8Array {
     return this.#memory.subarray(0, this.#length)
@@ -20,7 +36,7 @@ export class BlockBuffer {
   /** Copies what fits of `data` within `capacity` bytes; returns how much that was. */
   append(data: Uint8Array, capacity: number): number {
     const taken = Math.min(data.byteLength, capacity - this.#length)
-    this.#reserve(this.#length + taken, capacity)
+    this.#grow(this.memoryFor(this.#length + taken, capacity))
     this.#memory.set(taken === data.byteLength ? data : data.subarray(0, taken), this.#length)
     this.#length += taken
     return taken
@@ -32,10 +48,9 @@ export class BlockBuffer {
     return this
   }
 
-  #reserve(needed: number, capacity: number): void {
-    if (needed <= this.#memory.byteLength) return
-    const doubled = Math.max(2 * this.#memory.byteLength, initialBytes, needed)
-    const grown = Buffer.allocUnsafeSlow(Math.min(doubled, capacity))
+  #grow(memoryBytes: number): void {
+    if (memoryBytes <= this.#memory.byteLength) return
+    const grown = Buffer.allocUnsafeSlow(memoryBytes)
     grown.set(this.bytes)
     this.#memory = grown
   }

@@ -59,7 +59,10 @@ export class BlockStager {
     onSettled?: () => void,
   ): Promise<string> {
     const id = this.#nextId()
-    const release = await this.#limiter.acquire(this.#cancel.signal)
+    const release = await this.#limiter.acquire(this.#cancel.signal).catch((error: unknown) => {
+      onSettled?.()
+      throw error
+    })
     const work = upload(id, this.#cancel.signal)
       .catch((error: unknown) => void this.#failures.push(error))
       .finally(() => {
