@@ -48,7 +48,7 @@ export const problemMeanings: Readonly<Record<ConnectorErrorReason, ProblemMeani
   caller_unknown: on(401, 'no, wrong or expired proof'),
   claims_challenge: on(401, 'Entra asks for more claims'),
   clock_skew: on(409, 'the clocks of the connector and of Azure differ'),
-  conflict: on(409, 'it exists, or was changed in between'),
+  conflict: on([409, 412], 'it exists, or was changed in between'),
   credential_expired: on(401, 'a stored credential has ended'),
   credential_kind_not_granted: on(403, 'a rule grants it, but not this kind'),
   delegator_missing: on(403, "the connector's identity may not make delegation keys"),
