@@ -8,25 +8,36 @@ import type { BlockSourceRange, CallOptions, CommittedBlock, CommittedBlocks } f
 /** 50,000 blocks with ids of 88 characters, in XML. */
 const maxBlockListBytes = 16 * 1024 * 1024
 
-/** Get Block List, of what is committed. */
-export function blockListCall(path: BlobPath, { signal }: CallOptions): AzureCall {
-  const query = '?comp=blocklist&blocklisttype=committed'
+/** Get Block List. */
+export function blockListCall(
+  path: BlobPath,
+  { signal }: CallOptions,
+  kind: 'committed' | 'uncommitted' = 'committed',
+): AzureCall {
+  const query = `?comp=blocklist&blocklisttype=${kind}`
   const operation = 'blob.getBlocks'
   return { operation, method: 'GET', path, query, maxBodyBytes: maxBlockListBytes, signal }
 }
 
 /** The blocks that an answer to `blockListCall` lists; `EIO` when it cannot be read. */
-export function blocksFrom({ headers, body }: HttpResponse, path: BlobPath): CommittedBlocks {
+export function blocksFrom(response: HttpResponse, path: BlobPath): CommittedBlocks {
+  const { headers } = response
+  const blocks = listedBlocks(response, path)
+  const total = Number(headers['x-ms-blob-content-length'] ?? Number.NaN)
+  const listed = blocks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  if (blocks.length > 0 && listed !== total) throw unreadable(path)
+  return { etag: headers['etag'] ?? '', blocks }
+}
+
+/** The blocks that an answer to `blockListCall` lists, of whichever kind it asked for. */
+export function listedBlocks({ body }: HttpResponse, path: BlobPath): CommittedBlock[] {
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
   if (!text.includes('<BlockList')) throw unreadable(path)
   const blocks: CommittedBlock[] = []
   for (const [, id = '', size] of text.matchAll(blockPattern)) {
     blocks.push({ id, sizeBytes: Number(size) })
   }
-  const total = Number(headers['x-ms-blob-content-length'] ?? Number.NaN)
-  const listed = blocks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-  if (blocks.length > 0 && listed !== total) throw unreadable(path)
-  return { etag: headers['etag'] ?? '', blocks }
+  return blocks
 }
 
 const blockPattern = /<Block>\s*<Name>([A-Za-z0-9+/=]+)<\/Name>\s*<Size>(\d+)<\/Size>\s*<\/Block>/g

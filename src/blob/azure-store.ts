@@ -1,10 +1,10 @@
 import type { ByteRange } from '../byte-range.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { FileSystemError } from '../errors.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { blockListCall, blocksFrom, stageFromCall } from './azure-blocks.ts'
+import { blockListCall, blocksFrom, listedBlocks, stageFromCall } from './azure-blocks.ts'
 import { type AzureCall, callAzure } from './azure-client.ts'
 import { AzureLongTail } from './azure-long-tail.ts'
 import {
@@ -28,6 +28,7 @@ import type {
   BlockSourceRange,
   CallOptions,
   CommitOptions,
+  CommittedBlock,
   CommittedBlocks,
   Conditions,
   ContainerProperties,
@@ -161,6 +162,19 @@ export class AzureBlobStore implements BlobStore {
   async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
     checkBlobPath(path, 'blob.getBlocks')
     return blocksFrom(await this.#call(blockListCall(path, options)), path)
+  }
+
+  async getStagedBlocks(
+    path: BlobPath,
+    options: CallOptions = {},
+  ): Promise<readonly CommittedBlock[]> {
+    checkBlobPath(path, 'blob.getBlocks')
+    try {
+      return listedBlocks(await this.#call(blockListCall(path, options, 'uncommitted')), path)
+    } catch (error) {
+      if (isFileSystemError(error, 'ENOENT')) return []
+      throw error
+    }
   }
 
   async commitBlocks(

@@ -13,6 +13,7 @@ import type {
   BlockSourceRange,
   CallOptions,
   CommitOptions,
+  CommittedBlock,
   CommittedBlocks,
   Conditions,
   ContainerProperties,
@@ -93,6 +94,10 @@ export class MemoryHierarchicalStore implements BlobStore {
 
   async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
     return this.#blobs.getBlocks(path, options)
+  }
+
+  getStagedBlocks(path: BlobPath, options: CallOptions = {}): Promise<readonly CommittedBlock[]> {
+    return this.#blobs.getStagedBlocks(path, options)
   }
 
   commitBlocks(

@@ -11,6 +11,7 @@ import type {
   BlobStore,
   BlockSourceRange,
   CallOptions,
+  CommittedBlock,
   CommittedBlocks,
   Conditions,
   ContainerProperties,
@@ -115,6 +116,15 @@ export class MemoryBlobStore implements BlobStore {
     const { blocks, properties } = this.#existing(path, 'blob.getBlocks', options)
     const sizes = [...blocks].map(([id, { length }]) => ({ id, sizeBytes: length }))
     return { etag: properties.etag, blocks: sizes }
+  }
+
+  async getStagedBlocks(
+    path: BlobPath,
+    options: CallOptions = {},
+  ): Promise<readonly CommittedBlock[]> {
+    const container = this.#containerOf(path, 'blob.getBlocks', options)
+    const staged = container.uncommitted.get(path.name) ?? []
+    return [...staged].map(([id, { length }]) => ({ id, sizeBytes: length }))
   }
 
   async commitBlocks(

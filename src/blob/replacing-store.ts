@@ -16,6 +16,7 @@ import type {
   BlockSourceRange,
   CallOptions,
   CommitOptions,
+  CommittedBlock,
   CommittedBlocks,
   Conditions,
   ContainerProperties,
@@ -75,6 +76,15 @@ export class ReplacingBlobStore implements BlobStore {
     const found = await this.#store.getBlocks(path, options)
     const hierarchy = await this.#hierarchyOf(path.container, options)
     return hierarchy === undefined ? found : { ...found, blocks: [] }
+  }
+
+  /** None where a new version is put together beside the old one, which each process does elsewhere. */
+  async getStagedBlocks(
+    path: BlobPath,
+    options: CallOptions = {},
+  ): Promise<readonly CommittedBlock[]> {
+    const place = await this.#placeOf(path, options)
+    return place.kind === 'own' ? this.#store.getStagedBlocks(path, options) : []
   }
 
   async commitBlocks(

@@ -219,6 +219,8 @@ export interface BlobStore {
   ): Promise<void>
   /** The blocks of the version that is there. `EINVAL` for what is no block blob. */
   getBlocks(path: BlobPath, options?: CallOptions): Promise<CommittedBlocks>
+  /** What is staged for a blob and not committed, by whoever, in no order; none where nothing is. */
+  getStagedBlocks(path: BlobPath, options?: CallOptions): Promise<readonly CommittedBlock[]>
   /**
    * Makes the blob the concatenation of `blockIds` (staged or committed before), at once. Whoever
    * commits or puts discards every other staged block of the blob: a second writer's commit then

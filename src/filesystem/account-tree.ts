@@ -75,6 +75,7 @@ export class AccountTree {
       chunkCache: options.chunkCache ?? new ChunkCache({ maxBytes: 64 * MiB }),
       limiter: new Limiter(concurrency),
       memory: options.memory ?? new MemoryBudget(),
+      spareBuffers: [],
       blockBytes: options.blockBytes ?? 8 * MiB,
       streamBelowMs: options.streamBelowMs,
       view: new RemoteView(namespace),

@@ -128,7 +128,7 @@ async function readRange(
     },
     accept: (piece: Uint8Array, offset: number) => data.set(piece, offset - range.start),
   }
-  const properties = await download(remote, path, { range, sink, signal })
+  const properties = await download(remote, path, { ranges: [range], sink, signal })
   return { data, properties }
 }
 

@@ -18,7 +18,10 @@ export async function copyTree(
   request: TransferRequest,
   options: TransferOptions,
 ): Promise<TransferResult> {
-  const { signal } = options
+  const { signal, resume } = options
+  if (resume !== undefined) {
+    throw new TypeError('resume: for put and get; a copy has no bytes to move again, repeat it')
+  }
   const views = { source: remote.wholeView, target: remote.view }
   const plan = await planTransfers(views, request, options)
   const work = workOf(withBlobs(plan), options)

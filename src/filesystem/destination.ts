@@ -24,6 +24,11 @@ export interface DestinationRules {
   readonly flatten: boolean
 }
 
+export interface PlanOptions {
+  /** Whether sources land inside the target, where that was decided before: the target may exist since. */
+  readonly remember?: ((decide: () => Promise<boolean>) => Promise<boolean>) | undefined
+}
+
 /**
  * Decides what lands where, for copy, get and put alike:
  *
@@ -38,7 +43,7 @@ export interface DestinationRules {
 export async function planTransfers<E extends TreeEntry>(
   views: { readonly source: TreeView<E>; readonly target: TreeView },
   request: TransferRequest,
-  options: ExpandOptions,
+  options: ExpandOptions & PlanOptions,
 ): Promise<Transfer<E>[]> {
   checkDepth(options.maxDepth)
   const { source, target } = request
@@ -47,10 +52,10 @@ export async function planTransfers<E extends TreeEntry>(
   const keepDirectories = options.recursive === true && options.maxDepth === undefined
   const wanted = keepDirectories ? entries : entries.filter((entry) => entry.type !== 'directory')
   if (wanted.length === 0) return []
-  const rules = {
-    flatten: typeof source !== 'string',
-    into: typeof source === 'string' && (await landsInside(views.target, request, wanted, options)),
-  }
+  const decide = () => landsInside(views.target, request, wanted, options)
+  const { remember = (work) => work() } = options
+  const flatten = typeof source !== 'string'
+  const rules = { flatten, into: !flatten && (await remember(decide)) }
   const names = wanted.map((entry) => entry.name)
   const targets = destinations(names, target, rules)
   return wanted.map((from, index) => ({ from, to: targets[index] ?? target }))

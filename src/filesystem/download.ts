@@ -22,25 +22,38 @@ const streamPieceBytes = MiB
 /** Pieces of one file under way at once. */
 const piecesAtOnce = 4
 
+export interface DownloadOptions extends CallOptions {
+  /** What is read, in order, none of it empty. Absent: all. */
+  readonly ranges?: readonly ByteRange[] | undefined
+  /** The version that is meant. Absent: the one that is there. */
+  readonly ifMatch?: string | undefined
+  readonly sink: DownloadSink
+}
+
+const whole: ByteRange = { start: 0, end: Number.MAX_SAFE_INTEGER }
+
 /**
- * Reads a blob, or `range` of it, from one version: the first piece tells the etag, all others
+ * Reads a blob, or `ranges` of it, from one version: the first piece tells the etag, all others
  * demand it. `ESTALE` when the blob is replaced meanwhile, `EISDIR` when it is a directory.
  */
 export async function download(
   remote: Remote,
   path: BlobPath,
-  options: CallOptions & { readonly range?: ByteRange | undefined; readonly sink: DownloadSink },
+  options: DownloadOptions,
 ): Promise<BlobProperties> {
-  const { signal, sink } = options
+  const { signal, sink, ifMatch } = options
   if (remote.chunkCache.disk !== undefined) return downloadThroughDisk(remote, path, options)
-  const start = options.range?.start ?? 0
-  const limit = options.range?.end ?? Number.MAX_SAFE_INTEGER
-  const head = { start, end: Math.min(limit, start + remote.blockBytes) }
-  const properties = await takeFirst(remote, path, head, { signal, sink })
-  const rest = { start: head.end, end: Math.min(limit, properties.sizeBytes) }
-  if (rest.start >= rest.end) return properties
-  const reached = await streamRest(remote, { path, properties, range: rest, sink, signal })
-  const pieces = splitRange({ start: reached, end: rest.end }, remote.blockBytes)
+  const [asked = whole, ...others] = options.ranges ?? [whole]
+  const { start, end } = asked
+  const head = { start, end: Math.min(end, start + remote.blockBytes) }
+  const properties = await takeFirst(remote, path, head, { signal, sink, ifMatch })
+  const pieces: ByteRange[] = []
+  for (const range of [{ start: head.end, end }, ...others]) {
+    const rest = { start: range.start, end: Math.min(range.end, properties.sizeBytes) }
+    if (rest.start >= rest.end) continue
+    const reached = await streamRest(remote, { path, properties, range: rest, sink, signal })
+    pieces.push(...splitRange({ start: reached, end: rest.end }, remote.blockBytes))
+  }
   await forEachConcurrent(pieces, piecesAtOnce, async (range) => {
     const take = async () => {
       const data = await getPiece(remote, path, { range, ifMatch: properties.etag, signal })
@@ -56,10 +69,10 @@ async function takeFirst(
   remote: Remote,
   path: BlobPath,
   range: ByteRange,
-  { signal, sink }: CallOptions & { readonly sink: DownloadSink },
+  { signal, sink, ifMatch }: DownloadOptions,
 ): Promise<BlobProperties> {
   const take = async (claim: Claim) => {
-    const { data, properties } = await getFirst(remote, path, range, signal)
+    const { data, properties } = await getFirst(remote, path, { range, ifMatch, signal })
     claim.shrink(data.byteLength)
     refuseDirectory(path, properties)
     await sink.begin?.(properties)
@@ -76,17 +89,20 @@ async function takeFirst(
 async function downloadThroughDisk(
   remote: Remote,
   path: BlobPath,
-  options: CallOptions & { readonly range?: ByteRange | undefined; readonly sink: DownloadSink },
+  { ranges = [whole], sink, signal, ifMatch }: DownloadOptions,
 ): Promise<BlobProperties> {
-  const { range, sink, signal } = options
   const properties = await headFile(remote, path, signal)
+  if (ifMatch !== undefined && ifMatch !== properties.etag) {
+    throw new FileSystemError('ESTALE', 'read', { path: formatPath(path) })
+  }
   const { store, chunkCache: cache, streamBelowMs, clock } = remote
   const reader = new BlobReader({ store, path, properties, cache, streamBelowMs, clock })
   try {
     await sink.begin?.(properties)
-    const whole = { start: 0, end: properties.sizeBytes }
-    const wanted = clampRange(range ?? whole, properties.sizeBytes)
-    await forEachConcurrent(splitRange(wanted, remote.blockBytes), piecesAtOnce, async (piece) => {
+    const pieces = ranges.flatMap((range) =>
+      splitRange(clampRange(range, properties.sizeBytes), remote.blockBytes),
+    )
+    await forEachConcurrent(pieces, piecesAtOnce, async (piece) => {
       const data = Buffer.allocUnsafeSlow(lengthOf(piece))
       await remote.limiter.run(() => reader.readInto(data, piece.start, { signal }), signal)
       await sink.accept(data, piece.start)
@@ -161,10 +177,10 @@ async function takeAll(
 async function getFirst(
   remote: Remote,
   path: BlobPath,
-  range: ByteRange,
-  signal: AbortSignal | undefined,
+  options: CallOptions & { readonly range: ByteRange; readonly ifMatch: string | undefined },
 ) {
-  const get = () => remote.limiter.run(() => remote.store.get(path, { range, signal }), signal)
+  const { signal } = options
+  const get = () => remote.limiter.run(() => remote.store.get(path, options), signal)
   return orDirectory(remote, path, { get, signal })
 }
 

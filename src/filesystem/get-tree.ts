@@ -4,12 +4,16 @@ import { bulkPhase } from '../bulk.ts'
 import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
 import { type FileInfo, pathOf } from './file-info.ts'
 import { onLocalDisk } from './local-error.ts'
-import { getFile } from './local-file.ts'
+import { getFile, isUnchanged } from './local-file.ts'
 import { LocalView } from './local-view.ts'
 import { applyAttributes } from './posix-preserve.ts'
 import type { Remote } from './remote.ts'
+import type { TransferJournal } from './transfer-journal.ts'
 import {
   bulkOptions,
+  countResumed,
+  journalOf,
+  remembering,
   runTransfer,
   type TransferOptions,
   type TransferResult,
@@ -26,25 +30,41 @@ export async function getTree(
 ): Promise<TransferResult> {
   const { signal, preserve } = options
   const views = { source: remote.wholeView, target: new LocalView({ followLinks: true }) }
-  const work = workOf(await planTransfers(views, request, options), options)
+  const journal = await journalOf(remote, request, { ...options, operation: 'get' })
+  const plan = await planTransfers(views, request, { ...options, ...remembering(journal) })
+  const work = workOf(plan, options)
   const vanishing = unlessVanished(work, views.source, options)
   await makeLocalDirectories(work)
-  const get = async ({ from, to }: Transfer<FileInfo>) => {
-    const pair = { remote: pathOf(from.name), local: to }
-    await work.tally.count(to, (onBytes) => getFile(remote, pair, { signal, preserve, onBytes }))
-  }
+  const onResumed = (bytes: number) => work.tally.addResumed(bytes)
+  const get = ({ from, to }: Transfer<FileInfo>) =>
+    work.tally.count(to, async (onBytes) => {
+      if (await isHere({ from, to }, journal)) return countResumed(from.size, onBytes, onResumed)
+      const pair = { remote: pathOf(from.name), local: to }
+      const resumable = { journal, onResumed, listed: from }
+      await getFile(remote, pair, { signal, preserve, onBytes, ...resumable })
+    })
   const [links, skipped] = linksOf(work, options)
   const phases = [
     bulkPhase(work.files, targetOf, (transfer) => vanishing(transfer, () => get(transfer))),
     bulkPhase(links, targetOf, (link) => getLink(remote, link, options)),
   ]
-  const run = { ...bulkOptions(remote, options, 'get'), skipped }
+  const run = { ...bulkOptions(remote, options, 'get'), skipped, journal }
   if (preserve !== true) return runTransfer(work, phases, run)
   // The deepest first: writing into a directory changes its time.
   const directories = bulkPhase([...work.directories].reverse(), targetOf, ({ from, to }) =>
     onLocalDisk(to, () => applyAttributes(to, from)),
   )
   return runTransfer(work, [...phases, { ...directories, concurrency: 1 }], run)
+}
+
+/** Whether an earlier run has brought the version that is there, and nobody changed the local file since. */
+async function isHere(
+  { from, to }: Transfer<FileInfo>,
+  journal: TransferJournal | undefined,
+): Promise<boolean> {
+  const done = journal?.doneFile(to)
+  if (done === undefined || done.etag !== from.etag) return false
+  return isUnchanged(to, done)
 }
 
 /** Links that are made, and what is left out. */

@@ -9,17 +9,28 @@ import { readPosixAttributes, withPosixAttributes } from '../namespace/posix-met
 import type { BlobPath } from '../path.ts'
 import { BlobWriter } from '../transfer/blob-writer.ts'
 import { download } from './download.ts'
-import type { FileInfo } from './file-info.ts'
+import { type FileInfo, fullName } from './file-info.ts'
+import { getPartial, type PartialOptions } from './get-partial.ts'
 import { isMissing, localError, onLocalDisk } from './local-error.ts'
+import { writeFully } from './local-write.ts'
 import { noteCommitted, refuseDirectory, type WriteOptions } from './pipe.ts'
 import { applyAttributes, attributesOf } from './posix-preserve.ts'
+import { checkUnchanged, putBlocks, type Source } from './put-blocks.ts'
 import type { Remote } from './remote.ts'
+import type { LocalState, TransferJournal } from './transfer-journal.ts'
 
 export interface LocalFileOptions extends CallOptions {
   /** Keeps mode, owner and modification time, under AzCopy's metadata keys. */
   readonly preserve?: boolean | undefined
   /** Told of bytes that have arrived since the last call. */
   readonly onBytes?: ((bytes: number) => void) | undefined
+}
+
+/** What a file of a tree is transferred with, where that can be resumed. */
+export interface ResumableOptions {
+  readonly journal?: TransferJournal | undefined
+  /** Told of bytes that an earlier run has moved. */
+  readonly onResumed?: ((bytes: number) => void) | undefined
 }
 
 /** A file on both sides. */
@@ -40,14 +51,18 @@ const readBytes = MiB
 export async function getFile(
   remote: Remote,
   pair: FilePair,
-  options: LocalFileOptions = {},
+  options: LocalFileOptions & ResumableOptions & Partial<Pick<PartialOptions, 'listed'>> = {},
 ): Promise<void> {
   const kind = await kindOf(pair.local)
   if (kind === 'directory') throw new FileSystemError('EISDIR', 'open', { path: pair.local })
   if (kind === 'stream') return getToStream(remote, pair, options)
+  const { journal, listed } = options
+  if (journal !== undefined && listed !== undefined) {
+    return getResumable(remote, pair, { ...options, journal, listed })
+  }
   const partial = partialName(pair.local)
   try {
-    await getToFile(remote, { ...pair, local: partial }, options)
+    await getToFile(remote, { ...pair, partial }, options)
     await onLocalDisk(pair.local, () => rename(partial, pair.local))
   } catch (error) {
     await rm(partial, { force: true })
@@ -72,7 +87,7 @@ export async function putFile(
 export async function putFileUnchecked(
   remote: Remote,
   pair: FilePair,
-  options: LocalFileOptions & WriteOptions = {},
+  options: LocalFileOptions & WriteOptions & ResumableOptions = {},
 ): Promise<FileInfo> {
   const file = await onLocalDisk(pair.local, () => open(pair.local, 'r'))
   try {
@@ -80,9 +95,12 @@ export async function putFileUnchecked(
     if (stats.isDirectory()) throw new FileSystemError('EISDIR', 'open', { path: pair.local })
     const metadata = metadataOf(stats, options)
     const source = { file, stats, local: pair.local }
+    const { journal } = options
     const small = stats.isFile() && stats.size <= remote.blockBytes
-    const send = small ? putWhole : putBlocks
+    const sendLarge = stats.isFile() ? putBlocks : putStream
+    const send = small ? putWhole : sendLarge
     const properties = await send(remote, pair.remote, source, { ...options, metadata })
+    await journal?.noteDone(fullName(pair.remote), { ...stateOf(stats), etag: properties.etag })
     return noteCommitted(remote, pair.remote, { ...options, properties, metadata })
   } catch (error) {
     throw localError(error, pair.local)
@@ -91,14 +109,23 @@ export async function putFileUnchecked(
   }
 }
 
-/** An open local file, and what it was when it was opened. */
-interface Source {
-  readonly file: FileHandle
-  readonly stats: BigIntStats
-  readonly local: string
+type Send = LocalFileOptions & WriteOptions & ResumableOptions
+
+/** Whether a local file is still what it was. */
+export async function isUnchanged(path: string, { size, mtimeNs }: LocalState): Promise<boolean> {
+  try {
+    const now = stateOf(await stat(path, { bigint: true }))
+    return now.size === size && now.mtimeNs === mtimeNs
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw localError(error, path)
+  }
 }
 
-type Send = LocalFileOptions & WriteOptions
+/** What a local file is known again by. */
+export function stateOf(stats: BigIntStats): LocalState {
+  return { size: Number(stats.size), mtimeNs: String(stats.mtimeNs) }
+}
 
 async function putWhole(
   remote: Remote,
@@ -123,7 +150,8 @@ async function putWhole(
   return remote.memory.run(Number(size), () => remote.limiter.run(send, signal), signal)
 }
 
-async function putBlocks(
+/** What is no regular file has no size and no places: it is read to its end. */
+async function putStream(
   remote: Remote,
   path: BlobPath,
   source: Source,
@@ -138,13 +166,11 @@ async function putBlocks(
     contentType,
     blockBytes: remote.blockBytes,
     memory: remote.memory,
-    ...(source.stats.isFile() ? { expectedBytes: Number(source.stats.size) } : {}),
   })
   for await (const data of piecesOf(source.file, signal)) {
     await writer.write(data)
     options.onBytes?.(data.byteLength)
   }
-  await checkUnchanged(source, writer.sizeBytes)
   signal?.throwIfAborted()
   // Awaited here: leaving this block ends a writer that has not committed.
   return await writer.commit()
@@ -164,49 +190,51 @@ async function* piecesOf(
   }
 }
 
-async function checkUnchanged(source: Source, bytesRead: number): Promise<void> {
-  if (!source.stats.isFile()) return
-  const after = await source.file.stat({ bigint: true })
-  const { size, mtimeNs } = source.stats
-  if (after.size === size && after.mtimeNs === mtimeNs && size === BigInt(bytesRead)) return
-  throw new FileSystemError('ESTALE', 'read', {
-    path: source.local,
-    detail: 'the local file changed while it was read; nothing was written',
-    retryable: true,
-  })
-}
-
 function metadataOf(stats: BigIntStats, options: Send): Metadata | undefined {
   if (options.preserve !== true) return options.metadata
   return withPosixAttributes(options.metadata ?? {}, 'file', attributesOf(stats))
 }
 
-async function getToFile(remote: Remote, pair: FilePair, options: LocalFileOptions): Promise<void> {
-  const file = await onLocalDisk(pair.local, () => open(pair.local, 'wx'))
+async function getResumable(
+  remote: Remote,
+  pair: FilePair,
+  options: LocalFileOptions & PartialOptions,
+): Promise<void> {
+  const finish = (partial: string, properties: BlobProperties) =>
+    keepAttributes({ ...pair, partial }, properties, options)
+  const { etag } = await getPartial(remote, pair, { ...options, finish })
+  const stats = await onLocalDisk(pair.local, () => stat(pair.local, { bigint: true }))
+  await options.journal.noteDone(pair.local, { ...stateOf(stats), etag })
+}
+
+async function getToFile(
+  remote: Remote,
+  pair: FilePair & { readonly partial: string },
+  options: LocalFileOptions,
+): Promise<void> {
+  const { signal, onBytes } = options
+  const file = await onLocalDisk(pair.local, () => open(pair.partial, 'wx'))
   try {
-    const properties = await download(remote, pair.remote, {
-      signal: options.signal,
-      sink: {
-        async accept(data, offset) {
-          await onLocalDisk(pair.local, () => writeFully(file, data, offset))
-          options.onBytes?.(data.byteLength)
-        },
-      },
-    })
-    await file.close()
-    if (options.preserve !== true) return
-    const attributes = readPosixAttributes(properties.metadata ?? {})
-    await onLocalDisk(pair.local, () => applyAttributes(pair.local, attributes))
+    const accept = async (data: Uint8Array, offset: number) => {
+      await onLocalDisk(pair.local, () => writeFully(file, data, offset))
+      onBytes?.(data.byteLength)
+    }
+    const properties = await download(remote, pair.remote, { signal, sink: { accept } })
+    await onLocalDisk(pair.local, () => file.close())
+    await keepAttributes(pair, properties, options)
   } finally {
-    await file.close()
+    await file.close().catch(() => undefined)
   }
 }
 
-async function writeFully(file: FileHandle, data: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < data.byteLength; ) {
-    const length = data.byteLength - done
-    done += (await file.write(data, done, length, offset + done)).bytesWritten
-  }
+async function keepAttributes(
+  { local, partial }: FilePair & { readonly partial: string },
+  properties: BlobProperties,
+  { preserve }: LocalFileOptions,
+): Promise<void> {
+  if (preserve !== true) return
+  const attributes = readPosixAttributes(properties.metadata ?? {})
+  await onLocalDisk(local, () => applyAttributes(partial, attributes))
 }
 
 /** Pieces must come in order, so they are asked one after the other. */

@@ -4,13 +4,16 @@ import { isFileSystemError } from '../errors.ts'
 import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
 import { pathOf } from './file-info.ts'
 import { onLocalDisk } from './local-error.ts'
-import { putFileUnchecked } from './local-file.ts'
+import { isUnchanged, putFileUnchecked } from './local-file.ts'
 import { type LocalEntry, LocalView } from './local-view.ts'
 import { attributesOf } from './posix-preserve.ts'
 import type { Remote } from './remote.ts'
 import { ensureDirectory, refuseDirectories } from './target-directory.ts'
 import {
   bulkOptions,
+  countResumed,
+  journalOf,
+  remembering,
   runTransfer,
   type TransferOptions,
   type TransferResult,
@@ -29,13 +32,21 @@ export async function putTree(
   const { signal } = options
   const preserve = options.preserve === true
   const views = { source: new LocalView({ followLinks: !preserve }), target: remote.view }
-  const work = workOf(await planTransfers(views, request, options), options)
+  const journal = await journalOf(remote, request, { ...options, operation: 'put' })
+  const plan = await planTransfers(views, request, { ...options, ...remembering(journal) })
+  const work = workOf(plan, options)
   const vanishing = unlessVanished(work, views.source, options)
-  await refuseDirectories(remote, work.files, options)
+  const there = await refuseDirectories(remote, work.files, options)
+  const onResumed = (bytes: number) => work.tally.addResumed(bytes)
   const put = ({ from, to }: Transfer<LocalEntry>) =>
     work.tally.count(to, async (onBytes) => {
+      const done = journal?.doneFile(to)
+      const isThere = done !== undefined && there.get(to) === done.etag
+      if (isThere && (await isUnchanged(from.name, done))) {
+        return countResumed(from.size, onBytes, onResumed)
+      }
       const pair = { remote: pathOf(to), local: from.name }
-      await putFileUnchecked(remote, pair, { signal, preserve, onBytes })
+      await putFileUnchecked(remote, pair, { signal, preserve, onBytes, journal, onResumed })
     })
   const links = preserve ? work.others.filter(({ from }) => from.isLink) : []
   const taken = new Set(links)
@@ -47,7 +58,7 @@ export async function putTree(
       putDirectory(remote, directory, options),
     ),
   ]
-  return runTransfer(work, phases, { ...bulkOptions(remote, options, 'put'), skipped })
+  return runTransfer(work, phases, { ...bulkOptions(remote, options, 'put'), skipped, journal })
 }
 
 async function putLink(

@@ -21,6 +21,8 @@ export interface Remote {
   readonly limiter: Limiter
   /** What all transfers hold in memory together. Claimed before a place of `limiter`, never behind. */
   readonly memory: MemoryBudget
+  /** A few buffers that blocks were sent from, to be used again. */
+  readonly spareBuffers: Buffer[]
   /** Bytes per request of a transfer. */
   readonly blockBytes: number
   /** See `BlobReaderOptions.streamBelowMs`. */

@@ -30,25 +30,29 @@ export async function ensureDirectory(
 
 /**
  * `EISDIR` when a file would take the name of a directory, `EPERM` a name of abfs's own; costs one
- * listing per directory.
+ * listing per directory. Of a transfer that can be resumed, it gives the etags of what is there.
  */
 export async function refuseDirectories(
   remote: Remote,
   files: readonly Transfer<TreeEntry>[],
   options: TransferOptions,
-): Promise<void> {
-  const { signal } = options
+): Promise<ReadonlyMap<string, string>> {
+  const { signal, resume } = options
+  const etags = new Map<string, string>()
   for (const { to } of files) refuseReserved(pathOf(to), 'open')
   const parents = [...new Set(files.map(({ to }) => parentName(to)))]
   const taken = new Set<string>()
   const { concurrency } = bulkOptions(remote, options, 'open')
   const run = { signal, concurrency, syscall: 'open', pathOf: urlOf }
   await runAll(parents, run, async (parent) => {
-    for (const child of await remote.view.list(parent, { signal })) {
-      if (child.type === 'directory') taken.add(child.name)
+    const children = await remote.view.list(parent, { signal, fresh: resume !== undefined })
+    for (const { name, type, etag } of children) {
+      if (type === 'directory') taken.add(name)
+      else if (resume !== undefined && etag !== undefined) etags.set(name, etag)
     }
   })
   const refused = files.find(({ to }) => taken.has(to))
   if (refused !== undefined)
     throw new FileSystemError('EISDIR', 'open', { path: urlOf(refused.to) })
+  return etags
 }

@@ -1,8 +1,9 @@
 import { Bulk, BulkError, type BulkOptions, type BulkPhase, type BulkResult } from '../bulk.ts'
 import { isFileSystemError } from '../errors.ts'
-import type { Transfer } from './destination.ts'
+import type { PlanOptions, Transfer, TransferRequest } from './destination.ts'
 import type { ExpandOptions } from './expand-path.ts'
 import type { Remote } from './remote.ts'
+import { type TransferIdentity, TransferJournal } from './transfer-journal.ts'
 import type { TreeEntry, TreeView } from './tree-view.ts'
 
 /** How far a transfer has come. */
@@ -33,6 +34,13 @@ export interface TransferOptions extends ExpandOptions {
    * all the same.
    */
   readonly onError?: 'raise' | 'ignore' | 'return' | undefined
+  /**
+   * A file of this machine that keeps how far a `put` or `get` is, so that the same call goes on where one
+   * before it ended, however that was: files that are done and have not changed since are left out, blocks
+   * that are staged are not sent again, ranges that are on the disk not read again. Deleted when all is done.
+   * Two processes must not share one. `EINVAL` when it belongs to another transfer.
+   */
+  readonly resume?: string | undefined
 }
 
 /** What a transfer did: `ok` and `failed` name destinations. */
@@ -42,6 +50,8 @@ export interface TransferResult extends BulkResult {
   readonly bytes: number
   /** Sources left out because they are neither files nor directories (`preserve` takes links). */
   readonly skipped: readonly string[]
+  /** Of `bytes`, what an earlier run had moved; see `resume`. */
+  readonly resumedBytes: number
   retry(): Promise<TransferResult>
 }
 
@@ -52,6 +62,7 @@ export class Tally {
   readonly #totalFiles: number
   #bytes = 0
   #files = 0
+  #resumedBytes = 0
 
   constructor(
     transfers: readonly Transfer<TreeEntry>[],
@@ -68,6 +79,14 @@ export class Tally {
 
   get files(): number {
     return this.#files
+  }
+
+  get resumedBytes(): number {
+    return this.#resumedBytes
+  }
+
+  addResumed(bytes: number): void {
+    this.#resumedBytes += bytes
   }
 
   /** Counts the bytes that `move` reports and then the file; what it moved of a file that fails counts for nothing. */
@@ -155,15 +174,20 @@ export function bulkOptions(
 export async function runTransfer(
   work: Work<TreeEntry>,
   phases: readonly BulkPhase[],
-  run: BulkOptions & { readonly skipped: readonly Transfer<TreeEntry>[] },
+  run: BulkOptions & {
+    readonly skipped: readonly Transfer<TreeEntry>[]
+    readonly journal?: TransferJournal | undefined
+  },
 ): Promise<TransferResult> {
   const bulk = new Bulk(phases, run)
   const attempt = async (): Promise<TransferResult> => {
     const { ok, failed, waiting } = await bulk.run().catch(retriedBy(attempt))
+    if (failed.length === 0) await run.journal?.remove()
     return {
       files: work.tally.files,
       directories: work.directories.length,
       bytes: work.tally.bytes,
+      resumedBytes: work.tally.resumedBytes,
       skipped: [...run.skipped.map(({ from }) => from.name), ...work.vanished.sort()],
       ok,
       failed,
@@ -172,6 +196,32 @@ export async function runTransfer(
     }
   }
   return attempt()
+}
+
+/** The journal that a transfer keeps; `undefined` when it is not to. */
+export async function journalOf(
+  remote: Remote,
+  request: TransferRequest,
+  options: TransferOptions & { readonly operation: TransferIdentity['operation'] },
+): Promise<TransferJournal | undefined> {
+  const { resume, operation } = options
+  if (resume === undefined) return undefined
+  return TransferJournal.open(resume, { operation, account: remote.store.account, ...request })
+}
+
+/** Plans as the first run of a journal did. */
+export function remembering(journal: TransferJournal | undefined): PlanOptions {
+  return journal === undefined ? {} : { remember: (decide) => journal.remember(decide) }
+}
+
+/** Counts a file that needs not be moved. */
+export function countResumed(
+  bytes: number,
+  onBytes: (bytes: number) => void,
+  onResumed: (bytes: number) => void,
+): void {
+  onBytes(bytes)
+  onResumed(bytes)
 }
 
 /** The error whose `retry` tells as much as the transfer itself does. */

@@ -48,14 +48,13 @@ export async function updateFile(
 async function currentVersion(remote: Remote, path: BlobPath, signal: AbortSignal | undefined) {
   let data = new Uint8Array()
   try {
-    const range = { start: 0, end: Number.MAX_SAFE_INTEGER }
     const sink = {
       begin: ({ sizeBytes }: { readonly sizeBytes: number }) => {
         data = new Uint8Array(sizeBytes)
       },
       accept: (piece: Uint8Array, offset: number) => data.set(piece, offset),
     }
-    const { etag, metadata, contentType } = await download(remote, path, { range, sink, signal })
+    const { etag, metadata, contentType } = await download(remote, path, { sink, signal })
     return { data, etag, metadata, contentType }
   } catch (error) {
     if (isFileSystemError(error, 'ENOENT')) return undefined

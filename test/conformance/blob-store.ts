@@ -558,6 +558,24 @@ function describeBlocks(conformance: Conformance): void {
 
   behaviour(
     conformance,
+    'what is staged is told until somebody commits, also of a blob that does not exist yet',
+    async (t, store, container) => {
+      const path = { container, name: 'a' }
+      t.same(await store.getStagedBlocks(path), [])
+      await store.stageBlock(path, blockId(0), bytes('zero'))
+      await store.stageBlock(path, blockId(1), bytes('one'))
+      const staged = [...(await store.getStagedBlocks(path))].sort((a, b) => (a.id < b.id ? -1 : 1))
+      t.same(staged, [
+        { id: blockId(0), sizeBytes: 4 },
+        { id: blockId(1), sizeBytes: 3 },
+      ])
+      await store.commitBlocks(path, [blockId(1)])
+      t.same(await store.getStagedBlocks(path), [])
+    },
+  )
+
+  behaviour(
+    conformance,
     'a block is made of a part of another version on the service, where it can do that',
     async (t, store, container) => {
       const path = { container, name: 'a' }

@@ -4,6 +4,7 @@ import type {
   BlobStore,
   BlockSourceRange,
   CallOptions,
+  CommittedBlock,
   CommittedBlocks,
   Conditions,
   ContainerProperties,
@@ -114,6 +115,12 @@ export class CountingStore implements BlobStore {
   getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
     return this.#count({ verb: 'getBlocks', name: path.name, ...options }, () =>
       this.#store.getBlocks(path, options),
+    )
+  }
+
+  getStagedBlocks(path: BlobPath, options: CallOptions = {}): Promise<readonly CommittedBlock[]> {
+    return this.#count({ verb: 'getStagedBlocks', name: path.name, ...options }, () =>
+      this.#store.getStagedBlocks(path, options),
     )
   }
 

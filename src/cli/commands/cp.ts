@@ -12,6 +12,7 @@ interface CpFlags {
   readonly preserve?: true
   readonly json?: true
   readonly quiet?: true
+  readonly resume?: string
 }
 
 const HELP = `
@@ -23,6 +24,7 @@ Examples:
   abfs cp -r ./results abfs://runs/42              a tree, as abfs://runs/42 (or inside it)
   abfs cp -r --preserve abfs://runs/42/ ./results  back, with modes, times, owners and links
   abfs cp abfs://a/x abfs://b/x                    within the account, on the server's side
+  abfs cp -r --resume j.json ./results abfs://runs/42  again after an interruption: goes on
   tar cz . | abfs cp - abfs://backup/today.tgz     standard input; - as target is output`
 
 /** Adds `abfs cp`. */
@@ -34,6 +36,7 @@ export function defineCp(program: Command, context: CliContext): void {
     .argument('<path...>', 'local paths, abfs:// paths, or - for standard input or output')
     .option('-r, --recursive', 'directories with all that they hold')
     .option('-p, --preserve', 'keep mode, owner, time and symbolic links')
+    .option('--resume <file>', 'keep a journal there, and go on where the last run ended')
     .option('-q, --quiet', 'no progress bar and no summary')
     .option('--json', 'print one JSON object about what was copied')
     .addHelpText('after', HELP)
@@ -105,6 +108,7 @@ async function copyTree(
     const result = await transfer(fileSystem, request, {
       recursive: flags.recursive === true,
       preserve: flags.preserve === true,
+      ...(flags.resume === undefined ? {} : { resume: flags.resume }),
       signal: context.signal,
       onProgress: (done) => progress?.update(done),
     })
@@ -126,8 +130,10 @@ function transfer(
 }
 
 async function report(result: TransferResult, flags: CpFlags, context: CliContext): Promise<void> {
-  const { files, directories, bytes, skipped } = result
-  if (flags.json === true) return context.stdout.json({ files, directories, bytes, skipped })
+  const { files, directories, bytes, resumedBytes, skipped } = result
+  if (flags.json === true) {
+    return context.stdout.json({ files, directories, bytes, resumedBytes, skipped })
+  }
   for (const path of skipped) {
     context.stderr.write(
       `abfs: left out ${path}: neither file nor directory (--preserve keeps links)\n`,
