@@ -57,6 +57,7 @@ export {
   type AzureBlobFileSystemOptions,
   type InfoOptions,
 } from './filesystem/azure-blob-file-system.ts'
+export type { BlobFileEditor, EditOptions } from './filesystem/blob-file-editor.ts'
 export type { BlobFileReader, OpenOptions } from './filesystem/blob-file-reader.ts'
 export type { BlobFileWriter } from './filesystem/blob-file-writer.ts'
 export type { BlobMap } from './filesystem/blob-map.ts'

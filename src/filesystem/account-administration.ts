@@ -15,14 +15,9 @@ import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { parentName } from '../namespace/blob-name.ts'
 import type { BlobPath } from '../path.ts'
 import { AccountAccess } from './account-access.ts'
-import type { AzureBlobFileSystemOptions as TreeOptions } from './account-tree.ts'
+import type { AzureBlobFileSystemOptions } from './account-tree.ts'
 import { fullName } from './file-info.ts'
 import { locate, locateFile, type PathInput } from './location.ts'
-
-export interface AzureBlobFileSystemOptions extends TreeOptions {
-  /** Tags, tiers, versions, deleted files and signatures. Absent: those are `ENOTSUP`. */
-  readonly administration?: BlobAdministration | undefined
-}
 
 export interface SetMetadataOptions extends CallOptions {
   /** Keeps what is not given. Default true. */

@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
 import { AccountTree } from './account-tree.ts'
 import { appendFile } from './append-file.ts'
+import { BlobFileEditor, type EditOptions } from './blob-file-editor.ts'
 import { BlobFileReader, type OpenOptions } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import { type CatRangesOptions, catFile, catRanges, type RangeRequest } from './cat.ts'
@@ -118,9 +119,9 @@ export class AccountContent extends AccountTree {
 
   /**
    * Opens a file: `r` reads the version that it has at this moment, `w` writes it anew, `x` writes
-   * it unless it exists (checked here and again at the end, `EEXIST`), `a` writes on at its end
-   * (what it holds is sent again; `ESTALE` at the end when somebody else wrote it). A writer's bytes become
-   * visible when it is closed, and never when it is aborted, disposed of or left.
+   * it unless it exists (checked here and again at the end, `EEXIST`), `a` writes on at its end, `r+`
+   * reads and changes it in place (both `ESTALE` at the end when somebody else wrote it). A writer's bytes
+   * become visible when it is closed, and never when it is aborted, disposed of or left.
    */
   async open(path: PathInput, mode?: 'r', options?: OpenOptions): Promise<BlobFileReader>
   async open(
@@ -128,18 +129,20 @@ export class AccountContent extends AccountTree {
     mode: 'w' | 'x' | 'a',
     options?: WriteOptions,
   ): Promise<BlobFileWriter>
+  async open(path: PathInput, mode: 'r+', options?: EditOptions): Promise<BlobFileEditor>
   async open(
     path: PathInput,
-    mode: 'r' | 'w' | 'x' | 'a' = 'r',
+    mode: 'r' | 'w' | 'x' | 'a' | 'r+' = 'r',
     options: WriteOptions & OpenOptions = {},
-  ): Promise<BlobFileReader | BlobFileWriter> {
+  ): Promise<BlobFileReader | BlobFileWriter | BlobFileEditor> {
     const place = locateFile(this.account, path, 'open')
     if (mode === 'r') return BlobFileReader.open(this.remote, place, options)
     if (mode === 'w' || mode === 'x') {
       return BlobFileWriter.open(this.remote, place, { ...options, exclusive: mode === 'x' })
     }
     if (mode === 'a') return appendFile(this.remote, place, options)
-    throw new TypeError(`mode: expected 'r', 'w', 'x' or 'a', got ${JSON.stringify(mode)}`)
+    if (mode === 'r+') return BlobFileEditor.open(this.remote, place, options)
+    throw new TypeError(`mode: expected 'r', 'w', 'x', 'a' or 'r+', got ${JSON.stringify(mode)}`)
   }
 
   /** A Node stream of the bytes `[start, end)` of one version of a file. */

@@ -1,3 +1,4 @@
+import type { BlobAdministration } from '../blob/administration.ts'
 import type { HierarchyOf } from '../blob/hierarchy.ts'
 import type { BlobStore, CallOptions } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
@@ -39,6 +40,8 @@ export interface AzureBlobFileSystemOptions {
    * much is read in sequence; others in several at once. Default 25; 0 never, `Infinity` always.
    */
   readonly streamBelowMs?: number | undefined
+  /** Tags, tiers, versions, deleted files and signatures. Absent: those are `ENOTSUP`. */
+  readonly administration?: BlobAdministration | undefined
   /** How the file system was made, without secrets; what `toJSON` gives. */
   readonly recipe?: object | undefined
 }
@@ -63,7 +66,7 @@ export class AccountTree {
   constructor(options: AzureBlobFileSystemOptions) {
     const { store, clock = systemClock, concurrency = 16 } = options
     const listingTtlMs = options.listingTtlMs ?? defaultListingTtlMs
-    const { hierarchyOf } = options
+    const { administration, hierarchyOf } = options
     const namespace =
       options.namespace ?? new Namespace({ store, hierarchyOf, clock, listingTtlMs })
     this.#recipe = options.recipe
@@ -78,6 +81,7 @@ export class AccountTree {
       spareBuffers: [],
       blockBytes: options.blockBytes ?? 8 * MiB,
       streamBelowMs: options.streamBelowMs,
+      tagsOf: administration && ((path) => administration.getTags(path)),
       view: new RemoteView(namespace),
       wholeView: new RemoteView(namespace, { metadata: true }),
     }

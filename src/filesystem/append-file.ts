@@ -1,14 +1,31 @@
-import type { BlobPath } from '../path.ts'
+import { tmpdir } from 'node:os'
+import type { CommittedBlock } from '../blob/store.ts'
+import { FileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { FileContent } from '../transfer/file-content.ts'
+import { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import { refuseDirectory, type WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
 
+/** Ids shorter than this might meet another writer's. */
+const minIdBytes = 6
+
+/** The head of a file that stays as it is. */
+interface KeptHead {
+  readonly blockIds: readonly string[]
+  readonly sizeBytes: number
+  readonly idBytes: number | undefined
+}
+
 /**
- * Opens a file to be written on at its end, or anew where there is none. What it holds is read and
- * sent again, so that any file can be appended to, whoever wrote it in however many blocks; `close()`
- * rejects with `ESTALE` (`EEXIST` for a new file) when somebody else wrote it meanwhile. Metadata and
- * content type stay unless others are given.
+ * Opens a file to be written on at its end, or anew where there is none. Its blocks stay, whoever wrote
+ * them and whatever their sizes are; those at the end that are together smaller than one are sent again,
+ * so that many small appends do not use up the blocks that a blob may have. What was put without blocks
+ * is made into blocks by the service where it can do that. `close()` rejects with `ESTALE` (`EEXIST` for
+ * a new file) when somebody else wrote the file meanwhile. Metadata and content type stay unless others
+ * are given.
  */
 export async function appendFile(
   remote: Remote,
@@ -23,19 +40,74 @@ export async function appendFile(
     return BlobFileWriter.open(remote, path, { ...options, exclusive: true })
   }
   await using reader = await BlobFileReader.open(remote, path, { signal })
-  const { etag, metadata, contentType } = reader.info
+  const { etag = '', metadata, contentType } = reader.info
+  const continues = await keptHead(remote, path, { etag, sizeBytes: reader.size })
   const kept = {
     ...options,
     ifMatch: options.ifMatch ?? etag,
     metadata: options.metadata ?? metadata,
     contentType: options.contentType ?? contentType,
   }
-  const writer = await BlobFileWriter.open(remote, path, { ...kept, exclusive: false })
+  const writer = await BlobFileWriter.open(remote, path, { ...kept, exclusive: false, continues })
   try {
+    reader.seek(continues?.sizeBytes ?? 0)
     for await (const piece of reader) await writer.write(piece)
     return writer
   } catch (error) {
     await writer.abort()
     throw error
+  }
+}
+
+/** `undefined` for a file that is sent again whole. */
+async function keptHead(
+  remote: Remote,
+  path: BlobPath,
+  version: { readonly etag: string; readonly sizeBytes: number },
+): Promise<KeptHead | undefined> {
+  const { store, blockBytes } = remote
+  if (version.sizeBytes <= blockBytes) return undefined
+  const { etag, blocks } = await store.getBlocks(path)
+  if (etag !== version.etag) {
+    throw new FileSystemError('ESTALE', 'open', { path: formatPath(path) })
+  }
+  const idBytes = Math.min(...blocks.map(({ id }) => Buffer.from(id, 'base64').length))
+  if (blocks.length > 0 && idBytes >= minIdBytes)
+    return withoutSmallEnd(blocks, blockBytes, idBytes)
+  return copiedHead(remote, path, version)
+}
+
+function withoutSmallEnd(
+  blocks: readonly CommittedBlock[],
+  blockBytes: number,
+  idBytes: number,
+): KeptHead {
+  let sizeBytes = blocks.reduce((sum, block) => sum + block.sizeBytes, 0)
+  let endBytes = 0
+  const kept = [...blocks]
+  for (let last = kept.at(-1); last !== undefined; last = kept.at(-1)) {
+    if (endBytes + last.sizeBytes >= blockBytes) break
+    endBytes += last.sizeBytes
+    sizeBytes -= last.sizeBytes
+    kept.pop()
+  }
+  return { blockIds: kept.map(({ id }) => id), sizeBytes, idBytes }
+}
+
+/** Blocks that the service makes of a version that has none. */
+async function copiedHead(
+  remote: Remote,
+  path: BlobPath,
+  version: { readonly etag: string; readonly sizeBytes: number },
+): Promise<KeptHead> {
+  const { store, chunkCache, blockBytes } = remote
+  const spool = { directory: tmpdir() }
+  const content = new FileContent({ store, chunkCache, spool, base: { path, ...version } })
+  try {
+    const blocks = new StagedBlocks({ store, content, blockBytes })
+    const blockIds = await blocks.complete(path)
+    return { blockIds, sizeBytes: version.sizeBytes, idBytes: undefined }
+  } finally {
+    await content.close()
   }
 }

@@ -20,8 +20,7 @@ import { type RemoveOptions, remove, removeFile } from './remove.ts'
 import { runTransaction, Transaction } from './transaction.ts'
 import type { TransferOptions, TransferResult } from './transfer-run.ts'
 
-export type { AzureBlobFileSystemOptions } from './account-administration.ts'
-export type { InfoOptions } from './account-tree.ts'
+export type { AzureBlobFileSystemOptions, InfoOptions } from './account-tree.ts'
 
 /**
  * One storage account as a file system, with fsspec's verbs.

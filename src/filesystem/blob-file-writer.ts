@@ -1,7 +1,7 @@
 import type { Metadata } from '../blob/store.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { BlobWriter } from '../transfer/blob-writer.ts'
+import { BlobWriter, type BlobWriterOptions } from '../transfer/blob-writer.ts'
 import type { FileInfo } from './file-info.ts'
 import { noteCommitted, refuseDirectory, type WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
@@ -30,7 +30,7 @@ export class BlobFileWriter {
   static async open(
     remote: Remote,
     path: BlobPath,
-    options: WriteOptions & { readonly exclusive: boolean },
+    options: WriteOptions & Pick<BlobWriterOptions, 'continues'> & { readonly exclusive: boolean },
   ): Promise<BlobFileWriter> {
     const { exclusive, signal, ifMatch, metadata, contentType } = options
     const existing = await refuseDirectory(remote, path, { signal })
@@ -45,6 +45,7 @@ export class BlobFileWriter {
       contentType,
       blockBytes: remote.blockBytes,
       memory: remote.memory,
+      continues: options.continues,
     })
     return new BlobFileWriter(remote, path, options, writer)
   }
@@ -78,6 +79,11 @@ export class BlobFileWriter {
     if (this.#closing !== undefined || this.#state === 'aborted') return
     this.#state = 'aborted'
     await this.#writer.abort()
+  }
+
+  /** The same as {@link abort}, by fsspec's name. */
+  discard(): Promise<void> {
+    return this.abort()
   }
 
   /** Gives up what was not closed: leaving a block by an error commits nothing. */

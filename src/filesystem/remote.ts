@@ -1,7 +1,9 @@
+import type { Tags } from '../blob/administration.ts'
 import type { BlobStore } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import type { Limiter } from '../concurrency.ts'
 import type { Namespace } from '../namespace/namespace.ts'
+import type { BlobPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { MemoryBudget } from '../transfer/memory-budget.ts'
 import type { RemoteView } from './remote-view.ts'
@@ -27,4 +29,6 @@ export interface Remote {
   readonly blockBytes: number
   /** See `BlobReaderOptions.streamBelowMs`. */
   readonly streamBelowMs: number | undefined
+  /** Reads index tags, so that a new version of a file keeps them; absent: they are not kept. */
+  readonly tagsOf: ((path: BlobPath) => Promise<Tags>) | undefined
 }

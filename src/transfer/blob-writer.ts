@@ -33,6 +33,15 @@ export interface BlobWriterOptions {
   readonly memory?: MemoryBudget | undefined
   /** The size that is expected, when known: chooses blocks that reach it. */
   readonly expectedBytes?: number | undefined
+  /** Blocks that the blob has or that were staged, which stay before what is written. */
+  readonly continues?:
+    | {
+        readonly blockIds: readonly string[]
+        readonly sizeBytes: number
+        /** How long the ids are; absent: as those that are made here. */
+        readonly idBytes?: number | undefined
+      }
+    | undefined
 }
 
 export interface CommitOptions {
@@ -81,7 +90,11 @@ export class BlobWriter {
     this.#store = options.store
     this.#memory = options.memory ?? new MemoryBudget()
     this.#stopLending = this.#memory.lend(() => this.#giveBack())
-    this.#stager = new BlockStager({ ...options, concurrency: options.concurrency ?? 4 })
+    const { continues } = options
+    const idBytes = continues?.idBytes
+    this.#stager = new BlockStager({ ...options, concurrency: options.concurrency ?? 4, idBytes })
+    this.#blockIds.push(...(continues?.blockIds ?? []))
+    this.#stagedBytes = continues?.sizeBytes ?? 0
     this.#conditions = options.conditions ?? {}
     this.#metadata = options.metadata
     this.#contentType = options.contentType

@@ -5,6 +5,7 @@ import { checkPath } from '../namespace/blob-name.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import { formatPath } from '../path.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
+import type { SpoolOptions } from '../transfer/spool.ts'
 import { withoutStored } from './attributes.ts'
 import type { FileHandle, HandleTable } from './handle-table.ts'
 import type { Inode } from './inode-table.ts'
@@ -18,7 +19,6 @@ import type {
   OpenedFile,
 } from './operations.ts'
 import { PinnedReader } from './pinned-reader.ts'
-import type { SpoolOptions } from './spool.ts'
 import type { Tree } from './tree.ts'
 import { WritableFile, type WritableFileContext } from './writable-file.ts'
 

@@ -1,8 +1,8 @@
 import type { BlobProperties, BlobStore, Conditions, PutOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import type { FileContent } from './file-content.ts'
-import type { StagedBlocks } from './staged-blocks.ts'
+import type { FileContent } from '../transfer/file-content.ts'
+import type { StagedBlocks } from '../transfer/staged-blocks.ts'
 
 /** All of a blob but its bytes. */
 export type Described = Pick<PutOptions, 'metadata' | 'contentType' | 'headers' | 'tier' | 'tags'>

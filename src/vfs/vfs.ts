@@ -5,6 +5,7 @@ import type { PosixAttributes } from '../namespace/entry.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { BlobPath } from '../path.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
+import type { SpoolFile } from '../transfer/spool.ts'
 import { millisecondsToNs } from './attributes.ts'
 import { DirectoryHandle } from './directory-handle.ts'
 import { HandleTable } from './handle-table.ts'
@@ -29,7 +30,6 @@ import type {
   OpenedFile,
   RenameTarget,
 } from './operations.ts'
-import type { SpoolFile } from './spool.ts'
 import { Tree } from './tree.ts'
 
 export interface VfsOptions {

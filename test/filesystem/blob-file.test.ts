@@ -70,7 +70,7 @@ t.test('a closed reader is EBADF, a missing file ENOENT, a directory EISDIR', as
   await t.rejects(fs.open('box/missing'), { code: 'ENOENT' })
   await t.rejects(fs.open('box/dir'), { code: 'EISDIR' })
   // @ts-expect-error a caller without types
-  await t.rejects(fs.open('box/dir/f', 'r+'), TypeError)
+  await t.rejects(fs.open('box/dir/f', 'rw'), TypeError)
 })
 
 t.test('nothing of a written file is seen before it is closed', async (t) => {

@@ -2,7 +2,7 @@ import type { BlobStore } from '../blob/store.ts'
 import { type ByteRange, KiB, lengthOf, MiB } from '../byte-range.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { BlockStager } from '../transfer/block-stager.ts'
+import { BlockStager } from './block-stager.ts'
 import type { FileContent } from './file-content.ts'
 
 /** The most blocks that one blob can have; Put Block List, "Remarks". */

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { Spool } from '../../src/vfs/spool.ts'
+import { Spool } from '../../src/transfer/spool.ts'
 
 const all = { start: 0, end: 2 ** 50 }
 

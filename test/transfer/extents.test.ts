@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { Extents } from '../../src/vfs/extents.ts'
+import { Extents } from '../../src/transfer/extents.ts'
 
 type Kind = 'a' | 'b'
 

@@ -1,8 +1,8 @@
 import type { BlobStore } from '../blob/store.ts'
 import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import type { BlobPath } from '../path.ts'
-import { BlobReader } from '../transfer/blob-reader.ts'
-import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import { BlobReader } from './blob-reader.ts'
+import type { ChunkCache } from './chunk-cache.ts'
 import { Extents } from './extents.ts'
 import { Spool, type SpoolOptions } from './spool.ts'
 
