@@ -33,14 +33,16 @@ constexpr size_t kMaxParts = 256;
 class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
  public:
   static Napi::Function Define(Napi::Env env) {
-    return DefineClass(env, "NativeChannel",
-                       {InstanceAccessor<&NativeChannel::Pool>("pool"),
-                        InstanceAccessor<&NativeChannel::Frames>("frames"),
-                        InstanceMethod<&NativeChannel::Receive>("receive"),
-                        InstanceMethod<&NativeChannel::Release>("release"),
-                        InstanceMethod<&NativeChannel::Send>("send"),
-                        InstanceMethod<&NativeChannel::Progress>("progress"),
-                        InstanceMethod<&NativeChannel::Close>("close")});
+    return DefineClass(
+        env, "NativeChannel",
+        {InstanceAccessor<&NativeChannel::Pool>("pool"),
+         InstanceAccessor<&NativeChannel::Frames>("frames"),
+         InstanceMethod<&NativeChannel::Receive>("receive"),
+         InstanceMethod<&NativeChannel::Release>("release"),
+         InstanceMethod<&NativeChannel::Send>("send"),
+         InstanceMethod<&NativeChannel::Progress>("progress"),
+         InstanceMethod<&NativeChannel::InvalidateAttributes>("invalidateAttributes"),
+         InstanceMethod<&NativeChannel::Close>("close")});
   }
 
   // (device: number, slotCount: number, slotBytes: number, readerCount: number, deadlineMs:
@@ -156,6 +158,16 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     bool lossless = false;
     const uint64_t unique = info[0].As<Napi::BigInt>().Uint64Value(&lossless);
     if (channel_) channel_->Progress(unique);
+  }
+
+  // (node: number)
+  void InvalidateAttributes(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber()) {
+      Reject("expected a number: node");
+      return;
+    }
+    const auto node = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
+    if (channel_) channel_->InvalidateAttributes(node);
   }
 
   void Close(const Napi::CallbackInfo&) { Shutdown(); }

@@ -80,6 +80,7 @@ int Channel::Start() {
     readers_[static_cast<size_t>(index)].thread = std::thread([this, index] { Read(index); });
   }
   watchdog_.Start();
+  notifier_.Start(readers_.front().device.get());
   return 0;
 }
 
@@ -164,6 +165,7 @@ void Channel::Stop() {
   slot_freed_.notify_all();
   ::eventfd_write(stop_event_.get(), 1);
   watchdog_.Stop();
+  notifier_.Stop();
   for (Reader& reader : readers_) {
     if (reader.thread.joinable()) reader.thread.join();
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "live_requests.h"
+#include "notifier.h"
 #include "unique_fd.h"
 #include "watchdog.h"
 
@@ -74,6 +75,9 @@ class Channel {
   // The request gets on: its deadline begins anew.
   void Progress(uint64_t unique) { live_.Progress(unique, NowNs()); }
 
+  // The kernel is told, some time later, that attributes of `node` have changed.
+  void InvalidateAttributes(uint64_t node) { notifier_.InvalidateAttributes(node); }
+
   // Whether all readers have ended by themselves; then `error` is 0 (the connection was closed by
   // the kernel) or the errno of the read that failed.
   bool Ended(int* error);
@@ -117,6 +121,7 @@ class Channel {
   std::vector<Reader> readers_;
   LiveRequests live_;
   Watchdog watchdog_;
+  Notifier notifier_;
 
   std::mutex mutex_;
   std::condition_variable slot_freed_;

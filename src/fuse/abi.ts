@@ -102,7 +102,13 @@ export const setattrBits: Flags<typeof setattrNumbers> = flagsOf(setattrNumbers)
 export const FUSE_GETATTR_FH = 1
 /** Bit of `fsyncIn.flags`: fdatasync(2). */
 export const FUSE_FSYNC_FDATASYNC = 1
-const openNumbers = { FOPEN_DIRECT_IO: 0, FOPEN_KEEP_CACHE: 1 } as const
+const openNumbers = {
+  FOPEN_DIRECT_IO: 0,
+  FOPEN_KEEP_CACHE: 1,
+  FOPEN_CACHE_DIR: 3,
+  FOPEN_NOFLUSH: 5,
+  FOPEN_PASSTHROUGH: 7,
+} as const
 
 /** Bits of `openOut.flags`. */
 export const openBits: Flags<typeof openNumbers> = flagsOf(openNumbers)

@@ -1,4 +1,5 @@
-import { constants } from 'node:os'
+import { constants as fsConstants } from 'node:fs'
+import { constants, release } from 'node:os'
 import { FileSystemError } from '../errors.ts'
 import type { CallContext, FileOperations, InodeEntry } from '../vfs/operations.ts'
 import {
@@ -83,12 +84,12 @@ async function answerInode(exchange: Exchange, request: InodeRequest): Promise<M
     case 'open': {
       const opened = await operations.open(ino, request.flags, context)
       exchange.whenUnheard(() => operations.release(opened.handle, context))
-      return openReply(unique, opened)
+      return openReply(unique, { ...opened, noFlush: onlyReads(request.flags) })
     }
     case 'opendir': {
       const opened = await operations.opendir(ino, context)
       exchange.whenUnheard(() => operations.releasedir(opened.handle, context))
-      return openReply(unique, opened)
+      return openReply(unique, namesMayStay ? opened : { handle: opened.handle })
     }
     case 'statfs':
       return statfsReply(unique, await operations.statfs(ino, context))
@@ -97,6 +98,15 @@ async function answerInode(exchange: Exchange, request: InodeRequest): Promise<M
     case 'listxattr':
       return answerListxattr(exchange, request)
   }
+}
+
+/** Linux 6.9 to 6.12 may show a cached list of names that has holes. */
+const namesMayStay: boolean = !/^6\.(9|10|11|12)(\D|$)/.test(release())
+
+/** What has nothing to store has nothing that could fail when it is closed. */
+function onlyReads(flags: number): boolean {
+  const { O_WRONLY, O_RDWR, O_TRUNC } = fsConstants
+  return (flags & (O_WRONLY | O_RDWR | O_TRUNC)) === 0
 }
 
 async function answerName(

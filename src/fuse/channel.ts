@@ -41,6 +41,11 @@ export interface FuseChannel {
   send(source: number, parts: readonly Uint8Array[]): number
   /** Says that request `unique` gets on, so that its deadline begins anew. */
   progress?(unique: bigint): void
+  /**
+   * Tells the kernel that attributes which it keeps of `ino` are not true any more. Returns at once;
+   * `undefined` where there is no way to tell.
+   */
+  invalidateAttributes?(ino: number): void
   /** Stops receiving and closes the descriptors, which ends the mount's connection. Idempotent. */
   close(): void
 }

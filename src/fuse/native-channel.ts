@@ -31,6 +31,7 @@ interface NativeConnection {
   release(slot: number): void
   send(source: number, parts: readonly Uint8Array[]): number
   progress(unique: bigint): void
+  invalidateAttributes(ino: number): void
   close(): void
 }
 
@@ -103,6 +104,10 @@ export class NativeFuseChannel implements FuseChannel {
 
   progress(unique: bigint): void {
     this.#connection.progress(unique)
+  }
+
+  invalidateAttributes(ino: number): void {
+    this.#connection.invalidateAttributes(ino)
   }
 
   close(): void {

@@ -4,8 +4,8 @@ import type {
   CreatedFile,
   DirectoryEntry,
   FileSystemStatistics,
-  HandleId,
   InodeEntry,
+  OpenedDirectory,
   OpenedFile,
 } from '../vfs/operations.ts'
 import { openBits, structs } from './abi.ts'
@@ -23,6 +23,14 @@ export interface SessionLimits {
   readonly maxWriteBytes: number
   readonly maxPages: number
 }
+
+/** What OPEN, OPENDIR and CREATE give. */
+type Opened = Pick<OpenedFile, 'handle'> &
+  Partial<Pick<OpenedFile, 'directIo'>> &
+  OpenedDirectory & {
+    /** close(2) has nothing to say: the kernel need not ask. */
+    readonly noFlush?: boolean
+  }
 
 /** A reply of the head alone; `errno` is 0 for success, else positive. */
 export function statusReply(unique: bigint, errno = 0): Message {
@@ -74,10 +82,7 @@ export function attributesReply(unique: bigint, attributes: Attributes): Message
 }
 
 /** Answers OPEN and OPENDIR. */
-export function openReply(
-  unique: bigint,
-  opened: { readonly handle: HandleId } & Partial<OpenedFile>,
-): Message {
+export function openReply(unique: bigint, opened: Opened): Message {
   const message = begin(unique, structs.openOut.sizeBytes)
   writeOpened(message, headBytes, opened)
   return [message]
@@ -216,15 +221,14 @@ function writeAttributes(message: Buffer, start: number, attributes: Attributes)
   message.writeUInt32LE(attributes.blockBytes, start + at.blksize)
 }
 
-function writeOpened(
-  message: Buffer,
-  start: number,
-  opened: { readonly handle: HandleId } & Partial<OpenedFile>,
-): void {
+function writeOpened(message: Buffer, start: number, opened: Opened): void {
   const keepCache = opened.keepCache === true ? openBits.FOPEN_KEEP_CACHE : 0
   const directIo = opened.directIo === true ? openBits.FOPEN_DIRECT_IO : 0
+  const cacheNames = opened.cacheNames === true ? openBits.FOPEN_CACHE_DIR : 0
+  const noFlush = opened.noFlush === true ? openBits.FOPEN_NOFLUSH : 0
   writeU64(message, start + structs.openOut.fh, opened.handle)
-  message.writeUInt32LE(keepCache | directIo, start + structs.openOut.flags)
+  const flags = keepCache | directIo | cacheNames | noFlush
+  message.writeUInt32LE(flags, start + structs.openOut.flags)
 }
 
 function writeDirent(message: Buffer, start: number, entry: DirectoryEntry): void {

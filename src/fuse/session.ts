@@ -60,6 +60,9 @@ export class Session {
 
   /** Begins to serve. Called once. */
   start(): void {
+    this.#operations.watchChanges?.({
+      attributesChanged: (ino) => this.#channel.invalidateAttributes?.(ino),
+    })
     this.#stopWatching = watchProgress(() => this.#noteProgress())
     this.#channel.receive({
       onFrame: (frame, source) => this.#receive(frame, source),

@@ -375,6 +375,14 @@ export class Namespace {
     return (await this.#hierarchical({ container, name: '' }, options)) !== undefined
   }
 
+  /**
+   * Until when the names in `directory` and what is known of each are answered without asking;
+   * milliseconds since the epoch. `undefined` when they are not known.
+   */
+  believedUntilMs(directory: BlobPath): number | undefined {
+    return this.#cache.fresh(directory)?.expiresAtMs
+  }
+
   /** Forgets listings at and, unless `recursive` is false, below `path`; all when absent. */
   invalidate(path?: BlobPath, options: { readonly recursive?: boolean } = {}): void {
     if (path === undefined) this.#cache.clear()

@@ -19,6 +19,7 @@ export class DirectoryHandle {
   #removals: number
   /** Inodes whose numbers were shown: kept until the directory is closed. */
   readonly #shown = new Set<Inode>()
+  #believedMs = 0
 
   constructor(tree: Tree, inode: Inode, entries: ReadonlyMap<string, Entry>) {
     this.#tree = tree
@@ -41,6 +42,7 @@ export class DirectoryHandle {
 
   /** The entries from `offset` on, made as they are taken. */
   *read(offset: number): Generator<DirectoryEntry, void, undefined> {
+    this.#believedMs = this.#tree.believedMs(this.inode)
     if (offset <= 0) yield this.#special('.', this.inode, 1)
     if (offset <= 1) yield this.#special('..', this.inode.parent ?? this.inode, 2)
     for (let at = Math.max(offset, 2) - 2; at < this.#snapshot.length; at++) {
@@ -84,6 +86,6 @@ export class DirectoryHandle {
 
   #lookup(inode: Inode, entry: Entry): InodeEntry {
     inode.entry ??= entry
-    return this.#tree.answer(inode, inode.writable?.entry() ?? inode.entry)
+    return this.#tree.answer(inode, inode.writable?.entry() ?? inode.entry, this.#believedMs)
   }
 }

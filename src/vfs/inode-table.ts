@@ -18,6 +18,8 @@ export class Inode {
   asked = 0
   /** Of a directory: how many names it has lost. */
   removals = 0
+  /** Of a directory: until when the listing was believed whose names the kernel may keep. */
+  shownUntilMs: number | undefined
   /** Open files and directories. */
   handles = 0
   /** When this mount last changed it; nanoseconds. The service knows whole seconds only. */
@@ -114,7 +116,11 @@ export class InodeTable {
   detach(inode: Inode): void {
     const parent = inode.parent
     if (parent?.children.get(inode.name) === inode) parent.children.delete(inode.name)
-    if (parent !== undefined) parent.removals++
+    if (parent !== undefined) {
+      parent.removals++
+      // Also a file that could not be stored goes, of which the kernel does not hear.
+      parent.shownUntilMs = undefined
+    }
     inode.unlinked = true
     this.prune(inode)
   }

@@ -99,6 +99,10 @@ export interface OpenedFile {
 /** An open directory. */
 export interface OpenedDirectory {
   readonly handle: HandleId
+  /** The kernel may keep the names that it reads, for later opens that say `keepCache`. */
+  readonly cacheNames?: boolean | undefined
+  /** The names that the kernel holds of an earlier open are still right, but for its own changes. */
+  readonly keepCache?: boolean | undefined
 }
 
 /** A file that `create` made and opened. */
@@ -172,6 +176,11 @@ export interface FileSystemStatistics {
   readonly maxNameBytes: number
 }
 
+/** Hears of what was told to the kernel and is not true any more, for another reason than its own calls. */
+export interface ChangeListener {
+  attributesChanged(ino: Ino): void
+}
+
 /**
  * A file system as the kernel calls it: one method per system call, named after it. A method fails
  * by rejecting with a `FileSystemError`, whose code the caller gets; any other error reaches the
@@ -179,6 +188,8 @@ export interface FileSystemStatistics {
  * freely, on one inode and on one handle; the session awaits none before it makes the next.
  */
 export interface FileOperations {
+  /** Begins to tell `listener` of changes. Called at most once, before any other call. */
+  watchChanges?(listener: ChangeListener): void
   /** Called once, after the last other call has settled: the mount is gone, and open handles get no `release`. */
   unmounted?(): Promise<void>
   /** Counts one lookup of the entry it gives. `absent` and rejecting with ENOENT differ in the TTL only. */

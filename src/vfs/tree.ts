@@ -9,7 +9,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
 import { type Inode, InodeTable } from './inode-table.ts'
-import type { Attributes, CallContext, Ino, InodeEntry } from './operations.ts'
+import type { Attributes, CallContext, Ino, InodeEntry, OpenedDirectory } from './operations.ts'
 
 export interface TreeOptions {
   readonly namespace: Namespace
@@ -29,7 +29,8 @@ export class Tree {
   readonly table: InodeTable
   readonly chunkCache: ChunkCache
   readonly clock: Clock
-  readonly entryTtlMs: number
+  /** Hears of changes that others have made. */
+  onChanged: (inode: Inode) => void = () => {}
   readonly #defaults: AttributeDefaults
   readonly #readOnly: boolean
   /** No blob stands for a container's root: its attributes last as long as the mount. */
@@ -40,7 +41,6 @@ export class Tree {
     this.table = new InodeTable(options.root)
     this.chunkCache = options.chunkCache
     this.clock = options.clock
-    this.entryTtlMs = options.defaults.attrTtlMs
     this.#defaults = options.defaults
     this.#readOnly = options.readOnly
   }
@@ -121,9 +121,18 @@ export class Tree {
       const entry = child.writable?.entry() ?? entries.get(child.name)
       if (entry === undefined) continue
       entries.set(child.name, entry)
-      if (entry.type === child.type) child.entry = entry
+      if (entry.type === child.type) this.#note(child, entry)
     }
     return entries
+  }
+
+  /** What the kernel, which is about to read the names in `directory`, may keep of them. */
+  keepNames(directory: Inode): Pick<OpenedDirectory, 'cacheNames' | 'keepCache'> {
+    const untilMs = this.namespace.believedUntilMs(this.pathOf(directory))
+    const cacheNames = untilMs !== undefined && this.#defaults.attrTtlMs > 0
+    const keepCache = cacheNames && untilMs === directory.shownUntilMs
+    directory.shownUntilMs = cacheNames ? untilMs : undefined
+    return { cacheNames, keepCache }
   }
 
   /** Whether a directory holds files that only this mount has yet. */
@@ -150,20 +159,38 @@ export class Tree {
   }
 
   /** Counts a lookup of `inode` and gives what answers it. */
-  answer(inode: Inode, entry: Entry): InodeEntry {
+  answer(
+    inode: Inode,
+    entry: Entry,
+    believedMs: number = this.believedMs(inode.parent),
+  ): InodeEntry {
     inode.lookups++
-    return {
-      kind: 'entry',
-      attributes: this.attributes(inode, entry),
-      generation: 0,
-      entryTtlMs: this.entryTtlMs,
-    }
+    const attributes = this.attributes(inode, entry, believedMs)
+    return { kind: 'entry', attributes, generation: 0, entryTtlMs: attributes.attrTtlMs }
   }
 
-  attributes(inode: Inode, entry: Entry): Attributes {
+  attributes(
+    inode: Inode,
+    entry: Entry,
+    believedMs: number = this.believedMs(inode.parent),
+  ): Attributes {
     const nlink = inode.unlinked ? 0 : 1
     const { ino, changedNs, namesChangedNs } = inode
-    return toAttributes({ ino, entry, nlink, changedNs, namesChangedNs }, this.#defaults)
+    const source = { ino, entry, nlink, changedNs, namesChangedNs }
+    // What is being written changes by itself, when it is stored.
+    const attrTtlMs = inode.writable === undefined ? believedMs : this.#defaults.attrTtlMs
+    return { ...toAttributes(source, this.#defaults), attrTtlMs }
+  }
+
+  /**
+   * How long names in `directory`, and their attributes, are answered without asking the service:
+   * the kernel may answer them as long by itself, as all else that changes them is its own calls.
+   */
+  believedMs(directory: Inode | undefined): number {
+    const { attrTtlMs } = this.#defaults
+    if (attrTtlMs === 0 || directory === undefined) return attrTtlMs
+    const untilMs = this.namespace.believedUntilMs(this.pathOf(directory)) ?? 0
+    return Math.max(attrTtlMs, untilMs - this.clock.nowMs())
   }
 
   /** Notes that this mount changed `inode`: its status change time is now. */
@@ -211,7 +238,9 @@ export class Tree {
       this.table.detach(inode)
       throw this.failure('ESTALE', 'getattr', this.pathOf(inode))
     }
+    const etag = inode.entry?.etag
     inode.entry = entry
+    if (etag !== undefined && etag !== entry.etag) this.onChanged(inode)
     return entry
   }
 

@@ -17,6 +17,7 @@ import type {
   AttributeChanges,
   Attributes,
   CallContext,
+  ChangeListener,
   CreatedFile,
   CreateOptions,
   DirectoryEntry,
@@ -102,10 +103,16 @@ export class Vfs implements FileOperations {
     this.#naming = new Naming(this.#tree, (inode) => this.#files.keepContent(inode))
   }
 
+  watchChanges(listener: ChangeListener): void {
+    this.#tree.onChanged = (inode) => listener.attributesChanged(inode.ino)
+  }
+
   async lookup(parent: Ino, name: string, context: CallContext): Promise<InodeEntry | AbsentEntry> {
     const directory = this.#tree.directory(parent, 'lookup')
     const entry = await this.#tree.find(directory, name, { signal: context.signal })
-    if (entry === undefined) return { kind: 'absent', entryTtlMs: this.#tree.entryTtlMs }
+    if (entry === undefined) {
+      return { kind: 'absent', entryTtlMs: this.#tree.believedMs(directory) }
+    }
     return this.#tree.answer(this.#tree.child(directory, name, entry), entry)
   }
 
@@ -237,7 +244,8 @@ export class Vfs implements FileOperations {
   async opendir(ino: Ino, context: CallContext): Promise<OpenedDirectory> {
     const inode = this.#tree.directory(ino, 'opendir')
     const entries = await this.#tree.list(inode, { signal: context.signal })
-    return { handle: this.#handles.add(new DirectoryHandle(this.#tree, inode, entries)) }
+    const handle = this.#handles.add(new DirectoryHandle(this.#tree, inode, entries))
+    return { handle, ...this.#tree.keepNames(inode) }
   }
 
   async readdir(

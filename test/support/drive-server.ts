@@ -1,7 +1,9 @@
 /**
  * Run as a process of its own: mounts the drive over an account in memory, says so, and serves until
  * the mount is gone. Takes {@link DriveOptions} as JSON in the first argument. The message
- * `remount` mounts the same account again, with nothing left of what the first drive knew.
+ * `remount` mounts the same account again, with nothing left of what the first drive knew; `block`
+ * lets JavaScript hang for ever, `busy` for half of each second; `{"put": name, "text": text}` stores a
+ * blob as another client would.
  */
 import { MemoryHierarchicalStore } from '../../src/blob/memory-hierarchical-blobs.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
@@ -15,6 +17,8 @@ import { Vfs } from '../../src/vfs/vfs.ts'
 export interface DriveOptions {
   readonly mountpoint: string
   readonly spoolDirectory: string
+  /** Default 5,000. */
+  readonly listingTtlMs?: number
   /** Default 8 MiB. */
   readonly blockBytes?: number
   /** Default 4 MiB. */
@@ -54,6 +58,7 @@ class Drive {
     const store = this.#store
     const namespace = new Namespace({
       store,
+      listingTtlMs: this.#options.listingTtlMs,
       ...(store instanceof MemoryHierarchicalStore && { hierarchyOf: async () => store.hierarchy }),
     })
     const root = { container, name: '' }
@@ -62,11 +67,24 @@ class Drive {
     say({ kind: 'mounted', detachedDead: false })
   }
 
+  async putElsewhere({ put, text }: { put: string; text: string }): Promise<void> {
+    await this.#store.put({ container, name: put }, Buffer.from(text), {})
+    say({ kind: 'stored', name: put })
+  }
+
   async unmount(): Promise<void> {
     await this.#mount?.unmount()
     await this.#vfs?.close()
   }
 }
+
+/** What a bug in JavaScript does at its worst. */
+function hang(ms: number): void {
+  if (ms === Number.POSITIVE_INFINITY) say({ kind: 'blocked' })
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+type DriveMessage = 'remount' | 'end' | 'busy' | 'block' | { put: string; text: string }
 
 const options: DriveOptions = JSON.parse(process.argv[2] ?? '{}')
 faultChannel.subscribe((message) => {
@@ -74,7 +92,10 @@ faultChannel.subscribe((message) => {
   say({ kind: 'fault', operation, message: `${path}: ${error.message}` })
 })
 const drive = new Drive(options, await newStore(options))
-process.on('message', async (message) => {
+process.on('message', async (message: DriveMessage) => {
+  if (typeof message === 'object') return drive.putElsewhere(message)
+  if (message === 'busy') return void setInterval(() => hang(500), 1000)
+  if (message === 'block') return hang(Number.POSITIVE_INFINITY)
   await drive.unmount()
   if (message === 'remount') await drive.mount()
   else process.disconnect()

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <unordered_set>
+
+namespace abfs {
+
+// Tells the kernel that what it keeps is not true any more, from a thread of its own: the kernel
+// may take a lock for it that the very request holds which is being served.
+class Notifier {
+ public:
+  Notifier() = default;
+  ~Notifier() { Stop(); }
+  Notifier(const Notifier&) = delete;
+  Notifier& operator=(const Notifier&) = delete;
+
+  // `device` must stay open until Stop has returned.
+  void Start(int device);
+  // Joins the thread; what waits is dropped. Idempotent.
+  void Stop();
+  // Attributes of `node`. May run on any thread, does not wait.
+  void InvalidateAttributes(uint64_t node);
+
+ private:
+  void Run();
+
+  int device_ = -1;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  // Guarded by mutex_.
+  std::unordered_set<uint64_t> nodes_;
+  bool stopping_ = false;
+};
+
+}  // namespace abfs
