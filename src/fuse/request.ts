@@ -126,6 +126,16 @@ export interface Forget {
 /** A frame that does not have the shape its opcode asks for. */
 export class MalformedRequest extends RangeError {
   override readonly name = 'MalformedRequest'
+  /** What the caller is told. */
+  readonly code: 'EFBIG' | 'EINVAL'
+
+  constructor(
+    message: string,
+    options: ErrorOptions & { readonly code?: 'EFBIG' | 'EINVAL' } = {},
+  ) {
+    super(message, options)
+    this.code = options.code ?? 'EINVAL'
+  }
 }
 
 /** Reads the head of `frame`; `undefined` when the frame is too short to have one. */
@@ -201,7 +211,10 @@ class Body {
 
   u64(at: number): number {
     const value = this.u32(at + 4) * 2 ** 32 + this.u32(at)
-    if (value > Number.MAX_SAFE_INTEGER) throw new MalformedRequest(`number ${value} is too large`)
+    if (value > Number.MAX_SAFE_INTEGER) {
+      // Offsets are the numbers that callers choose.
+      throw new MalformedRequest(`number ${value} is too large`, { code: 'EFBIG' })
+    }
     return value
   }
 

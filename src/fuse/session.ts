@@ -90,7 +90,8 @@ export class Session {
     } catch (error) {
       reportFault(opcodeName(header.opcode), header.nodeid, error)
       if (!withoutReply.has(header.opcode)) {
-        this.#channel.send(source, statusReply(header.unique, constants.errno.EINVAL))
+        const code = error instanceof MalformedRequest ? error.code : 'EINVAL'
+        this.#channel.send(source, statusReply(header.unique, constants.errno[code]))
       }
       return undefined
     }

@@ -1,5 +1,5 @@
-import { accessSync } from 'node:fs'
 import t from 'tap'
+import { whyNo } from '../support/program.ts'
 import { startDrive, temporaryDirectory } from '../support/temp-drive.ts'
 import { shell, whyNoMounts } from '../support/temp-mount.ts'
 
@@ -61,20 +61,3 @@ t.test(
     t.equal(await shell(sync), '')
   },
 )
-
-/** Why a program cannot be used here; `false` when it can. */
-function whyNo(program: string): string | false {
-  const directories = (process.env['PATH'] ?? '').split(':')
-  return directories.some((directory) => exists(`${directory}/${program}`))
-    ? false
-    : `${program} is missing`
-}
-
-function exists(path: string): boolean {
-  try {
-    accessSync(path)
-    return true
-  } catch {
-    return false
-  }
-}
