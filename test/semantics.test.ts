@@ -1,8 +1,11 @@
 import { constants, readFileSync } from 'node:fs'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { MemoryHierarchicalStore } from '../src/blob/memory-hierarchical-blobs.ts'
 import { MiB } from '../src/byte-range.ts'
+import { type ErrnoCode, FileSystemError } from '../src/errors.ts'
+import { Journals } from '../src/vfs/journals.ts'
 import { type HandleId, rootIno } from '../src/vfs/operations.ts'
+import type { Verb } from './support/counting-store.ts'
 import { caller, newHierarchicalAccount, VfsMount } from './support/vfs-mount.ts'
 
 // Runs the examples of docs/semantics.md: each block on an empty container of its own.
@@ -92,6 +95,13 @@ const commands: Record<string, Command> = {
     counting.take()
     return bytes
   },
+  /** The content of the only blob whose name begins so. */
+  matching: async (mount, _, [prefix = '']) =>
+    mount.stored((await mount.list('')).find((name) => name.startsWith(prefix)) ?? ''),
+  failing: (mount, _, [verb = '', code]) =>
+    mount.before(verb as Verb, () => {
+      if (code !== undefined) throw new FileSystemError(code as ErrnoCode, verb)
+    }),
   elsewhere: (mount, _, [name = '', data = '']) => mount.storeElsewhere(name, data),
   wait: (mount, _, [ms]) => mount.clock.advance(Number(ms)),
   requests: (mount) => mount.requests().join(' '),
@@ -100,11 +110,15 @@ const commands: Record<string, Command> = {
 for (const [index, block] of examples().entries()) {
   t.test(`example ${index + 1} of docs/semantics.md: ${block.heading}`, async (t) => {
     const account = block.hierarchical ? await newHierarchicalAccount() : undefined
-    const mount = await VfsMount.make(t, account === undefined ? {} : { account })
+    let mount = await VfsMount.make(t, account === undefined ? {} : { account })
     const handles = new Map<string, HandleId>()
 
     for (const text of block.lines) {
       const line = parse(text)
+      if (line.command === 'mount' || line.command === 'crash') {
+        mount = await mountAgain(t, mount, line)
+        continue
+      }
       const result = await run(mount, handles, line)
       t.equal(result, line.expected ?? result, text)
       if (line.expected === undefined) t.notMatch(result, /^E[A-Z]+$/, text)
@@ -115,6 +129,28 @@ for (const [index, block] of examples().entries()) {
 t.test('the page has examples', async (t) => {
   t.ok(examples().length >= 12)
 })
+
+/** The account on another mount, after the end of this one or without. */
+async function mountAgain(t: Test, before: VfsMount, { command, words }: Line): Promise<VfsMount> {
+  const { account, clock } = before
+  if (command === 'mount') {
+    await before.vfs.close()
+    const [key = '', value] = (words[0] ?? '').split('=')
+    const options = key === 'write-back' ? { writeBack: true } : { onConflict: value as 'ours' }
+    const directory = t.testdir()
+    const journals = new Journals({ directory, clock, owner: 'first', isAlive: () => false })
+    return VfsMount.make(t, { account, journals, ...options })
+  }
+  const journals = new Journals({
+    directory: t.testdirName,
+    clock,
+    owner: 'second',
+    isAlive: () => false,
+  })
+  const after = await VfsMount.make(t, { account, journals })
+  await after.vfs.replay()
+  return after
+}
 
 async function run(mount: VfsMount, handles: Map<string, HandleId>, line: Line): Promise<string> {
   const command = commands[line.command]

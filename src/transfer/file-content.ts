@@ -1,5 +1,6 @@
 import type { BlobStore } from '../blob/store.ts'
 import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
+import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import { BlobReader } from './blob-reader.ts'
 import type { ChunkCache } from './chunk-cache.ts'
@@ -11,6 +12,12 @@ export interface BaseVersion {
   readonly path: BlobPath
   readonly etag: string
   readonly sizeBytes: number
+}
+
+/** A part of a file; without bytes it is zeros. */
+export interface ContentPiece {
+  readonly range: ByteRange
+  readonly bytes?: Uint8Array | undefined
 }
 
 export interface FileContentOptions {
@@ -136,10 +143,64 @@ export class FileContent {
     }
   }
 
+  /** What differs from the stored version, in order and in pieces; without bytes where it is zeros. */
+  async *changes(): AsyncGenerator<ContentPiece, void> {
+    for (const change of [...this.changesIn({ start: 0, end: this.#sizeBytes })]) {
+      yield* this.#piecesOf([...this.#held.over(change)])
+    }
+  }
+
+  /** As `changes`, with all else that can be had: what of the stored version is gone is left out. */
+  async *everything(): AsyncGenerator<ContentPiece, void> {
+    const all = [...this.#held.over({ start: 0, end: this.#sizeBytes })]
+    for (const { kind, ...range } of all) {
+      if (kind !== undefined || range.start >= this.#baseEnd)
+        yield* this.#piecesOf([{ ...range, kind }])
+      else yield* this.#storedPieces(clampRange(range, this.#baseEnd))
+    }
+  }
+
+  async *#piecesOf(
+    parts: readonly (ByteRange & { readonly kind: 'data' | 'zero' | undefined })[],
+  ): AsyncGenerator<ContentPiece, void> {
+    for (const { kind, ...part } of parts) {
+      if (kind !== 'data') yield { range: part }
+      else {
+        for (const range of splitRange(part, MiB)) {
+          yield { range, bytes: await this.#spool.read(range) }
+        }
+      }
+    }
+  }
+
+  async *#storedPieces(stored: ByteRange): AsyncGenerator<ContentPiece, void> {
+    for (const range of splitRange(stored, MiB)) {
+      const bytes = Buffer.alloc(lengthOf(range))
+      try {
+        await this.#readStored(range, bytes)
+        yield { range, bytes }
+      } catch (error) {
+        if (!isFileSystemError(error)) throw error
+      }
+    }
+  }
+
   /** `version` has this very content: it was committed here, or moved, or got other attributes. */
   rebase(version: BaseVersion): void {
     this.#closeReader()
     this.#base = version
+  }
+
+  /** Has no need of the stored version any more; false when a part of that is nowhere to be had. */
+  async detach(): Promise<boolean> {
+    try {
+      await this.fetch({ start: 0, end: this.#sizeBytes })
+    } catch (error) {
+      if (isFileSystemError(error)) return false
+      throw error
+    }
+    this.#baseEnd = 0
+    return true
   }
 
   /** All that was written is stored now, as `version`. */

@@ -139,7 +139,8 @@ export class Naming {
     this.#tree.touchNames(move.parent)
     this.#tree.touchNames(move.newParent)
     this.#tree.touch(source)
-    if (source.writable?.unborn !== true) await this.#follow(source)
+    if (source.writable?.unborn === true) await source.writable.renamedLocked()
+    else await this.#follow(source)
   }
 
   /** Only the name changes; the commit to come replaces what lies under the new one. */
@@ -178,9 +179,12 @@ export class Naming {
 
   /** What an unborn file is to replace moved along with it, and has another etag. */
   async #retarget(inode: Inode, file: WritableFile): Promise<void> {
-    if (file.replaces === undefined) return file.retargetLocked(undefined)
-    const stored = await this.#tree.namespace.stat(this.#tree.pathOf(inode))
-    await file.retargetLocked(stored.etag)
+    const stored =
+      file.replaces === undefined
+        ? undefined
+        : await this.#tree.namespace.stat(this.#tree.pathOf(inode))
+    await file.retargetLocked(stored?.etag)
+    await file.renamedLocked()
   }
 
   #checkReplaceable(move: Move, entry: Entry, present: Entry): void {

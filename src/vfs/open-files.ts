@@ -3,9 +3,8 @@ import { type ByteRange, MiB } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
 import { checkPath } from '../namespace/blob-name.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
-import { formatPath } from '../path.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
-import type { SpoolOptions } from '../transfer/spool.ts'
 import { withoutStored } from './attributes.ts'
 import type { FileHandle, HandleTable } from './handle-table.ts'
 import type { Inode } from './inode-table.ts'
@@ -25,10 +24,15 @@ import { WritableFile, type WritableFileContext } from './writable-file.ts'
 export interface OpenFilesOptions {
   readonly tree: Tree
   readonly handles: HandleTable
-  readonly spool: SpoolOptions
-  /** Default 8 MiB. */
-  readonly blockBytes?: number | undefined
-  readonly tagsOf?: WritableFileContext['tagsOf']
+  readonly files: WritableFileContext
+}
+
+/** A version of a file that is not in Azure. */
+export interface Unsaved {
+  readonly path: string
+  readonly error: FileSystemError
+  /** Where it is kept; `undefined` when it is lost. */
+  readonly place: string | undefined
 }
 
 /** Opening, reading, writing and closing files. */
@@ -37,6 +41,10 @@ export class OpenFiles {
   readonly #handles: HandleTable
   readonly #options: OpenFilesOptions
   readonly #finishing = new Set<Promise<void>>()
+  /** What could not be stored since the mount began. */
+  readonly unsaved: Unsaved[] = []
+  readonly #unheard = new Map<string, FileSystemError>()
+  readonly #closing = new AbortController()
 
   constructor(options: OpenFilesOptions) {
     this.#tree = options.tree
@@ -48,6 +56,7 @@ export class OpenFiles {
     if (inode.type === 'directory') {
       throw this.#tree.failure('EISDIR', 'open', this.#tree.pathOf(inode))
     }
+    this.#tellUnheard(this.#tree.pathOf(inode))
     const access = accessOf(flags)
     const truncates = (flags & constants.O_TRUNC) !== 0
     if (!access.write) {
@@ -71,6 +80,7 @@ export class OpenFiles {
     this.#tree.checkWritable('create', parent)
     const path = this.#tree.table.pathIn(parent, name)
     checkPath(path, 'create')
+    this.#tellUnheard(path)
     const { context } = options
     const present = await this.#tree.find(parent, name, { signal: context.signal })
     if (present !== undefined && (options.flags & constants.O_EXCL) !== 0) {
@@ -186,8 +196,14 @@ export class OpenFiles {
     await Promise.all(this.#finishing)
   }
 
+  /** From here on nothing that failed is tried again. */
+  giveUp(): void {
+    this.#closing.abort()
+  }
+
   /** Commits what open handles hold, as at the end of a mount; failures go to the fault channel. */
   async commitAll(): Promise<void> {
+    this.giveUp()
     const inodes = new Set([...this.#handles.files()].map((handle) => handle.inode))
     for (const inode of inodes) {
       if (inode.writable !== undefined) await this.#finish(inode, inode.writable)
@@ -269,11 +285,9 @@ export class OpenFiles {
   }
 
   #newWritable(inode: Inode, start: Pick<WritableStart, 'stored' | 'posix'>): WritableFile {
-    const { namespace, chunkCache, clock } = this.#tree
-    const { spool, blockBytes, tagsOf } = this.#options
     return new WritableFile({
       ...start,
-      context: { namespace, chunkCache, clock, spool, blockBytes, tagsOf },
+      context: this.#options.files,
       path: () => this.#tree.pathOf(inode),
       onCommitted: (before, after, contentChanged) => {
         this.#tree.touch(inode)
@@ -296,12 +310,40 @@ export class OpenFiles {
     return work
   }
 
+  /** Stores what is left. What the journal has promised is tried again while the mount lives. */
   async #finish(inode: Inode, writable: WritableFile): Promise<void> {
-    try {
-      await writable.finish()
-    } catch (error) {
-      this.#publish('release', inode, error)
+    const { signal } = this.#closing
+    for (let delayMs = minRetryMs; ; delayMs = Math.min(2 * delayMs, maxRetryMs)) {
+      try {
+        await writable.finish()
+        if (writable.dirty) await this.#preserve(inode, writable, undefined)
+        return
+      } catch (error) {
+        this.#publish('release', inode, error)
+        if (!writable.isPromised || signal.aborted) return this.#preserve(inode, writable, error)
+      }
+      await this.#tree.clock.sleep(delayMs, signal).catch(() => undefined)
     }
+  }
+
+  /** Notes what is not stored, for the next who opens the file and for the end of the mount. */
+  async #preserve(inode: Inode, writable: WritableFile, cause: unknown): Promise<void> {
+    const path = formatPath(this.#tree.pathOf(inode))
+    const error = asFailure(cause, path)
+    const place = writable.isPromised
+      ? this.#options.files.journals?.pending.directory
+      : await writable.preserve(error)
+    if (cause === undefined && place === undefined) return
+    this.unsaved.push({ path, error, place })
+    if (cause !== undefined) this.#unheard.set(path, error)
+  }
+
+  /** A failure that nobody was told is the first thing that the next one to open the file hears. */
+  #tellUnheard(path: BlobPath): void {
+    const key = formatPath(path)
+    const error = this.#unheard.get(key)
+    this.#unheard.delete(key)
+    if (error !== undefined) throw error
   }
 
   async #closeUnused(inode: Inode, writable: WritableFile): Promise<void> {
@@ -388,6 +430,9 @@ export class OpenFiles {
   }
 }
 
+const minRetryMs = 1000
+const maxRetryMs = 60_000
+
 /** The largest file whose content is fetched when it loses its name. */
 const maxKeptBytes = 64 * MiB
 
@@ -404,4 +449,10 @@ function isDiskFull(error: unknown): boolean {
 
 function isConflict(error: unknown): boolean {
   return error instanceof FileSystemError && error.code === 'ESTALE'
+}
+
+function asFailure(cause: unknown, path: string): FileSystemError {
+  if (cause instanceof FileSystemError) return cause
+  const detail = 'what was written could not be stored'
+  return new FileSystemError('EIO', 'release', { path, detail, cause })
 }

@@ -40,14 +40,6 @@ export async function upload(
   }
 }
 
-function conflict(path: BlobPath, cause: FileSystemError): FileSystemError {
-  return new FileSystemError('ESTALE', 'close', {
-    path: formatPath(path),
-    detail: CONFLICT,
-    cause,
-  })
-}
-
 async function send(
   store: BlobStore,
   path: BlobPath,
@@ -87,5 +79,6 @@ async function findOwn(
   }
 }
 
-const CONFLICT =
-  'somebody else wrote or removed the file since it was opened here: this version was not stored, copy it again over theirs if it is the better one'
+function conflict(path: BlobPath, cause: FileSystemError): FileSystemError {
+  return new FileSystemError('ESTALE', 'close', { path: formatPath(path), cause })
+}

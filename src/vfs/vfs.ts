@@ -1,4 +1,5 @@
 import type { Tags } from '../blob/administration.ts'
+import type { CallOptions } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { PosixAttributes } from '../namespace/entry.ts'
@@ -8,9 +9,11 @@ import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { SpoolFile } from '../transfer/spool.ts'
 import { millisecondsToNs } from './attributes.ts'
 import { DirectoryHandle } from './directory-handle.ts'
+import type { ConflictPolicy } from './file-commit.ts'
 import { HandleTable } from './handle-table.ts'
+import { Journals } from './journals.ts'
 import { Naming } from './naming.ts'
-import { OpenFiles } from './open-files.ts'
+import { OpenFiles, type Unsaved } from './open-files.ts'
 import type {
   AbsentEntry,
   Allocation,
@@ -31,7 +34,9 @@ import type {
   OpenedFile,
   RenameTarget,
 } from './operations.ts'
+import { type Replayed, replay } from './replay.ts'
 import { Tree } from './tree.ts'
+import type { WritableFileContext } from './writable-file.ts'
 
 export interface VfsOptions {
   readonly namespace: Namespace
@@ -54,6 +59,20 @@ export interface VfsOptions {
   readonly spoolMemoryBytes?: number | undefined
   /** Opens a file in the spool directory that has no name. Default: a real one. */
   readonly openSpoolFile?: ((directory: string) => Promise<SpoolFile>) | undefined
+  /**
+   * Where versions of files are kept that could not be stored, and with `writeBack` those that are to
+   * be; shared by all mounts of the container. Absent: they are lost, and nothing is written back.
+   */
+  readonly journalDirectory?: string | undefined
+  /** The journals themselves, instead of a directory. */
+  readonly journals?: Journals | undefined
+  /**
+   * close(2) and fsync(2) return when the journal has what was written; it is stored after the last
+   * close, or by the next mount. Default false: they return when Azure has it.
+   */
+  readonly writeBack?: boolean | undefined
+  /** What becomes of a version in whose place somebody else's is. Default `error`. */
+  readonly onConflict?: ConflictPolicy | undefined
   /** Size of the blocks that large files are uploaded in; bytes. Default 8 MiB. */
   readonly blockBytes?: number | undefined
   /** Reads a blob's index tags, so that its next version keeps them; absent: they are not kept. */
@@ -71,6 +90,7 @@ export class Vfs implements FileOperations {
   readonly #handles = new HandleTable()
   readonly #naming: Naming
   readonly #files: OpenFiles
+  readonly #fileContext: WritableFileContext
 
   constructor(options: VfsOptions) {
     const clock = options.clock ?? systemClock
@@ -89,16 +109,25 @@ export class Vfs implements FileOperations {
       chunkCache: options.chunkCache ?? new ChunkCache(),
       clock,
     })
-    this.#files = new OpenFiles({
-      tree: this.#tree,
-      handles: this.#handles,
-      blockBytes: options.blockBytes,
+    this.#fileContext = {
+      namespace: options.namespace,
+      chunkCache: this.#tree.chunkCache,
+      clock,
+      journals: options.journals ?? journalsIn(options.journalDirectory, clock),
+      writeBack: options.writeBack,
+      onConflict: options.onConflict,
       tagsOf: options.tagsOf,
+      blockBytes: options.blockBytes,
       spool: {
         directory: options.spoolDirectory,
         memoryBytes: options.spoolMemoryBytes,
         openFile: options.openSpoolFile,
       },
+    }
+    this.#files = new OpenFiles({
+      tree: this.#tree,
+      handles: this.#handles,
+      files: this.#fileContext,
     })
     this.#naming = new Naming(this.#tree, (inode) => this.#files.keepContent(inode))
   }
@@ -285,6 +314,24 @@ export class Vfs implements FileOperations {
     }
   }
 
+  /**
+   * Stores what mounts that died had promised to, before anything is asked of this one. Rejects with
+   * `signal.reason` when aborted; what is left then stays in the journal.
+   */
+  async replay(options: CallOptions = {}): Promise<readonly Replayed[]> {
+    return replay(this.#fileContext, options)
+  }
+
+  /** What could not be stored since the mount began, and where it is kept. */
+  get unsaved(): readonly Unsaved[] {
+    return this.#files.unsaved
+  }
+
+  /** From here on nothing that failed is tried again, as when the mount is to end. */
+  giveUp(): void {
+    this.#files.giveUp()
+  }
+
   /** Commits what open handles hold and waits for releases under way. Failures are published. */
   async close(): Promise<void> {
     await this.#files.commitAll()
@@ -304,4 +351,8 @@ export class Vfs implements FileOperations {
       mtimeNs: mtimeNs === 'now' ? nowNs : mtimeNs,
     }
   }
+}
+
+function journalsIn(directory: string | undefined, clock: Clock): Journals | undefined {
+  return directory === undefined ? undefined : new Journals({ directory, clock })
 }

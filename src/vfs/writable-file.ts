@@ -1,32 +1,31 @@
-import type { Tags } from '../blob/administration.ts'
-import type { BlobProperties } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
-import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
-import { entryFromBlob } from '../namespace/blob-entry.ts'
-import { parentName } from '../namespace/blob-name.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
-import type { Namespace } from '../namespace/namespace.ts'
-import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type BaseVersion, FileContent } from '../transfer/file-content.ts'
 import type { SpoolOptions } from '../transfer/spool.ts'
 import { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { millisecondsToNs, withoutStored } from './attributes.ts'
+import {
+  type CommitContext,
+  commitVersion,
+  describe,
+  keepFailed,
+  type NewVersion,
+  withKnownHeaders,
+} from './file-commit.ts'
 import { Mutex } from './mutex.ts'
 import type { Allocation } from './operations.ts'
-import { type Described, upload } from './transfers.ts'
+import { PromisedVersion } from './promised-version.ts'
 
 /** What writable files of one mount share. */
-export interface WritableFileContext {
-  readonly namespace: Namespace
+export interface WritableFileContext extends CommitContext {
   readonly spool: SpoolOptions
   readonly chunkCache: ChunkCache
-  readonly clock: Clock
   readonly blockBytes?: number | undefined
-  /** Reads index tags, so that a new version keeps them; absent: they are not kept. */
-  readonly tagsOf?: ((path: BlobPath) => Promise<Tags>) | undefined
+  /** close(2) and fsync(2) write down what is to be stored, and it is stored after the last close. */
+  readonly writeBack?: boolean | undefined
 }
 
 export interface WritableFileOptions {
@@ -74,9 +73,12 @@ export class WritableFile {
   /** Why nothing of this file can be committed any more. */
   #failure: FileSystemError | undefined
   #discarded = false
+  /** What the journal holds of this file until it is stored. */
+  readonly #promised: PromisedVersion
 
   constructor(options: WritableFileOptions) {
     this.#context = options.context
+    this.#promised = new PromisedVersion(options.context)
     this.#path = options.path
     this.#onCommitted = options.onCommitted
     this.#stored = options.stored
@@ -223,23 +225,48 @@ export class WritableFile {
    */
   flush(): Promise<void> {
     return this.mutex.run(async () => {
-      if (this.#failure !== undefined || this.#touched) await this.commitLocked()
+      if (this.#failure !== undefined || this.#touched) await this.#secure()
     })
   }
 
-  /** Commits all that differs from what is stored. */
+  /** Makes durable all that differs from what is stored, as fsync(2) does. */
   commit(): Promise<void> {
-    return this.mutex.run(() => this.commitLocked())
+    return this.mutex.run(() => this.#secure())
   }
 
-  /** Commits what no flush did; a failure that a caller already knows is not met again. */
+  /** Whether the journal holds what is not stored yet, for the next mount if not for this one. */
+  get isPromised(): boolean {
+    return this.#promised.exists
+  }
+
+  /**
+   * Stores what no flush did; a failure that a caller already knows is not met again, unless the
+   * journal has promised that it will be stored.
+   */
   finish(): Promise<void> {
     return this.mutex.run(async () => {
-      if (!this.#reported) await this.commitLocked()
+      if (!this.#reported || this.isPromised) await this.commitLocked()
     })
   }
 
-  /** `commit` for a caller that holds the mutex. */
+  /** Keeps what could not be stored for its owner; where, if anything was kept. */
+  preserve(cause: FileSystemError): Promise<string | undefined> {
+    return this.mutex.run(async () => {
+      if (!this.dirty || this.#content === undefined || this.isPromised) return undefined
+      return keepFailed(this.#context, await this.#newVersion({ tags: false }), cause)
+    })
+  }
+
+  /** In the journal where the mount writes back, in Azure otherwise, or where the journal fails. */
+  async #secure(): Promise<void> {
+    const mayWait = this.#contentDirty && this.#failure === undefined && !this.#discarded
+    if (!mayWait) return this.commitLocked()
+    if (this.#promised.exists && !this.#touched) return
+    if (!(await this.#promised.write(() => this.#newVersion()))) return this.commitLocked()
+    this.#touched = false
+  }
+
+  /** Stores all that differs from what is stored, for a caller that holds the mutex. */
   async commitLocked(): Promise<void> {
     if (!this.dirty && this.#failure === undefined) return
     if (this.#discarded) return
@@ -266,10 +293,16 @@ export class WritableFile {
     await this.#blocks?.reset()
   }
 
+  /** For a holder of the mutex: the file has another path now, and what was promised is meant for that. */
+  async renamedLocked(): Promise<void> {
+    if (this.#promised.exists) await this.#promised.write(() => this.#newVersion())
+  }
+
   /** The file lost its name: nothing of it is committed any more. */
   async discardLocked(): Promise<void> {
     this.#discarded = true
     await this.#blocks?.reset()
+    await this.#promised.forget()
   }
 
   /** Gives memory, disk and uploads back. */
@@ -317,11 +350,7 @@ export class WritableFile {
   }
 
   #adopt(stored: Entry): void {
-    const before = this.#stored
-    // What a listing told knows nothing of these, which no commit here changes.
-    const known = stored.headers !== undefined || before === undefined
-    const { headers, chosenTier, tagCount } = known ? stored : before
-    this.#stored = { ...stored, headers, chosenTier, tagCount }
+    this.#stored = withKnownHeaders(stored, this.#stored)
     this.#replaces = stored.etag
   }
 
@@ -368,9 +397,12 @@ export class WritableFile {
     try {
       return await step()
     } catch (error) {
-      this.#failure = asFileSystemError(error, this.#path())
-      await this.#release()
-      throw this.#failure
+      const failure = asFileSystemError(error, this.#path())
+      if (this.dirty && this.#content !== undefined) {
+        await keepFailed(this.#context, await this.#newVersion({ tags: false }), failure)
+      }
+      await this.#fail(failure)
+      throw failure
     }
   }
 
@@ -386,54 +418,52 @@ export class WritableFile {
 
   async #commitContent(): Promise<void> {
     const before = this.#stored
-    const path = this.#path()
-    const { namespace } = this.#context
-    const access = await namespace.accessBefore(path, before)
-    const description = await this.#describe(path, before)
-    const { metadata } = description
-    const properties = await this.#upload(path, description)
-    const committed = entryFromBlob(path.name, { ...properties, metadata, facts: undefined })
-    const { etag, sizeBytes } = properties
-    this.#content?.committed({ path, etag, sizeBytes })
-    const entry = await namespace.settleCommitted(path, committed, { before: access })
-    this.#adopt(entry)
-    this.#rebase(entry)
-    this.#changes = {}
-    this.#contentDirty = false
-    this.#onCommitted(before, entry, true)
-  }
-
-  /** What the version before had, with what was set here: a new version loses nothing. */
-  async #describe(path: BlobPath, before: Entry | undefined): Promise<Described> {
-    const posix = { ...before?.posix, ...this.#changes }
-    const metadata = withPosixAttributes(before?.metadata ?? {}, 'file', posix)
-    if (before === undefined) return { metadata }
-    const { contentType, headers, chosenTier: tier, tagCount = 0 } = before
-    const tags = tagCount === 0 ? undefined : await this.#context.tagsOf?.(path)
-    return { metadata, contentType, headers, tier, tags }
-  }
-
-  async #upload(path: BlobPath, description: Described): Promise<BlobProperties> {
-    const { content, blocks } = await this.#load()
+    const version = await this.#newVersion()
     try {
-      return await upload(this.#context.namespace.store, path, {
-        content,
-        blocks,
-        description,
-        replaces: this.#replaces,
-      })
+      const entry = await commitVersion(this.#context, version, before)
+      if (entry === undefined) return await this.#yieldToTheirs(version.path)
+      this.#adopt(entry)
+      this.#rebase(entry)
+      this.#changes = {}
+      this.#contentDirty = false
+      this.#onCommitted(before, entry, true)
     } catch (error) {
-      if (isFileSystemError(error, 'ESTALE')) await this.#loseConflict(path, error)
+      if (isFileSystemError(error, 'ESTALE')) await this.#fail(error)
       throw error
     }
+    await this.#promised.forget()
   }
 
-  async #loseConflict(path: BlobPath, error: FileSystemError): Promise<void> {
-    const directory = { ...path, name: parentName(path.name) }
-    this.#context.namespace.invalidate(directory, { recursive: false })
+  async #newVersion({ tags = true } = {}): Promise<NewVersion> {
+    const path = this.#path()
+    const { content, blocks } = await this.#load()
+    const context = tags ? this.#context : { ...this.#context, tagsOf: undefined }
+    const given = { before: this.#stored, changes: this.#changes }
+    const description = await describe(context, path, given)
+    return { path, content, blocks, description, replaces: this.#replaces }
+  }
+
+  /** Somebody else's version is the file from here on. */
+  async #yieldToTheirs(path: BlobPath): Promise<void> {
+    this.#changes = {}
+    this.#contentDirty = false
+    await this.#release()
+    await this.#promised.forget()
+    const theirs = await this.#context.namespace.stat(path, { fresh: true }).catch(ignoreMissing)
+    if (theirs === undefined) this.#discarded = true
+    else this.#adopt(theirs)
+  }
+
+  /** Nothing of this can be stored any more. */
+  async #fail(error: FileSystemError): Promise<void> {
     this.#failure = error
     await this.#release()
+    await this.#promised.forget()
   }
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (!isFileSystemError(error, 'ENOENT')) throw error
 }
 
 interface Content {

@@ -65,6 +65,7 @@ export class VfsMount {
       uid: 500,
       gid: 501,
       spoolDirectory,
+      journalDirectory: join(spoolDirectory, 'journal'),
       chunkCache: new ChunkCache(),
       clock: this.clock,
       ...options,

@@ -36,7 +36,16 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--attr-ttl <seconds>', 'how long names and attributes are believed', '1')
     .option('--timeout <seconds>', 'how long a call may go without progress', '60')
     .option('--hard', 'let calls wait for ever instead')
-    .option('--cache-dir <directory>', 'where large writes are buffered (ABFS_CACHE_DIR)')
+    .option(
+      '--cache-dir <directory>',
+      'where what was read is kept, and what is being written (ABFS_CACHE_DIR)',
+    )
+    .option('--cache-size <size>', 'how much of what was read --cache-dir holds (default: 10G)')
+    .option(
+      '--write-back',
+      'close(2) waits for the local journal only; the next mount stores the rest',
+    )
+    .option('--on-conflict <policy>', 'error, ours, theirs or rename (default: error)')
     .option('--log-file <file>', 'where the log goes')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ABFS_LOG_LEVEL)')
     .addHelpText('after', HELP)

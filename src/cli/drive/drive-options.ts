@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { basename, join, resolve } from 'node:path'
 import { type Environment, stateDirectory } from '../../config.ts'
+import type { ConflictPolicy } from '../../vfs/file-commit.ts'
 import { usageError } from '../usage.ts'
 
 /** The flags of `abfs mount` as commander gives them. */
@@ -17,6 +18,9 @@ export interface MountFlags {
   readonly timeout: string
   readonly hard?: true
   readonly cacheDir?: string
+  readonly cacheSize?: string
+  readonly writeBack?: true
+  readonly onConflict?: string
   readonly logFile?: string
   readonly logLevel?: string
   readonly statsFile?: string
@@ -36,6 +40,12 @@ export interface DriveSettings {
   readonly attrTtlMs: number
   /** 0 with `--hard`: calls wait for ever. */
   readonly timeoutMs: number
+  /** Bytes of blobs that `--cache-dir` may hold; 0 keeps none there. */
+  readonly cacheBytes: number
+  readonly writeBack: boolean
+  readonly onConflict: ConflictPolicy
+  /** Where journals are kept when there is no `--cache-dir`. */
+  readonly stateDirectory: string
   /** Standard error when absent: in the foreground, unless a file was asked for. */
   readonly logFile: string | undefined
   readonly statsFile: string | undefined
@@ -60,6 +70,10 @@ export function parseDriveSettings(
     dirMode: parseMode('--dir-mode', flags.dirMode),
     attrTtlMs: parseSeconds('--attr-ttl', flags.attrTtl) * 1000,
     timeoutMs: flags.hard === true ? 0 : parseTimeout(flags.timeout),
+    cacheBytes: parseSize('--cache-size', flags.cacheSize ?? '10G'),
+    writeBack: flags.writeBack === true,
+    onConflict: parsePolicy(flags.onConflict ?? 'error'),
+    stateDirectory: stateDirectory(environment),
     logFile: logFile ?? (inForeground ? undefined : defaultLogFile(directory, environment)),
     statsFile: flags.statsFile === undefined ? undefined : resolve(flags.statsFile),
   }
@@ -70,6 +84,22 @@ function defaultLogFile(directory: string, environment: Environment): string {
   const place = resolve(directory)
   const hash = createHash('sha256').update(place).digest('hex').slice(0, 8)
   return join(stateDirectory(environment), `mount-${basename(place)}-${hash}.log`)
+}
+
+function parsePolicy(text: string): ConflictPolicy {
+  const policy = policies.find((each) => each === text)
+  if (policy !== undefined) return policy
+  throw usageError(`--on-conflict must be one of ${policies.join(', ')}, not '${text}'`)
+}
+
+const policies: readonly ConflictPolicy[] = ['error', 'ours', 'theirs', 'rename']
+
+/** A number of bytes, or of the unit behind it: `10G` are ten gibibytes. */
+function parseSize(flag: string, text: string): number {
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? []
+  const power = ['', 'K', 'M', 'G', 'T'].indexOf(unit.toUpperCase())
+  if (digits !== undefined) return Math.floor(Number(digits) * 1024 ** power)
+  throw usageError(`${flag} must be a size such as 10G or 512M, not '${text}'`)
 }
 
 /** A number of seconds, not negative. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { startTimeOf } from '../../process-identity.ts'
 
 /** Which process serves a drive, and where it writes. */
 export interface DriveRecord {
@@ -61,15 +62,4 @@ function readRecord(file: string): DriveRecord | undefined {
 function fileOf(registry: string, directory: string): string {
   const name = createHash('sha256').update(directory).digest('hex').slice(0, 16)
   return join(registry, `${name}.json`)
-}
-
-/** Field 22 of proc_pid_stat(5), counted behind the command's closing parenthesis; not of a zombie. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' ? undefined : fields[19]
-  } catch {
-    return undefined
-  }
 }

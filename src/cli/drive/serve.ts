@@ -3,15 +3,19 @@
  * tell the launcher; serve until the drive is unmounted or a signal asks for it; send what is still
  * held; leave no note behind.
  */
+import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { Logger } from 'pino'
 import type { AzureUrl } from '../../azure-url.ts'
 import { systemClock } from '../../clock.ts'
 import { type Config, runtimeDirectory } from '../../config.ts'
-import { isFileSystemError } from '../../errors.ts'
+import { FileSystemError, isFileSystemError } from '../../errors.ts'
 import { type Mount, mount } from '../../fuse/mount.ts'
 import { type BlobPath, formatPath } from '../../path.ts'
+import { DiskCache } from '../../transfer/disk-cache.ts'
+import type { Vfs } from '../../vfs/vfs.ts'
 import { type Account, composeVfs, openAccount } from '../compose.ts'
 import { type CliContext, configOf } from '../context.ts'
 import { targetOf } from '../location.ts'
@@ -66,7 +70,8 @@ class Drive {
     // The daemon keeps no directory busy; every file name is absolute by now.
     process.chdir('/')
     const access = settings.readOnly ? 'read' : 'write'
-    const account = await openAccount(this.#config, { target, access })
+    const diskCache = this.#openDiskCache()
+    const account = await openAccount(this.#config, { target, access, diskCache })
     try {
       await this.#tryCredentials(account)
       await this.#serve(account)
@@ -75,6 +80,7 @@ class Drive {
       throw error
     } finally {
       await account.close()
+      await diskCache?.close()
       this.#writeStatistics()
       this.#traffic.close()
     }
@@ -97,7 +103,9 @@ class Drive {
     const { directory: mountpoint, ...settings } = this.#options.settings
     const root = this.#root
     const spoolDirectory = this.#config.cacheDir ?? tmpdir()
-    const vfs = composeVfs(account, { ...settings, root, spoolDirectory })
+    const journalDirectory = this.#journalDirectory(account)
+    const vfs = composeVfs(account, { ...settings, root, spoolDirectory, journalDirectory })
+    if (!settings.readOnly) await this.#replay(vfs)
     const recovery = new AbortController()
     const recovered = settings.readOnly ? undefined : this.#recover(account, recovery.signal)
     try {
@@ -109,6 +117,47 @@ class Drive {
       recovery.abort()
       await recovered
     }
+    this.#reportUnsaved(vfs)
+  }
+
+  /** Blocks of what was read outlive the drive only where somebody has said where. */
+  #openDiskCache(): DiskCache | undefined {
+    const { cacheDir: directory } = this.#config
+    const { cacheBytes: maxBytes } = this.#options.settings
+    if (directory === undefined || maxBytes === 0) return undefined
+    return new DiskCache({ directory, maxBytes })
+  }
+
+  /** One for each container: whoever mounts it next finds what is left there. */
+  #journalDirectory({ target }: Account): string {
+    const { container } = this.#root
+    const { stateDirectory } = this.#options.settings
+    const place = `${target.blobEndpoint.origin}${target.blobEndpoint.pathname}`
+    const hash = createHash('sha256').update(`${place}\0${container}`).digest('hex').slice(0, 12)
+    const directory = this.#config.cacheDir ?? stateDirectory
+    return join(directory, 'journal', `${target.account}-${container}-${hash}`)
+  }
+
+  /** Stores what a drive that died had promised to, before this one serves. */
+  async #replay(vfs: Vfs): Promise<void> {
+    const { signal } = this.#context
+    for (const { path, outcome, error } of await vfs.replay({ signal })) {
+      const fields = { path: formatPath(path), outcome }
+      if (error === undefined) this.#log.info(fields, 'replayed')
+      else this.#log.error({ ...fields, ...errorFields(error) }, 'not replayed')
+    }
+  }
+
+  /** What is not in Azure is said where it is seen, and by the exit code. */
+  #reportUnsaved({ unsaved }: Vfs): void {
+    for (const { path, place, error } of unsaved) {
+      this.#log.error({ path, place, ...errorFields(error) }, 'not stored')
+      if (this.#options.forLauncher) continue
+      this.#context.stderr.write(`abfs: not stored: ${path}; ${place ?? 'it is lost'}\n`)
+    }
+    if (unsaved.length === 0) return
+    const detail = `${unsaved.length} of the files that were written could not be stored; the log says where they are kept`
+    throw new FileSystemError('EIO', 'unmount', { path: formatPath(this.#root), detail })
   }
 
   /** Finishes renames that a client was in the middle of when it died; the drive does not wait. */

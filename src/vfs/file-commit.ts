@@ -1,0 +1,200 @@
+import type { Tags } from '../blob/administration.ts'
+import type { BlobProperties } from '../blob/store.ts'
+import type { Clock } from '../clock.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { entryFromBlob } from '../namespace/blob-entry.ts'
+import { parentName } from '../namespace/blob-name.ts'
+import type { Entry, PosixAttributes } from '../namespace/entry.ts'
+import type { Namespace } from '../namespace/namespace.ts'
+import { withPosixAttributes } from '../namespace/posix-metadata.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { type FaultEvent, faultChannel } from '../telemetry.ts'
+import type { FileContent } from '../transfer/file-content.ts'
+import type { StagedBlocks } from '../transfer/staged-blocks.ts'
+import type { KeptReason, KeptVersion } from './journal.ts'
+import type { Journals } from './journals.ts'
+import { type Described, upload } from './transfers.ts'
+
+/**
+ * What becomes of a version in whose place somebody else's is: nothing (`error`), it replaces theirs
+ * (`ours`), theirs stays and that is no error (`theirs`), or it is stored beside theirs (`rename`).
+ */
+export type ConflictPolicy = 'error' | 'ours' | 'theirs' | 'rename'
+
+export interface CommitContext {
+  readonly namespace: Namespace
+  readonly clock: Clock
+  /** Reads index tags, so that a new version keeps them; absent: they are not kept. */
+  readonly tagsOf?: ((path: BlobPath) => Promise<Tags>) | undefined
+  /** Where versions are kept that are not stored; absent: they are lost. */
+  readonly journals?: Journals | undefined
+  /** Default `error`. */
+  readonly onConflict?: ConflictPolicy | undefined
+}
+
+/** A version that is to be stored. */
+export interface NewVersion {
+  readonly path: BlobPath
+  readonly content: FileContent
+  readonly blocks: StagedBlocks
+  readonly description: Described
+  /** The version that it may replace; `undefined`: none may be there. */
+  readonly replaces: string | undefined
+}
+
+/** What the version before had, with what was set here: a new version loses nothing. */
+export async function describe(
+  { tagsOf }: CommitContext,
+  path: BlobPath,
+  version: { readonly before: Entry | undefined; readonly changes: PosixAttributes },
+): Promise<Described> {
+  const { before, changes } = version
+  const posix = { ...before?.posix, ...changes }
+  const metadata = withPosixAttributes(before?.metadata ?? {}, 'file', posix)
+  if (before === undefined) return { metadata }
+  const { contentType, headers, chosenTier: tier, tagCount = 0 } = before
+  const tags = tagCount === 0 ? undefined : await tagsOf?.(path)
+  return { metadata, contentType, headers, tier, tags }
+}
+
+/**
+ * Stores a version and returns what it is now; `undefined` when somebody else's stays in its place,
+ * by the mount's choice. `ESTALE` for a conflict that is nobody's choice: the error tells where the
+ * local version is kept. Until it returns the content is as it was.
+ */
+export async function commitVersion(
+  context: CommitContext,
+  version: NewVersion,
+  before: Entry | undefined,
+): Promise<Entry | undefined> {
+  const { namespace } = context
+  const { path, content, description } = version
+  const access = await namespace.accessBefore(path, before)
+  const properties = await store(context, version)
+  if (properties === undefined) return undefined
+  const { metadata } = description
+  const committed = entryFromBlob(path.name, { ...properties, metadata, facts: undefined })
+  const { etag, sizeBytes } = properties
+  content.committed({ path, etag, sizeBytes })
+  return namespace.settleCommitted(path, committed, { before: access })
+}
+
+/** Writes a version down for its owner; where that is, or `undefined` when nothing can be kept. */
+async function keepVersion(
+  { journals }: CommitContext,
+  version: NewVersion,
+  reason: KeptReason,
+): Promise<{ readonly kept: KeptVersion; readonly place: string } | undefined> {
+  if (journals === undefined) return undefined
+  const { content, path, description, replaces } = version
+  try {
+    const kept = await journals.kept.keep({ reason, path, description, replaces }, content, {
+      all: true,
+    })
+    return { kept, place: journals.kept.placeOf(kept) }
+  } catch (error) {
+    publish('journal', path, error)
+    return undefined
+  }
+}
+
+/** As `keepVersion`, of what failed for another reason than a conflict; told where all failures are. */
+export async function keepFailed(
+  context: CommitContext,
+  version: NewVersion,
+  cause: FileSystemError,
+): Promise<string | undefined> {
+  if (version.content.sizeBytes === 0) return undefined
+  const kept = await keepVersion(context, version, 'failed')
+  if (kept === undefined) return undefined
+  const detail = `what could not be stored is kept in ${kept.place}`
+  publish('keep', version.path, new FileSystemError(cause.code, 'keep', { detail, cause }))
+  return kept.place
+}
+
+/** `stored` with what a listing does not tell and no commit here changes. */
+export function withKnownHeaders(stored: Entry, before: Entry | undefined): Entry {
+  if (stored.headers !== undefined || before === undefined) return stored
+  const { headers, chosenTier, tagCount } = before
+  return { ...stored, headers, chosenTier, tagCount }
+}
+
+async function store(
+  context: CommitContext,
+  version: NewVersion,
+): Promise<BlobProperties | undefined> {
+  try {
+    return await upload(context.namespace.store, version.path, version)
+  } catch (error) {
+    if (!isFileSystemError(error, 'ESTALE')) throw error
+    return resolve(context, version, error)
+  }
+}
+
+async function resolve(
+  context: CommitContext,
+  version: NewVersion,
+  cause: FileSystemError,
+): Promise<BlobProperties | undefined> {
+  const { namespace, onConflict = 'error' } = context
+  const { path } = version
+  namespace.invalidate({ ...path, name: parentName(path.name) }, { recursive: false })
+  const kept = await keepVersion(context, version, 'conflict')
+  const conflict = conflictError(path, kept?.place, cause)
+  if (onConflict === 'theirs') publish('close', path, conflict)
+  if (onConflict === 'theirs') return undefined
+  if (onConflict === 'error') throw conflict
+  // What of the base is not here any more is nowhere: no whole version can be made.
+  if (!(await version.content.detach())) throw conflict
+  const made = onConflict === 'ours' ? await replace(context, version) : undefined
+  if (onConflict === 'rename') await storeBeside(context, version, conflict)
+  if (kept !== undefined) await context.journals?.kept.remove(kept.kept)
+  return made
+}
+
+/** Replaces whatever is there: somebody may write once more meanwhile. */
+async function replace(context: CommitContext, version: NewVersion): Promise<BlobProperties> {
+  const { store: blobs } = context.namespace
+  for (let attempt = 1; ; attempt += 1) {
+    const theirs = await blobs.head(version.path).catch((error: unknown) => {
+      if (!isFileSystemError(error, 'ENOENT')) throw error
+    })
+    try {
+      return await upload(blobs, version.path, { ...version, replaces: theirs?.etag })
+    } catch (error) {
+      if (!isFileSystemError(error, 'ESTALE') || attempt === maxAttempts) throw error
+    }
+  }
+}
+
+const maxAttempts = 5
+
+async function storeBeside(
+  { namespace, clock }: CommitContext,
+  version: NewVersion,
+  conflict: FileSystemError,
+): Promise<void> {
+  const { path } = version
+  const time = new Date(clock.nowMs()).toISOString().replace(/[-:.]/g, '')
+  const beside = { ...path, name: `${path.name}.conflict-${time}` }
+  await upload(namespace.store, beside, { ...version, replaces: undefined })
+  const detail = `somebody else wrote the file since it was opened here: this version is ${formatPath(beside)}`
+  publish('close', path, new FileSystemError('ESTALE', 'close', { detail, cause: conflict }))
+}
+
+function conflictError(
+  path: BlobPath,
+  place: string | undefined,
+  cause: FileSystemError,
+): FileSystemError {
+  const kept = place === undefined ? 'could not be kept' : `is kept in ${place}`
+  const detail =
+    'somebody else wrote or removed the file since it was opened here; this version was not ' +
+    `stored and ${kept}`
+  return new FileSystemError('ESTALE', 'close', { path: formatPath(path), detail, cause })
+}
+
+function publish(operation: string, path: BlobPath, cause: unknown): void {
+  const error = cause instanceof Error ? cause : new Error(String(cause))
+  faultChannel.publish({ operation, path: formatPath(path), error } satisfies FaultEvent)
+}

@@ -1,0 +1,275 @@
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { ByteRange } from '../byte-range.ts'
+import type { Clock } from '../clock.ts'
+import { crc32 } from '../crc32.ts'
+import { FileSystemError } from '../errors.ts'
+import type { BlobPath } from '../path.ts'
+import type { FileContent } from '../transfer/file-content.ts'
+import type { Described } from './transfers.ts'
+
+export interface JournalOptions {
+  /** Made when it is missing, for this user alone. */
+  readonly directory: string
+  readonly clock: Clock
+  /** Called before each change on the disk; what it throws is as if the process died there. */
+  readonly onStep?: ((step: string) => void) | undefined
+}
+
+/** Why a version lies in the journal. */
+export type KeptReason =
+  /** It is to be stored: by this mount soon, or by the next one. */
+  | 'pending'
+  /** Another version was in its place. */
+  | 'conflict'
+  /** It could not be stored, and nobody was left to be told. */
+  | 'failed'
+
+/** A version of a file that is not in Azure, as its record tells. */
+export interface KeptVersion {
+  readonly id: string
+  readonly reason: KeptReason
+  readonly path: BlobPath
+  readonly sizeBytes: number
+  /** The version that it may replace; absent: none may be there. */
+  readonly replaces?: string | undefined
+  /** The version that shows through up to `endBytes` where no part lies. */
+  readonly base?:
+    | { readonly etag: string; readonly sizeBytes: number; readonly endBytes: number }
+    | undefined
+  /** What lies in the data file, each with its CRC-32; a part without one is zeros. */
+  readonly parts: readonly KeptPart[]
+  readonly description: Described
+}
+
+export interface KeptPart extends ByteRange {
+  readonly crc32?: number | undefined
+}
+
+const described = z.object({
+  metadata: z.record(z.string(), z.string()).optional(),
+  contentType: z.string().optional(),
+  headers: z
+    .object({
+      contentEncoding: z.string().optional(),
+      contentLanguage: z.string().optional(),
+      contentDisposition: z.string().optional(),
+      cacheControl: z.string().optional(),
+    })
+    .optional(),
+  tier: z.string().optional(),
+  tags: z.record(z.string(), z.string()).optional(),
+})
+
+const count = z.number().int().min(0)
+
+const record: z.ZodType<KeptVersion> = z.object({
+  id: z.string().regex(/^[\w.-]+$/),
+  reason: z.enum(['pending', 'conflict', 'failed']),
+  path: z.object({ container: z.string(), name: z.string() }),
+  sizeBytes: count,
+  replaces: z.string().optional(),
+  base: z.object({ etag: z.string(), sizeBytes: count, endBytes: count }).optional(),
+  parts: z.array(z.object({ start: count, end: count, crc32: count.optional() })),
+  description: described,
+})
+
+/**
+ * Versions of files that are not in Azure yet, or never will be, on the local disk: `ID.data` has the
+ * bytes where they are in the file, `ID.json` says what they are. The record is written last and
+ * removed first, so what has none is nothing; each is on the disk when a call resolves.
+ */
+export class Journal {
+  readonly #options: JournalOptions
+  #count = 0
+
+  constructor(options: JournalOptions) {
+    this.#options = options
+  }
+
+  get directory(): string {
+    return this.#options.directory
+  }
+
+  /** Where the bytes of a version lie. */
+  placeOf({ id }: Pick<KeptVersion, 'id'>): string {
+    return join(this.#options.directory, `${id}.data`)
+  }
+
+  /**
+   * Writes down what differs from the version that `content` began with; with `all`, whatever can be
+   * had of the rest too, so that the data file is the file. `ENOSPC` and `EIO` when the disk fails.
+   */
+  async keep(
+    version: Omit<KeptVersion, 'id' | 'base' | 'parts' | 'sizeBytes'>,
+    content: FileContent,
+    { all = false }: { readonly all?: boolean } = {},
+  ): Promise<KeptVersion> {
+    const id = this.#newId(version.path)
+    const { sizeBytes } = content
+    try {
+      await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
+      this.#step('data')
+      const parts = await this.#writeData(id, content, all)
+      const kept = { ...version, id, sizeBytes, base: baseOf(content), parts }
+      await this.#writeRecord(kept)
+      return kept
+    } catch (error) {
+      throw describeFailure(error, this.#options.directory)
+    }
+  }
+
+  /** Forgets a version, which is in Azure now. */
+  async remove({ id }: Pick<KeptVersion, 'id'>): Promise<void> {
+    this.#step('remove record')
+    await rm(join(this.#options.directory, `${id}.json`), { force: true })
+    this.#step('remove data')
+    await rm(this.placeOf({ id }), { force: true })
+  }
+
+  /** All versions, oldest first. A record that cannot be read is left out. */
+  async list(): Promise<KeptVersion[]> {
+    const versions: KeptVersion[] = []
+    for (const name of (await this.#names()).filter((each) => each.endsWith('.json')).sort()) {
+      const text = await readFile(join(this.#options.directory, name), 'utf8')
+      const result = record.safeParse(parseJson(text))
+      if (result.success) versions.push(result.data)
+    }
+    return versions
+  }
+
+  /**
+   * Puts the parts of a version into `content`, which is empty or shows its base. `EIO` when they
+   * are not what was written.
+   */
+  async restore(version: KeptVersion, content: FileContent): Promise<void> {
+    content.truncate(Math.min(content.sizeBytes, version.base?.endBytes ?? 0))
+    content.truncate(version.sizeBytes)
+    const file = await open(this.placeOf(version), 'r')
+    try {
+      for (const part of version.parts) {
+        if (part.crc32 === undefined) content.zero(part)
+        else await content.write(part.start, await readPart(file, part, this.placeOf(version)))
+      }
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Takes away what a process that died in the middle has left: it was never promised. */
+  async sweep(): Promise<void> {
+    const names = new Set(await this.#names())
+    for (const name of names) {
+      const isLeft = name.endsWith('.data') && !names.has(name.replace(/data$/, 'json'))
+      if (isLeft || name.endsWith('.new')) await rm(join(this.#options.directory, name))
+    }
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      return await readdir(this.#options.directory)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw describeFailure(error, this.#options.directory)
+    }
+  }
+
+  async #writeData(id: string, content: FileContent, all: boolean): Promise<KeptPart[]> {
+    const file = await open(this.placeOf({ id }), 'wx', 0o600)
+    try {
+      const parts: KeptPart[] = []
+      for await (const { range, bytes } of all ? content.everything() : content.changes()) {
+        if (bytes !== undefined) await file.write(bytes, 0, bytes.length, range.start)
+        parts.push(bytes === undefined ? range : { ...range, crc32: crc32(bytes) })
+      }
+      await file.truncate(content.sizeBytes)
+      this.#step('sync data')
+      await file.sync()
+      return parts
+    } catch (error) {
+      await rm(this.placeOf({ id }), { force: true })
+      throw error
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #writeRecord(version: KeptVersion): Promise<void> {
+    const { directory } = this.#options
+    const place = join(directory, `${version.id}.json`)
+    this.#step('record')
+    await writeSynced(`${place}.new`, JSON.stringify(version))
+    this.#step('name record')
+    await rename(`${place}.new`, place)
+    this.#step('sync directory')
+    await syncDirectory(directory)
+  }
+
+  #step(step: string): void {
+    this.#options.onStep?.(step)
+  }
+
+  /** Tells its time and the file's name to whoever looks into the directory. */
+  #newId({ name }: BlobPath): string {
+    const time = new Date(this.#options.clock.nowMs()).toISOString().replace(/[-:.]/g, '')
+    const base = name
+      .slice(name.lastIndexOf('/') + 1)
+      .replace(/[^\w.-]/g, '_')
+      .slice(0, 80)
+    const order = String(this.#count++).padStart(9, '0')
+    return `${time}-${order}-${randomBytes(4).toString('hex')}-${base}`
+  }
+}
+
+function baseOf({ base }: FileContent): KeptVersion['base'] {
+  return base && { etag: base.etag, sizeBytes: base.sizeBytes, endBytes: base.endBytes }
+}
+
+async function readPart(file: FileHandle, part: KeptPart, place: string): Promise<Uint8Array> {
+  const bytes = Buffer.alloc(part.end - part.start)
+  const { bytesRead } = await file.read(bytes, 0, bytes.length, part.start)
+  if (bytesRead === bytes.length && crc32(bytes) === part.crc32) return bytes
+  const detail = 'the bytes are not those that were written: the disk has damaged them'
+  throw new FileSystemError('EIO', 'replay', { path: place, detail })
+}
+
+async function writeSynced(place: string, text: string): Promise<void> {
+  const file = await open(place, 'w', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** A name is on the disk only when its directory is. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function describeFailure(error: unknown, directory: string): unknown {
+  const code = (error as NodeJS.ErrnoException).code
+  if (error instanceof FileSystemError || code === undefined) return error
+  const full = code === 'ENOSPC' || code === 'EDQUOT'
+  return new FileSystemError(full ? 'ENOSPC' : 'EIO', 'journal', {
+    path: directory,
+    detail: `the journal of unsaved files cannot be written (${code})`,
+    cause: error,
+  })
+}

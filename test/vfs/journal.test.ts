@@ -1,0 +1,418 @@
+import { randomBytes } from 'node:crypto'
+import { constants, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { MemoryBlobStore } from '../../src/blob/memory-store.ts'
+import type { BlobStore } from '../../src/blob/store.ts'
+import { MiB } from '../../src/byte-range.ts'
+import { FileSystemError } from '../../src/errors.ts'
+import { type FaultEvent, faultChannel } from '../../src/telemetry.ts'
+import { Journals } from '../../src/vfs/journals.ts'
+import type { HandleId } from '../../src/vfs/operations.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { caller, newAccount, type Teardown, VfsMount } from '../support/vfs-mount.ts'
+
+const blockBytes = MiB
+
+function scratch(t: Teardown): string {
+  const directory = mkdtempSync(join(tmpdir(), 'abfs-journal-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+function faults(t: Teardown): FaultEvent[] {
+  const seen: FaultEvent[] = []
+  const note = (event: unknown) => void seen.push(event as FaultEvent)
+  faultChannel.subscribe(note)
+  t.teardown(() => void faultChannel.unsubscribe(note))
+  return seen
+}
+
+/** What lies in a journal: reason, size and bytes of each version. */
+function kept(directory: string): { readonly reason: string; readonly bytes: Buffer }[] {
+  const names = safeList(join(directory, 'kept')).filter((name) => name.endsWith('.json'))
+  return names.map((name) => {
+    const place = join(directory, 'kept', name)
+    const { reason } = JSON.parse(readFileSync(place, 'utf8')) as { reason: string }
+    return { reason, bytes: readFileSync(place.replace(/json$/, 'data')) }
+  })
+}
+
+function safeList(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
+  }
+}
+
+function owned(directory: string): string[] {
+  return safeList(directory)
+    .filter((name) => name !== 'kept')
+    .flatMap((name) => safeList(join(directory, name)))
+}
+
+async function editWhileOthersDo(mount: VfsMount, size: number): Promise<Buffer> {
+  const bytes = randomBytes(size)
+  await mount.account.put({ container: 'box', name: 'f' }, bytes)
+  const handle = await mount.open('f', constants.O_RDWR)
+  // All of it is in memory, so that it can be had when the version is gone.
+  await mount.read(handle)
+  await mount.write(handle, 2, 'ours')
+  bytes.write('ours', 2)
+  await mount.storeElsewhere('f', 'theirs')
+  try {
+    await mount.vfs.flush(handle, caller)
+  } finally {
+    await mount.vfs.release(handle, caller)
+  }
+  return bytes
+}
+
+for (const size of [10, 3 * MiB]) {
+  t.test(`of a conflict the local ${size} bytes are kept, and the error says where`, async (t) => {
+    const directory = scratch(t)
+    const seen = faults(t)
+    const mount = await VfsMount.make(t, { blockBytes, journalDirectory: directory })
+    const bytes = randomBytes(size)
+    await mount.account.put({ container: 'box', name: 'f' }, bytes)
+    const handle = await mount.open('f', constants.O_RDWR)
+    await mount.read(handle)
+    await mount.write(handle, 2, 'ours')
+    bytes.write('ours', 2)
+    await mount.storeElsewhere('f', 'theirs')
+
+    const error = await mount.close(handle).catch((each: unknown) => each)
+
+    t.match(error, { code: 'ESTALE' })
+    const [version] = kept(directory)
+    t.equal(version?.reason, 'conflict')
+    t.ok(version?.bytes.equals(bytes))
+    t.match((error as Error).message, /is kept in .*\/kept\/.*-f\.data/)
+    t.match(seen.at(0)?.error.message, /is kept in /)
+    t.equal(await mount.stored('f'), 'theirs')
+  })
+
+  t.test(`ours replaces theirs where that is asked for (${size} bytes)`, async (t) => {
+    const directory = scratch(t)
+    const options = { blockBytes, journalDirectory: directory, onConflict: 'ours' } as const
+    const mount = await VfsMount.make(t, options)
+
+    const bytes = await editWhileOthersDo(mount, size)
+
+    t.ok(Buffer.from((await mount.account.get({ container: 'box', name: 'f' })).data).equals(bytes))
+    t.strictSame(kept(directory), [])
+  })
+
+  t.test(`theirs stays where that is asked for, and ours is kept (${size} bytes)`, async (t) => {
+    const directory = scratch(t)
+    const options = { blockBytes, journalDirectory: directory, onConflict: 'theirs' } as const
+    const mount = await VfsMount.make(t, options)
+
+    const bytes = await editWhileOthersDo(mount, size)
+
+    t.equal(await mount.load('f'), 'theirs')
+    t.ok(kept(directory)[0]?.bytes.equals(bytes))
+  })
+
+  t.test(`ours is stored beside theirs where that is asked for (${size} bytes)`, async (t) => {
+    const directory = scratch(t)
+    const seen = faults(t)
+    const options = { blockBytes, journalDirectory: directory, onConflict: 'rename' } as const
+    const mount = await VfsMount.make(t, options)
+
+    const bytes = await editWhileOthersDo(mount, size)
+
+    const beside = (await mount.list('')).find((name) => name.startsWith('f.conflict-')) ?? ''
+    t.equal(await mount.load('f'), 'theirs')
+    const stored = await mount.account.get({ container: 'box', name: beside })
+    t.ok(Buffer.from(stored.data).equals(bytes))
+    t.match(seen.map(({ error }) => error.message).join('\n'), beside)
+  })
+}
+
+t.test('of a large file whose version is gone the written parts are kept', async (t) => {
+  const directory = scratch(t)
+  const mount = await VfsMount.make(t, { blockBytes, journalDirectory: directory })
+  const path = { container: 'box', name: 'f' }
+  await mount.account.put(path, randomBytes(3 * MiB))
+  const handle = await mount.open('f', constants.O_RDWR)
+  await mount.write(handle, 2 * MiB, 'ours')
+  await mount.storeElsewhere('f', 'theirs')
+  await t.rejects(mount.close(handle), { code: 'ESTALE' })
+
+  const [version] = kept(directory)
+  t.equal(version?.bytes.length, 3 * MiB)
+  t.equal(version?.bytes.subarray(2 * MiB, 2 * MiB + 4).toString(), 'ours')
+})
+
+t.test('what a failed close leaves is kept, and known at the end of the mount', async (t) => {
+  const directory = scratch(t)
+  const mount = await VfsMount.make(t, { journalDirectory: directory })
+  mount.before('put', () => {
+    throw new FileSystemError('EIO', 'blob.put')
+  })
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'precious')
+
+  await t.rejects(mount.close(handle), { code: 'EIO' })
+  await mount.vfs.close()
+
+  t.equal(kept(directory)[0]?.bytes.toString(), 'precious')
+  const [unsaved] = mount.vfs.unsaved
+  t.match(unsaved, { path: 'abfs://box/f', place: directory })
+})
+
+t.test('a failure that nobody was told is what the next open reports, once', async (t) => {
+  const mount = await VfsMount.make(t)
+  mount.before('put', () => {
+    throw new FileSystemError('EACCES', 'blob.put')
+  })
+  const handle = await mount.create('empty')
+  await mount.close(handle)
+
+  t.match(mount.vfs.unsaved, [{ path: 'abfs://box/empty', error: { code: 'EACCES' } }])
+  mount.before('put', () => undefined)
+  await t.rejects(mount.create('empty'), { code: 'EACCES' })
+  await mount.close(await mount.create('empty'))
+  t.equal(await mount.stored('empty'), '')
+})
+
+t.test(
+  'with write-back close sends nothing, and the file is stored after the last one',
+  async (t) => {
+    const directory = scratch(t)
+    const mount = await VfsMount.make(t, { journalDirectory: directory, writeBack: true })
+    const handle = await mount.create('f')
+    await mount.write(handle, 0, 'later')
+    mount.requests()
+
+    await mount.vfs.flush(handle, caller)
+    t.strictSame(mount.requests(), [])
+    t.equal(owned(directory).length, 2)
+    t.equal(await mount.load('f'), 'later')
+
+    await mount.vfs.release(handle, caller)
+    t.strictSame(mount.requests(), ['put'])
+    t.equal(await mount.stored('f'), 'later')
+    t.strictSame(owned(directory), [])
+  },
+)
+
+t.test('with write-back a service that is away is asked again until it is there', async (t) => {
+  const mount = await VfsMount.make(t, { writeBack: true })
+  let failures = 3
+  mount.before('put', () => {
+    if (failures-- > 0) throw new FileSystemError('EIO', 'blob.put', { retryable: true })
+  })
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'later')
+  await mount.vfs.flush(handle, caller)
+
+  const released = mount.vfs.release(handle, caller)
+  for (let round = 0; round < 50 && failures >= 0; round++) {
+    await new Promise((resolve) => setImmediate(resolve))
+    await mount.clock.advance(60_000)
+  }
+  await released
+
+  t.equal(await mount.stored('f'), 'later')
+  t.strictSame(mount.vfs.unsaved, [])
+})
+
+t.test('without room for the journal close stores the file itself', async (t) => {
+  const directory = join(scratch(t), 'file')
+  writeFileSync(directory, 'no directory can be made here')
+  const mount = await VfsMount.make(t, { journalDirectory: directory, writeBack: true })
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'now')
+
+  await mount.vfs.flush(handle, caller)
+
+  t.equal(await mount.stored('f'), 'now')
+  await mount.vfs.release(handle, caller)
+})
+
+/** Which step of a process is its last, and whether a request that is reaches the service. */
+interface Life {
+  readonly lifetime: number
+  readonly last: 'lost' | 'done'
+}
+
+/** A mount whose process dies at some step, on the disk or at the service. */
+async function mortalMount(
+  t: Teardown,
+  place: { readonly account: MemoryBlobStore; readonly directory: string },
+  life: Life,
+): Promise<{ readonly mount: VfsMount; steps(): number }> {
+  let steps = 0
+  const die = (): void => {
+    steps += 1
+    if (steps >= life.lifetime) throw new FileSystemError('EINTR', 'death')
+  }
+  const { directory } = place
+  const clock = new FakeClock()
+  const journals = new Journals({ directory, clock, onStep: die, owner: 'dead' })
+  const account: BlobStore = new Proxy(place.account, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key)
+      if (typeof value !== 'function') return value
+      if (!writes.has(String(key))) return value.bind(target)
+      return async (...args: unknown[]) => {
+        const isLast = steps + 1 === life.lifetime && life.last === 'done'
+        if (isLast) await Reflect.apply(value, target, args)
+        die()
+        return Reflect.apply(value, target, args)
+      }
+    },
+  })
+  const mount = await VfsMount.make(t, { account, blockBytes, journals, writeBack: true })
+  return { mount, steps: () => steps }
+}
+
+const writes: ReadonlySet<string> = new Set([
+  'put',
+  'stageBlock',
+  'stageBlockFrom',
+  'commitBlocks',
+  'getBlocks',
+])
+
+const absent = Buffer.from('absent')
+const big = Buffer.alloc(2 * MiB + 100, 'b')
+
+/** Writes as a program would, and notes what it was promised after each call that returned. */
+async function program(mount: VfsMount, promised: Map<string, Buffer[]>): Promise<void> {
+  const promise = (name: string, content: Buffer) => {
+    promised.set(name, [content])
+  }
+  /** From here on either may be found. */
+  const began = (name: string, content: Buffer) => {
+    promised.set(name, [...(promised.get(name) ?? []), content])
+  }
+  const sync = async (handle: HandleId, name: string, content: Buffer) => {
+    began(name, content)
+    await mount.vfs.fsync(handle, false, caller)
+    promise(name, content)
+  }
+  promise('new', absent)
+  const handle = await mount.create('new')
+  await mount.write(handle, 0, 'first')
+  await sync(handle, 'new', Buffer.from('first'))
+  await mount.write(handle, 5, ' second')
+  await sync(handle, 'new', Buffer.from('first second'))
+  await mount.close(handle)
+
+  const edited = await mount.open('big', constants.O_RDWR)
+  const next = Buffer.from(big)
+  next.write('edited', MiB + 5)
+  await mount.write(edited, MiB + 5, 'edited')
+  await sync(edited, 'big', next)
+  await mount.close(edited)
+}
+
+for (const last of ['lost', 'done'] as const) {
+  t.test(
+    `what was promised is stored by the next mount; the last request is ${last}`,
+    async (t) => {
+      let lifetime = 1
+      while (await dieAndReplay(t, { lifetime, last })) lifetime += 1
+      t.ok(lifetime > 25, `${lifetime - 1} deaths`)
+    },
+  )
+}
+
+/** Whether the program got so far as to die. */
+async function dieAndReplay(t: Test, life: Life): Promise<boolean> {
+  const directory = scratch(t)
+  const account = (await newAccount()) as MemoryBlobStore
+  await account.put({ container: 'box', name: 'big' }, big)
+  const promised = new Map([['big', [big]]])
+  const { mount, steps } = await mortalMount(t, { account, directory }, life)
+  const running = program(mount, promised).catch((error: unknown) => error)
+  // A dead process tries nothing again.
+  mount.vfs.giveUp()
+  await running
+  if (steps() < life.lifetime) return false
+
+  const clock = new FakeClock()
+  const journals = new Journals({ directory, clock, owner: 'next', isAlive: () => false })
+  const next = await VfsMount.make(t, { account, journals, blockBytes })
+  const replayed = await next.vfs.replay()
+
+  const title = `death at step ${life.lifetime}`
+  t.notOk(
+    replayed.some(({ outcome }) => outcome !== 'stored'),
+    `${title}: all is stored`,
+  )
+  for (const [name, versions] of promised) {
+    const found = await next.account.get({ container: 'box', name }).catch(() => undefined)
+    const bytes = found && Buffer.from(found.data)
+    t.ok(
+      versions.some((version) =>
+        bytes === undefined ? version === absent : bytes.equals(version),
+      ),
+      `${title}: ${name}`,
+    )
+  }
+  t.strictSame(await journals.orphans(), [], `${title}: the journal is empty`)
+  return true
+}
+
+t.test('what the disk has damaged is never stored', async (t) => {
+  const directory = scratch(t)
+  const account = await newAccount()
+  const dead = new Journals({ directory, clock: new FakeClock(), owner: 'dead' })
+  const mount = await VfsMount.make(t, { account, journals: dead, writeBack: true })
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'promised')
+  await mount.vfs.fsync(handle, false, caller)
+  const data = safeList(join(directory, 'dead')).find((name) => name.endsWith('.data')) ?? ''
+  writeFileSync(join(directory, 'dead', data), 'pr0mised')
+
+  const journals = new Journals({ directory, clock: new FakeClock(), isAlive: () => false })
+  const next = await VfsMount.make(t, { account, journals })
+
+  t.match(await next.vfs.replay(), [{ outcome: 'failed', error: { code: 'EIO' } }])
+  t.equal(await next.stored('f'), undefined)
+  t.equal(owned(directory).length, 2)
+})
+
+t.test('a promise whose place somebody else took is kept for its owner', async (t) => {
+  const directory = scratch(t)
+  const account = await newAccount()
+  const dead = new Journals({ directory, clock: new FakeClock(), owner: 'dead' })
+  const mount = await VfsMount.make(t, { account, journals: dead, writeBack: true })
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'promised')
+  await mount.vfs.fsync(handle, false, caller)
+  await mount.storeElsewhere('f', 'theirs')
+
+  const journals = new Journals({ directory, clock: new FakeClock(), isAlive: () => false })
+  const next = await VfsMount.make(t, { account, journals })
+
+  t.match(await next.vfs.replay(), [{ outcome: 'conflict', error: { code: 'ESTALE' } }])
+  t.equal(await next.stored('f'), 'theirs')
+  t.strictSame(
+    kept(directory).map(({ reason, bytes }) => [reason, bytes.toString()]),
+    [['conflict', 'promised']],
+  )
+  t.strictSame(await next.vfs.replay(), [])
+})
+
+t.test('the journal of a mount that lives is left alone', async (t) => {
+  const directory = scratch(t)
+  const account = await newAccount()
+  const mount = await VfsMount.make(t, { account, journalDirectory: directory, writeBack: true })
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'mine')
+  await mount.vfs.fsync(handle, false, caller)
+
+  const journals = new Journals({ directory, clock: new FakeClock(), owner: 'other' })
+  const other = await VfsMount.make(t, { account, journals })
+
+  t.strictSame(await other.vfs.replay(), [])
+  t.equal(await other.stored('f'), undefined)
+  await mount.close(handle)
+})
