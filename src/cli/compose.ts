@@ -282,14 +282,14 @@ async function openOwnIdentity(config: Config): Promise<CredentialProvider> {
   const { TokenCredentialProvider } = await import('../connector/token-credential-provider.ts')
   const { authorityHost } = config
   const identity = {
-    kind: 'default' as const,
-    authorityHost,
+    method: 'implicit' as const,
+    authorityHost: authorityHost?.href,
     // Instance discovery asks the public cloud about the authority: a private one is unknown there.
     disableInstanceDiscovery: authorityHost !== undefined && !isPublicAuthority(authorityHost),
   }
   const authorities = readAuthorities(config)
   const trust = authorities === undefined ? {} : { ca: [...rootCertificates, authorities] }
-  const credential = await openIdentity(identity, diskSources(), trust)
+  const credential = await openIdentity(identity, {}, { sources: diskSources(), ...trust })
   return new TokenCredentialProvider({ credential, clock: systemClock })
 }
 

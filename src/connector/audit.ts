@@ -5,8 +5,21 @@ import type { Scope } from '../credential/credential.ts'
 import type { CredentialKind, CredentialReach } from './protocol.ts'
 import type { TokenTarget } from './token-target.ts'
 
-/** What was decided on: a credential for storage, or a token for something else. */
-export type AuditAction = 'credentials.issue' | 'tokens.issue'
+/** What was decided on: credentials and tokens, sessions, and what administrators do. */
+export type AuditAction =
+  | 'audit.read'
+  | 'connectors.change'
+  | 'connectors.read'
+  | 'credentials.issue'
+  | 'keys.change'
+  | 'keys.read'
+  | 'policies.change'
+  | 'policies.read'
+  | 'sessions.introspect'
+  | 'sessions.open'
+  | 'sessions.refresh'
+  | 'sessions.revoke'
+  | 'tokens.issue'
 
 /** One decision. It holds no token and no signature. */
 export interface AuditRecord {
@@ -19,6 +32,12 @@ export interface AuditRecord {
   readonly caller?: string | undefined
   /** Where the request came from. */
   readonly peer?: string | undefined
+  /** The connector whose identity issued; absent for the configuration's own. */
+  readonly connector?: string | undefined
+  /** The session that asked. */
+  readonly session?: string | undefined
+  /** What an administrator changed: `connector/NAME`, with its new revision. */
+  readonly subject?: string | undefined
   readonly requested?: Scope | undefined
   readonly granted?: Scope | undefined
   /** What a token was asked for; it was granted whole or not at all. */
@@ -58,6 +77,14 @@ export function streamAudit(stream: Writable): AuditLog {
         stream.write(line(record), (error) => (error ? reject(error) : resolve()))
       }),
     close: async () => undefined,
+  }
+}
+
+/** Writes each record to both; it is written when both have it. */
+export function bothAudits(first: AuditLog, second: AuditLog): AuditLog {
+  return {
+    write: async (record) => void (await Promise.all([first.write(record), second.write(record)])),
+    close: async () => void (await Promise.all([first.close(), second.close()])),
   }
 }
 

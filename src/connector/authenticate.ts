@@ -1,7 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import {
   createLocalJWKSet,
-  createRemoteJWKSet,
   decodeJwt,
   errors,
   type JSONWebKeySet,
@@ -10,13 +9,27 @@ import {
 } from 'jose'
 import type { Clock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
+import { type ApiKeys, isApiKey } from './callers/api-keys.ts'
+import { hasClaims } from './callers/claims.ts'
+import {
+  type ConnectionProof,
+  type ConnectionRule,
+  callerOfConnection,
+} from './callers/connection.ts'
+import { remoteKeySet } from './callers/key-set.ts'
 import type { CallerConfig, JwtCaller, KeyCaller } from './config.ts'
 import { ConnectorError } from './connector-error.ts'
 import type { Principal } from './policy.ts'
 import type { ConnectorSources } from './sources.ts'
 
-/** The value of `Authorization` → who calls; rejects with `invalid_client`. */
-export type Authenticator = (authorization: string | undefined) => Promise<Principal>
+/**
+ * The value of `Authorization`, or else what the connection proves → who calls; rejects with
+ * `invalid_client`. A proof that is sent must be good: the connection does not stand in for it.
+ */
+export type Authenticator = (
+  authorization: string | undefined,
+  connection?: ConnectionProof,
+) => Promise<Principal>
 
 /** A caller's key, for the caller, and its hash, for the connector's configuration. */
 export interface CallerKey {
@@ -61,18 +74,36 @@ export async function createAuthenticator(
   callers: readonly CallerConfig[],
   sources: ConnectorSources,
   clock: Clock,
+  apiKeys?: ApiKeys,
 ): Promise<Authenticator> {
   const keyCallers = callers.filter((caller): caller is KeyCaller => 'keySha256' in caller)
   const jwtCallers = callers.filter((caller): caller is JwtCaller => 'jwt' in caller)
   const rules = await Promise.all(
-    jwtCallers.map(async (caller) => ({ caller, keys: await keySet(caller, sources) })),
+    jwtCallers.map(async (caller) => ({ caller, keys: await keySet(caller, sources, clock) })),
   )
-  return async (authorization) => {
+  const connections = callers.filter((caller): caller is ConnectionRule & CallerConfig =>
+    ['certificate', 'unixSocket'].some((field) => field in caller),
+  )
+  return async (authorization, connection) => {
+    if (authorization === undefined && connection !== undefined) {
+      return principalOf(callers, callerOfConnection(connections, connection))
+    }
     const proof = bearerOf(authorization)
+    if (apiKeys !== undefined && isApiKey(proof)) {
+      const principal = await apiKeys.principal(proof)
+      if (principal === undefined) throw unknownCaller()
+      return principal
+    }
     return KEY_FORM.test(proof)
       ? authenticateKey(proof, keyCallers)
       : authenticateToken(proof, rules, clock)
   }
+}
+
+function principalOf(callers: readonly CallerConfig[], name: string | undefined): Principal {
+  if (name === undefined) throw unknownCaller()
+  const isAdmin = callers.some((caller) => caller.name === name && caller.admin === true)
+  return isAdmin ? { name, admin: true } : { name }
 }
 
 function bearerOf(authorization: string | undefined): string {
@@ -89,7 +120,7 @@ function authenticateKey(proof: string, callers: readonly KeyCaller[]): Principa
     if (timingSafeEqual(digest, Buffer.from(caller.keySha256, 'hex'))) found = caller
   }
   if (found === undefined) throw unknownCaller()
-  return { name: found.name }
+  return principalOf(callers, found.name)
 }
 
 async function authenticateToken(
@@ -102,7 +133,7 @@ async function authenticateToken(
   for (const rule of rules.filter(({ caller }) => caller.jwt.issuer === issuer)) {
     try {
       await verifyToken(proof, rule, clock)
-      return { name: rule.caller.name }
+      return principalOf([rule.caller], rule.caller.name)
     } catch (error) {
       if (!isRefusal(error)) throw keysUnavailable(error)
       refused = error
@@ -112,16 +143,18 @@ async function authenticateToken(
 }
 
 async function verifyToken(proof: string, rule: TokenRule, clock: Clock): Promise<void> {
-  const { issuer, audience, subject } = rule.caller.jwt
-  await jwtVerify(proof, rule.keys, {
+  const { issuer, audience, subject, claims = {} } = rule.caller.jwt
+  const { payload } = await jwtVerify(proof, rule.keys, {
     algorithms: ALGORITHMS,
     issuer,
     audience,
-    subject,
+    ...(subject === undefined ? {} : { subject }),
     requiredClaims: ['exp'],
     clockTolerance: 30,
     currentDate: new Date(clock.nowMs()),
   })
+  if (hasClaims(payload, claims)) return
+  throw new errors.JWTClaimValidationFailed('a claim is not as the caller asks', payload)
 }
 
 function issuerOf(proof: string): string | undefined {
@@ -132,9 +165,13 @@ function issuerOf(proof: string): string | undefined {
   }
 }
 
-async function keySet(caller: JwtCaller, sources: ConnectorSources): Promise<JWTVerifyGetKey> {
+async function keySet(
+  caller: JwtCaller,
+  sources: ConnectorSources,
+  clock: Clock,
+): Promise<JWTVerifyGetKey> {
   const { jwksUri, jwksFile } = caller.jwt
-  if (jwksUri !== undefined) return createRemoteJWKSet(jwksUri, { timeoutDuration: 5000 })
+  if (jwksUri !== undefined) return remoteKeySet(jwksUri, clock)
   return fileKeySet(caller, jwksFile ?? '', sources)
 }
 

@@ -1,8 +1,11 @@
 import { z } from 'zod'
+import type { ClaimRules } from './callers/claims.ts'
+import type { ConnectionRule } from './callers/connection.ts'
 import { isAccountName, isContainerName, prefixFault } from './canonical-scope.ts'
 import { isLoopback } from './loopback.ts'
 import type { PolicyRule } from './policy.ts'
 import { permissionNames, sortPermissions } from './protocol.ts'
+import { type DeclaredConfig, declaredFaults, declaredFields } from './registry/declared-config.ts'
 import { tokenRule } from './token-config.ts'
 import type { TokenRule } from './token-policy.ts'
 
@@ -12,7 +15,14 @@ export interface ListenConfig {
   /** 0 takes a free one. */
   readonly port: number
   readonly unixSocket?: string | undefined
-  readonly tls?: { readonly certFile: string; readonly keyFile: string } | undefined
+  readonly tls?:
+    | {
+        readonly certFile: string
+        readonly keyFile: string
+        /** Authorities of client certificates; clients are asked for one when it is there. */
+        readonly clientCaFile?: string | undefined
+      }
+    | undefined
   /** Lets it listen beyond loopback without TLS of its own. */
   readonly behindTlsProxy: boolean
 }
@@ -27,6 +37,12 @@ interface Authority {
   readonly authorityHost?: URL | undefined
   /** For an authority that the public cloud does not know. */
   readonly disableInstanceDiscovery: boolean
+}
+
+/** An Entra that is not the public cloud's. */
+interface AuthorityConfig {
+  readonly authorityHost?: string | undefined
+  readonly disableInstanceDiscovery?: boolean | undefined
 }
 
 /** Who the connector is towards Entra. Long-lived secrets are named by file or variable only. */
@@ -55,30 +71,42 @@ export interface AccountConfig {
   readonly hierarchicalNamespace: boolean
 }
 
-/** A caller that signs in with a key, of which the connector knows the hash alone. */
-export interface KeyCaller {
+interface CallerName {
   readonly name: string
+  /** May administer connectors, policies and keys, and read the audit log. */
+  readonly admin?: boolean | undefined
+}
+
+/** A caller that signs in with a key, of which the connector knows the hash alone. */
+export interface KeyCaller extends CallerName {
   readonly keySha256: string
 }
 
 /** A caller that signs in with a token of its platform. */
-export interface JwtCaller {
-  readonly name: string
+export interface JwtCaller extends CallerName {
   readonly jwt: {
     readonly issuer: string
     readonly audience: string
-    readonly subject: string
+    /** Exactly this subject; `claims` may say instead who it is. */
+    readonly subject?: string | undefined
+    readonly claims?: ClaimRules | undefined
     readonly jwksUri?: URL | undefined
     readonly jwksFile?: string | undefined
   }
 }
 
-export type CallerConfig = KeyCaller | JwtCaller
+/** A caller that is known by its client certificate, or by the Unix socket it came over. */
+export type ConnectionCaller = CallerName & ConnectionRule
+
+export type CallerConfig = KeyCaller | JwtCaller | ConnectionCaller
 
 /** All that a connector is told. File names are as written. */
-export interface ConnectorConfig {
+export interface ConnectorConfig extends DeclaredConfig {
   readonly listen: ListenConfig
-  readonly identity: IdentityConfig
+  /** Who issues what `policy` and `tokens` grant; connectors have identities of their own. */
+  readonly identity?: IdentityConfig | undefined
+  /** Where identities sign in that name no authority of their own. */
+  readonly authority?: AuthorityConfig | undefined
   /** The endpoint suffix of the cloud: `core.windows.net`. */
   readonly cloud: string
   /** PEM of authorities to trust beside the system's, for Entra and storage. */
@@ -88,8 +116,8 @@ export interface ConnectorConfig {
   readonly policy: readonly PolicyRule[]
   /** What is granted beyond storage. */
   readonly tokens: readonly TokenRule[]
-  /** Where decisions are written: a file's name, or `stdout`. */
-  readonly audit: string
+  /** Where decisions are written: a file's name, or `stdout`; the state, or else stdout when absent. */
+  readonly audit?: string | undefined
   readonly requestsPerMinute: number
 }
 
@@ -149,7 +177,9 @@ const listen = z
     host: text.default('127.0.0.1'),
     port: z.number().int().min(0).max(65535).default(8471),
     unixSocket: text.optional(),
-    tls: z.strictObject({ certFile: text, keyFile: text }).optional(),
+    tls: z
+      .strictObject({ certFile: text, keyFile: text, clientCaFile: text.optional() })
+      .optional(),
     behindTlsProxy: z.boolean().default(false),
   })
   .refine((value) => isPrivate(value), {
@@ -169,7 +199,10 @@ const jwt = z
   .strictObject({
     issuer: text,
     audience: text,
-    subject: text,
+    subject: text.optional(),
+    claims: z
+      .record(text.regex(/^\//, 'must be a JSON pointer'), z.union([text, z.array(text).min(1)]))
+      .optional(),
     jwksUri: httpsUrl.optional(),
     jwksFile: text.optional(),
   })
@@ -177,15 +210,37 @@ const jwt = z
     path: ['jwksUri'],
     message: 'give either jwksUri or jwksFile',
   })
+  .refine(({ subject, claims = {} }) => subject !== undefined || Object.keys(claims).length > 0, {
+    path: ['subject'],
+    message: 'give subject or claims: every token of the issuer would fit',
+  })
+const certificateNames = z
+  .strictObject({ commonName: text.optional(), alternativeName: text.optional() })
+  .refine((names) => (names.commonName ?? names.alternativeName) !== undefined, {
+    message: 'give commonName or alternativeName',
+  })
 const callerName = text.regex(/^[\w.:@-]{1,64}$/, 'must be letters, digits and .:@_-')
 const keySha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits')
 const caller = z
-  .strictObject({ name: callerName, keySha256: keySha256.optional(), jwt: jwt.optional() })
+  .strictObject({
+    name: callerName,
+    admin: z.boolean().optional(),
+    keySha256: keySha256.optional(),
+    jwt: jwt.optional(),
+    certificate: certificateNames.optional(),
+    unixSocket: z.literal(true).optional(),
+  })
   .transform((value, context): CallerConfig => {
-    const { name, keySha256, jwt } = value
-    if (keySha256 !== undefined && jwt === undefined) return { name, keySha256 }
-    if (jwt !== undefined && keySha256 === undefined) return { name, jwt }
-    context.addIssue({ code: 'custom', message: 'give either keySha256 or jwt' })
+    const { name, admin, keySha256, jwt, certificate, unixSocket } = value
+    const proofs = [keySha256, jwt, certificate, unixSocket].filter((each) => each !== undefined)
+    const common = admin === undefined ? { name } : { name, admin }
+    if (proofs.length === 1) {
+      if (keySha256 !== undefined) return { ...common, keySha256 }
+      if (jwt !== undefined) return { ...common, jwt }
+      return certificate === undefined ? { ...common, unixSocket } : { ...common, certificate }
+    }
+    const message = 'give one of keySha256, jwt, certificate and unixSocket'
+    context.addIssue({ code: 'custom', message })
     return z.NEVER
   })
 
@@ -231,23 +286,30 @@ const rule = z
 export const configSchema: z.ZodType<ConnectorConfig> = z
   .strictObject({
     listen: listen.prefault({}),
-    identity,
+    identity: identity.optional(),
+    authority: z
+      .strictObject({
+        authorityHost: httpsUrl.transform((url) => url.href).optional(),
+        disableInstanceDiscovery: z.boolean().optional(),
+      })
+      .optional(),
+    ...declaredFields,
     allowImplicitIdentity: z.boolean().default(false),
     cloud: text.regex(/^[a-z0-9.-]+$/, 'must be a DNS suffix').default('core.windows.net'),
     caFile: text.optional(),
-    accounts: z.array(account).min(1),
-    callers: z.array(caller).min(1),
-    policy: z.array(rule),
+    accounts: z.array(account).default([]),
+    callers: z.array(caller).default([]),
+    policy: z.array(rule).default([]),
     tokens: z.array(tokenRule).default([]),
-    audit: text.default('stdout'),
+    audit: text.optional(),
     requestsPerMinute: z.number().int().min(1).default(600),
   })
   .superRefine(checkReferences)
 
 function checkReferences(
-  value: {
+  value: DeclaredConfig & {
     readonly allowImplicitIdentity: boolean
-    readonly identity: IdentityConfig
+    readonly identity?: IdentityConfig | undefined
     readonly accounts: readonly AccountConfig[]
     readonly callers: readonly CallerConfig[]
     readonly policy: readonly PolicyRule[]
@@ -257,11 +319,18 @@ function checkReferences(
 ): void {
   const add = (path: (string | number)[], message: string): void =>
     context.addIssue({ code: 'custom', path, message })
-  const implicit = value.identity.kind === 'default' || value.identity.kind === 'managed-identity'
-  if (implicit && !value.allowImplicitIdentity) {
+  for (const { path, message } of declaredFaults(value)) add([...path], message)
+  const { kind } = value.identity ?? {}
+  if (
+    kind === undefined &&
+    (value.policy.length > 0 || value.connectors.length + (value.state === undefined ? 0 : 1) === 0)
+  ) {
+    add(['identity'], "is missing: rules of 'policy' need it; connectors have their own")
+  }
+  if ((kind === 'default' || kind === 'managed-identity') && !value.allowImplicitIdentity) {
     add(
       ['identity', 'kind'],
-      `'${value.identity.kind}' lends whatever identity this machine has; set allowImplicitIdentity: true to agree`,
+      `'${kind}' lends whatever identity this machine has; set allowImplicitIdentity: true to agree`,
     )
   }
   for (const [index, each] of value.policy.entries()) {

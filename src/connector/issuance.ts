@@ -13,7 +13,8 @@ import { spanned } from './tracing.ts'
 
 /** What an {@link Issuance} works with. */
 export interface IssuanceOptions {
-  readonly policy: Policy
+  /** The rules, or what gives those that stand at the moment. */
+  readonly policy: Policy | (() => Promise<Policy>)
   readonly issuer: Issuer
   readonly audit: AuditLog
   readonly clock: Clock
@@ -33,14 +34,15 @@ export interface Caller {
  * nothing leaves that the audit log did not take.
  */
 export class Issuance {
-  readonly #policy: Policy
+  readonly #policy: () => Promise<Policy>
   readonly #issuer: Issuer
   readonly #audit: AuditLog
   readonly #clock: Clock
   readonly #timeoutMs: number
 
   constructor(options: IssuanceOptions) {
-    this.#policy = options.policy
+    const { policy } = options
+    this.#policy = typeof policy === 'function' ? policy : async () => policy
     this.#issuer = options.issuer
     this.#audit = options.audit
     this.#clock = options.clock
@@ -52,7 +54,7 @@ export class Issuance {
     const auditId = randomUUID()
     const entry = { ...this.#entry('credentials.issue', auditId, caller), requested: request.scope }
     try {
-      const grant = this.#decide(caller.principal, request)
+      const grant = await this.#decide(caller.principal, request)
       const issued = await spanned('issue', () =>
         this.#issue(grant, auditId, request.refresh === true),
       )
@@ -69,7 +71,7 @@ export class Issuance {
     const auditId = randomUUID()
     const entry = { ...this.#entry('tokens.issue', auditId, caller), target }
     try {
-      const outcome = decideToken(this.#policy.tokens ?? [], caller.principal, target)
+      const outcome = decideToken((await this.#policy()).tokens ?? [], caller.principal, target)
       if (outcome.decision === 'denial') throw denied(outcome)
       const issued = await spanned('issue', () => this.#issueToken(outcome, auditId))
       await this.#record({ ...entry, ...issuedFields(issued) })
@@ -88,9 +90,9 @@ export class Issuance {
     return this.#refusal(this.#entry(action, randomUUID(), caller), error)
   }
 
-  #decide(principal: Principal, request: CredentialRequest): Grant {
+  async #decide(principal: Principal, request: CredentialRequest): Promise<Grant> {
     const scope = canonicalScope(request.scope)
-    const outcome = decide(this.#policy, principal, { scope, kind: request.kind })
+    const outcome = decide(await this.#policy(), principal, { scope, kind: request.kind })
     if (outcome.decision === 'grant') return outcome
     throw denied(outcome)
   }
@@ -167,7 +169,8 @@ type Entry = Omit<AuditRecord, 'decision'>
 type GrantedFields = Pick<AuditRecord, 'decision'> & Partial<AuditRecord>
 
 function grantedFields(grant: Grant, issued: Issued): GrantedFields {
-  return { granted: grant.scope, ...issuedFields(issued), upstreamIds: issued.upstreamIds }
+  const { connector, scope } = grant
+  return { connector, granted: scope, ...issuedFields(issued), upstreamIds: issued.upstreamIds }
 }
 
 function issuedFields({ credential, reach }: Issued | IssuedToken): GrantedFields {

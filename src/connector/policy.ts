@@ -7,10 +7,14 @@ import type { TokenRule } from './token-policy.ts'
 /** A caller whose proof was accepted: a name of the configuration. */
 export interface Principal {
   readonly name: string
+  /** May administer connectors, policies and keys, and read the audit log. */
+  readonly admin?: boolean | undefined
 }
 
 /** One thing that one caller may do. A scope is granted by one rule alone, never by their sum. */
 export interface PolicyRule {
+  /** The id of the connector whose identity issues; the configuration's own when absent. */
+  readonly connector?: string | undefined
   readonly caller: string
   readonly account: string
   /** A container's name; `*` for the account itself and with it every container. */
@@ -43,6 +47,8 @@ export interface Policy {
 export interface PolicyQuestion {
   readonly scope: Scope
   readonly kind?: CredentialKind | undefined
+  /** Only rules of the connector with this id; all of them when absent. */
+  readonly connector?: string | undefined
 }
 
 /** Leave to issue one credential: the scope is the one asked for. */
@@ -52,6 +58,8 @@ export interface Grant {
   readonly kind: CredentialKind
   readonly maxTtlMs: number
   readonly enforceBearerTtl: boolean
+  /** The id of the connector whose identity issues; the configuration's own when absent. */
+  readonly connector?: string | undefined
 }
 
 /** A refusal, in the words of the wire. */
@@ -72,8 +80,11 @@ export function decide(
   principal: Principal,
   question: PolicyQuestion,
 ): Grant | Denial {
-  const { scope } = question
-  const place = policy.rules.filter((rule) => isPlace(rule, principal, scope))
+  const { scope, connector } = question
+  const place = policy.rules.filter(
+    (rule) =>
+      (connector === undefined || rule.connector === connector) && isPlace(rule, principal, scope),
+  )
   if (place.length === 0) return notGranted(principal, scope, scope.permissions)
 
   const above = place.filter((rule) => isBelow(scope.prefix, rule.prefix))
@@ -117,8 +128,9 @@ function chooseKind(rule: PolicyRule, question: PolicyQuestion): CredentialKind 
 }
 
 function grantOf(rule: PolicyRule, scope: Scope, kind: CredentialKind): Grant {
-  const { maxTtlMs, enforceBearerTtl } = rule
-  return { decision: 'grant', scope, kind, maxTtlMs, enforceBearerTtl }
+  const { maxTtlMs, enforceBearerTtl, connector } = rule
+  const from = connector === undefined ? {} : { connector }
+  return { decision: 'grant', scope, kind, maxTtlMs, enforceBearerTtl, ...from }
 }
 
 function missing(scope: Scope, rules: readonly PolicyRule[]): readonly Permission[] {

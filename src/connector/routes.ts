@@ -1,4 +1,9 @@
 import type { Clock } from '../clock.ts'
+import type { Administration } from './api/administration.ts'
+import { auditRoutes } from './api/audit-routes.ts'
+import { connectorObjectRoutes } from './api/connector-routes.ts'
+import { keyRoutes } from './api/key-routes.ts'
+import { policyRoutes } from './api/policy-routes.ts'
 import { streamAudit } from './audit.ts'
 import { ConnectorError } from './connector-error.ts'
 import { type CredentialDesk, credentialRoutes } from './credential-routes.ts'
@@ -7,15 +12,26 @@ import { Metrics } from './metrics.ts'
 import type { OpenApiDocument } from './openapi.ts'
 import { openApiOf, withOpenApi } from './openapi-route.ts'
 import { ReadinessCheck } from './readiness.ts'
+import { Registry } from './registry/registry.ts'
 import type { Route } from './route.ts'
 import { type StatusSources, statusRoutes } from './status-routes.ts'
 
 /** What the routes of a connector are answered from. */
-export interface RouteSources extends CredentialDesk, StatusSources {}
+export interface RouteSources extends CredentialDesk, StatusSources {
+  readonly administration: Administration
+}
 
 /** All that a connector answers, its own description included. */
 export function connectorRoutes(sources: RouteSources): readonly Route[] {
-  return withOpenApi([...credentialRoutes(sources), ...statusRoutes(sources)])
+  const { administration } = sources
+  return withOpenApi([
+    ...credentialRoutes(sources),
+    ...connectorObjectRoutes(administration),
+    ...policyRoutes(administration),
+    ...keyRoutes(administration),
+    ...auditRoutes(administration),
+    ...statusRoutes(sources),
+  ])
 }
 
 /** The description of what a connector answers, made without one that runs. */
@@ -26,7 +42,11 @@ export function describeConnector(clock: Clock): OpenApiDocument {
     },
   }
   const policy = { accounts: [], rules: [] }
-  const issuance = new Issuance({ policy, issuer, audit: streamAudit(process.stderr), clock })
+  const audit = streamAudit(process.stderr)
+  const issuance = new Issuance({ policy, issuer, audit, clock })
   const readiness = new ReadinessCheck(issuer, clock)
-  return openApiOf(connectorRoutes({ issuance, clock, metrics: new Metrics(), readiness }))
+  const registry = new Registry({ connectors: [], policies: [], policy }, undefined, clock)
+  const administration = { registry, audit, clock }
+  const metrics = new Metrics()
+  return openApiOf(connectorRoutes({ issuance, clock, metrics, readiness, administration }))
 }

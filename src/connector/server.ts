@@ -15,17 +15,21 @@ import fastify, {
 } from 'fastify'
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
-import { type AuditLog, openFileAudit, streamAudit } from './audit.ts'
+import { type AuditLog, bothAudits, openFileAudit, streamAudit } from './audit.ts'
 import { type Authenticator, createAuthenticator } from './authenticate.ts'
+import { ApiKeys } from './callers/api-keys.ts'
+import { type ConnectionProof, connectionProof } from './callers/connection.ts'
 import { type ConnectorConfig, type ListenConfig, policyOf } from './config.ts'
 import { ConnectorError } from './connector-error.ts'
 import { Issuance } from './issuance.ts'
 import type { Issuer } from './issuer.ts'
 import { listen } from './listen.ts'
 import { Metrics } from './metrics.ts'
-import type { Principal } from './policy.ts'
+import type { Policy, Principal } from './policy.ts'
 import { RateLimit } from './rate-limit.ts'
 import { ReadinessCheck } from './readiness.ts'
+import { declaredRecords } from './registry/open-registry.ts'
+import { Registry } from './registry/registry.ts'
 import { RequestMeter } from './request-meter.ts'
 import {
   addRoutes,
@@ -36,12 +40,17 @@ import {
 } from './route-server.ts'
 import { connectorRoutes } from './routes.ts'
 import { type ConnectorSources, diskSources } from './sources.ts'
+import type { State } from './state/state.ts'
 
 /** What a connector runs with. */
 export interface ConnectorOptions {
   readonly config: ConnectorConfig
   readonly issuer: Issuer
   readonly clock?: Clock
+  /** What the configuration's API keeps; absent where the file says everything. Closed with it. */
+  readonly state?: State | undefined
+  /** The connectors and policies; those of the configuration when absent. */
+  readonly registry?: Registry
   /** Where decisions are written; what the configuration names when absent. Closed with the connector. */
   readonly audit?: AuditLog
   /** Gets one event per failure with its cause; nothing is logged when absent. */
@@ -68,24 +77,30 @@ const timeouts = { requestTimeout: 10_000, headersTimeout: 10_000, keepAliveTime
  */
 export async function startConnector(options: ConnectorOptions): Promise<Connector> {
   const { config, issuer, clock = systemClock, sources = diskSources() } = options
-  const authenticate = await createAuthenticator(config.callers, sources, clock)
-  const audit = options.audit ?? (await openAudit(config.audit))
-  const issuance = new Issuance({ policy: policyOf(config), issuer, audit, clock })
+  const { state } = options
+  const registry =
+    options.registry ?? new Registry(declaredRecords(config, policyOf(config)), state, clock)
+  const keys = new ApiKeys({ keys: async () => (await registry.current()).keys, clock })
+  const authenticate = await createAuthenticator(config.callers, sources, clock, keys)
+  const audit = options.audit ?? (await openAudit(config.audit, state))
+  const policy = async (): Promise<Policy> => (await registry.current()).policy
+  const issuance = new Issuance({ policy, issuer, audit, clock })
   const limit = new RateLimit(config.requestsPerMinute, clock)
   const server = await createServer(options)
   const metrics = new Metrics()
   const meter = new RequestMeter(metrics, clock)
   const readiness = new ReadinessCheck(issuer, clock)
-  addRoutes(server, connectorRoutes({ issuance, clock, metrics, readiness }), {
-    admit: admission(authenticate, limit),
+  const administration = { registry, state, audit, clock }
+  addRoutes(server, connectorRoutes({ issuance, clock, metrics, readiness, administration }), {
+    admit: admission(authenticate, limit, config.listen.unixSocket !== undefined),
     turnAway: (error, caller, action) => issuance.turnAway(error, caller, action),
     meter,
   })
   try {
     const url = await listen(server, config.listen)
-    return { url, close: () => closeAll(server, audit) }
+    return { url, close: () => closeAll(server, audit, state) }
   } catch (error) {
-    await closeAll(server, audit)
+    await closeAll(server, audit, state)
     throw error
   }
 }
@@ -111,12 +126,15 @@ async function createServer(options: ConnectorOptions): Promise<FastifyInstance>
 
 async function readTls(config: ListenConfig): Promise<https.ServerOptions | undefined> {
   if (config.tls === undefined) return undefined
-  const { certFile, keyFile } = config.tls
-  const [cert, key] = await Promise.all([
+  const { certFile, keyFile, clientCaFile } = config.tls
+  const [cert, key, ca] = await Promise.all([
     readPem('listen.tls.certFile', certFile),
     readPem('listen.tls.keyFile', keyFile),
+    clientCaFile === undefined ? undefined : readPem('listen.tls.clientCaFile', clientCaFile),
   ])
-  return { cert, key, minVersion: 'TLSv1.2' }
+  // A client without a certificate may prove itself otherwise, so none is turned away here.
+  const clients = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: false }
+  return { cert, key, minVersion: 'TLSv1.2', ...clients }
 }
 
 async function readPem(key: string, file: string): Promise<Buffer> {
@@ -132,10 +150,15 @@ function unreadable(detail: string, path: string, cause: unknown): FileSystemErr
 }
 
 /** Names and counts the caller of each request. */
-function admission(authenticate: Authenticator, limit: RateLimit): Desk['admit'] {
+function admission(
+  authenticate: Authenticator,
+  limit: RateLimit,
+  unixSocket: boolean,
+): Desk['admit'] {
   return async (request) => {
     refuseBrowser(request)
-    const principal = await identify(authenticate, limit, request)
+    const connection = connectionProof(request.raw.socket, unixSocket)
+    const principal = await identify(authenticate, limit, request, connection)
     limit.take(`caller ${principal.name}`)
     return { principal, peer: request.ip }
   }
@@ -146,9 +169,10 @@ async function identify(
   authenticate: Authenticator,
   limit: RateLimit,
   request: FastifyRequest,
+  connection: ConnectionProof,
 ): Promise<Principal> {
   try {
-    return await authenticate(request.headers.authorization)
+    return await authenticate(request.headers.authorization, connection)
   } catch (error) {
     limit.take(`address ${request.ip}`)
     throw error
@@ -164,7 +188,14 @@ function refuseBrowser(request: FastifyRequest): void {
   })
 }
 
-async function openAudit(target: string): Promise<AuditLog> {
+/** The state's log, and the file that the configuration names; standard output without either. */
+async function openAudit(target: string | undefined, state: State | undefined): Promise<AuditLog> {
+  if (target === undefined) return state?.audit ?? streamAudit(process.stdout)
+  const named = await openNamedAudit(target)
+  return state === undefined ? named : bothAudits(state.audit, named)
+}
+
+async function openNamedAudit(target: string): Promise<AuditLog> {
   if (target === 'stdout') return streamAudit(process.stdout)
   try {
     return await openFileAudit(target)
@@ -173,8 +204,13 @@ async function openAudit(target: string): Promise<AuditLog> {
   }
 }
 
-async function closeAll(server: FastifyInstance, audit: AuditLog): Promise<void> {
+async function closeAll(
+  server: FastifyInstance,
+  audit: AuditLog,
+  state: State | undefined,
+): Promise<void> {
   // Closing twice is no error worth telling: what matters is that nothing listens.
   await server.close().catch(() => undefined)
   await audit.close()
+  await state?.close()
 }

@@ -8,6 +8,8 @@ import type {
 } from './token-target.ts'
 
 interface RuleOfCaller {
+  /** The id of the connector whose identity issues; the configuration's own when absent. */
+  readonly connector?: string | undefined
   readonly caller: string
   /** Refuses a token that lives longer, milliseconds; its life is its issuer's to set. */
   readonly maxTtlMs?: number | undefined
@@ -42,6 +44,8 @@ export interface TokenGrant {
   readonly decision: 'grant'
   readonly target: TokenTarget
   readonly maxTtlMs: number | undefined
+  /** The id of the connector whose identity issues; the configuration's own when absent. */
+  readonly connector?: string | undefined
 }
 
 /**
@@ -55,7 +59,10 @@ export function decideToken(
 ): TokenGrant | Denial {
   const own = rules.filter(({ caller }) => caller === principal.name)
   const rule = own.find((each) => covers(each, target))
-  if (rule !== undefined) return { decision: 'grant', target, maxTtlMs: rule.maxTtlMs }
+  if (rule !== undefined) {
+    const from = rule.connector === undefined ? {} : { connector: rule.connector }
+    return { decision: 'grant', target, maxTtlMs: rule.maxTtlMs, ...from }
+  }
   return target.resource === 'azure-generic'
     ? notAllowed(principal, target)
     : notGranted(principal, target)

@@ -5,6 +5,7 @@ import { ConnectorError } from './connector-error.ts'
  * the AADSTS code alone; Entra's own text stays in the cause, for the connector's log.
  */
 export function identityError(cause: unknown): ConnectorError {
+  if (cause instanceof ConnectorError) return cause
   const code = /AADSTS\d+/.exec(textOf(cause))?.[0]
   if (code === undefined) {
     return new ConnectorError('temporarily_unavailable', 'identity_unavailable', {

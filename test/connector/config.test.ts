@@ -39,7 +39,6 @@ test('a configuration is read with its defaults', async (t) => {
   t.match(config, {
     listen: { host: '127.0.0.1', port: 0 },
     cloud: 'core.windows.net',
-    audit: 'stdout',
     identity: { kind: 'service-principal', tenantId: 'contoso', disableInstanceDiscovery: false },
     accounts: [{ hierarchicalNamespace: false }, { hierarchicalNamespace: true }],
   })
@@ -58,7 +57,7 @@ const faults: [string, (yaml: string) => string, RegExp][] = [
   [
     'a missing section',
     (y) => y.replace(/accounts:[\s\S]*?callers/, 'callers'),
-    /'accounts' is missing/,
+    /'policy\.0\.account': no account is named/,
   ],
   ['a misspelt key', (y) => y.replace('audience:', 'audiense:'), /callers\.1/],
   ['an unknown key at the top', (y) => `${y}\nextra: 1`, /'extra' is not a key at the top/],
@@ -143,7 +142,7 @@ for (const [title, change, expected] of faults) {
 }
 
 test('a caller with both proofs or neither is refused', async (t) => {
-  t.match(faultOf(good.replace(/keySha256: \w+/, '')), /'callers\.0': give either keySha256 or jwt/)
+  t.match(faultOf(good.replace(/keySha256: \w+/, '')), /'callers\.0': give one of keySha256, jwt/)
   t.match(
     faultOf(good.replace('name: pod', `name: pod\n    keySha256: ${'ab'.repeat(32)}`)),
     /'callers\.1'/,

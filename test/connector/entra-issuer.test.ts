@@ -14,7 +14,7 @@ import { ConnectorError } from '../../src/connector/connector-error.ts'
 import { STORAGE_VERSION } from '../../src/connector/delegation-keys.ts'
 import { signScope } from '../../src/connector/delegation-signature.ts'
 import { EntraIssuer } from '../../src/connector/entra-issuer.ts'
-import { openIdentity } from '../../src/connector/identity.ts'
+import { authOf, openIdentity } from '../../src/connector/identity.ts'
 import type { Issued } from '../../src/connector/issuer.ts'
 import { openIssuer } from '../../src/connector/open-issuer.ts'
 import { sasPermissions } from '../../src/connector/permission-letters.ts'
@@ -228,9 +228,12 @@ policy: []`
     const clock = new FakeClock(systemClock.nowMs())
     const asked: string[] = []
     const real = await openIdentity(
-      identities[0] ?? { kind: 'managed-identity' },
-      { readFile: async () => sandbox.clientSecret, env: () => undefined },
-      { ca: [sandbox.caPem] },
+      authOf(identities[0] ?? { kind: 'managed-identity' }),
+      {},
+      {
+        sources: { readFile: async () => sandbox.clientSecret, env: () => undefined },
+        ca: [sandbox.caPem],
+      },
     )
     const counted = new EntraIssuer({
       credential: {
@@ -263,9 +266,12 @@ policy: []`
 
   t.test('a bare identity is a provider of tokens', async (t) => {
     const credential = await openIdentity(
-      identities[0] ?? { kind: 'managed-identity' },
-      { readFile: async () => sandbox.clientSecret, env: () => undefined },
-      { ca: [sandbox.caPem] },
+      authOf(identities[0] ?? { kind: 'managed-identity' }),
+      {},
+      {
+        sources: { readFile: async () => sandbox.clientSecret, env: () => undefined },
+        ca: [sandbox.caPem],
+      },
     )
     const provider = new TokenCredentialProvider({ credential, clock: systemClock })
 

@@ -3,8 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { loadConfig } from '../../config.ts'
 import { type ConnectorConfig, parseConnectorConfig } from '../../connector/config.ts'
-import { openIssuer } from '../../connector/open-issuer.ts'
-import { startConnector } from '../../connector/server.ts'
+import { openConnector } from '../../connector/open-connector.ts'
 import { diskSources } from '../../connector/sources.ts'
 import { FileSystemError } from '../../errors.ts'
 import type { CliContext } from '../context.ts'
@@ -25,9 +24,8 @@ export async function serveConnector(flags: ServeFlags, context: CliContext): Pr
   }
   const sources = diskSources(context.environment)
   const config = await readConfig(file)
-  const issuer = await openIssuer(config, sources)
   const logger = openLog({ level: settings.logLevel })
-  const connector = await startConnector({ config, issuer, sources, logger })
+  const connector = await openConnector({ config, sources, logger })
   context.stderr.write(`abfs: connector listens on ${connector.url.href}; Ctrl-C ends it\n`)
   process.send?.({ kind: 'listening', url: connector.url.href })
   // A parent that dies takes its connector along.

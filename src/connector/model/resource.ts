@@ -122,18 +122,12 @@ const azureGeneric = z.strictObject({
 })
 const kubernetesCluster = z.strictObject({
   type: z.literal('kubernetes-cluster'),
-  id: z
-    .string()
-    .refine(isClusterName, 'is no cluster: GROUP/NAME')
-    .transform((id) => id.toLowerCase()),
+  id: z.string().refine(isClusterName, 'is no cluster: GROUP/NAME').toLowerCase(),
   ...tokenTtl,
 })
 const dockerRegistry = z.strictObject({
   type: z.literal('docker-registry'),
-  id: z
-    .string()
-    .transform((id) => id.toLowerCase())
-    .refine(isRegistryName, 'is no container registry: NAME.azurecr.io'),
+  id: z.string().toLowerCase().refine(isRegistryName, 'is no container registry: NAME.azurecr.io'),
   repositories: z
     .array(
       z
