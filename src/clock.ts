@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
 
 /** Time as the rest of the code sees it. `Date.now` and timers are called in this file alone. */
 export interface Clock {
@@ -28,4 +28,9 @@ export function repeat(ms: number, task: () => void): () => void {
   const timer = setInterval(task, ms)
   timer.unref()
   return () => clearInterval(timer)
+}
+
+/** Resolves after what waits for the event loop has had its turn: timers, sockets, files. */
+export function nextTurn(): Promise<void> {
+  return immediate()
 }

@@ -6,6 +6,7 @@ import type { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.t
 import { onLocalDisk } from '../filesystem/local-error.ts'
 import { type LocalEntry, LocalView } from '../filesystem/local-view.ts'
 import { relativeName } from '../filesystem/tree-view.ts'
+import { collectPages } from '../filesystem/walk.ts'
 import { downloadHashed, type HashedOptions, localBytes, uploadHashed } from './hashed-transfer.ts'
 import type { Manifest, ManifestFile } from './manifest.ts'
 
@@ -34,7 +35,8 @@ export async function readLocalDirectory(
   const files: LocalEntry[] = []
   const directories = new Set<string>()
   const links: { name: string; target: string }[] = []
-  for await (const entry of new LocalView({ followLinks: false }).listTree(root, { signal })) {
+  const view = new LocalView({ followLinks: false })
+  for (const entry of await collectPages(view.listTree(root, { signal }))) {
     const name = relativeName(root, entry.name)
     directories.delete(posix.dirname(name))
     if (entry.type === 'file') files.push(entry)

@@ -1,6 +1,6 @@
 import type { ByteRange } from '../byte-range.ts'
 import { MiB } from '../byte-range.ts'
-import { type Clock, systemClock } from '../clock.ts'
+import { type Clock, nextTurn, systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -19,7 +19,7 @@ import {
   rangeHeader,
 } from './azure-request.ts'
 import { propertiesFrom } from './azure-response.ts'
-import { scanListPage } from './list-scanner.ts'
+import { scanInTurns } from './list-scanner.ts'
 import { SinkReceiver } from './sink-receiver.ts'
 import type {
   BlobContent,
@@ -212,7 +212,7 @@ export class AzureBlobStore implements BlobStore {
     })
     try {
       const page = Buffer.from(body.buffer, body.byteOffset, body.length)
-      return scanListPage(page, { metadata: options.metadata !== false })
+      return await scanInTurns(page, { metadata: options.metadata !== false, pause: nextTurn })
     } catch (cause) {
       throw unreadableListing(prefix, cause)
     }

@@ -1,3 +1,4 @@
+import { KiB } from '../byte-range.ts'
 import { quoted } from './azure-request.ts'
 import type { BlobProperties, ListEntry, ListPage } from './store.ts'
 
@@ -12,6 +13,23 @@ import type { BlobProperties, ListEntry, ListPage } from './store.ts'
  */
 export function scanListPage(page: Buffer, options: { readonly metadata: boolean }): ListPage {
   const scanner = new ListScanner(page, options.metadata)
+  scanner.scan(Number.POSITIVE_INFINITY)
+  return scanner.page()
+}
+
+/** A page of 5,000 entries is ten of these or more: some two milliseconds each. */
+export const turnBytes: number = 256 * KiB
+
+/**
+ * As {@link scanListPage}, in turns of `turnBytes`: between two of them `pause` lets others run, so that a
+ * long page delays nobody by more than a turn. An entry is not divided.
+ */
+export async function scanInTurns(
+  page: Buffer,
+  options: { readonly metadata: boolean; readonly pause: () => Promise<void> },
+): Promise<ListPage> {
+  const scanner = new ListScanner(page, options.metadata)
+  while (scanner.scan(turnBytes)) await options.pause()
   return scanner.page()
 }
 
@@ -25,6 +43,12 @@ const SLASH = 0x2f
 const QUESTION = 0x3f
 const EXCLAMATION = 0x21
 
+const quote = 0x22
+/** Where an etag gets its quotes. */
+const etagSpace = Buffer.alloc(64)
+/** Shared by all entries that have none. */
+const noMetadata: Readonly<Record<string, string>> = Object.freeze({})
+
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
 
 class ListScanner {
@@ -37,6 +61,11 @@ class ListScanner {
   #nameStart = 0
   #nameEnd = 0
   #isEmpty = false
+  readonly #entries: ListEntry[] = []
+  #continuation: string | undefined
+  #isComplete = false
+  #isInBlobs = false
+  #lastContentType: string | undefined
   #dateText = ''
   #dateMs = 0
 
@@ -46,27 +75,42 @@ class ListScanner {
     this.#withMetadata = withMetadata
   }
 
-  page(): ListPage {
-    const entries: ListEntry[] = []
-    let continuation: string | undefined
-    let isComplete = false
-    for (let tag = this.#tag(); tag !== END; tag = this.#tag()) {
-      if (tag === CLOSE) isComplete ||= this.#is('EnumerationResults')
-      else if (this.#is('Blobs')) this.#blobs(entries)
-      else if (this.#is('NextMarker')) continuation = this.#value()
-      else if (!this.#is('EnumerationResults')) this.#skip()
+  /** Reads on until `bytes` are behind it; false when the whole page is. */
+  scan(bytes: number): boolean {
+    const until = this.#at + bytes
+    while (this.#at < until) {
+      if (this.#isInBlobs) this.#isInBlobs = this.#blobOrEnd()
+      else if (!this.#element()) return false
     }
-    if (!isComplete) throw new SyntaxError('the list page ends before its closing tag')
-    return { entries, continuation: continuation === '' ? undefined : continuation }
+    return true
   }
 
-  #blobs(entries: ListEntry[]): void {
-    if (this.#isEmpty) return
-    while (this.#child()) {
-      if (this.#is('Blob')) entries.push(this.#blob())
-      else if (this.#is('BlobPrefix')) entries.push({ kind: 'prefix', name: this.#prefixName() })
-      else this.#skip()
-    }
+  /** What was read. */
+  page(): ListPage {
+    if (!this.#isComplete) throw new SyntaxError('the list page ends before its closing tag')
+    const continuation = this.#continuation
+    return { entries: this.#entries, continuation: continuation === '' ? undefined : continuation }
+  }
+
+  /** False at the end of the page. */
+  #element(): boolean {
+    const tag = this.#tag()
+    if (tag === END) return false
+    if (tag === CLOSE) this.#isComplete ||= this.#is('EnumerationResults')
+    else if (this.#is('Blobs')) this.#isInBlobs = !this.#isEmpty
+    else if (this.#is('NextMarker')) this.#continuation = this.#value()
+    else if (!this.#is('EnumerationResults')) this.#skip()
+    return true
+  }
+
+  /** False at the end of the blobs. */
+  #blobOrEnd(): boolean {
+    if (!this.#child()) return false
+    if (this.#is('Blob')) this.#entries.push(this.#blob())
+    else if (this.#is('BlobPrefix')) {
+      this.#entries.push({ kind: 'prefix', name: this.#prefixName() })
+    } else this.#skip()
+    return true
   }
 
   #prefixName(): string {
@@ -81,7 +125,7 @@ class ListScanner {
 
   #blob(): ListEntry {
     let name = ''
-    let metadata: Record<string, string> | undefined
+    let metadata: Readonly<Record<string, string>> | undefined
     const properties: Mutable<BlobProperties> = { sizeBytes: 0, etag: '', lastModifiedMs: 0 }
     if (!this.#isEmpty) {
       while (this.#child()) {
@@ -91,7 +135,7 @@ class ListScanner {
         else this.#skip()
       }
     }
-    if (this.#withMetadata) properties.metadata = metadata ?? {}
+    if (this.#withMetadata) properties.metadata = metadata ?? noMetadata
     return { kind: 'blob', name, properties }
   }
 
@@ -100,23 +144,23 @@ class ListScanner {
     while (this.#child()) {
       if (this.#is('Last-Modified')) properties.lastModifiedMs = this.#date()
       else if (this.#is('Content-Length')) properties.sizeBytes = Number(this.#value())
-      else if (this.#is('Etag')) properties.etag = quoted(this.#value())
+      else if (this.#is('Etag')) properties.etag = this.#etag()
       else this.#optionalProperty(properties)
     }
   }
 
   #optionalProperty(properties: Mutable<BlobProperties>): void {
     if (this.#is('Creation-Time')) properties.createdMs = this.#date()
-    else if (this.#is('Content-Type')) properties.contentType = this.#nonEmpty()
+    else if (this.#is('Content-Type')) properties.contentType = this.#contentType()
     else if (this.#is('Content-MD5')) properties.contentMd5 = this.#nonEmpty()
     else if (this.#is('BlobType')) properties.blobType = blobTypeOf(this.#value())
     else if (this.#is('AccessTier')) properties.accessTier = this.#nonEmpty()
     else this.#skip()
   }
 
-  #metadata(): Record<string, string> {
+  #metadata(): Readonly<Record<string, string>> {
+    if (this.#isEmpty) return noMetadata
     const metadata: Record<string, string> = {}
-    if (this.#isEmpty) return metadata
     while (this.#child()) {
       // Headers lose the case of keys, so that one listed and one asked for would differ.
       const key = this.#text.slice(this.#nameStart, this.#nameEnd).toLowerCase()
@@ -135,6 +179,26 @@ class ListScanner {
   #hasEncodedMark(): boolean {
     const attributes = this.#text.slice(this.#nameEnd, this.#at)
     return /\bEncoded\s*=\s*["'](?:true|1)["']/i.test(attributes)
+  }
+
+  /** In quotes, and of one piece: joined strings take three times the memory. */
+  #etag(): string {
+    const start = this.#at
+    const value = this.#value()
+    if (value.startsWith('"') || value.length > etagSpace.length - 2) return quoted(value)
+    etagSpace[0] = quote
+    const end = 1 + this.#bytes.copy(etagSpace, 1, start, start + value.length)
+    etagSpace[end] = quote
+    const text = etagSpace.toString('latin1', 0, end + 1)
+    return text.length === value.length + 2 && text.includes(value) ? text : quoted(value)
+  }
+
+  /** Most blobs of a page have the same. */
+  #contentType(): string | undefined {
+    const value = this.#nonEmpty()
+    if (value === this.#lastContentType) return this.#lastContentType
+    this.#lastContentType = value
+    return value
   }
 
   #nonEmpty(): string | undefined {

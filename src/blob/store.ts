@@ -253,16 +253,25 @@ export interface BlobStore {
   close(): Promise<void>
 }
 
-/** All entries below `prefix`, page after page. */
+/** The pages below `prefix`, one after the other. */
+export async function* listPages(
+  store: BlobStore,
+  prefix: BlobPath,
+  options: ListOptions = {},
+): AsyncGenerator<readonly ListEntry[], void, undefined> {
+  let continuation = options.continuation
+  do {
+    const page = await store.listPage(prefix, { ...options, continuation })
+    yield page.entries
+    continuation = page.continuation
+  } while (continuation !== undefined)
+}
+
+/** All entries below `prefix`, page after page. Many are better taken by the page: `listPages`. */
 export async function* listAll(
   store: BlobStore,
   prefix: BlobPath,
   options: ListOptions = {},
 ): AsyncGenerator<ListEntry, void, undefined> {
-  let continuation = options.continuation
-  do {
-    const page = await store.listPage(prefix, { ...options, continuation })
-    yield* page.entries
-    continuation = page.continuation
-  } while (continuation !== undefined)
+  for await (const entries of listPages(store, prefix, options)) yield* entries
 }

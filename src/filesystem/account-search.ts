@@ -53,9 +53,9 @@ export class AccountSearch extends AccountAdministration {
   async *findIter(path: PathInput, options: CallOptions = {}): AsyncGenerator<FileInfo, void> {
     const name = fullName(locate(this.account, path, 'findIter'))
     let isEmpty = true
-    for await (const entry of this.remote.view.listTree(name, options)) {
-      isEmpty = false
-      if (entry.type !== 'directory') yield entry
+    for await (const page of this.remote.view.listTree(name, options)) {
+      isEmpty &&= page.length === 0
+      for (const entry of page) if (entry.type !== 'directory') yield entry
     }
     const self = isEmpty && name !== '' ? await this.remote.view.stat(name, options) : undefined
     if (self !== undefined && self.type !== 'directory') yield self

@@ -1,6 +1,6 @@
 import { bulkPhase } from '../bulk.ts'
 import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
-import { type FileInfo, pathOf } from './file-info.ts'
+import { changedInfo, type FileInfo, pathOf } from './file-info.ts'
 import type { Remote } from './remote.ts'
 import { ensureDirectory, refuseDirectories } from './target-directory.ts'
 import {
@@ -46,7 +46,7 @@ export async function copyTree(
 function withBlobs(plan: readonly Transfer<FileInfo>[]): Transfer<FileInfo>[] {
   return plan.map((transfer) =>
     transfer.from.type === 'other'
-      ? { ...transfer, from: { ...transfer.from, type: 'file' } }
+      ? { ...transfer, from: changedInfo(transfer.from, { type: 'file' }) }
       : transfer,
   )
 }

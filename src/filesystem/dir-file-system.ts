@@ -8,7 +8,7 @@ import type { BlobFileWriter } from './blob-file-writer.ts'
 import type { BlobMap } from './blob-map.ts'
 import type { CatOptions } from './cat-paths.ts'
 import type { ExpandOptions } from './expand-path.ts'
-import type { FileInfo } from './file-info.ts'
+import { changedInfo, type FileInfo } from './file-info.ts'
 import type { LocalFileOptions } from './local-file.ts'
 import type { MoveOptions } from './move.ts'
 import type { PipeOptions, WriteOptions } from './pipe.ts'
@@ -241,7 +241,7 @@ export class DirFileSystem {
   }
 
   #outside(info: FileInfo): FileInfo {
-    return { ...info, name: this.#name(info.name) }
+    return changedInfo(info, { name: this.#name(info.name) })
   }
 
   #all(infos: readonly FileInfo[]): FileInfo[] {

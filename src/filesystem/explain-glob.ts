@@ -60,11 +60,11 @@ class RecordingView<E extends TreeEntry> implements TreeView<E> {
     return entries
   }
 
-  async *listTree(name: string, options?: CallOptions): AsyncGenerator<E, void> {
+  async *listTree(name: string, options?: CallOptions): AsyncGenerator<readonly E[], void> {
     this.walked.push(name)
-    for await (const entry of this.#view.listTree(name, options)) {
-      this.entriesSeen += 1
-      yield entry
+    for await (const page of this.#view.listTree(name, options)) {
+      this.entriesSeen += page.length
+      yield page
     }
   }
 }

@@ -1,5 +1,6 @@
+import { inspect } from 'node:util'
 import type { Metadata } from '../blob/store.ts'
-import type { Entry, EntryType } from '../namespace/entry.ts'
+import type { Entry, EntryType, PosixAttributes } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { TreeEntry } from './tree-view.ts'
 
@@ -39,24 +40,116 @@ export interface FileInfo extends TreeEntry {
   readonly expires?: Date | undefined
 }
 
+/**
+ * The public view on an entry. A million of them may be kept, so what is derived is derived when asked:
+ * two `Date`s alone would take more than all the rest. JSON and inspection show everything; a copy by
+ * spread has the plain fields alone.
+ */
+class EntryInfo implements FileInfo {
+  readonly name: string
+  readonly type: FileInfo['type']
+  readonly size: number
+  readonly entryType: EntryType
+  readonly etag: string | undefined
+  readonly contentType: string | undefined
+  readonly contentMd5: string | undefined
+  readonly metadata: Metadata
+  readonly #lastModifiedMs: number | undefined
+  readonly #createdMs: number | undefined
+  /** What few entries have; absent: none of it. */
+  readonly #rest: Rest | undefined
+
+  constructor(container: string, entry: Entry) {
+    this.name = fullName({ container, name: entry.name })
+    this.type = typeOf(entry.type)
+    this.size = entry.sizeBytes
+    this.entryType = entry.type
+    this.etag = entry.etag
+    this.contentType = entry.contentType
+    this.contentMd5 = entry.contentMd5
+    this.metadata = entry.metadata
+    this.#lastModifiedMs = entry.lastModifiedMs
+    this.#createdMs = entry.createdMs
+    this.#rest = restOf(entry)
+  }
+
+  get isLink(): boolean {
+    return this.entryType === 'symlink'
+  }
+
+  get lastModified(): Date | undefined {
+    return dateOf(this.#lastModifiedMs)
+  }
+
+  get created(): Date | undefined {
+    return dateOf(this.#createdMs)
+  }
+
+  get mode(): number | undefined {
+    return this.#rest?.mode
+  }
+
+  get uid(): number | undefined {
+    return this.#rest?.uid
+  }
+
+  get gid(): number | undefined {
+    return this.#rest?.gid
+  }
+
+  get mtimeNs(): bigint | undefined {
+    return this.#rest?.mtimeNs
+  }
+
+  get owner(): string | undefined {
+    return this.#rest?.owner
+  }
+
+  get group(): string | undefined {
+    return this.#rest?.group
+  }
+
+  get permissions(): string | undefined {
+    return this.#rest?.permissions
+  }
+
+  get expires(): Date | undefined {
+    return dateOf(this.#rest?.expiresMs)
+  }
+
+  /** All of it, as a plain object. */
+  toJSON(): FileInfo {
+    const { isLink, lastModified, created, expires } = this
+    const { expiresMs: _ms, ...rest } = this.#rest ?? {}
+    return { ...this, isLink, lastModified, created, ...rest, ...(expires && { expires }) }
+  }
+
+  [inspect.custom](): FileInfo {
+    return this.toJSON()
+  }
+}
+
+type Rest = PosixAttributes & Pick<Entry, 'owner' | 'group' | 'permissions' | 'expiresMs'>
+
+function restOf({ posix, owner, group, permissions, expiresMs }: Entry): Rest | undefined {
+  if (owner !== undefined || expiresMs !== undefined) {
+    return { ...posix, owner, group, permissions, expiresMs }
+  }
+  for (const _key in posix) return posix
+  return undefined
+}
+
 /** The public view on an entry of `container`. */
 export function toFileInfo(container: string, entry: Entry): FileInfo {
-  return {
-    name: fullName({ container, name: entry.name }),
-    type: typeOf(entry.type),
-    size: entry.sizeBytes,
-    entryType: entry.type,
-    isLink: entry.type === 'symlink',
-    etag: entry.etag,
-    lastModified: dateOf(entry.lastModifiedMs),
-    created: dateOf(entry.createdMs),
-    contentType: entry.contentType,
-    contentMd5: entry.contentMd5,
-    metadata: entry.metadata,
-    ...entry.posix,
-    ...(entry.owner === undefined ? {} : accessOf(entry)),
-    ...(entry.expiresMs === undefined ? {} : { expires: dateOf(entry.expiresMs) }),
-  }
+  return new EntryInfo(container, entry)
+}
+
+/** The same, under another name or as of another type. */
+export function changedInfo(
+  info: FileInfo,
+  changes: Partial<Pick<FileInfo, 'name' | 'type'>>,
+): FileInfo {
+  return { ...(info instanceof EntryInfo ? info.toJSON() : info), ...changes }
 }
 
 /** A directory of which nothing but its name is known: the root, or one that blobs imply. */
@@ -87,10 +180,6 @@ export function pathOf(name: string): BlobPath {
 /** `abfs://container/path`, for messages. */
 export function urlOf(name: string): string {
   return formatPath(pathOf(name))
-}
-
-function accessOf({ owner, group, permissions }: Entry): Partial<FileInfo> {
-  return { owner, group, permissions }
 }
 
 function typeOf(type: EntryType): FileInfo['type'] {

@@ -72,10 +72,12 @@ class Search<E extends TreeEntry> {
     const matches = pathMatcher(segments)
     const open = segments.at(-1)?.kind === 'any-depth'
     const found: E[] = []
-    for await (const entry of this.#everything(base)) {
-      const slash = open && entry.type === 'directory' ? '/' : ''
-      const path = `${relativeName(base, entry.name)}${slash}`
-      if (this.#isWanted(entry) && matches(path)) found.push(entry)
+    for await (const page of this.#everything(base)) {
+      for (const entry of page) {
+        const slash = open && entry.type === 'directory' ? '/' : ''
+        const path = `${relativeName(base, entry.name)}${slash}`
+        if (this.#isWanted(entry) && matches(path)) found.push(entry)
+      }
     }
     if (open && segments.every((segment) => segment.kind === 'any-depth')) {
       const self = await this.#view.stat(base, this.#options)
@@ -84,10 +86,10 @@ class Search<E extends TreeEntry> {
     return found
   }
 
-  async *#everything(base: string): AsyncGenerator<E, void> {
+  async *#everything(base: string): AsyncGenerator<readonly E[], void> {
     const { maxDepth } = this.#options
     if (maxDepth === undefined) yield* this.#view.listTree(base, this.#options)
-    else yield* await listToDepth(this.#view, [base], maxDepth, this.#options)
+    else yield await listToDepth(this.#view, [base], maxDepth, this.#options)
   }
 
   #isWanted(entry: E): boolean {

@@ -38,9 +38,13 @@ export class LocalView implements TreeView<LocalEntry> {
     return entries.filter((entry) => entry !== undefined)
   }
 
-  async *listTree(name: string, options: CallOptions = {}): AsyncGenerator<LocalEntry, void> {
-    for (const entry of await this.list(name, options)) {
-      yield entry
+  async *listTree(
+    name: string,
+    options: CallOptions = {},
+  ): AsyncGenerator<readonly LocalEntry[], void> {
+    const entries = await this.list(name, options)
+    yield entries
+    for (const entry of entries) {
       if (entry.type === 'directory') yield* this.listTree(entry.name, options)
     }
   }

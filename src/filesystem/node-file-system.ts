@@ -13,7 +13,7 @@ import type { Remote } from './remote.ts'
 import { remove, removeFile } from './remove.ts'
 import { type ReadStreamOptions, readStream, writeStream } from './streams.ts'
 import { byName, relativeName } from './tree-view.ts'
-import { collect } from './walk.ts'
+import { collectPages } from './walk.ts'
 
 /** A path as Node's calls take it: `/container/path`, with or without the slash, or a URL. */
 export type NodePath = string | URL | Buffer
@@ -135,7 +135,9 @@ export class NodeFileSystem {
     if (info.type !== 'directory')
       throw new FileSystemError('ENOTDIR', 'scandir', { path: String(path) })
     const { view } = this.#remote
-    const found = recursive ? await collect(view.listTree(info.name)) : await view.list(info.name)
+    const found = recursive
+      ? await collectPages(view.listTree(info.name))
+      : await view.list(info.name)
     const entries = [...found].sort(byName)
     if (withFileTypes) return entries.map((entry) => new NodeDirent(entry))
     return entries.map(({ name }) => relativeName(info.name, name))

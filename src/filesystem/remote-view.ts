@@ -47,24 +47,27 @@ export class RemoteView implements TreeView<FileInfo> {
     }
   }
 
-  async *listTree(name: string, options: StatOptions = {}): AsyncGenerator<FileInfo, void> {
+  async *listTree(
+    name: string,
+    options: StatOptions = {},
+  ): AsyncGenerator<readonly FileInfo[], void> {
     if (name === '') return yield* this.#listContainers(options)
     const path = pathOf(name)
     const { signal } = options
     const metadata = this.#metadata || options.metadata
     const tree = { signal, metadata, directories: true }
     try {
-      for await (const entry of this.#namespace.listTree(path, tree)) {
-        yield toFileInfo(path.container, entry)
+      for await (const page of this.#namespace.listTreePages(path, tree)) {
+        yield page.map((entry) => toFileInfo(path.container, entry))
       }
     } catch (error) {
       undefinedIfMissing(error)
     }
   }
 
-  async *#listContainers(options: StatOptions): AsyncGenerator<FileInfo, void> {
+  async *#listContainers(options: StatOptions): AsyncGenerator<readonly FileInfo[], void> {
     for (const container of await this.#containers(options)) {
-      yield container
+      yield [container]
       yield* this.listTree(container.name, options)
     }
   }

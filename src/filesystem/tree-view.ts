@@ -21,8 +21,8 @@ export interface TreeView<E extends TreeEntry = TreeEntry> {
   ): Promise<E | undefined>
   /** The direct children in any order; none when the name is missing or no directory. */
   list(name: string, options?: CallOptions): Promise<readonly E[]>
-  /** Everything below in any order, directories included. */
-  listTree(name: string, options?: CallOptions): AsyncIterable<E>
+  /** Everything below in any order, directories included, as many at a time as come together. */
+  listTree(name: string, options?: CallOptions): AsyncIterable<readonly E[]>
 }
 
 /** `parent/child`; the root of an account is the empty string, the local one `/`. */

@@ -48,7 +48,7 @@ export async function find<E extends TreeEntry>(
   checkDepth(options.maxDepth)
   const below =
     options.maxDepth === undefined
-      ? await collect(view.listTree(root, options))
+      ? await collectPages(view.listTree(root, options))
       : await listToDepth(view, [root], options.maxDepth, options)
   const self = below.length === 0 || options.withDirs ? await view.stat(root, options) : undefined
   const found = self === undefined ? below : [self, ...below]
@@ -112,6 +112,13 @@ export async function listToDepth<E extends TreeEntry>(
   const level = levels.flat()
   const inner = level.filter((entry) => entry.type === 'directory').map((entry) => entry.name)
   return [...level, ...(await listToDepth(view, inner, depth - 1, options))]
+}
+
+/** Everything that pages hold. */
+export async function collectPages<T>(pages: AsyncIterable<readonly T[]>): Promise<T[]> {
+  const all: T[] = []
+  for await (const page of pages) for (const item of page) all.push(item)
+  return all
 }
 
 /** Everything that an iterable yields. */

@@ -55,9 +55,9 @@ export class HierarchicalNames {
       readonly metadata?: boolean | undefined
       readonly onUnreachable: UnreachableListener
     },
-  ): AsyncGenerator<Entry, void, undefined> {
+  ): AsyncGenerator<readonly Entry[], void, undefined> {
     const faces = { hierarchy: this.hierarchy, store: this.#parts.store }
-    return missingAsNothing(directory, walkPaths(faces, directory, options))
+    return inPages(missingAsNothing(directory, walkPaths(faces, directory, options)))
   }
 
   async makeDirectory(path: BlobPath, options: DirectoryOptions): Promise<Entry> {
@@ -349,4 +349,19 @@ function failure(code: ErrnoCode, syscall: string, options: Failure): FileSystem
     ...(dest === undefined ? {} : { dest: formatPath(dest) }),
     ...more,
   })
+}
+
+const entriesPerPage = 1000
+
+async function* inPages(
+  entries: AsyncIterable<Entry>,
+): AsyncGenerator<readonly Entry[], void, undefined> {
+  let page: Entry[] = []
+  for await (const entry of entries) {
+    page.push(entry)
+    if (page.length < entriesPerPage) continue
+    yield page
+    page = []
+  }
+  yield page
 }

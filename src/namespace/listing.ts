@@ -1,4 +1,10 @@
-import { type BlobStore, type CallOptions, type ListEntry, listAll } from '../blob/store.ts'
+import {
+  type BlobStore,
+  type CallOptions,
+  type ListEntry,
+  listAll,
+  listPages,
+} from '../blob/store.ts'
 import type { BlobPath } from '../path.ts'
 import { entryFromBlob, impliedDirectory, mergeEntries } from './blob-entry.ts'
 import { baseName, childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
@@ -41,7 +47,7 @@ export async function listOneLevel(
 
 /**
  * All files below `directory` in the service's order and, when asked, each directory once: marked
- * ones with their attributes, implied ones before the first of their files.
+ * ones with their attributes, implied ones before the first of their files. As many at a time as a page gives.
  */
 export async function* walkTree(
   store: BlobStore,
@@ -50,15 +56,19 @@ export async function* walkTree(
     readonly directories: boolean
     readonly onUnreachable: UnreachableListener
   },
-): AsyncGenerator<Entry, void, undefined> {
+): AsyncGenerator<readonly Entry[], void, undefined> {
   const walk = new TreeWalk(directory.name, options.directories)
   const prefix = { ...directory, name: childPrefix(directory.name) }
-  for await (const row of listAll(store, prefix, { signal: options.signal })) {
-    if (row.kind !== 'blob' || row.name === prefix.name || isReserved(row.name)) continue
-    if (!isPathName(withoutSlash(row.name))) options.onUnreachable({ ...directory, name: row.name })
-    else yield* walk.next(row.name, entryFromBlob(row.name, row.properties))
+  for await (const rows of listPages(store, prefix, { signal: options.signal })) {
+    for (const row of rows) {
+      if (row.kind !== 'blob' || row.name === prefix.name || isReserved(row.name)) continue
+      if (isPathName(withoutSlash(row.name))) {
+        walk.add(row.name, entryFromBlob(row.name, row.properties))
+      } else options.onUnreachable({ ...directory, name: row.name })
+    }
+    yield walk.take()
   }
-  yield* walk.end()
+  yield walk.end()
 }
 
 /**
@@ -70,47 +80,58 @@ class TreeWalk {
   readonly #root: string
   readonly #directories: boolean
   readonly #seen = new Set<string>()
+  /** The directory of the last entry: that of most that follow. */
+  #lastParent = ''
   #held: Entry[] = []
+  #found: Entry[] = []
 
   constructor(root: string, directories: boolean) {
     this.#root = root
     this.#directories = directories
   }
 
-  *next(blobName: string, entry: Entry): Generator<Entry, void, undefined> {
-    yield* this.#release(blobName)
-    yield* this.#ancestors(entry.name)
-    if (entry.type === 'directory') yield* this.#directory(entry)
+  add(blobName: string, entry: Entry): void {
+    this.#release(blobName)
+    if (this.#directories) this.#ancestors(entry.name)
+    if (entry.type === 'directory') this.#directory(entry)
     else this.#held.push(entry)
   }
 
-  *end(): Generator<Entry, void, undefined> {
-    yield* this.#held
-    this.#held = []
+  /** What is sure by now and was not taken. */
+  take(): readonly Entry[] {
+    const found = this.#found
+    this.#found = []
+    return found
   }
 
-  *#release(blobName: string): Generator<Entry, void, undefined> {
-    const kept: Entry[] = []
+  /** The rest. */
+  end(): readonly Entry[] {
+    return [...this.take(), ...this.#held]
+  }
+
+  #release(blobName: string): void {
+    let kept = 0
     for (const held of this.#held) {
       const next = blobName.startsWith(held.name) ? blobName.charAt(held.name.length) : 'z'
-      if (next > '/') yield held
-      else if (next < '/') kept.push(held)
+      if (next > '/') this.#found.push(held)
+      else if (next < '/') this.#held[kept++] = held
       // The rest is shadowed by the directory of its name.
     }
-    this.#held = kept
+    this.#held.length = kept
   }
 
-  *#ancestors(name: string): Generator<Entry, void, undefined> {
+  #ancestors(name: string): void {
     const parent = parentName(name)
-    if (!this.#directories || parent === this.#root || this.#seen.has(parent)) return
-    yield* this.#ancestors(parent)
-    yield* this.#directory(impliedDirectory(parent))
+    if (parent === this.#lastParent || parent === this.#root || this.#seen.has(parent)) return
+    this.#lastParent = parent
+    this.#ancestors(parent)
+    this.#directory(impliedDirectory(parent))
   }
 
-  *#directory(entry: Entry): Generator<Entry, void, undefined> {
+  #directory(entry: Entry): void {
     if (!this.#directories || this.#seen.has(entry.name)) return
     this.#seen.add(entry.name)
-    yield entry
+    this.#found.push(entry)
   }
 }
 

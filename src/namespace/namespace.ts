@@ -137,6 +137,14 @@ export class Namespace {
     directory: BlobPath,
     options: TreeListingOptions = {},
   ): AsyncGenerator<Entry, void, undefined> {
+    for await (const entries of this.listTreePages(directory, options)) yield* entries
+  }
+
+  /** As {@link listTree}, as many at a time as the service gives: each step of a generator has a price. */
+  async *listTreePages(
+    directory: BlobPath,
+    options: TreeListingOptions = {},
+  ): AsyncGenerator<readonly Entry[], void, undefined> {
     checkPath(directory, 'list')
     let empty = true
     const names = await this.#hierarchical(directory, options)
@@ -146,10 +154,10 @@ export class Namespace {
       metadata: options.metadata,
       onUnreachable: this.#onUnreachable,
     }
-    const entries = names?.walk(directory, walk) ?? walkTree(this.store, directory, walk)
-    for await (const entry of entries) {
-      empty = false
-      yield entry
+    const pages = names?.walk(directory, walk) ?? walkTree(this.store, directory, walk)
+    for await (const entries of pages) {
+      empty &&= entries.length === 0
+      if (entries.length > 0) yield entries
     }
     if (!empty || directory.name === '') return
     const found = await this.#lookup.stat(directory, options)

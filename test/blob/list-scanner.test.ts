@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { XMLParser } from 'fast-xml-parser'
 import t from 'tap'
-import { scanListPage } from '../../src/blob/list-scanner.ts'
+import { scanInTurns, scanListPage, turnBytes } from '../../src/blob/list-scanner.ts'
 import type { ListPage } from '../../src/blob/store.ts'
 
 const seed = Math.floor(Math.random() * 2 ** 31)
@@ -110,6 +110,50 @@ t.test('a page that ends early, or is something else, is a SyntaxError', async (
   }
   t.throws(() => scan('<html><body>proxy</body></html>'), SyntaxError)
   t.throws(() => scan(page('<Blob><Name>a<b/></Name></Blob>')), SyntaxError)
+})
+
+t.test('a long page is read in turns, and as it is read in one', async (t) => {
+  const metadata =
+    '<Metadata><a>1</a><long_key_of_a_blob>a value of some length</long_key_of_a_blob></Metadata>'
+  const blobs = Array.from({ length: 5000 }, (_, index) => {
+    const properties = `<Properties><Etag>0x${index}</Etag><Content-Length>${index}</Content-Length></Properties>`
+    return `<Blob><Name>directory/file-${index}</Name>${properties}${metadata}</Blob>`
+  })
+  const bytes = Buffer.from(page(blobs.join('')))
+  const whole = scanListPage(bytes, withMetadata)
+  let turns = 1
+  const pause = async () => {
+    turns += 1
+  }
+
+  const scanned = await scanInTurns(bytes, { ...withMetadata, pause })
+
+  t.equal(scanned.entries.length, 5000)
+  t.same(scanned, whole)
+  // A turn ends at the end of an entry, so it is a little longer than it is to be.
+  const most = Math.ceil(bytes.length / turnBytes)
+  t.ok(turns > 3 && turns >= most - 1 && turns <= most + 1, `${turns} turns for ${most}`)
+})
+
+t.test('a short page is read without a pause', async (t) => {
+  const pause = () => Promise.reject(new Error('no pause'))
+
+  const { entries } = await scanInTurns(Buffer.from(page('<Blob><Name>a</Name></Blob>')), {
+    ...withMetadata,
+    pause,
+  })
+
+  t.equal(entries.length, 1)
+})
+
+t.test('an etag keeps its characters, whatever they are', async (t) => {
+  for (const etag of ['0x8D', '"0x8D"', 'a&amp;b', 'é', 'x'.repeat(100), '']) {
+    const [entry] = scan(
+      page(`<Blob><Name>a</Name><Properties><Etag>${etag}</Etag></Properties></Blob>`),
+    ).entries
+    const plain = etag.replace('&amp;', '&')
+    t.match(entry, { properties: { etag: plain.startsWith('"') ? plain : `"${plain}"` } })
+  }
 })
 
 t.test(`any page reads as an XML library reads it (seed ${seed})`, async (t) => {
