@@ -16,6 +16,7 @@ export { type AzureEndpoint, type AzureUrl, parseAzureUrl } from './azure-url.ts
 export type {
   BlobAdministration,
   BlobState,
+  ContentSettings,
   FormerId,
   TaggedBlob,
   Tags,
@@ -62,6 +63,7 @@ export type { BlobFileReader, OpenOptions } from './filesystem/blob-file-reader.
 export type { BlobFileWriter } from './filesystem/blob-file-writer.ts'
 export type { BlobMap } from './filesystem/blob-map.ts'
 export type { CacheType } from './filesystem/cache-type.ts'
+export type { Capabilities } from './filesystem/capabilities.ts'
 export type { CatRangesOptions, RangeRequest } from './filesystem/cat.ts'
 export type { CatOptions } from './filesystem/cat-paths.ts'
 export { DirFileSystem } from './filesystem/dir-file-system.ts'
@@ -69,6 +71,8 @@ export type { TreeDrawingOptions } from './filesystem/draw-tree.ts'
 export type { ExpandOptions } from './filesystem/expand-path.ts'
 export type { GlobPlan } from './filesystem/explain-glob.ts'
 export type { FileInfo } from './filesystem/file-info.ts'
+export type { FileLock, LockOptions } from './filesystem/file-lock.ts'
+export type { FormerFile } from './filesystem/former-file.ts'
 export type { LocalFileOptions } from './filesystem/local-file.ts'
 export { LocalFileCache, type LocalFileCacheOptions } from './filesystem/local-file-cache.ts'
 export type { PathInput } from './filesystem/location.ts'

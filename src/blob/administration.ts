@@ -5,7 +5,7 @@
 import type { ByteRange } from '../byte-range.ts'
 import type { Permission } from '../credential/credential.ts'
 import type { BlobPath } from '../path.ts'
-import type { BlobProperties, CallOptions, Conditions, Metadata } from './store.ts'
+import type { BlobProperties, CallOptions, Conditions, ContentHeaders, Metadata } from './store.ts'
 
 export type { Permission } from '../credential/credential.ts'
 
@@ -58,6 +58,13 @@ export interface StateListOptions extends CallOptions {
   readonly deleted?: boolean | undefined
 }
 
+/** Headers that a blob is answered with; each `undefined` when it has none. */
+export interface ContentSettings extends ContentHeaders {
+  readonly contentType?: string | undefined
+  /** Base64. */
+  readonly contentMd5?: string | undefined
+}
+
 /** What a signature lets its holder do, and where. */
 export interface SignRequest extends CallOptions {
   /** A container (no name), a blob, or with `directory` all that is below a directory. */
@@ -81,6 +88,7 @@ export interface SignRequest extends CallOptions {
  * with `ENOTSUP` or `EINVAL` where the account does not offer what is asked.
  */
 export interface BlobAdministration {
+  /** `ENOENT` for a blob that is missing; none for one without. */
   getTags(path: BlobPath, options?: CallOptions): Promise<Tags>
   /** Replaces all tags. Content and etag stay. */
   setTags(path: BlobPath, tags: Tags, options?: CallOptions): Promise<void>
@@ -90,6 +98,7 @@ export interface BlobAdministration {
     expression: string,
     options?: CallOptions,
   ): AsyncIterable<TaggedBlob>
+  /** Where it is kept now. */
   getTier(path: BlobPath, options?: CallOptions): Promise<TierState>
   /** Out of the archive a blob takes hours, in which it cannot be read. */
   setTier(path: BlobPath, tier: Tier, options?: TierOptions): Promise<void>
@@ -108,9 +117,25 @@ export interface BlobAdministration {
   ): Promise<Uint8Array>
   /** Makes a former state the current one, by a copy on the server's side. */
   restore(path: BlobPath, former: FormerId, options?: CallOptions): Promise<void>
+  /** Deletes one former state for good. */
   deleteFormer(path: BlobPath, former: FormerId, options?: CallOptions): Promise<void>
   /** Brings a soft-deleted blob back, with its snapshots. */
   undelete(path: BlobPath, options?: CallOptions): Promise<void>
+  /** Replaces all headers that the blob is answered with. Content and metadata stay, the etag changes. */
+  setHeaders(
+    path: BlobPath,
+    headers: ContentSettings,
+    options?: CallOptions & Conditions,
+  ): Promise<void>
+  /**
+   * Lets nobody else write or delete the blob for 15 to 60 seconds; resolves to the id that writes need.
+   * `EBUSY` while another holds it, `ENOENT` when there is no blob.
+   */
+  acquireLease(path: BlobPath, durationSeconds: number, options?: CallOptions): Promise<string>
+  /** The whole time again. `EBUSY` when another holds it by now. */
+  renewLease(path: BlobPath, leaseId: string, options?: CallOptions): Promise<void>
+  /** Lets others write. `EBUSY` when another holds it by now. */
+  releaseLease(path: BlobPath, leaseId: string, options?: CallOptions): Promise<void>
   /**
    * A URL with a signature in its query, which is a secret: with the account key where that is how
    * this process signs in, else with a user delegation key (at most 7 days). `EACCES` where the

@@ -9,6 +9,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import type {
   BlobAdministration,
   BlobState,
+  ContentSettings,
   FormerId,
   SignRequest,
   StateListOptions,
@@ -180,6 +181,51 @@ export class AzureAdministration implements BlobAdministration {
   async undelete(path: BlobPath, options: CallOptions = {}): Promise<void> {
     const blob = await this.#blob(path, 'blob.undelete', options)
     await blob.undelete(abortable(options))
+  }
+
+  async setHeaders(
+    path: BlobPath,
+    headers: ContentSettings,
+    options: CallOptions & Conditions = {},
+  ): Promise<void> {
+    const blob = await this.#blob(path, 'blob.setHeaders', options)
+    const { ifMatch } = options
+    const { contentMd5, ...rest } = headers
+    const md5 =
+      contentMd5 === undefined ? {} : { blobContentMD5: Buffer.from(contentMd5, 'base64') }
+    const named = {
+      blobContentType: rest.contentType,
+      blobContentEncoding: rest.contentEncoding,
+      blobContentLanguage: rest.contentLanguage,
+      blobContentDisposition: rest.contentDisposition,
+      blobCacheControl: rest.cacheControl,
+    }
+    const given = Object.entries(named).filter(([, value]) => value !== undefined)
+    await blob.setHTTPHeaders(
+      { ...Object.fromEntries(given), ...md5 },
+      { ...abortable(options), ...(ifMatch === undefined ? {} : { conditions: { ifMatch } }) },
+    )
+  }
+
+  async acquireLease(
+    path: BlobPath,
+    durationSeconds: number,
+    options: CallOptions = {},
+  ): Promise<string> {
+    const blob = await this.#blob(path, 'blob.acquireLease', options)
+    const lease = blob.getBlobLeaseClient()
+    await lease.acquireLease(durationSeconds, abortable(options))
+    return lease.leaseId
+  }
+
+  async renewLease(path: BlobPath, leaseId: string, options: CallOptions = {}): Promise<void> {
+    const blob = await this.#blob(path, 'blob.renewLease', options)
+    await blob.getBlobLeaseClient(leaseId).renewLease(abortable(options))
+  }
+
+  async releaseLease(path: BlobPath, leaseId: string, options: CallOptions = {}): Promise<void> {
+    const blob = await this.#blob(path, 'blob.releaseLease', options)
+    await blob.getBlobLeaseClient(leaseId).releaseLease(abortable(options))
   }
 
   async sign(request: SignRequest): Promise<URL> {

@@ -41,6 +41,7 @@ const plainName = /^[A-Za-z0-9\-_./]*$/
 export function addConditions(headers: Headers, conditions: Conditions): Headers {
   if (conditions.ifMatch !== undefined) headers['if-match'] = conditions.ifMatch
   if (conditions.ifNoneMatch !== undefined) headers['if-none-match'] = conditions.ifNoneMatch
+  if (conditions.leaseId !== undefined) headers['x-ms-lease-id'] = conditions.leaseId
   return headers
 }
 

@@ -134,7 +134,7 @@ export class AzureBlobStore implements BlobStore {
     path: BlobPath,
     blockId: string,
     data: Uint8Array,
-    options: CallOptions = {},
+    options: CallOptions & Pick<Conditions, 'leaseId'> = {},
   ): Promise<void> {
     const operation = 'blob.stageBlock'
     checkBlobPath(path, operation)
@@ -144,6 +144,7 @@ export class AzureBlobStore implements BlobStore {
       method: 'PUT',
       path,
       query: `?comp=block&blockid=${encodeURIComponent(blockId)}`,
+      headers: addConditions(baseHeaders(), { leaseId: options.leaseId }),
       body: data,
       signal: options.signal,
     })

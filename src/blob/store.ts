@@ -70,6 +70,8 @@ export interface Conditions {
   readonly ifMatch?: string | undefined
   /** The blob must not exist: else `EEXIST`. */
   readonly ifNoneMatch?: '*' | undefined
+  /** Of the lease that the caller holds on the blob: else `EBUSY`. */
+  readonly leaseId?: string | undefined
 }
 
 export interface GetOptions extends CallOptions {
@@ -205,7 +207,7 @@ export interface BlobStore {
     path: BlobPath,
     blockId: string,
     data: Uint8Array,
-    options?: CallOptions,
+    options?: CallOptions & Pick<Conditions, 'leaseId'>,
   ): Promise<void>
   /**
    * As `stageBlock`, with bytes that the service reads itself: they do not pass through here.

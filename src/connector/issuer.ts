@@ -28,6 +28,7 @@ export interface IssuedToken {
 
 /** Turns a grant into a credential. Rejects with `ConnectorError`. */
 export interface Issuer {
+  /** Makes the storage credential that was granted. */
   issue(grant: Grant, options: IssueOptions): Promise<Issued>
   /** Gives a token for what was granted; absent where only storage credentials are issued. */
   issueToken?(grant: TokenGrant, options: IssueOptions): Promise<IssuedToken>

@@ -102,7 +102,7 @@ export class AccountAdministration extends AccountAccess {
     options: CallOptions = {},
   ): Promise<void> {
     const place = locateFile(this.account, path, 'setXattrs')
-    await this.#retryStale(async () => {
+    await retryStale(async () => {
       const { etag, metadata } = await this.remote.store.head(place, options)
       const changed = withoutUndefined({ ...metadata, ...lowerCased(values) })
       await this.remote.store.setMetadata(place, changed, { ...options, ifMatch: etag })
@@ -112,13 +112,13 @@ export class AccountAdministration extends AccountAccess {
 
   /** The index tags of a file. */
   async getTags(path: PathInput, options?: CallOptions): Promise<Tags> {
-    return this.#admin('getTags').getTags(locateFile(this.account, path, 'getTags'), options)
+    return this.admin('getTags').getTags(locateFile(this.account, path, 'getTags'), options)
   }
 
   /** Replaces the index tags of a file: at most 10. Content and etag stay. */
   async setTags(path: PathInput, tags: Tags, options?: CallOptions): Promise<void> {
     const place = locateFile(this.account, path, 'setTags')
-    await this.#admin('setTags').setTags(place, tags, options)
+    await this.admin('setTags').setTags(place, tags, options)
   }
 
   /** Files of a container for which an expression such as `"state" = 'done'` holds; a minute late. */
@@ -128,25 +128,25 @@ export class AccountAdministration extends AccountAccess {
     options?: CallOptions,
   ): AsyncGenerator<TaggedBlob, void> {
     const place = locate(this.account, container, 'findByTags')
-    yield* this.#admin('findByTags').findByTags(place.container, expression, options)
+    yield* this.admin('findByTags').findByTags(place.container, expression, options)
   }
 
   /** Where the bytes of a file are kept, and whether it is on its way out of the archive. */
   async getTier(path: PathInput, options?: CallOptions): Promise<TierState> {
-    return this.#admin('getTier').getTier(locateFile(this.account, path, 'getTier'), options)
+    return this.admin('getTier').getTier(locateFile(this.account, path, 'getTier'), options)
   }
 
   /** Moves a file to another tier; out of the archive it takes hours, in which reading is `EACCES`. */
   async setTier(path: PathInput, tier: Tier, options?: TierOptions): Promise<void> {
     const place = locateFile(this.account, path, 'setTier')
-    await this.#admin('setTier').setTier(place, tier, options)
+    await this.admin('setTier').setTier(place, tier, options)
     forget(this.remote.namespace, place)
   }
 
   /** Keeps a file as it is now; returns the snapshot's id. */
   async createSnapshot(path: PathInput, options?: CallOptions): Promise<string> {
     const place = locateFile(this.account, path, 'createSnapshot')
-    return this.#admin('createSnapshot').createSnapshot(place, options)
+    return this.admin('createSnapshot').createSnapshot(place, options)
   }
 
   /** The states that a file is and was in: versions and snapshots, as far as the account keeps them. */
@@ -154,7 +154,7 @@ export class AccountAdministration extends AccountAccess {
     const place = locateFile(this.account, path, 'listVersions')
     const states: FileState[] = []
     const what = { ...options, versions: true, snapshots: true }
-    for await (const state of this.#admin('listVersions').listStates(place, what)) {
+    for await (const state of this.admin('listVersions').listStates(place, what)) {
       if (state.name === place.name) states.push(named(place.container, state))
     }
     return states
@@ -172,26 +172,26 @@ export class AccountAdministration extends AccountAccess {
       start === undefined && end === undefined
         ? undefined
         : { start: start ?? 0, end: end ?? Number.MAX_SAFE_INTEGER }
-    return this.#admin('readVersion').getFormer(place, former, { range, signal })
+    return this.admin('readVersion').getFormer(place, former, { range, signal })
   }
 
   /** Makes a former state the current one. What is current stays a version where the account keeps them. */
   async restoreVersion(path: PathInput, former: FormerId, options?: CallOptions): Promise<void> {
     const place = locateFile(this.account, path, 'restoreVersion')
-    await this.#admin('restoreVersion').restore(place, former, options)
+    await this.admin('restoreVersion').restore(place, former, options)
     forget(this.remote.namespace, place)
   }
 
   /** Deletes one former state. */
   async deleteVersion(path: PathInput, former: FormerId, options?: CallOptions): Promise<void> {
     const place = locateFile(this.account, path, 'deleteVersion')
-    await this.#admin('deleteVersion').deleteFormer(place, former, options)
+    await this.admin('deleteVersion').deleteFormer(place, former, options)
   }
 
   /** What was deleted at and below `path` and can be brought back. */
   async *listDeleted(path: PathInput, options: CallOptions = {}): AsyncGenerator<FileState, void> {
     const place = locate(this.account, path, 'listDeleted')
-    const states = this.#admin('listDeleted').listStates(place, { ...options, deleted: true })
+    const states = this.admin('listDeleted').listStates(place, { ...options, deleted: true })
     for await (const state of states) {
       const below = place.name === '' || state.name.startsWith(`${place.name}/`)
       if (state.isDeleted && (below || state.name === place.name)) {
@@ -203,7 +203,7 @@ export class AccountAdministration extends AccountAccess {
   /** Brings a deleted file back, with its snapshots. `ENOENT` when it is gone for ever. */
   async undelete(path: PathInput, options?: CallOptions): Promise<void> {
     const place = locateFile(this.account, path, 'undelete')
-    await this.#admin('undelete').undelete(place, options)
+    await this.admin('undelete').undelete(place, options)
     forget(this.remote.namespace, place)
   }
 
@@ -219,22 +219,29 @@ export class AccountAdministration extends AccountAccess {
     }
     const nowMs = this.remote.clock.nowMs()
     const times = { startsAtMs: nowMs - clockSkewMs, expiresAtMs: nowMs + expiresInMs }
-    return (await this.#admin('sign').sign({ ...more, path: place, permissions, ...times })).href
+    return (await this.admin('sign').sign({ ...more, path: place, permissions, ...times })).href
   }
 
-  #admin(syscall: string): BlobAdministration {
+  /** What signs, tags and keeps former states; `undefined` where there is none. */
+  protected get administration(): BlobAdministration | undefined {
+    return this.#administration
+  }
+
+  /** The same; `ENOTSUP` where there is none. */
+  protected admin(syscall: string): BlobAdministration {
     if (this.#administration !== undefined) return this.#administration
     const detail = 'the file system was made without administration: createFileSystem gives it'
     throw new FileSystemError('ENOTSUP', syscall, { detail })
   }
+}
 
-  async #retryStale(work: () => Promise<void>): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await work()
-      } catch (error) {
-        if (!isFileSystemError(error, 'ESTALE') || attempt === maxAttempts) throw error
-      }
+/** Runs `work` again when somebody else changed the file between its reading and its writing. */
+export async function retryStale(work: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isFileSystemError(error, 'ESTALE') || attempt === maxAttempts) throw error
     }
   }
 }
@@ -255,7 +262,8 @@ function withoutUndefined(values: Readonly<Record<string, string | undefined>>):
   return kept
 }
 
-function forget(
+/** Listings do not know a file any more that was just changed. */
+export function forget(
   namespace: { invalidate(path: BlobPath, options?: { readonly recursive: boolean }): void },
   path: BlobPath,
 ): void {

@@ -1,7 +1,7 @@
 import type { CallOptions } from '../blob/store.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { isPathName, isReserved } from '../namespace/blob-name.ts'
-import { AccountAdministration } from './account-administration.ts'
+import { AccountSharing } from './account-sharing.ts'
 import { explainGlob, type GlobPlan } from './explain-glob.ts'
 import { type FileInfo, fullName, toFileInfo } from './file-info.ts'
 import type { GlobOptions } from './glob.ts'
@@ -23,7 +23,7 @@ export interface FilePage {
 }
 
 /** Long listings, plans of searches, and changes that nobody's are lost by. See `AzureBlobFileSystem`. */
-export class AccountSearch extends AccountAdministration {
+export class AccountSearch extends AccountSharing {
   /**
    * All files below a directory, page by page, with what a later listing goes on from. Nothing when it
    * is missing. What was written or removed meanwhile behind the page may or may not be told.

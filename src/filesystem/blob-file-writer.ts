@@ -32,7 +32,7 @@ export class BlobFileWriter {
     path: BlobPath,
     options: WriteOptions & Pick<BlobWriterOptions, 'continues'> & { readonly exclusive: boolean },
   ): Promise<BlobFileWriter> {
-    const { exclusive, signal, ifMatch, metadata, contentType } = options
+    const { exclusive, signal, ifMatch, leaseId, metadata, contentType } = options
     const existing = await refuseDirectory(remote, path, { signal })
     if (exclusive && existing !== undefined) {
       throw new FileSystemError('EEXIST', 'open', { path: formatPath(path) })
@@ -40,7 +40,7 @@ export class BlobFileWriter {
     const writer = new BlobWriter({
       store: remote.store,
       path,
-      conditions: { ifMatch, ifNoneMatch: exclusive ? '*' : undefined },
+      conditions: { ifMatch, leaseId, ifNoneMatch: exclusive ? '*' : undefined },
       metadata,
       contentType,
       blockBytes: remote.blockBytes,

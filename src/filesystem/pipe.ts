@@ -14,6 +14,8 @@ export interface WriteOptions extends CallOptions {
   readonly contentType?: string | undefined
   /** The file must have this etag: else `ESTALE`. */
   readonly ifMatch?: string | undefined
+  /** Of the lock that the caller holds on the file; see `FileLock`. */
+  readonly leaseId?: string | undefined
 }
 
 export interface PipeOptions extends WriteOptions {
@@ -28,9 +30,13 @@ export async function pipeFile(
   data: Uint8Array,
   options: PipeOptions = {},
 ): Promise<FileInfo> {
-  const { mode, ifMatch, signal, metadata, contentType } = options
+  const { mode, ifMatch, leaseId, signal, metadata, contentType } = options
   await refuseDirectory(remote, path, { signal })
-  const conditions = { ifMatch, ifNoneMatch: mode === 'create' ? ('*' as const) : undefined }
+  const conditions = {
+    ifMatch,
+    leaseId,
+    ifNoneMatch: mode === 'create' ? ('*' as const) : undefined,
+  }
   if (data.byteLength > remote.blockBytes) {
     return pipeBlocks(remote, path, data, { ...options, ...conditions })
   }
@@ -101,11 +107,11 @@ async function pipeBlocks(
   data: Uint8Array,
   options: WriteOptions & { readonly ifNoneMatch: '*' | undefined },
 ): Promise<FileInfo> {
-  const { ifMatch, ifNoneMatch, metadata, contentType, signal } = options
+  const { ifMatch, leaseId, ifNoneMatch, metadata, contentType, signal } = options
   await using writer = new BlobWriter({
     store: remote.store,
     path,
-    conditions: { ifMatch, ifNoneMatch },
+    conditions: { ifMatch, leaseId, ifNoneMatch },
     metadata,
     contentType,
     blockBytes: remote.blockBytes,

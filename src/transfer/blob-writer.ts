@@ -92,7 +92,9 @@ export class BlobWriter {
     this.#stopLending = this.#memory.lend(() => this.#giveBack())
     const { continues } = options
     const idBytes = continues?.idBytes
-    this.#stager = new BlockStager({ ...options, concurrency: options.concurrency ?? 4, idBytes })
+    const { leaseId } = options.conditions ?? {}
+    const staging = { concurrency: options.concurrency ?? 4, idBytes, leaseId }
+    this.#stager = new BlockStager({ ...options, ...staging })
     this.#blockIds.push(...(continues?.blockIds ?? []))
     this.#stagedBytes = continues?.sizeBytes ?? 0
     this.#conditions = options.conditions ?? {}

@@ -10,6 +10,8 @@ export interface BlockStagerOptions {
   readonly concurrency?: number | undefined
   /** How long ids are, which must be as long as those that they are committed with; at least 6. Default 16. */
   readonly idBytes?: number | undefined
+  /** Of the lease that the caller holds on the blob. */
+  readonly leaseId?: string | undefined
 }
 
 /** A block's bytes, or what produces them when its turn comes. Not to be changed until settled. */
@@ -31,11 +33,13 @@ export class BlockStager {
   readonly #cancel = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #failures: unknown[] = []
+  readonly #leaseId: string | undefined
   #count = 0
 
   constructor(options: BlockStagerOptions) {
     this.#store = options.store
     this.#path = options.path
+    this.#leaseId = options.leaseId
     this.#limiter = new Limiter(options.concurrency ?? 4)
     this.#session = randomBytes((options.idBytes ?? 16) - counterBytes)
   }
@@ -89,7 +93,8 @@ export class BlockStager {
 
   async #upload(id: string, source: BlockSource): Promise<void> {
     const data = typeof source === 'function' ? await source() : source
-    await this.#store.stageBlock(this.#path, id, data, { signal: this.#cancel.signal })
+    const options = { signal: this.#cancel.signal, leaseId: this.#leaseId }
+    await this.#store.stageBlock(this.#path, id, data, options)
   }
 
   /** Throws the first failure, if there was one. */

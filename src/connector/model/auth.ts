@@ -82,6 +82,7 @@ export type Auth =
       readonly audience?: string | undefined
       readonly expiresAt?: string | undefined
     }
+/** How a connector signs in, by one method. */
 export type AuthOf<M extends AuthMethod> = Extract<Auth, { method: M }>
 
 /** {@link Auth} as the API accepts it, with its secrets. */
@@ -175,6 +176,7 @@ export const declaredAuth: z.ZodType<Auth> = z.discriminatedUnion('method', [
 /** Fields that are secrets. They are accepted, sealed, and never given back. */
 export const secretFields = ['clientSecret', 'certificatePem', 'assertion', 'token'] as const
 export type SecretField = (typeof secretFields)[number]
+/** Secrets by their fields, apart from what may be shown. */
 export type Secrets = Readonly<Partial<Record<SecretField, string>>>
 
 const secret = z

@@ -85,11 +85,13 @@ export const connectorBody: z.ZodType<ConnectorBody> = z.strictObject({
   auth: declaredAuth,
 })
 
+/** A connector as a caller submits it, secrets included. */
 export const submittedConnector: z.ZodType<SubmittedConnector> = z.strictObject({
   ...fields,
   auth: submittedAuth,
 })
 
+/** What a caller may change of a connector; what is absent stays. */
 export const connectorChange: z.ZodType<ConnectorChange> = z
   .strictObject({ description: z.string().max(1024), auth: submittedAuth, resources, labels })
   .partial()

@@ -52,8 +52,11 @@ export interface RegistryResource {
   readonly maxTtlSeconds?: number | undefined
 }
 
+/** What a connector gives access to. */
 export type Resource = BlobResource | GenericResource | ClusterResource | RegistryResource
+/** The kinds of resources. */
 export type ResourceType = Resource['type']
+/** The resource of one kind. */
 export type ResourceOf<T extends ResourceType> = Extract<Resource, { type: T }>
 
 /** Every type of resource. */

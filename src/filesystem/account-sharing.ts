@@ -1,0 +1,112 @@
+import type { ContentSettings, FormerId, Tier, TierOptions } from '../blob/administration.ts'
+import type { CallOptions } from '../blob/store.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { formatPath } from '../path.ts'
+import {
+  AccountAdministration,
+  forget,
+  retryStale,
+  type SignOptions,
+} from './account-administration.ts'
+import { type Capabilities, probe } from './capabilities.ts'
+import type { FileInfo } from './file-info.ts'
+import { FileLock, type LockOptions } from './file-lock.ts'
+import { FormerFile } from './former-file.ts'
+import { locate, locateFile, type PathInput } from './location.ts'
+import { type PipeOptions, pipeFile } from './pipe.ts'
+
+/** Working beside others, and what an account offers. See `AzureBlobFileSystem`. */
+export class AccountSharing extends AccountAdministration {
+  /** Locks a file, which is made where it is missing, until the lock is released; see {@link FileLock}. */
+  async lock(path: PathInput, options: LockOptions = {}): Promise<FileLock> {
+    const place = locateFile(this.account, path, 'lock')
+    const administration = this.admin('lock')
+    return FileLock.acquire(this.remote, place, { ...options, administration })
+  }
+
+  /** Makes `data` the file unless there is one: then `undefined`, and nothing is changed. */
+  async putIfAbsent(
+    path: PathInput,
+    data: Uint8Array,
+    options: Omit<PipeOptions, 'mode' | 'ifMatch'> = {},
+  ): Promise<FileInfo | undefined> {
+    const place = locateFile(this.account, path, 'putIfAbsent')
+    try {
+      return await pipeFile(this.remote, place, data, { ...options, mode: 'create' })
+    } catch (error) {
+      if (isFileSystemError(error, 'EEXIST')) return undefined
+      throw error
+    }
+  }
+
+  /** What the account and the credential offer at `path`; see {@link Capabilities}. */
+  capabilities(path: PathInput = '', options: CallOptions = {}): Promise<Capabilities> {
+    const place = locate(this.account, path, 'capabilities')
+    const { administration } = this
+    return probe(this.remote, place, { ...options, administration })
+  }
+
+  /** Changes the headers that a file is answered with; those that are not given stay. Content stays. */
+  async setContentSettings(
+    path: PathInput,
+    settings: ContentSettings,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const place = locateFile(this.account, path, 'setContentSettings')
+    const administration = this.admin('setContentSettings')
+    await retryStale(async () => {
+      const { etag, contentType, contentMd5, headers } = await this.remote.store.head(
+        place,
+        options,
+      )
+      const all = { contentType, contentMd5, ...headers, ...settings }
+      await administration.setHeaders(place, all, { ...options, ifMatch: etag })
+    })
+    forget(this.remote.namespace, place)
+  }
+
+  /** Opens a former state for reading. `ENOENT` when it is not kept. */
+  async openVersion(
+    path: PathInput,
+    former: FormerId,
+    options: CallOptions = {},
+  ): Promise<FormerFile> {
+    const place = locateFile(this.account, path, 'openVersion')
+    const administration = this.admin('openVersion')
+    const what = { ...options, versions: true, snapshots: true }
+    for await (const state of administration.listStates(place, what)) {
+      const { name, properties } = state
+      const isIt =
+        former.versionId === undefined
+          ? state.snapshot === former.snapshot
+          : state.versionId === former.versionId && state.snapshot === undefined
+      if (name !== place.name || !isIt) continue
+      return new FormerFile({
+        administration,
+        path: place,
+        former,
+        sizeBytes: properties.sizeBytes,
+      })
+    }
+    throw new FileSystemError('ENOENT', 'openVersion', { path: formatPath(place) })
+  }
+
+  /** Takes a file out of the archive, to `tier` (default `Hot`); that takes hours. */
+  rehydrate(
+    path: PathInput,
+    options: TierOptions & { readonly tier?: Tier | undefined } = {},
+  ): Promise<void> {
+    const { tier = 'Hot', ...more } = options
+    return this.setTier(path, tier, more)
+  }
+
+  /** A URL with which anybody may upload one file for a while. It is a secret. */
+  signUpload(path: PathInput, options: Omit<SignOptions, 'permissions'> = {}): Promise<string> {
+    return this.sign(path, { ...options, permissions: ['create', 'write'] })
+  }
+
+  /** A URL for all that is below a directory of a hierarchical account. It is a secret. */
+  signDirectory(path: PathInput, options: SignOptions = {}): Promise<string> {
+    return this.sign(path, { permissions: ['read', 'list'], ...options, directory: true })
+  }
+}

@@ -1,0 +1,110 @@
+import type { BlobAdministration } from '../blob/administration.ts'
+import type { CallOptions } from '../blob/store.ts'
+import { isFileSystemError } from '../errors.ts'
+import type { BlobPath } from '../path.ts'
+import type { Remote } from './remote.ts'
+
+/**
+ * What an account and the credential offer, as far as reading and listing tell; `undefined` for what
+ * cannot be known without changing something.
+ */
+export interface Capabilities {
+  /** Directories of their own, atomic renames, access control lists. */
+  readonly hierarchical: boolean | undefined
+  /** Whether the account keeps versions; `undefined` in a container without files. */
+  readonly versioning: boolean | undefined
+  /** Index tags may be read; `undefined` in a container without files. */
+  readonly tags: boolean | undefined
+  /** URLs can be signed. */
+  readonly canSign: boolean
+  readonly canListContainers: boolean
+  readonly canList: boolean
+  /** Whether a file may be read; `undefined` in a container without files. */
+  readonly canRead: boolean | undefined
+}
+
+/** Asks once for each, with requests that change nothing. Other refusals than of rights are thrown. */
+export async function probe(
+  remote: Remote,
+  place: BlobPath,
+  options: CallOptions & { readonly administration: BlobAdministration | undefined },
+): Promise<Capabilities> {
+  const { administration, signal } = options
+  const { store, namespace, clock } = remote
+  const canListContainers = await isAllowed(async () => {
+    for await (const _ of store.listContainers({ signal })) break
+  })
+  if (place.container === '') {
+    const unknown = { hierarchical: undefined, versioning: undefined, tags: undefined }
+    return { ...unknown, canSign: false, canListContainers, canList: false, canRead: undefined }
+  }
+  const expiresAtMs = clock.nowMs() + 60_000
+  const permissions = ['read'] as const
+  const sign = { path: place, permissions, startsAtMs: clock.nowMs(), expiresAtMs, signal }
+  const first = await firstFile(remote, place, { signal })
+  const sample = first.path
+  return {
+    hierarchical: await ifTold(() => namespace.isHierarchical(place.container, { signal })),
+    versioning: sample && (await hasVersion(administration, sample, { signal })),
+    tags:
+      sample &&
+      administration &&
+      (await isAllowed(() => administration.getTags(sample, { signal }))),
+    canSign: administration !== undefined && (await isAllowed(() => administration.sign(sign))),
+    canListContainers,
+    canList: first.canList,
+    canRead: sample && (await isAllowed(() => store.head(sample, { signal }))),
+  }
+}
+
+async function firstFile(
+  { store }: Remote,
+  place: BlobPath,
+  options: CallOptions,
+): Promise<{ readonly path: BlobPath | undefined; readonly canList: boolean }> {
+  const prefix = { ...place, name: place.name === '' ? '' : `${place.name}/` }
+  try {
+    const { entries } = await store.listPage(prefix, { ...options, maxResults: 10 })
+    const found = entries.find(({ kind, name }) => kind === 'blob' && !name.endsWith('/'))
+    return { path: found && { ...place, name: found.name }, canList: true }
+  } catch (error) {
+    if (isFileSystemError(error, 'EACCES')) return { path: undefined, canList: false }
+    throw error
+  }
+}
+
+async function hasVersion(
+  administration: BlobAdministration | undefined,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<boolean | undefined> {
+  if (administration === undefined) return undefined
+  return ifTold(async () => {
+    const states = administration.listStates(path, { ...options, versions: true })
+    for await (const { name, versionId } of states) {
+      if (name === path.name) return versionId !== undefined
+    }
+    return false
+  })
+}
+
+/** False when the service says that it is not allowed, or that there is no such thing. */
+async function isAllowed(ask: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await ask()
+    return true
+  } catch (error) {
+    if (isFileSystemError(error, 'EACCES', 'ENOTSUP', 'EINVAL', 'EPERM')) return false
+    throw error
+  }
+}
+
+async function ifTold(ask: () => Promise<boolean | undefined>): Promise<boolean | undefined> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (isFileSystemError(error, 'EACCES')) return undefined
+    if (isFileSystemError(error, 'ENOTSUP', 'EINVAL')) return false
+    throw error
+  }
+}

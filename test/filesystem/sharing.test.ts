@@ -1,0 +1,150 @@
+import t from 'tap'
+import { KiB } from '../../src/byte-range.ts'
+import type { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
+import { collect } from '../../src/filesystem/walk.ts'
+import { keySignatures } from '../../src/given-credential.ts'
+import { administered } from '../support/administered.ts'
+import { startBlobServer } from '../support/blob-server.ts'
+import { memoryFileSystem } from '../support/file-system.ts'
+import { patternOf } from '../support/pattern.ts'
+import { accountKeys, accountName } from '../support/storage-request.ts'
+
+type Settings = Parameters<typeof startBlobServer>[1]
+
+/** Clients of one account of the local storage server with a container `first`, and its clock. */
+async function clients(t: Parameters<typeof startBlobServer>[0], settings?: Settings) {
+  const { clock, endpoint: text } = await startBlobServer(t, settings)
+  const provider = keySignatures(accountName, accountKeys[0], clock)
+  const endpoint = new URL(text)
+  const open = (): AzureBlobFileSystem =>
+    administered(t, { account: accountName, endpoint, provider, clock })
+  return { fs: open(), other: open(), clock }
+}
+
+t.test('of two who lock a file one gets it, and only who holds it writes', async (t) => {
+  const { fs, other } = await clients(t)
+  await fs.writeText('first/f', 'before')
+  const lock = await fs.lock('first/f')
+
+  await t.rejects(other.lock('first/f'), { code: 'EBUSY' })
+  await t.rejects(other.writeText('first/f', 'theirs'), { code: 'EBUSY' })
+  await t.rejects(other.rmFile('first/f'), { code: 'EBUSY' })
+  await fs.writeText('first/f', 'mine', { leaseId: lock.leaseId })
+  const file = await fs.open('first/f', 'w', { leaseId: lock.leaseId })
+  await file.write(patternOf(20 * 1024 * KiB))
+  await file.close()
+  t.equal(await other.size('first/f', { refresh: true }), 20 * 1024 * KiB)
+  t.ok(lock.isHeld)
+  await lock.release()
+  await lock.release()
+
+  t.notOk(lock.isHeld)
+  await other.writeText('first/f', 'theirs')
+  t.equal(await fs.readText('first/f'), 'theirs')
+})
+
+t.test('a lock is renewed while it is held, and lost when nobody can renew it', async (t) => {
+  const { fs, other, clock } = await clients(t)
+  {
+    await using lock = await fs.lock('first/new', { ttlMs: 15_000 })
+    t.equal(await fs.size('first/new'), 0, 'the file is made')
+    for (let second = 0; second < 40; second += 5) {
+      await clock.advance(5000)
+      // The renewal is a request: it takes a moment of real time.
+      await fs.exists('first/new', { refresh: true })
+    }
+    await t.rejects(other.lock('first/new'), { code: 'EBUSY' })
+    t.ok(lock.isHeld)
+  }
+  const second = await other.lock('first/new')
+  await second.release()
+  t.notOk(second.signal.aborted)
+  await t.rejects(fs.lock('first/new', { ttlMs: 1000 }), RangeError)
+})
+
+t.test('a file is put once', async (t) => {
+  const { fs } = await memoryFileSystem()
+  t.match(await fs.putIfAbsent('box/f', Buffer.from('one')), { name: 'box/f', size: 3 })
+  t.equal(await fs.putIfAbsent('box/f', Buffer.from('two')), undefined)
+  t.equal(await fs.readText('box/f'), 'one')
+})
+
+t.test('content settings are changed one by one', async (t) => {
+  const { fs } = await clients(t)
+  await fs.writeText('first/f', 'text', { contentType: 'text/plain', metadata: { k: 'v' } })
+  await fs.setContentSettings('first/f', { cacheControl: 'no-store', contentLanguage: 'de' })
+  await fs.setContentSettings('first/f', { contentLanguage: 'en' })
+  const url = await fs.sign('first/f', { allowHttp: true })
+  const { headers } = await fetch(url)
+
+  t.equal(headers.get('content-type'), 'text/plain')
+  t.equal(headers.get('cache-control'), 'no-store')
+  t.equal(headers.get('content-language'), 'en')
+  t.strictSame(await fs.getMetadata('first/f'), { k: 'v' })
+  t.equal(await fs.readText('first/f'), 'text')
+})
+
+t.test('a former version is read with a position', async (t) => {
+  const { fs } = await clients(t, { versioning: true })
+  await fs.writeText('first/f', 'first version')
+  await fs.writeText('first/f', 'second')
+  const states = await fs.listVersions('first/f')
+  const versionId = states.find(({ isCurrent }) => !isCurrent)?.versionId ?? ''
+  await using file = await fs.openVersion('first/f', { versionId })
+
+  t.equal(file.size, 13)
+  t.equal(String(await file.read(5)), 'first')
+  file.seek(-7)
+  t.equal(String(Buffer.concat(await collect(file[Symbol.asyncIterator]()))), 'version')
+  t.equal(file.tell(), 13)
+  t.equal((await file.read(1)).length, 0)
+  await file.close()
+  await t.rejects(file.read(1), { code: 'EBADF' })
+  await t.rejects(fs.openVersion('first/f', { versionId: '2020-01-01T00:00:00.0000000Z' }), {
+    code: 'ENOENT',
+  })
+  const snapshot = await fs.createSnapshot('first/f')
+  await fs.writeText('first/f', 'third')
+  await using kept = await fs.openVersion('first/f', { snapshot })
+  t.equal(String(await kept.read(100)), 'second')
+})
+
+t.test('a signature to upload uploads, and reads nothing', async (t) => {
+  const { fs } = await clients(t)
+  const url = await fs.signUpload('first/f', { allowHttp: true })
+  const headers = { 'x-ms-blob-type': 'BlockBlob' }
+  t.equal((await fetch(url, { method: 'PUT', body: 'sent', headers })).status, 201)
+  t.equal((await fetch(url)).status, 403)
+  t.equal(await fs.readText('first/f'), 'sent')
+  const flat = new URL(await fs.signDirectory('first/dir', { allowHttp: true }))
+  t.match(Object.fromEntries(flat.searchParams), { sr: 'd', sdd: '1', sp: 'rl' })
+})
+
+t.test('a file is taken out of the archive', async (t) => {
+  const { fs } = await clients(t)
+  await fs.writeText('first/f', 'cold')
+  await fs.setTier('first/f', 'Archive')
+  await fs.rehydrate('first/f', { tier: 'Cool', rehydratePriority: 'High' })
+  t.match(await fs.getTier('first/f'), { archiveStatus: 'rehydrate-pending-to-cool' })
+})
+
+t.test('what an account offers is told without changing anything', async (t) => {
+  const plain = await clients(t)
+  await plain.fs.writeText('first/f', 'x')
+  t.strictSame(await plain.fs.capabilities('first'), {
+    hierarchical: false,
+    versioning: false,
+    tags: true,
+    canSign: true,
+    canListContainers: true,
+    canList: true,
+    canRead: true,
+  })
+  const kept = await clients(t, { versioning: true })
+  t.match(await kept.fs.capabilities('first'), { versioning: undefined, canList: true })
+  await kept.fs.writeText('first/f', 'x')
+  t.match(await kept.fs.capabilities('first'), { versioning: true, canRead: true })
+  t.match(await kept.fs.capabilities(), { canListContainers: true, canList: false })
+  const { fs } = await memoryFileSystem()
+  t.match(await fs.capabilities('box'), { hierarchical: false, canSign: false, canList: true })
+})
