@@ -11,7 +11,10 @@ export type DockerVerb = 'get' | 'list' | 'store' | 'erase' | 'version'
 
 /** What a helper serves. */
 export interface DockerCredentialOptions {
-  /** The registries it is for; every registry of Azure when empty. */
+  /**
+   * The registries it is for; every registry of Azure when empty. `HOST[:PORT]=REGISTRY` is one that
+   * Docker reaches under another name: a private endpoint, a proxy, a sandbox.
+   */
   readonly registries: readonly string[]
   /** Limits what is asked for, such as `repository:team/app:pull`; the connector's policy when absent. */
   readonly scope?: string | undefined
@@ -42,7 +45,9 @@ export async function answerDocker(
     case 'list':
       return done(
         JSON.stringify(
-          Object.fromEntries(options.registries.map((name) => [`https://${name}`, tokenUser])),
+          Object.fromEntries(
+            options.registries.map((name) => [`https://${name.split('=')[0]}`, tokenUser]),
+          ),
         ),
       )
     case 'store':
@@ -61,23 +66,26 @@ export async function answerDocker(
 async function get(input: string, options: DockerCredentialOptions): Promise<DockerAnswer> {
   const url = input.trim()
   if (url === '') return failed('no credentials server URL')
-  const registry = registryOf(url)
-  if (registry === undefined || !serves(registry, options)) return failed(notFound)
+  const registry = servedRegistry(url, options)
+  if (registry === undefined) return failed(notFound)
   const { scope } = options
   const { token } = await options.exchange({ audience: registry, scope })
   return done(JSON.stringify({ ServerURL: url, Username: tokenUser, Secret: token }))
 }
 
-/** The host of what Docker sends: with or without scheme and path. No port: Azure has none. */
-function registryOf(url: string): string | undefined {
-  const host = /^(?:https:\/\/)?([a-z0-9.-]+)(?:\/[\w./-]*)?$/i.exec(url)?.[1]?.toLowerCase()
-  return host
-}
-
-function serves(registry: string, { registries }: DockerCredentialOptions): boolean {
-  if (!/^[a-z0-9][a-z0-9-]{3,61}[a-z0-9](\.[a-z]+)*\.azurecr\.(io|cn|us)$/.test(registry))
-    return false
-  return registries.length === 0 || registries.includes(registry)
+/** The registry of what Docker sends, with or without scheme and path; `undefined`: not ours. */
+function servedRegistry(url: string, { registries }: DockerCredentialOptions): string | undefined {
+  const host = /^(?:https:\/\/)?([a-z0-9.-]+(?::\d+)?)(?:\/[\w./-]*)?$/i
+    .exec(url)?.[1]
+    ?.toLowerCase()
+  if (host === undefined) return undefined
+  const alias = registries.find((each) => each.startsWith(`${host}=`))
+  const registry = alias?.slice(host.length + 1) ?? host
+  if (!/^[a-z0-9][a-z0-9-]{3,61}[a-z0-9](\.[a-z]+)*\.azurecr\.(io|cn|us)$/.test(registry)) {
+    return undefined
+  }
+  const isListed = alias !== undefined || registries.length === 0 || registries.includes(host)
+  return isListed ? registry : undefined
 }
 
 function done(stdout: string): DockerAnswer {

@@ -15,6 +15,7 @@ export type AuditAction =
   | 'keys.read'
   | 'policies.change'
   | 'policies.read'
+  | 'resources.list'
   | 'sessions.introspect'
   | 'sessions.open'
   | 'sessions.refresh'

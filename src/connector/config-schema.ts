@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { type ManagementConfig, managementConfig, registryConfig } from './azure-config.ts'
 import type { ClaimRules } from './callers/claims.ts'
 import type { ConnectionRule } from './callers/connection.ts'
 import { isAccountName, isContainerName, prefixFault } from './canonical-scope.ts'
@@ -6,6 +7,7 @@ import { isLoopback } from './loopback.ts'
 import type { PolicyRule } from './policy.ts'
 import { permissionNames, sortPermissions } from './protocol.ts'
 import { type DeclaredConfig, declaredFaults, declaredFields } from './registry/declared-config.ts'
+import type { RegistryConfig } from './registry-exchange.ts'
 import { tokenRule } from './token-config.ts'
 import type { TokenRule } from './token-policy.ts'
 
@@ -116,6 +118,10 @@ export interface ConnectorConfig extends DeclaredConfig {
   readonly policy: readonly PolicyRule[]
   /** What is granted beyond storage. */
   readonly tokens: readonly TokenRule[]
+  /** Where clusters, registries and containers are looked up; nowhere when absent. */
+  readonly management?: ManagementConfig | undefined
+  /** Registries that are reached elsewhere or otherwise than at their names. */
+  readonly registries: readonly RegistryConfig[]
   /** Where decisions are written: a file's name, or `stdout`; the state, or else stdout when absent. */
   readonly audit?: string | undefined
   readonly requestsPerMinute: number
@@ -301,6 +307,8 @@ export const configSchema: z.ZodType<ConnectorConfig> = z
     callers: z.array(caller).default([]),
     policy: z.array(rule).default([]),
     tokens: z.array(tokenRule).default([]),
+    management: managementConfig.optional(),
+    registries: z.array(registryConfig).default([]),
     audit: text.optional(),
     requestsPerMinute: z.number().int().min(1).default(600),
   })

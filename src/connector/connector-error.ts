@@ -42,6 +42,8 @@ export interface ConnectorErrorOptions {
   readonly retryAfterSeconds?: number | undefined
   readonly required?: RequiredRole | undefined
   readonly upstream?: UpstreamRefusal | undefined
+  /** What a token must be asked for with: the JSON of Azure's claims challenge. */
+  readonly claims?: string | undefined
   /** Joins the answer to the connector's audit log. */
   readonly auditId?: string | undefined
   /** The HTTP status; that of the code when absent. */
@@ -61,6 +63,7 @@ export class ConnectorError extends Error {
   readonly retryAfterSeconds: number | undefined
   readonly required: RequiredRole | undefined
   readonly upstream: UpstreamRefusal | undefined
+  readonly claims: string | undefined
   readonly auditId: string | undefined
 
   constructor(code: ConnectorErrorCode, reason: ReceivedReason, options: ConnectorErrorOptions) {
@@ -77,6 +80,7 @@ export class ConnectorError extends Error {
     this.retryAfterSeconds = options.retryAfterSeconds
     this.required = options.required
     this.upstream = options.upstream
+    this.claims = options.claims
     this.auditId = options.auditId
   }
 

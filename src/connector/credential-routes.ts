@@ -5,20 +5,23 @@ import {
   CREDENTIALS_PATH,
   credentialAnswer,
   credentialRequest,
+  RESOURCES_PATH,
   TOKEN_PATH,
 } from './protocol.ts'
+import { type ResourceCatalog, resourceAnswer, resourceQuery } from './resource-catalog.ts'
 import { callerRoute, type Route } from './route.ts'
 import { parseTokenRequest, tokenAnswer, tokenBody, tokenRequest } from './token-request.ts'
 
 /** What credentials are answered from. */
 export interface CredentialDesk {
   readonly issuance: Issuance
+  readonly catalog: ResourceCatalog
   readonly clock: Clock
 }
 
 /** Where credentials for storage are asked for, and tokens for anything else. */
 export function credentialRoutes(desk: CredentialDesk): readonly Route[] {
-  return [credentials(desk), tokens(desk)]
+  return [credentials(desk), tokens(desk), resources(desk)]
 }
 
 function credentials({ issuance, clock }: CredentialDesk): Route {
@@ -60,18 +63,54 @@ function tokens({ issuance, clock }: CredentialDesk): Route {
     body: tokenRequest,
     answers: { 200: { description: 'The token', body: tokenAnswer } },
     problems: [
+      'acr_arm_audience_disabled',
       'audience_not_allowed',
+      'claims_challenge',
       'identity_refused',
       'path_invalid',
+      'rbac_missing',
+      'resource_unavailable',
       'ttl_exceeds_policy',
       'unsupported_auth_for_resource',
     ],
     handle: async ({ caller, body, headers }) => {
       const target = parseTokenRequest(body, headers.authorization)
-      const { token, expiresAtMs } = await issuance.answerToken(caller, target)
+      const { token, expiresAtMs } = await issuance.answerToken(caller, target, body.claims)
       const headersOfAnswer = { pragma: 'no-cache' }
       const lifeMs = expiresAtMs - clock.nowMs()
       return { status: 200, body: tokenBody(token, lifeMs), headers: headersOfAnswer }
+    },
+  })
+}
+
+function resources({ catalog }: CredentialDesk): Route {
+  return callerRoute({
+    method: 'GET',
+    path: RESOURCES_PATH,
+    operationId: 'listResources',
+    summary: 'What the caller may ask credentials for: all of a type, or one by its id',
+    action: 'resources.list',
+    query: resourceQuery,
+    answers: {
+      200: { description: 'The resources, each in its one spelling', body: resourceAnswer },
+    },
+    problems: [
+      'audience_not_allowed',
+      'claims_challenge',
+      'path_invalid',
+      'path_outside_root',
+      'rbac_missing',
+      'resource_unavailable',
+      'subscription_ambiguous',
+      'unsupported_auth_for_resource',
+    ],
+    handle: async ({ caller, query: { type, id } }) => {
+      const { principal } = caller
+      const found =
+        id === undefined
+          ? await catalog.list(principal, type)
+          : [await catalog.get(principal, type, id)]
+      return { status: 200, body: { resources: found } }
     },
   })
 }

@@ -7,6 +7,7 @@ import {
   type UserDelegationKey,
 } from '@azure/storage-blob'
 import type { Clock } from '../clock.ts'
+import { type Fetched, RenewedValues } from './renewed-values.ts'
 
 /** A key with which signatures are made, and the request that brought it. */
 export interface DelegationKey {
@@ -27,21 +28,12 @@ export interface DelegationKeysOptions {
   readonly ca?: readonly string[] | undefined
 }
 
-interface Held {
-  readonly received: Promise<DelegationKey>
-  readonly askedAtMs: number
-  /** When it is replaced: half its life after it was asked for. */
-  readonly dueAtMs: number
-}
-
 /** The version of the storage service that keys and signatures are made for. */
 export const STORAGE_VERSION = '2025-05-05'
 
 const keyLifeMs = 6 * 60 * 60_000
 /** Azure's clock and ours may differ. */
 const startAheadMs = 60_000
-/** A refresh may replace a key this old: once a minute, whatever callers ask for. */
-const minReplaceAgeMs = 60_000
 
 /**
  * The user delegation keys of the accounts, one each, in memory only. A key lives six hours and is
@@ -49,38 +41,25 @@ const minReplaceAgeMs = 60_000
  */
 export class DelegationKeys {
   readonly #options: DelegationKeysOptions
-  readonly #held = new Map<string, Held>()
+  readonly #held: RenewedValues<DelegationKey>
 
   constructor(options: DelegationKeysOptions) {
     this.#options = options
+    this.#held = new RenewedValues(options.clock, (account) => this.#fetch(account))
   }
 
   /** The key of `account`; `refresh` replaces one that may have been revoked. */
-  async get(account: string, refresh: boolean): Promise<DelegationKey> {
-    const held = this.#held.get(account)
-    if (held !== undefined && !this.#isDue(held, refresh)) return held.received
-    const askedAtMs = this.#options.clock.nowMs()
-    const received = this.#fetch(account, askedAtMs)
-    const next: Held = { received, askedAtMs, dueAtMs: askedAtMs + keyLifeMs / 2 }
-    this.#held.set(account, next)
-    try {
-      return await received
-    } catch (error) {
-      if (this.#held.get(account) === next) this.#held.delete(account)
-      throw error
-    }
+  get(account: string, refresh: boolean): Promise<DelegationKey> {
+    return this.#held.get(account, refresh)
   }
 
-  #isDue(held: Held, refresh: boolean): boolean {
+  async #fetch(account: string): Promise<Fetched<DelegationKey>> {
     const nowMs = this.#options.clock.nowMs()
-    return nowMs >= held.dueAtMs || (refresh && nowMs - held.askedAtMs >= minReplaceAgeMs)
-  }
-
-  async #fetch(account: string, nowMs: number): Promise<DelegationKey> {
     const client = this.#client(account)
     const startsOn = new Date(nowMs - startAheadMs)
     const key = await client.getUserDelegationKey(startsOn, new Date(nowMs + keyLifeMs))
-    return { key, expiresAtMs: key.signedExpiresOn.getTime(), requestId: key.requestId }
+    const expiresAtMs = key.signedExpiresOn.getTime()
+    return { value: { key, expiresAtMs, requestId: key.requestId }, expiresAtMs }
   }
 
   #client(account: string): BlobServiceClient {

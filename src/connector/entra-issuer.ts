@@ -1,6 +1,7 @@
 import type { AccessToken, TokenCredential } from '@azure/core-auth'
 import type { Clock } from '../clock.ts'
 import { bearerCredential, type Scope, sasCredential } from '../credential/credential.ts'
+import type { AzureLookups } from './azure-lookups.ts'
 import { ConnectorError } from './connector-error.ts'
 import { type DelegationKey, DelegationKeys } from './delegation-keys.ts'
 import { signScope } from './delegation-signature.ts'
@@ -21,7 +22,12 @@ export interface EntraIssuerOptions {
   readonly blobEndpoints?: Readonly<Record<string, URL | undefined>>
   /** PEM of all authorities to trust; the system's when absent. */
   readonly ca?: readonly string[] | undefined
+  /** Registries and the management; none are served when absent. */
+  readonly lookupsOf?: ((tokenFor: TokenFor) => AzureLookups) | undefined
 }
+
+/** Gives the connector's own token for a resource of Entra; `claims` answers a challenge. */
+export type TokenFor = (resource: string, claims?: string) => Promise<string>
 
 /** A signature counts from a minute ago: the clocks of Azure and this machine may differ. */
 const startAheadMs = 60_000
@@ -38,10 +44,12 @@ export class EntraIssuer implements Issuer {
   readonly #cloud: string
   readonly #keys: DelegationKeys
   readonly #endpointOf: (account: string) => URL
+  readonly lookups: AzureLookups | undefined
 
   constructor(options: EntraIssuerOptions) {
     this.#credential = options.credential
     this.#clock = options.clock
+    this.lookups = options.lookupsOf?.(this.tokenFor)
     this.#cloud = options.cloud ?? 'core.windows.net'
     this.#endpointOf = (account) =>
       options.blobEndpoints?.[account] ?? new URL(`https://${account}.blob.${this.#cloud}`)
@@ -89,7 +97,7 @@ export class EntraIssuer implements Issuer {
   async #bearer(grant: Grant, options: IssueOptions): Promise<Issued> {
     const { token, expiresOnTimestamp } = await this.#token(
       entraScope(grant.scope, this.#cloud),
-      options.signal,
+      options,
     )
     const lifeMs = expiresOnTimestamp - this.#clock.nowMs()
     if (grant.enforceBearerTtl && lifeMs > grant.maxTtlMs) throw tooLong(lifeMs, grant.maxTtlMs)
@@ -102,23 +110,42 @@ export class EntraIssuer implements Issuer {
 
   /** An Entra token for the one resource that was granted. */
   async issueToken({ target }: TokenGrant, options: IssueOptions): Promise<IssuedToken> {
-    if (target.resource === 'docker-registry') throw noRegistryTokens()
+    if (target.resource === 'docker-registry') {
+      if (this.lookups === undefined) throw noRegistryTokens()
+      return { credential: await this.lookups.registries.issue(target), reach: 'repository' }
+    }
     const audience = target.resource === 'azure-generic' ? target.audience : aksServerApplication
-    const { token, expiresOnTimestamp } = await this.#token(`${audience}/.default`, options.signal)
+    const { token, expiresOnTimestamp } = await this.#token(`${audience}/.default`, options)
     return { credential: bearerCredential(token, expiresOnTimestamp), reach: 'identity' }
   }
 
   /** Signs in to Entra, unless a token from before is still good. */
   async checkIdentity(signal?: AbortSignal): Promise<void> {
-    await this.#token(`https://storage.azure.com/.default`, signal)
+    await this.#token(`https://storage.azure.com/.default`, { signal })
   }
 
-  async #token(asked: string, signal: AbortSignal | undefined): Promise<AccessToken> {
+  async lookupsFor(): Promise<AzureLookups | undefined> {
+    return this.lookups
+  }
+
+  async close(): Promise<void> {
+    await this.lookups?.close()
+  }
+
+  /** The connector's own token: it stays with the connector. */
+  readonly tokenFor: TokenFor = async (resource, claims) =>
+    (await this.#token(`${resource}/.default`, { claims })).token
+
+  async #token(
+    asked: string,
+    { claims, signal }: Pick<IssueOptions, 'claims' | 'signal'>,
+  ): Promise<AccessToken> {
     try {
-      const token = await this.#credential.getToken(
-        asked,
-        signal === undefined ? {} : { abortSignal: signal },
-      )
+      const token = await this.#credential.getToken(asked, {
+        ...(signal === undefined ? {} : { abortSignal: signal }),
+        // With claims the library asks Entra, whatever it remembers.
+        ...(claims === undefined ? {} : { claims, enableCae: true }),
+      })
       if (token !== null) return token
     } catch (error) {
       signal?.throwIfAborted()

@@ -4,7 +4,7 @@ import type { BearerCredential } from '../credential/credential.ts'
 import { type AuditAction, type AuditLog, type AuditRecord, fingerprint } from './audit.ts'
 import { canonicalScope } from './canonical-scope.ts'
 import { ConnectorError } from './connector-error.ts'
-import type { Issued, IssuedToken, Issuer } from './issuer.ts'
+import type { Issued, IssuedToken, IssueOptions, Issuer } from './issuer.ts'
 import { type Denial, decide, type Grant, type Policy, type Principal } from './policy.ts'
 import type { CredentialAnswer, CredentialRequest } from './protocol.ts'
 import { decideToken, type TokenGrant } from './token-policy.ts'
@@ -55,9 +55,7 @@ export class Issuance {
     const entry = { ...this.#entry('credentials.issue', auditId, caller), requested: request.scope }
     try {
       const grant = await this.#decide(caller.principal, request)
-      const issued = await spanned('issue', () =>
-        this.#issue(grant, auditId, request.refresh === true),
-      )
+      const issued = await spanned('issue', () => this.#issue(grant, auditId, request))
       await this.#record({ ...entry, ...grantedFields(grant, issued) })
       const { credential, reach } = issued
       return { credential, reach, auditId, scope: grant.scope, principal: caller.principal.name }
@@ -67,13 +65,17 @@ export class Issuance {
   }
 
   /** A token for what is no storage. Rejects with a `ConnectorError` that names its audit record. */
-  async answerToken(caller: Caller, target: TokenTarget): Promise<BearerCredential> {
+  async answerToken(
+    caller: Caller,
+    target: TokenTarget,
+    claims?: string,
+  ): Promise<BearerCredential> {
     const auditId = randomUUID()
     const entry = { ...this.#entry('tokens.issue', auditId, caller), target }
     try {
       const outcome = decideToken((await this.#policy()).tokens ?? [], caller.principal, target)
       if (outcome.decision === 'denial') throw denied(outcome)
-      const issued = await spanned('issue', () => this.#issueToken(outcome, auditId))
+      const issued = await spanned('issue', () => this.#issueToken(outcome, { auditId, claims }))
       await this.#record({ ...entry, ...issuedFields(issued) })
       return issued.credential
     } catch (error) {
@@ -97,15 +99,19 @@ export class Issuance {
     throw denied(outcome)
   }
 
-  #issue(grant: Grant, auditId: string, refresh: boolean): Promise<Issued> {
-    return this.#inTime((signal) => this.#issuer.issue(grant, { auditId, refresh, signal }))
+  #issue(grant: Grant, auditId: string, request: CredentialRequest): Promise<Issued> {
+    const { refresh = false, claims } = request
+    return this.#inTime((signal) => this.#issuer.issue(grant, { auditId, refresh, claims, signal }))
   }
 
-  async #issueToken(grant: TokenGrant, auditId: string): Promise<IssuedToken> {
+  async #issueToken(
+    grant: TokenGrant,
+    options: Pick<IssueOptions, 'auditId' | 'claims'>,
+  ): Promise<IssuedToken> {
     const issuer = this.#issuer
     if (issuer.issueToken === undefined) throw storageAlone()
     const issued = await this.#inTime(
-      async (signal) => await issuer.issueToken?.(grant, { auditId, signal }),
+      async (signal) => await issuer.issueToken?.(grant, { ...options, signal }),
     )
     if (issued === undefined) throw storageAlone()
     const lifeMs = issued.credential.expiresAtMs - this.#clock.nowMs()
@@ -197,7 +203,8 @@ function livesTooLong(lifeMs: number): ConnectorError {
   })
 }
 
-function denied(denial: Denial): ConnectorError {
+/** A denial as the wire tells it. */
+export function denied(denial: Denial): ConnectorError {
   const { code, reason, detail, hint } = denial
   return new ConnectorError(code, reason, { detail, hint })
 }

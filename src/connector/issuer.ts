@@ -1,4 +1,5 @@
 import type { BearerCredential, Credential } from '../credential/credential.ts'
+import type { AzureLookups } from './azure-lookups.ts'
 import type { Grant } from './policy.ts'
 import type { CredentialReach } from './protocol.ts'
 import type { TokenGrant } from './token-policy.ts'
@@ -9,6 +10,8 @@ export interface IssueOptions {
   readonly auditId: string
   /** Says that Azure refused the last credential: replaces cached keys. */
   readonly refresh?: boolean | undefined
+  /** The JSON of a claims challenge that the credential answers. */
+  readonly claims?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -34,4 +37,8 @@ export interface Issuer {
   issueToken?(grant: TokenGrant, options: IssueOptions): Promise<IssuedToken>
   /** Rejects when the identity behind it cannot sign in; absent where there is none. */
   checkIdentity?(signal?: AbortSignal): Promise<void>
+  /** Where names are looked up for a connector; absent where nothing is known of Azure but storage. */
+  lookupsFor?(connector: string | undefined): Promise<AzureLookups | undefined>
+  /** Closes its connections; absent where it has none. Never throws. */
+  close?(): Promise<void>
 }

@@ -1,6 +1,7 @@
 import { rootCertificates } from 'node:tls'
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
+import { openLookups } from './azure-lookups.ts'
 import type { ConnectorConfig } from './config.ts'
 import { EntraIssuer } from './entra-issuer.ts'
 import { authOf, openIdentity } from './identity.ts'
@@ -24,10 +25,12 @@ export async function openIssuer(
   identity: IssuerIdentity = ownIdentity(config),
 ): Promise<EntraIssuer> {
   const ca = await readAuthorities(config.caFile, sources)
+  const own = config.caFile === undefined ? undefined : ca?.at(-1)
   const options = { sources, clock, ca, authority: config.authority }
   const credential = await openIdentity(identity.auth, identity.secrets, options)
   const endpoints = config.accounts.map(({ name, blobEndpoint }) => [name, blobEndpoint] as const)
   return new EntraIssuer({
+    lookupsOf: await openLookups(config, { ca: own, clock }),
     credential,
     clock,
     cloud: config.cloud,

@@ -29,6 +29,7 @@ export type ConnectorErrorReason =
   | 'path_outside_root'
   | 'permission_not_granted'
   | 'rbac_missing'
+  | 'resource_unavailable'
   | 'scope_unenforceable'
   | 'storage_unavailable'
   | 'subscription_ambiguous'
@@ -59,15 +60,16 @@ export const problemMeanings: Readonly<Record<ConnectorErrorReason, ProblemMeani
   malformed: on([400, 408, 413, 415, 431], 'not this protocol'),
   network_denied: on(403, 'a firewall of Azure refused the connector'),
   not_found: on(404, 'not a path of this protocol, or nothing of that name'),
-  path_invalid: on(400, "a name or prefix that is ambiguous or not Azure's"),
+  path_invalid: on([400, 409], "a name or prefix that is ambiguous or not Azure's"),
   path_outside_root: on(422, "the prefix is not below the rule's"),
   permission_not_granted: on(403, 'no rule grants it'),
   rbac_missing: on(403, "a role is missing: 'required' names it and the command that grants it"),
+  resource_unavailable: on(503, 'a registry or the management does not answer'),
   scope_unenforceable: on(422, 'Azure cannot limit a credential that far'),
   storage_unavailable: on(503, 'the storage account does not answer'),
-  subscription_ambiguous: on(409, 'the identity sees more than one subscription'),
+  subscription_ambiguous: on(409, 'the identity sees several subscriptions or none'),
   tenant_mismatch: on(403, 'the identity belongs to another tenant'),
-  throttled: on(429, 'more requests than a minute allows'),
+  throttled: on(429, 'more requests than a minute allows, or Azure throttles the connector'),
   ttl_exceeds_policy: on(403, 'the token lives longer than the rule allows'),
   ttl_out_of_range: on(422, 'no such life can be given'),
   unsupported_auth_for_resource: on(422, 'this connector gives no such token'),

@@ -10,6 +10,7 @@ import {
   type Scope,
   sasCredential,
 } from '../credential/credential.ts'
+import { isJsonObject } from './azure-answer.ts'
 import {
   ConnectorError,
   type ConnectorErrorCode,
@@ -21,6 +22,8 @@ import {
 export const CREDENTIALS_PATH = '/v1/credentials'
 /** Where a caller's proof is exchanged for a token beyond storage (RFC 8693): POST. */
 export const TOKEN_PATH = '/v1/token'
+/** Where a caller learns what it may ask for: GET. */
+export const RESOURCES_PATH = '/v1/resources'
 /** Where anybody may ask whether the connector serves: GET. */
 export const HEALTH_PATH = '/v1/health'
 /** The media type of every answer that is not 200 (RFC 9457). */
@@ -36,6 +39,8 @@ export interface CredentialRequest {
   readonly kind?: CredentialKind | undefined
   /** Says that Azure refused the last one, so that cached keys are replaced. */
   readonly refresh?: boolean | undefined
+  /** What Azure's claims challenge wants of a token: JSON. */
+  readonly claims?: string | undefined
 }
 
 /** How far a credential reaches: what its signature says, or all that the identity may do. */
@@ -74,11 +79,17 @@ const scope = z.strictObject({
   permissions: z.array(permission).min(1).max(permissionNames.length),
 })
 const kind = z.enum(['bearer', 'sas'])
+/** Goes on to Entra as it is, so it must be a small object of JSON. */
+export const claims: z.ZodType<string> = z
+  .string()
+  .max(4096)
+  .refine(isJsonObject, 'is no object of JSON')
 /** What {@link CREDENTIALS_PATH} takes. */
 export const credentialRequest: z.ZodType<CredentialRequest> = z.strictObject({
   scope,
   kind: kind.optional(),
   refresh: z.boolean().optional(),
+  claims: claims.optional(),
 })
 interface GrantBody {
   readonly expiresInMs: number
@@ -133,6 +144,7 @@ const problem = z.object({
       requestId: z.string().optional(),
     })
     .optional(),
+  claims: z.string().optional(),
   auditId: z.string().optional(),
 })
 /** A refusal as it stands on the wire (RFC 9457). */
@@ -148,6 +160,7 @@ export interface ProblemBody {
   readonly retryAfterSeconds?: number | undefined
   readonly required?: RequiredRole | undefined
   readonly upstream?: UpstreamRefusal | undefined
+  readonly claims?: string | undefined
   readonly auditId?: string | undefined
 }
 
@@ -164,6 +177,7 @@ export function formatRequest(request: CredentialRequest): string {
     scope: request.scope,
     kind: request.kind,
     refresh: request.refresh === true ? true : undefined,
+    claims: request.claims,
   })
 }
 
@@ -207,6 +221,7 @@ export function formatProblem(error: ConnectorError): string {
     retryAfterSeconds: error.retryAfterSeconds,
     required: error.required,
     upstream: error.upstream,
+    claims: error.claims,
     auditId: error.auditId,
   } satisfies ProblemBody)
 }

@@ -156,9 +156,16 @@ function refuse(
 
 /** Answers with a problem document. */
 export function sendProblem(reply: FastifyReply, error: ConnectorError): FastifyReply {
-  if (error.code === 'invalid_client') reply.header('www-authenticate', 'Bearer')
+  if (error.code === 'invalid_client') reply.header('www-authenticate', challengeOf(error))
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
   return reply.code(error.status).type(PROBLEM_TYPE).send(formatProblem(error))
+}
+
+/** A claims challenge goes on in Azure's words to who can answer it. */
+function challengeOf({ claims }: ConnectorError): string {
+  if (claims === undefined) return 'Bearer'
+  const encoded = Buffer.from(claims, 'utf8').toString('base64')
+  return `Bearer error="insufficient_claims", claims="${encoded}"`
 }
 
 /** What fastify itself refuses: a body that is too long, no JSON, or a fault of this program. */

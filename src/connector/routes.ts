@@ -13,6 +13,7 @@ import type { OpenApiDocument } from './openapi.ts'
 import { openApiOf, withOpenApi } from './openapi-route.ts'
 import { ReadinessCheck } from './readiness.ts'
 import { Registry } from './registry/registry.ts'
+import { ResourceCatalog } from './resource-catalog.ts'
 import type { Route } from './route.ts'
 import { type StatusSources, statusRoutes } from './status-routes.ts'
 
@@ -48,5 +49,8 @@ export function describeConnector(clock: Clock): OpenApiDocument {
   const registry = new Registry({ connectors: [], policies: [], policy }, undefined, clock)
   const administration = { registry, audit, clock }
   const metrics = new Metrics()
-  return openApiOf(connectorRoutes({ issuance, clock, metrics, readiness, administration }))
+  const catalog = new ResourceCatalog({ policy: async () => policy, issuer, cloud: '' })
+  return openApiOf(
+    connectorRoutes({ catalog, issuance, clock, metrics, readiness, administration }),
+  )
 }

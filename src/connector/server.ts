@@ -31,6 +31,7 @@ import { ReadinessCheck } from './readiness.ts'
 import { declaredRecords } from './registry/open-registry.ts'
 import { Registry } from './registry/registry.ts'
 import { RequestMeter } from './request-meter.ts'
+import { ResourceCatalog } from './resource-catalog.ts'
 import {
   addRoutes,
   answerBrokenRequest,
@@ -84,6 +85,7 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const authenticate = await createAuthenticator(config.callers, sources, clock, keys)
   const audit = options.audit ?? (await openAudit(config.audit, state))
   const policy = async (): Promise<Policy> => (await registry.current()).policy
+  const catalog = new ResourceCatalog({ policy, issuer, cloud: config.cloud })
   const issuance = new Issuance({ policy, issuer, audit, clock })
   const limit = new RateLimit(config.requestsPerMinute, clock)
   const server = await createServer(options)
@@ -91,14 +93,24 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const meter = new RequestMeter(metrics, clock)
   const readiness = new ReadinessCheck(issuer, clock)
   const administration = { registry, state, audit, clock }
-  addRoutes(server, connectorRoutes({ issuance, clock, metrics, readiness, administration }), {
-    admit: admission(authenticate, limit, config.listen.unixSocket !== undefined),
-    turnAway: (error, caller, action) => issuance.turnAway(error, caller, action),
-    meter,
-  })
+  addRoutes(
+    server,
+    connectorRoutes({ catalog, issuance, clock, metrics, readiness, administration }),
+    {
+      admit: admission(authenticate, limit, config.listen.unixSocket !== undefined),
+      turnAway: (error, caller, action) => issuance.turnAway(error, caller, action),
+      meter,
+    },
+  )
   try {
     const url = await listen(server, config.listen)
-    return { url, close: () => closeAll(server, audit, state) }
+    return {
+      url,
+      close: async () => {
+        await closeAll(server, audit, state)
+        await issuer.close?.()
+      },
+    }
   } catch (error) {
     await closeAll(server, audit, state)
     throw error

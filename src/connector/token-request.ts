@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ConnectorError } from './connector-error.ts'
+import { claims } from './protocol.ts'
 import { type TokenTarget, tokenTarget } from './token-target.ts'
 
 const accessToken = 'urn:ietf:params:oauth:token-type:access_token'
@@ -12,6 +13,8 @@ export interface TokenForm {
   readonly requested_token_type: string
   readonly audience?: string | undefined
   readonly scope?: string | undefined
+  /** The JSON of a claims challenge that the token answers. */
+  readonly claims?: string | undefined
 }
 
 /** Its answer; `expires_in` in seconds. */
@@ -30,6 +33,7 @@ export const tokenRequest: z.ZodType<TokenForm> = z.strictObject({
   requested_token_type: z.string().default(accessToken),
   audience: z.string().min(1).max(300).optional(),
   scope: z.string().min(1).max(4096).optional(),
+  claims: claims.optional(),
 })
 
 /** What comes for it. */

@@ -101,12 +101,15 @@ function managementVariables({ azure }: EnvironmentFacts): Record<string, string
   if (azure === undefined) return {}
   const { managementUrl, subscriptionId, registries, clusters } = azure
   const servers = registries.map(({ name, url }) => `${name}.azurecr.io=${url.origin}`)
+  const aliases = registries.map(({ name, url }) => `${url.host}=${name}.azurecr.io`)
   const apis = clusters.map(({ group, name, url }) => `${group}/${name}=${url.origin}`)
   return {
     AZURE_SUBSCRIPTION_ID: subscriptionId,
     ABFS_SANDBOX_MANAGEMENT_URL: managementUrl.href,
     ABFS_SANDBOX_REGISTRIES: servers.join(','),
     ABFS_SANDBOX_CLUSTERS: apis.join(','),
+    // For docker-credential-abfs.
+    ...(aliases.length > 0 && { ABFS_REGISTRIES: aliases.join(',') }),
   }
 }
 

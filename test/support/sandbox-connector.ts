@@ -21,7 +21,10 @@ export interface SandboxConnector {
 }
 
 export interface SandboxConnectorOptions
-  extends Pick<SandboxOptions, 'account' | 'perAccountAudiences' | 'tokenLifetimeMs'> {
+  extends Pick<
+    SandboxOptions,
+    'account' | 'azure' | 'clock' | 'perAccountAudiences' | 'tokenLifetimeMs'
+  > {
   /** What to make of the connector's configuration. */
   readonly editYaml?: (yaml: string) => string
 }
@@ -44,7 +47,13 @@ export async function startSandboxConnector(
   const connector = await startConnector({ config, issuer: await openIssuer(config), audit })
   t.teardown(() => connector.close())
   const inherited = ['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'ABFS_CA_FILE']
-  const named = [...inherited, 'ABFS_ACCOUNT', 'ABFS_BLOB_ENDPOINT', 'AZURE_STORAGE_BLOB_ENDPOINT']
+  const named = [
+    ...inherited,
+    'ABFS_ACCOUNT',
+    'ABFS_REGISTRIES',
+    'ABFS_BLOB_ENDPOINT',
+    'AZURE_STORAGE_BLOB_ENDPOINT',
+  ]
   const variables = sandbox.environment()
   const client = {
     ...Object.fromEntries(named.map((name) => [name, variables[name] ?? ''])),

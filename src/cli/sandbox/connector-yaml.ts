@@ -41,7 +41,33 @@ export function connectorYaml(sandbox: Sandbox, options: ConnectorYamlOptions): 
       credentials: ['sas', 'bearer'],
       maxTtlSeconds: 3600,
     })),
+    ...azureSections(sandbox, caller),
     audit: options.auditFile,
     requestsPerMinute: 6000,
   })
+}
+
+/** The management, and every registry and cluster of it, for the one caller. */
+function azureSections({ azure }: Sandbox, caller: string): object {
+  if (azure === undefined) return {}
+  const { managementUrl, subscriptionId, registries, clusters } = azure
+  const names = clusters.map(({ group, name }) => `${group}/${name}`)
+  return {
+    management: { endpoint: managementUrl.href, subscriptionId },
+    registries: registries.map(({ name, url }) => ({
+      name: `${name}.azurecr.io`,
+      endpoint: url.href,
+    })),
+    tokens: [
+      { caller, resource: 'azure-generic', audiences: ['https://vault.azure.net'] },
+      ...registries.map(({ name }) => ({
+        caller,
+        resource: 'docker-registry',
+        registry: `${name}.azurecr.io`,
+        repositories: ['*'],
+        actions: ['pull', 'push'],
+      })),
+      ...(names.length === 0 ? [] : [{ caller, resource: 'kubernetes-cluster', clusters: names }]),
+    ],
+  }
 }

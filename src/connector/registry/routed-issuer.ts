@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import type { AzureLookups } from '../azure-lookups.ts'
 import { ConnectorError } from '../connector-error.ts'
 import type { Issued, IssuedToken, IssueOptions, Issuer } from '../issuer.ts'
 import { type Auth, isImplicit, type Secrets } from '../model/auth.ts'
@@ -46,6 +47,16 @@ export class RoutedIssuer implements Issuer {
     const issuer = await this.#issuerOf(grant.connector)
     if (issuer.issueToken === undefined) throw storageAlone()
     return issuer.issueToken(grant, options)
+  }
+
+  async lookupsFor(connector: string | undefined): Promise<AzureLookups | undefined> {
+    const issuer = await this.#issuerOf(connector)
+    return issuer.lookupsFor?.(connector)
+  }
+
+  async close(): Promise<void> {
+    const others = [...this.#open.values()].map(async ({ issuer }) => (await issuer).close?.())
+    await Promise.allSettled([this.#options.own?.close?.(), ...others])
   }
 
   /** Of the file's own identity; those of connectors are checked by verifying them. */

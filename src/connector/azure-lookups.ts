@@ -1,0 +1,43 @@
+import type { Clock } from '../clock.ts'
+import { intercept } from '../http/handler.ts'
+import { retry } from '../http/retry.ts'
+import { openTransport } from '../http/transport.ts'
+import { ClusterLookup } from './cluster-lookup.ts'
+import type { ConnectorConfig } from './config.ts'
+import type { TokenFor } from './entra-issuer.ts'
+import { ManagementClient } from './management-client.ts'
+import { RegistryExchange } from './registry-exchange.ts'
+
+/** What a connector asks of Azure beside Entra and storage. */
+export interface AzureLookups {
+  readonly registries: RegistryExchange
+  /** Absent where the configuration names no management. */
+  readonly management?: ManagementClient | undefined
+  readonly clusters?: ClusterLookup | undefined
+  /** Closes their connections. Never throws. */
+  close(): Promise<void>
+}
+
+/** Less patience than a client of the connector has with the connector. */
+const patience = { maxAttempts: 3, deadlineMs: 12_000 }
+
+/** Opens the connections; what they are asked with comes from `tokenFor`. */
+export async function openLookups(
+  config: Pick<ConnectorConfig, 'management' | 'registries'>,
+  { ca, clock }: { readonly ca: string | undefined; readonly clock: Clock },
+): Promise<(tokenFor: TokenFor) => AzureLookups> {
+  const sockets = await openTransport('socket', { ca, headersTimeoutMs: 8000 })
+  const http = intercept(sockets.handle, retry({ clock, ...patience }))
+  const { registries } = config
+  return (tokenFor) => {
+    const management =
+      config.management && new ManagementClient({ ...config.management, tokenFor, http })
+    const clusters = management && new ClusterLookup(management, clock)
+    return {
+      registries: new RegistryExchange({ registries, tokenFor, http, clock }),
+      management,
+      clusters,
+      close: sockets.close,
+    }
+  }
+}
