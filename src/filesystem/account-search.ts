@@ -61,6 +61,11 @@ export class AccountSearch extends AccountSharing {
     if (self !== undefined && self.type !== 'directory') yield self
   }
 
+  /** What matches `pattern`, one by one; see {@link glob}. */
+  async *globIter(pattern: PathInput, options: GlobOptions = {}): AsyncGenerator<FileInfo, void> {
+    yield* await this.glob(pattern, options)
+  }
+
   /** What {@link glob} would list and ask for. Runs the search; reads no file. */
   explainGlob(pattern: PathInput, options: GlobOptions = {}): Promise<GlobPlan> {
     const name = locateName(this.account, pattern, 'explainGlob')

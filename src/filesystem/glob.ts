@@ -2,7 +2,7 @@ import type { CallOptions } from '../blob/store.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { compilePattern, type Pattern, pathMatcher, type Segment } from './pattern.ts'
 import { byName, joinName, relativeName, type TreeEntry, type TreeView } from './tree-view.ts'
-import { checkDepth, listToDepth } from './walk.ts'
+import { checkDepth, listToDepth, listWhole } from './walk.ts'
 
 // A pattern is followed component by component, so that only directories that can hold a match are
 // listed: literal components cost nothing, `*` one listing of each directory that matched before.
@@ -12,6 +12,9 @@ export interface GlobOptions extends CallOptions {
   /** How many components the first `**` and what follows it may match together. */
   readonly maxDepth?: number | undefined
 }
+
+/** What one request tells at most. */
+const entriesPerPage = 5000
 
 /** Directories listed at once. */
 const listConcurrency = 16
@@ -49,7 +52,7 @@ class Search<E extends TreeEntry> {
     if (first === undefined) return this.#self(base)
     if (first.kind === 'literal') return this.below(joinName(base, first.text), rest)
     if (first.kind === 'any-depth') return this.#anyDepth(base, segments)
-    return this.#oneLevel(base, first.regExp, rest)
+    return this.#oneLevel(base, first, rest)
   }
 
   async #self(name: string): Promise<E[]> {
@@ -57,15 +60,42 @@ class Search<E extends TreeEntry> {
     return entry !== undefined && this.#isWanted(entry) ? [entry] : []
   }
 
-  async #oneLevel(base: string, regExp: RegExp, rest: readonly Segment[]): Promise<E[]> {
+  async #oneLevel(
+    base: string,
+    first: Extract<Segment, { kind: 'wild' }>,
+    rest: readonly Segment[],
+  ): Promise<E[]> {
     const children = await this.#view.list(base, this.#options)
-    const matching = children.filter((child) => regExp.test(relativeName(base, child.name)))
+    const matching = children.filter((child) => first.regExp.test(relativeName(base, child.name)))
     if (rest.length === 0) return matching.filter((child) => this.#isWanted(child))
     const directories = matching.filter((child) => child.type === 'directory')
+    const whole = await this.#whole(base, directories.length, rest)
+    if (whole !== undefined) {
+      const isMatch = pathMatcher([first, ...rest])
+      return whole.filter(
+        (entry) => isMatch(relativeName(base, entry.name)) && this.#isWanted(entry),
+      )
+    }
     const found = await mapConcurrent(directories, listConcurrency, (directory) =>
       this.below(directory.name, rest),
     )
     return found.flat()
+  }
+
+  /**
+   * Everything below `base`, where a tenth of the requests that `directories` would cost one by one is
+   * enough to list it: small directories come by the thousand to a page.
+   */
+  async #whole(
+    base: string,
+    directories: number,
+    rest: readonly Segment[],
+  ): Promise<E[] | undefined> {
+    const pages = Math.floor(directories / 10)
+    const isOpen = rest.some(({ kind }) => kind === 'any-depth')
+    if (pages < 1 || isOpen || base === '') return undefined
+    const tree = await listWhole(this.#view, base, this.#options, pages * entriesPerPage)
+    return tree && [...tree.values()].flat()
   }
 
   async #anyDepth(base: string, segments: readonly Segment[]): Promise<E[]> {

@@ -1,7 +1,7 @@
 import type { CallOptions } from '../blob/store.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
-import { byName, type TreeEntry, type TreeView } from './tree-view.ts'
+import { byName, parentName, type TreeEntry, type TreeView } from './tree-view.ts'
 
 export interface FindOptions extends CallOptions {
   /** 1: only direct children. Absent: everything. */
@@ -56,14 +56,33 @@ export async function find<E extends TreeEntry>(
   return wanted.filter((entry) => entry.name !== '').sort(byName)
 }
 
-/** Directory by directory; nothing when `root` is missing or no directory. */
+/**
+ * Directory by directory; nothing when `root` is missing or no directory. A tree of up to `maxFlatEntries` is
+ * listed as a whole, which costs a request for 5,000 names; a larger one, and one of which a part may not
+ * be listed, directory by directory.
+ */
 export async function* walk<E extends TreeEntry>(
   view: TreeView<E>,
   root: string,
   options: WalkOptions = {},
 ): AsyncGenerator<WalkStep<E>, void> {
   checkDepth(options.maxDepth)
-  const children = await childrenOf(view, root, options)
+  const isWhole = options.maxDepth === undefined
+  const tree = isWhole ? await listWhole(view, root, options, maxFlatEntries) : undefined
+  const list = (name: string) =>
+    tree === undefined ? childrenOf(view, name, options) : Promise.resolve(tree.get(name) ?? [])
+  yield* walkLevels(list, root, options)
+}
+
+/** What forty requests tell, and what may be held in memory. */
+const maxFlatEntries = 200_000
+
+async function* walkLevels<E extends TreeEntry>(
+  list: (name: string) => Promise<readonly E[] | undefined>,
+  root: string,
+  options: WalkOptions,
+): AsyncGenerator<WalkStep<E>, void> {
+  const children = await list(root)
   if (children === undefined) return
   const dirs = children.filter((entry) => entry.type === 'directory')
   const files = children.filter((entry) => entry.type !== 'directory')
@@ -71,9 +90,41 @@ export async function* walk<E extends TreeEntry>(
   if (options.topDown !== false) yield step
   const deeper = options.maxDepth === undefined ? undefined : options.maxDepth - 1
   if (deeper !== 0) {
-    for (const dir of step.dirs) yield* walk(view, dir.name, { ...options, maxDepth: deeper })
+    for (const dir of step.dirs) yield* walkLevels(list, dir.name, { ...options, maxDepth: deeper })
   }
   if (options.topDown === false) yield step
+}
+
+/**
+ * All below `root` by directory, each by name; `undefined` when there is nothing, when there is more than
+ * `maxEntries`, and where a part of it may not be listed.
+ */
+export async function listWhole<E extends TreeEntry>(
+  view: TreeView<E>,
+  root: string,
+  options: CallOptions,
+  maxEntries: number,
+): Promise<ReadonlyMap<string, readonly E[]> | undefined> {
+  const tree = new Map<string, E[]>()
+  let count = 0
+  try {
+    for await (const page of view.listTree(root, options)) {
+      count += page.length
+      if (count > maxEntries) return undefined
+      for (const entry of page) {
+        const parent = parentName(entry.name)
+        const siblings = tree.get(parent)
+        if (siblings === undefined) tree.set(parent, [entry])
+        else siblings.push(entry)
+      }
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    if (!(error instanceof FileSystemError)) throw error
+    return undefined
+  }
+  for (const children of tree.values()) children.sort(byName)
+  return count === 0 ? undefined : tree
 }
 
 /** The children of a directory by name; `undefined` when there is none to walk. */

@@ -14,7 +14,10 @@ import {
 function guard(store: BlobStore): void {
   const list = store.listPage.bind(store)
   store.listPage = async (prefix, options) => {
-    if (prefix.name.startsWith('secret')) throw new FileSystemError('EACCES', 'blob.list')
+    // As where an access list forbids it: neither alone nor with all around it.
+    const isFlat = options?.delimiter === undefined
+    if (prefix.name.startsWith('secret') || (isFlat && prefix.name === ''))
+      throw new FileSystemError('EACCES', 'blob.list')
     return list(prefix, options)
   }
 }
