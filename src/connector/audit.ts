@@ -10,6 +10,7 @@ export type AuditAction =
   | 'audit.read'
   | 'connectors.change'
   | 'connectors.read'
+  | 'connectors.use'
   | 'credentials.issue'
   | 'keys.change'
   | 'keys.read'

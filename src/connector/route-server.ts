@@ -97,7 +97,7 @@ async function handled(route: Route, desk: Desk, under: Handled): Promise<Fastif
   const { request, reply, caller } = under
   const { params, query, body, headers } = request
   try {
-    const answer = await route.run({ params, query, body, headers, caller })
+    const answer = await route.run({ params, query, body, headers, peer: request.ip, caller })
     return send(reply, route, answer)
   } catch (error) {
     const isWrittenDown = error instanceof ConnectorError && error.auditId !== undefined

@@ -66,6 +66,8 @@ export interface RouteCall<P, Q, B> {
   readonly query: Q
   readonly body: B
   readonly headers: IncomingHttpHeaders
+  /** Where it came from: an address. */
+  readonly peer: string | undefined
 }
 
 /** The request as the server received it. */
@@ -74,6 +76,7 @@ export interface RawCall {
   readonly query: unknown
   readonly body: unknown
   readonly headers: IncomingHttpHeaders
+  readonly peer: string | undefined
   /** Who sent it; absent on open routes. */
   readonly caller?: Caller | undefined
 }
@@ -141,6 +144,7 @@ function fitted<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
     query: part(schemas.query, raw.query),
     body: part(schemas.body, body),
     headers: raw.headers,
+    peer: raw.peer,
   }
 }
 

@@ -16,9 +16,15 @@ import { Registry } from './registry/registry.ts'
 import { ResourceCatalog } from './resource-catalog.ts'
 import type { Route } from './route.ts'
 import { type StatusSources, statusRoutes } from './status-routes.ts'
+import { unityCatalogRoutes } from './unity-catalog-routes.ts'
+import type { ZenmlDesk } from './zenml-desk.ts'
+import { zenmlRoutes } from './zenml-routes.ts'
+import { ZenmlSessions } from './zenml-session.ts'
+import { zenmlStartRoutes } from './zenml-start-routes.ts'
+import { ZenmlView } from './zenml-view.ts'
 
 /** What the routes of a connector are answered from. */
-export interface RouteSources extends CredentialDesk, StatusSources {
+export interface RouteSources extends CredentialDesk, StatusSources, ZenmlDesk {
   readonly administration: Administration
 }
 
@@ -32,6 +38,9 @@ export function connectorRoutes(sources: RouteSources): readonly Route[] {
     ...keyRoutes(administration),
     ...auditRoutes(administration),
     ...statusRoutes(sources),
+    ...unityCatalogRoutes(sources),
+    ...zenmlStartRoutes(sources),
+    ...zenmlRoutes(sources),
   ])
 }
 
@@ -50,7 +59,11 @@ export function describeConnector(clock: Clock): OpenApiDocument {
   const administration = { registry, audit, clock }
   const metrics = new Metrics()
   const catalog = new ResourceCatalog({ policy: async () => policy, issuer, cloud: '' })
-  return openApiOf(
-    connectorRoutes({ catalog, issuance, clock, metrics, readiness, administration }),
-  )
+  const zenml = {
+    view: new ZenmlView(async () => policy),
+    sessions: new ZenmlSessions(clock),
+    logIn: () => Promise.reject(issuer.issue()),
+  }
+  const sources = { catalog, issuance, clock, metrics, readiness, administration, zenml }
+  return openApiOf(connectorRoutes(sources))
 }

@@ -7,41 +7,31 @@
 import { readFile } from 'node:fs/promises'
 import http from 'node:http'
 import https from 'node:https'
-import fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyRequest,
-  LogController,
-} from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
+import { admission, identification } from './admission.ts'
 import { type AuditLog, bothAudits, openFileAudit, streamAudit } from './audit.ts'
-import { type Authenticator, createAuthenticator } from './authenticate.ts'
+import { createAuthenticator } from './authenticate.ts'
 import { ApiKeys } from './callers/api-keys.ts'
-import { type ConnectionProof, connectionProof } from './callers/connection.ts'
 import { type ConnectorConfig, type ListenConfig, policyOf } from './config.ts'
-import { ConnectorError } from './connector-error.ts'
 import { Issuance } from './issuance.ts'
 import type { Issuer } from './issuer.ts'
 import { listen } from './listen.ts'
 import { Metrics } from './metrics.ts'
-import type { Policy, Principal } from './policy.ts'
+import type { Policy } from './policy.ts'
 import { RateLimit } from './rate-limit.ts'
 import { ReadinessCheck } from './readiness.ts'
 import { declaredRecords } from './registry/open-registry.ts'
 import { Registry } from './registry/registry.ts'
 import { RequestMeter } from './request-meter.ts'
 import { ResourceCatalog } from './resource-catalog.ts'
-import {
-  addRoutes,
-  answerBrokenRequest,
-  type Desk,
-  problemOf,
-  sendProblem,
-} from './route-server.ts'
+import { addRoutes, answerBrokenRequest, problemOf, sendProblem } from './route-server.ts'
 import { connectorRoutes } from './routes.ts'
 import { type ConnectorSources, diskSources } from './sources.ts'
 import type { State } from './state/state.ts'
+import { ZenmlSessions } from './zenml-session.ts'
+import { ZenmlView } from './zenml-view.ts'
 
 /** What a connector runs with. */
 export interface ConnectorOptions {
@@ -93,15 +83,20 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const meter = new RequestMeter(metrics, clock)
   const readiness = new ReadinessCheck(issuer, clock)
   const administration = { registry, state, audit, clock }
-  addRoutes(
-    server,
-    connectorRoutes({ catalog, issuance, clock, metrics, readiness, administration }),
-    {
-      admit: admission(authenticate, limit, config.listen.unixSocket !== undefined),
-      turnAway: (error, caller, action) => issuance.turnAway(error, caller, action),
-      meter,
-    },
-  )
+  const sessions = new ZenmlSessions(clock)
+  const identify = identification(authenticate, limit)
+  const zenml = {
+    view: new ZenmlView(policy),
+    sessions,
+    logIn: (proof: string, peer = '') => identify(`Bearer ${proof}`, peer),
+  }
+  const routeSources = { catalog, issuance, clock, metrics, readiness, administration, zenml }
+  const unixSocket = config.listen.unixSocket !== undefined
+  addRoutes(server, connectorRoutes(routeSources), {
+    admit: admission({ identify, limit, sessions, unixSocket }),
+    turnAway: (error, caller, action) => issuance.turnAway(error, caller, action),
+    meter,
+  })
   try {
     const url = await listen(server, config.listen)
     return {
@@ -159,45 +154,6 @@ async function readPem(key: string, file: string): Promise<Buffer> {
 
 function unreadable(detail: string, path: string, cause: unknown): FileSystemError {
   return new FileSystemError('EINVAL', 'connector.config', { detail, path, cause })
-}
-
-/** Names and counts the caller of each request. */
-function admission(
-  authenticate: Authenticator,
-  limit: RateLimit,
-  unixSocket: boolean,
-): Desk['admit'] {
-  return async (request) => {
-    refuseBrowser(request)
-    const connection = connectionProof(request.raw.socket, unixSocket)
-    const principal = await identify(authenticate, limit, request, connection)
-    limit.take(`caller ${principal.name}`)
-    return { principal, peer: request.ip }
-  }
-}
-
-/** Unknown callers are counted by their address, so that guessing is slow. */
-async function identify(
-  authenticate: Authenticator,
-  limit: RateLimit,
-  request: FastifyRequest,
-  connection: ConnectionProof,
-): Promise<Principal> {
-  try {
-    return await authenticate(request.headers.authorization, connection)
-  } catch (error) {
-    limit.take(`address ${request.ip}`)
-    throw error
-  }
-}
-
-/** No web page has business here, not even one that learnt a caller's key. */
-function refuseBrowser(request: FastifyRequest): void {
-  if (request.headers.origin === undefined) return
-  throw new ConnectorError('access_denied', 'permission_not_granted', {
-    detail: 'the connector does not answer web pages',
-    hint: 'call it from a program',
-  })
 }
 
 /** The state's log, and the file that the configuration names; standard output without either. */
