@@ -84,6 +84,7 @@ export type {
 } from './filesystem/node-file-system.ts'
 export type { NodeDirent, NodeStats } from './filesystem/node-stats.ts'
 export type { PipeOptions, WriteOptions } from './filesystem/pipe.ts'
+export type { OperationPlan } from './filesystem/plan-operation.ts'
 export type { BlockOptions } from './filesystem/read-block.ts'
 export type { RemoveOptions } from './filesystem/remove.ts'
 export type { ReadStreamOptions } from './filesystem/streams.ts'

@@ -7,6 +7,7 @@ import { BlobMap } from './blob-map.ts'
 import { copyTree } from './copy-tree.ts'
 import { DirFileSystem } from './dir-file-system.ts'
 import { makeDirectories, makeDirectory, removeDirectory } from './directories.ts'
+import type { ExpandOptions } from './expand-path.ts'
 import { type FileInfo, fullName, toFileInfo } from './file-info.ts'
 import { getTree } from './get-tree.ts'
 import { getFile, type LocalFileOptions, putFile } from './local-file.ts'
@@ -15,6 +16,12 @@ import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import { type MoveOptions, move } from './move.ts'
 import { NodeFileSystem } from './node-file-system.ts'
 import type { WriteOptions } from './pipe.ts'
+import {
+  type OperationPlan,
+  type PlannedOperation,
+  planRemoval,
+  planTransfer,
+} from './plan-operation.ts'
 import { putTree } from './put-tree.ts'
 import { type RemoveOptions, remove, removeFile } from './remove.ts'
 import { runTransaction, Transaction } from './transaction.ts'
@@ -143,6 +150,39 @@ export class AzureBlobFileSystem extends AccountSearch {
     return remove(this.remote, this.names(paths, 'rm'), options)
   }
 
+  /** What {@link put}, {@link get} or {@link copy} would do with these arguments. Does nothing but look. */
+  plan(
+    operation: 'put' | 'get' | 'copy',
+    source: PathInput | readonly PathInput[],
+    target: PathInput | readonly PathInput[],
+    options?: ExpandOptions,
+  ): Promise<OperationPlan>
+  /** What {@link rm} would delete. */
+  plan(
+    operation: 'rm',
+    paths: PathInput | readonly PathInput[],
+    options?: ExpandOptions,
+  ): Promise<OperationPlan>
+  async plan(
+    operation: PlannedOperation,
+    source: PathInput | readonly PathInput[],
+    target: PathInput | readonly PathInput[] | ExpandOptions = {},
+    options: ExpandOptions = {},
+  ): Promise<OperationPlan> {
+    if (operation === 'rm') {
+      const removal = isPaths(target) ? options : target
+      return planRemoval(this.remote, this.names(source, 'rm'), removal)
+    }
+    if (!isPaths(target)) throw new TypeError(`target: ${operation} needs one`)
+    const nameOn = (side: 'local' | 'remote', paths: PathInput | readonly PathInput[]) =>
+      side === 'local' ? mapNames(paths, localName) : this.names(paths, operation)
+    const request = {
+      source: nameOn(operation === 'put' ? 'local' : 'remote', source),
+      target: nameOn(operation === 'get' ? 'local' : 'remote', target),
+    }
+    return planTransfer(this.remote, operation, request, options)
+  }
+
   /** The same as {@link rm}. */
   delete(paths: PathInput | readonly PathInput[], options?: RemoveOptions): Promise<BulkResult> {
     return this.rm(paths, options)
@@ -214,4 +254,10 @@ export class AzureBlobFileSystem extends AccountSearch {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+function isPaths(
+  value: PathInput | readonly PathInput[] | ExpandOptions,
+): value is PathInput | readonly PathInput[] {
+  return typeof value === 'string' || value instanceof URL || Array.isArray(value)
 }

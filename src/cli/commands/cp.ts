@@ -58,6 +58,9 @@ async function cp(request: CpArguments, command: Command, context: CliContext): 
   const from = request.sources.map(parseLocation)
   const to = parseLocation(request.target)
   const direction = directionOf(from, to)
+  if (request.flags.resume !== undefined && !['put', 'get'].includes(direction)) {
+    throw usageError('--resume is for files on one side and Azure on the other')
+  }
   const urls = [...from, to].flatMap((place) => (place.kind === 'remote' ? [place.url] : []))
   const access = to.kind === 'remote' ? 'write' : 'read'
   await withFileSystem(command, context, { access, urls }, (fileSystem) =>
