@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "channel.h"
+#include "crc64.h"
 #include "mount_linux.h"
 #include "unique_fd.h"
 
@@ -341,12 +342,59 @@ void CloseDescriptor(const Napi::CallbackInfo& info) {
   const UniqueFd closed(info[0].As<Napi::Number>().Int32Value());
 }
 
+// (data: Uint8Array, before: bigint): bigint
+Napi::Value Crc64(const Napi::CallbackInfo& info) {
+  if (!info[0].IsTypedArray() || !info[1].IsBigInt()) {
+    return Reject(info.Env(), "expected data, before");
+  }
+  const auto data = info[0].As<Napi::Uint8Array>();
+  bool lossless = false;
+  const uint64_t before = info[1].As<Napi::BigInt>().Uint64Value(&lossless);
+  return Napi::BigInt::New(info.Env(), abfs::Crc64(before, data.Data(), data.ByteLength()));
+}
+
+// Adds up on a thread of the pool; the array is pinned until it is done.
+class Crc64Worker : public Napi::AsyncWorker {
+ public:
+  Crc64Worker(Napi::Env env, Napi::Uint8Array data)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        pinned_(Napi::Persistent(data)),
+        data_(data.Data()),
+        length_(data.ByteLength()) {}
+
+  Napi::Promise Promise() { return deferred_.Promise(); }
+
+  // On a thread of the pool.
+  void Execute() override { crc_ = abfs::Crc64(0, data_, length_); }
+
+  void OnOK() override { deferred_.Resolve(Napi::BigInt::New(Env(), crc_)); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Napi::Reference<Napi::Uint8Array> pinned_;
+  const uint8_t* data_;
+  size_t length_;
+  uint64_t crc_ = 0;
+};
+
+// (data: Uint8Array): Promise<bigint>
+Napi::Value Crc64Async(const Napi::CallbackInfo& info) {
+  if (!info[0].IsTypedArray()) return Reject(info.Env(), "expected data");
+  auto* worker = new Crc64Worker(info.Env(), info[0].As<Napi::Uint8Array>());
+  const Napi::Promise promise = worker->Promise();
+  worker->Queue();
+  return promise;
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeChannel", NativeChannel::Define(env));
   exports.Set("mount", Napi::Function::New(env, Mount));
   exports.Set("unmount", Napi::Function::New(env, Unmount));
   exports.Set("socketPair", Napi::Function::New(env, SocketPair));
   exports.Set("receiveDescriptor", Napi::Function::New(env, ReceiveDescriptor));
+  exports.Set("crc64", Napi::Function::New(env, Crc64));
+  exports.Set("crc64Async", Napi::Function::New(env, Crc64Async));
   exports.Set("closeDescriptor", Napi::Function::New(env, CloseDescriptor));
   return exports;
 }

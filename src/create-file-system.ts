@@ -1,5 +1,6 @@
 import { parseAzureUrl } from './azure-url.ts'
 import type { NamespaceChoice } from './blob/namespace-kind.ts'
+import type { Integrity } from './blob/store.ts'
 import { composeFileSystem, openAccount } from './cli/compose.ts'
 import { type AccountTarget, targetOf } from './cli/location.ts'
 import { systemClock } from './clock.ts'
@@ -31,6 +32,11 @@ export interface CreateFileSystemOptions extends Omit<ConfigFlags, 'hns'> {
   readonly concurrency?: number | undefined
   /** Requests to the account under way at once; fewer while it is busy. Default 16, or `concurrency`. */
   readonly requestBudget?: number | undefined
+  /**
+   * What protects bytes on their way and at rest; see docs/filesystem.md. Default `crc64` where the native addon
+   * is there to compute it, else `none`.
+   */
+  readonly integrity?: Integrity | undefined
   /** Bytes that all transfers hold in memory together. Default 256 MiB. */
   readonly memoryBudgetBytes?: number | undefined
   /**
@@ -60,8 +66,14 @@ export async function createFileSystem(
 ): Promise<AzureBlobFileSystem> {
   const { url, readOnly, hns, environment = processEnvironment(), ...rest } = options
   const { credential, diskCache, blockBytes, concurrency, listingTtlMs, ...limited } = rest
-  const { requestBudget = concurrency, memoryBudgetBytes, callTimeoutMs, ...flags } = limited
-  const limits = { requestBudget, memoryBudgetBytes, callTimeoutMs }
+  const {
+    requestBudget = concurrency,
+    memoryBudgetBytes,
+    callTimeoutMs,
+    integrity,
+    ...flags
+  } = limited
+  const limits = { requestBudget, memoryBudgetBytes, callTimeoutMs, integrity }
   const said = hns === undefined ? {} : { hns: String(hns) }
   const config = loadConfig({ ...flags, ...said }, environment)
   const target = targetOf(config, url === undefined ? [] : [parseAzureUrl(url)])
@@ -132,6 +144,7 @@ type Tuning =
   | 'requestBudget'
   | 'memoryBudgetBytes'
   | 'callTimeoutMs'
+  | 'integrity'
 
 /** Without what could be a secret. */
 function bare({ origin, pathname }: URL): string {

@@ -4,6 +4,7 @@ import { constants } from 'node:os'
 export type ErrnoCode =
   | 'EACCES'
   | 'EBADF'
+  | 'EBADMSG'
   | 'EBUSY'
   | 'EEXIST'
   | 'EFBIG'
@@ -101,6 +102,7 @@ function describe(code: ErrnoCode, syscall: string, options: FileSystemErrorOpti
 const PHRASES: Record<ErrnoCode, string> = {
   EACCES: 'permission denied',
   EBADF: 'bad file handle',
+  EBADMSG: 'the bytes are not those that were written',
   EBUSY: 'resource busy or leased',
   EEXIST: 'file already exists',
   EFBIG: 'file too large',

@@ -20,6 +20,8 @@ export interface AzureCall {
   readonly accept?: number | undefined
   /** Whether sending it twice does no harm. Default: as the method says. */
   readonly idempotent?: boolean | undefined
+  /** Told of a refusal that may be the call's own doing: an earlier attempt may have taken effect. */
+  readonly noteUncertain?: (() => void) | undefined
   /** The second path of a rename, for errors. */
   readonly dest?: BlobPath | undefined
 }
@@ -45,6 +47,7 @@ export async function callAzure(
     ...(call.idempotent === undefined ? {} : { idempotent: call.idempotent }),
   })
   if (response.status < 300 || response.status === call.accept) return response
+  if (response.mayRepeatItself === true) call.noteUncertain?.()
   throw errorFrom(response, {
     operation: call.operation,
     path: formatPath(call.path),

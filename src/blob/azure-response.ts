@@ -1,6 +1,7 @@
 import { type ErrnoCode, FileSystemError } from '../errors.ts'
 import type { HttpResponse } from '../http/handler.ts'
 import type { BlobProperties, ContentHeaders, PathFacts } from './store.ts'
+import { markKey, parseMark } from './written-mark.ts'
 
 /** What was asked of the service: its name, the path or paths, and the precondition if any. */
 export interface Subject {
@@ -45,6 +46,7 @@ export function propertiesFrom(headers: HttpResponse['headers']): BlobProperties
     headers: contentHeadersFrom(headers),
     tagCount: Number(headers['x-ms-tag-count'] ?? 0) || undefined,
     metadata: metadataFrom(headers),
+    ...markIn(headers),
     ...factsIn(headers),
   }
 }
@@ -106,10 +108,18 @@ function blobTypeFrom(value: string | undefined): BlobProperties['blobType'] {
   return value === 'BlockBlob' || value === 'AppendBlob' || value === 'PageBlob' ? value : undefined
 }
 
+const markHeader = `x-ms-meta-${markKey}`
+
+function markIn(headers: HttpResponse['headers']): Pick<BlobProperties, 'written'> {
+  const written = parseMark(headers[markHeader])
+  return written === undefined ? {} : { written }
+}
+
 function metadataFrom(headers: HttpResponse['headers']): Record<string, string> {
   const metadata: Record<string, string> = {}
   for (const name in headers) {
-    if (name.startsWith('x-ms-meta-')) metadata[name.slice(10)] = headers[name] ?? ''
+    if (name.startsWith('x-ms-meta-') && name !== markHeader)
+      metadata[name.slice(10)] = headers[name] ?? ''
   }
   return metadata
 }
@@ -162,6 +172,8 @@ const errnoByServiceCode: Readonly<Record<string, ErrnoCode>> = {
   BlockCountExceedsLimit: 'EFBIG',
   BlockListTooLong: 'EFBIG',
   RequestBodyTooLarge: 'EFBIG',
+  Crc64Mismatch: 'EBADMSG',
+  Md5Mismatch: 'EBADMSG',
   OperationTimedOut: 'ETIMEDOUT',
   FeatureNotSupported: 'ENOTSUP',
   FeatureNotYetSupportedForHierarchicalNamespaceAccounts: 'ENOTSUP',
@@ -225,6 +237,8 @@ const details: Readonly<Record<string, string>> = {
   BlobImmutableDueToPolicy: 'an immutability policy or legal hold protects the blob',
   InvalidBlockList:
     'a block to commit is gone: another writer committed the blob, or it was never staged',
+  Crc64Mismatch: 'the bytes were damaged on their way to the service, twice; nothing was written',
+  Md5Mismatch: 'the bytes were damaged on their way to the service, twice; nothing was written',
   InvalidBlobOrBlock: 'all block ids of one blob must have the same length',
   InvalidBlobType: 'the blob is an append or page blob; only block blobs are written here',
   InvalidResourceName: 'Azure does not accept this name',

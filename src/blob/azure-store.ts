@@ -11,14 +11,12 @@ import {
   addConditions,
   addMetadata,
   baseHeaders,
-  blobHeaders,
-  blockListXml,
-  defaultContentType,
   endpointBase,
   listQuery,
   rangeHeader,
 } from './azure-request.ts'
 import { propertiesFrom } from './azure-response.ts'
+import { AzureWrites } from './azure-writes.ts'
 import { scanInTurns } from './list-scanner.ts'
 import { SinkReceiver } from './sink-receiver.ts'
 import type {
@@ -35,16 +33,15 @@ import type {
   ContentSink,
   CopyOptions,
   GetOptions,
+  Integrity,
   ListOptions,
   ListPage,
   Metadata,
   PutOptions,
+  StageOptions,
 } from './store.ts'
 import {
   checkBlobPath,
-  checkBlock,
-  checkBlockCount,
-  checkBodySize,
   checkContainer,
   checkGetOptions,
   checkMetadata,
@@ -59,6 +56,8 @@ export interface AzureBlobStoreOptions {
   readonly http: HttpHandler
   /** Closes what `http` holds, when the store is closed; absent: `http` is somebody else's. */
   readonly closeHttp?: (() => Promise<void>) | undefined
+  /** What uploads are summed with. Default `none`. */
+  readonly integrity?: Integrity | undefined
   /** Paces the polling of copies that the service finishes later. */
   readonly clock?: Clock | undefined
 }
@@ -72,6 +71,8 @@ export class AzureBlobStore implements BlobStore {
   readonly account: string
   readonly #http: HttpHandler
   readonly #base: string
+  readonly integrity: Integrity
+  readonly #writes: AzureWrites
   readonly #longTail: AzureLongTail
   readonly #closeHttp: (() => Promise<void>) | undefined
   #roundTripMs: number | undefined
@@ -81,6 +82,12 @@ export class AzureBlobStore implements BlobStore {
     this.#http = options.http
     this.#closeHttp = options.closeHttp
     this.#base = endpointBase(options.endpoint)
+    this.integrity = options.integrity ?? 'none'
+    this.#writes = new AzureWrites({
+      http: options.http,
+      base: this.#base,
+      integrity: this.integrity,
+    })
     this.#longTail = new AzureLongTail({
       http: options.http,
       base: this.#base,
@@ -115,39 +122,18 @@ export class AzureBlobStore implements BlobStore {
   async put(path: BlobPath, data: Uint8Array, options: PutOptions = {}): Promise<BlobProperties> {
     const operation = 'blob.put'
     checkWrite(path, options, operation)
-    checkBodySize(data.length, maxBlobPutBytes, { path, syscall: operation })
-    const headers = blobHeaders(options)
-    headers['x-ms-blob-type'] = 'BlockBlob'
-    const { signal } = options
-    const { headers: answer } = await this.#call({
-      operation,
-      method: 'PUT',
-      path,
-      headers,
-      body: data,
-      signal,
-    })
-    return writtenProperties(answer, options, data.length)
+    return this.#writes.put(path, data, options)
   }
 
   async stageBlock(
     path: BlobPath,
     blockId: string,
     data: Uint8Array,
-    options: CallOptions & Pick<Conditions, 'leaseId'> = {},
+    options: StageOptions = {},
   ): Promise<void> {
     const operation = 'blob.stageBlock'
     checkBlobPath(path, operation)
-    checkBlock(blockId, data, { path, syscall: operation })
-    await this.#call({
-      operation,
-      method: 'PUT',
-      path,
-      query: `?comp=block&blockid=${encodeURIComponent(blockId)}`,
-      headers: addConditions(baseHeaders(), { leaseId: options.leaseId }),
-      body: data,
-      signal: options.signal,
-    })
+    await this.#writes.stageBlock(path, blockId, data, options)
   }
 
   async stageBlockFrom(
@@ -185,19 +171,8 @@ export class AzureBlobStore implements BlobStore {
   ): Promise<BlobProperties> {
     const operation = 'blob.commitBlocks'
     checkWrite(path, options, operation)
-    checkBlockCount(blockIds.length, path)
-    const { headers } = await this.#call({
-      operation,
-      method: 'PUT',
-      path,
-      query: '?comp=blocklist',
-      headers: blobHeaders(options),
-      body: blockListXml(blockIds),
-      signal: options.signal,
-    })
-    const sizeBytes = blockIds.length === 0 ? 0 : options.sizeBytes
-    if (sizeBytes !== undefined) return writtenProperties(headers, options, sizeBytes)
-    return this.#head(path, operation, { signal: options.signal })
+    const written = await this.#writes.commitBlocks(path, blockIds, options)
+    return written ?? this.#head(path, operation, { signal: options.signal })
   }
 
   async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
@@ -246,7 +221,17 @@ export class AzureBlobStore implements BlobStore {
     checkBlobPath(path, operation)
     const headers = addConditions(baseHeaders(), options)
     headers['x-ms-delete-snapshots'] = 'include'
-    await this.#call({ operation, method: 'DELETE', path, headers, signal: options.signal })
+    let isUncertain = false
+    const noteUncertain = () => {
+      isUncertain = true
+    }
+    const { signal } = options
+    try {
+      await this.#call({ operation, method: 'DELETE', path, headers, signal, noteUncertain })
+    } catch (error) {
+      // An earlier attempt may have deleted it, and its answer was lost: it is gone, as was asked.
+      if (!isUncertain || !isFileSystemError(error, 'ENOENT')) throw error
+    }
   }
 
   async headContainer(container: string, options: CallOptions = {}): Promise<ContainerProperties> {
@@ -393,24 +378,4 @@ function wrongRange(path: BlobPath, { range, sizeBytes }: Asked, got: string): F
     detail: `asked for bytes ${start} to ${end} of ${sizeBytes}, got ${got}`,
     retryable: true,
   })
-}
-
-/** What a put or commit made: the answer tells only the etag and the time. */
-function writtenProperties(
-  headers: HttpResponse['headers'],
-  options: PutOptions,
-  sizeBytes: number,
-): BlobProperties {
-  return {
-    sizeBytes,
-    etag: headers['etag'] ?? '',
-    lastModifiedMs: Date.parse(headers['last-modified'] ?? '') || 0,
-    contentType: options.contentType ?? defaultContentType,
-    blobType: 'BlockBlob',
-    accessTier: options.tier,
-    isTierChosen: options.tier !== undefined,
-    headers: { ...options.headers },
-    tagCount: Object.keys(options.tags ?? {}).length || undefined,
-    metadata: { ...options.metadata },
-  }
 }

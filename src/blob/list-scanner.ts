@@ -1,6 +1,7 @@
 import { KiB } from '../byte-range.ts'
 import { quoted } from './azure-request.ts'
 import type { BlobProperties, ListEntry, ListPage } from './store.ts'
+import { markKey } from './written-mark.ts'
 
 /**
  * Reads one page of List Blobs (XML, UTF-8) in one pass: the subset of XML that the service sends,
@@ -164,7 +165,8 @@ class ListScanner {
     while (this.#child()) {
       // Headers lose the case of keys, so that one listed and one asked for would differ.
       const key = this.#text.slice(this.#nameStart, this.#nameEnd).toLowerCase()
-      metadata[key] = this.#value()
+      const value = this.#value()
+      if (key !== markKey) metadata[key] = value
     }
     return metadata
   }

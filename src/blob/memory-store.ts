@@ -278,6 +278,9 @@ export class MemoryBlobStore implements BlobStore {
         isTierChosen: options.tier !== undefined,
         headers: { ...options.headers },
         tagCount: Object.keys(options.tags ?? {}).length || undefined,
+        ...(options.crc64 === undefined
+          ? {}
+          : { written: { sizeBytes: content.data.length, crc64: options.crc64 } }),
       }),
     }
     container.uncommitted.delete(path.name)

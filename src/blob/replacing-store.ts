@@ -26,6 +26,7 @@ import type {
   ListPage,
   Metadata,
   PutOptions,
+  StageOptions,
 } from './store.ts'
 
 /** Where the blocks of one file go. */
@@ -36,6 +37,7 @@ type Place =
 /** A store that writes block lists so that they replace any file of a hierarchical account. */
 export class ReplacingBlobStore implements BlobStore {
   readonly account: string
+  readonly integrity: BlobStore['integrity']
   readonly #store: BlobStore
   readonly #hierarchyOf: HierarchyOf
   /** By `container/name`, from the first block to the commit; what is given up ages out. */
@@ -43,6 +45,7 @@ export class ReplacingBlobStore implements BlobStore {
 
   constructor(store: BlobStore, hierarchyOf: HierarchyOf) {
     this.account = store.account
+    this.integrity = store.integrity
     this.#store = store
     this.#hierarchyOf = hierarchyOf
   }
@@ -51,7 +54,7 @@ export class ReplacingBlobStore implements BlobStore {
     path: BlobPath,
     blockId: string,
     data: Uint8Array,
-    options: CallOptions = {},
+    options: StageOptions = {},
   ): Promise<void> {
     const place = await this.#placeOf(path, options)
     const target = place.kind === 'own' ? path : place.path

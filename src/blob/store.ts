@@ -1,5 +1,7 @@
 import type { ByteRange } from '../byte-range.ts'
+import type { Crc64 } from '../crc64.ts'
 import type { BlobPath } from '../path.ts'
+import type { WrittenMark } from './written-mark.ts'
 
 /** Metadata of a blob: lower-case C#-identifier keys, ASCII values (others must be encoded). */
 export type Metadata = Readonly<Record<string, string>>
@@ -44,6 +46,8 @@ export interface BlobProperties {
   readonly tagCount?: number | undefined
   /** `undefined` when the listing was asked without metadata. */
   readonly metadata?: Metadata | undefined
+  /** What abfs noted when it wrote the blob; `undefined` where a listing tells, and for blobs of others. */
+  readonly written?: WrittenMark | undefined
   /** `undefined` on flat accounts, and where a request was not told. */
   readonly facts?: PathFacts | undefined
 }
@@ -119,6 +123,19 @@ export interface PutOptions extends CallOptions, Conditions {
   readonly tier?: string | undefined
   /** Index tags; absent: none. */
   readonly tags?: Readonly<Record<string, string>> | undefined
+  /** Of all bytes of the blob, where the caller knows it; kept with the blob. */
+  readonly crc64?: Crc64 | undefined
+}
+
+/**
+ * What protects bytes on their way and at rest: `crc64` is checked by the service for each request, kept
+ * for the whole, and checked by who reads the whole; `md5` is checked by the service for each request.
+ */
+export type Integrity = 'crc64' | 'md5' | 'none'
+
+export interface StageOptions extends CallOptions, Pick<Conditions, 'leaseId'> {
+  /** Of the block, where the caller knows it. */
+  readonly crc64?: Crc64 | undefined
 }
 
 /** One block of a blob. */
@@ -184,6 +201,8 @@ export interface ContainerProperties {
 export interface BlobStore {
   /** The account's name, as it stands in URLs and credentials' scopes. */
   readonly account: string
+  /** What uploads are summed with; `undefined`: nothing. */
+  readonly integrity?: Integrity | undefined
   /**
    * Where the account is, without a query: tells accounts of one name apart, as those of emulators.
    * `undefined`: nothing of it may outlive this object.
@@ -207,7 +226,7 @@ export interface BlobStore {
     path: BlobPath,
     blockId: string,
     data: Uint8Array,
-    options?: CallOptions & Pick<Conditions, 'leaseId'>,
+    options?: StageOptions,
   ): Promise<void>
   /**
    * As `stageBlock`, with bytes that the service reads itself: they do not pass through here.

@@ -12,11 +12,12 @@ import { AzureBlobStore } from '../blob/azure-store.ts'
 import { DfsStore } from '../blob/dfs-store.ts'
 import { type NamespaceChoice, namespaceKind } from '../blob/namespace-kind.ts'
 import { ReplacingBlobStore } from '../blob/replacing-store.ts'
-import type { BlobStore } from '../blob/store.ts'
+import type { BlobStore, Integrity } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { CallerProof, Config } from '../config.ts'
 import type { CredentialKind } from '../connector/protocol.ts'
+import { hasFastCrc64 } from '../crc64.ts'
 import { authorize } from '../credential/authorize.ts'
 import { CachedCredentialProvider } from '../credential/cached-provider.ts'
 import type { CredentialProvider, Permission, Scope } from '../credential/credential.ts'
@@ -72,6 +73,8 @@ export interface AccountOptions {
   readonly diskCache?: DiskCache | undefined
   /** Bytes that transfers hold in memory together. Default 256 MiB. */
   readonly memoryBudgetBytes?: number | undefined
+  /** What protects bytes on their way and at rest. Default `crc64` with the addon, `none` without. */
+  readonly integrity?: Integrity | undefined
   /** Requests to the account under way at once; fewer while it is busy. Default 16. */
   readonly requestBudget?: number | undefined
   /** How long a call may take with all its attempts, milliseconds: else `ETIMEDOUT`. Absent: no limit. */
@@ -107,7 +110,8 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   )
   const { account, blobEndpoint, dfsEndpoint } = target
   const closeHttp = sockets.close
-  const blobs = new AzureBlobStore({ account, endpoint: blobEndpoint, http, closeHttp })
+  const integrity = options.integrity ?? (hasFastCrc64() ? 'crc64' : 'none')
+  const blobs = new AzureBlobStore({ account, endpoint: blobEndpoint, http, closeHttp, integrity })
   const endpoints = { account, blobEndpoint, dfsEndpoint, http }
   const hierarchy = new DfsStore(endpoints)
   const hierarchyOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })

@@ -6,6 +6,7 @@ import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobReader } from '../transfer/blob-reader.ts'
 import type { BlobStream } from '../transfer/blob-stream.ts'
+import { ContentCheck } from '../transfer/content-check.ts'
 import type { Claim } from '../transfer/memory-budget.ts'
 import type { Remote } from './remote.ts'
 
@@ -34,17 +35,20 @@ const whole: ByteRange = { start: 0, end: Number.MAX_SAFE_INTEGER }
 
 /**
  * Reads a blob, or `ranges` of it, from one version: the first piece tells the etag, all others
- * demand it. `ESTALE` when the blob is replaced meanwhile, `EISDIR` when it is a directory.
+ * demand it. `ESTALE` when the blob is replaced meanwhile, `EISDIR` when it is a directory, `EBADMSG` when
+ * all of it was read and is not what was written.
  */
 export async function download(
   remote: Remote,
   path: BlobPath,
   options: DownloadOptions,
 ): Promise<BlobProperties> {
-  const { signal, sink, ifMatch } = options
+  const { signal, ifMatch } = options
   if (remote.chunkCache.disk !== undefined) return downloadThroughDisk(remote, path, options)
   const [asked = whole, ...others] = options.ranges ?? [whole]
   const { start, end } = asked
+  const limit = others.length > 0 ? 0 : end
+  const sink = new CheckedSink(remote, path, { start, limit, sink: options.sink })
   const head = { start, end: Math.min(end, start + remote.blockBytes) }
   const properties = await takeFirst(remote, path, head, { signal, sink, ifMatch })
   const pieces: ByteRange[] = []
@@ -61,7 +65,43 @@ export async function download(
     }
     await remote.memory.run(lengthOf(range), take, signal)
   })
+  sink.finish()
   return properties
+}
+
+/** Hands on to a sink, and checks what it hands on when that is all of a blob. */
+class CheckedSink implements DownloadSink {
+  readonly #remote: Remote
+  readonly #path: BlobPath
+  readonly #options: { readonly start: number; readonly limit: number; readonly sink: DownloadSink }
+  #check: ContentCheck | undefined
+
+  constructor(
+    remote: Remote,
+    path: BlobPath,
+    options: { readonly start: number; readonly limit: number; readonly sink: DownloadSink },
+  ) {
+    this.#remote = remote
+    this.#path = path
+    this.#options = options
+  }
+
+  async begin(properties: BlobProperties): Promise<void> {
+    const { start, limit, sink } = this.#options
+    const isWhole = start === 0 && limit >= properties.sizeBytes
+    const isWanted = isWhole && this.#remote.store.integrity === 'crc64'
+    this.#check = isWanted ? ContentCheck.of(this.#path, properties) : undefined
+    await sink.begin?.(properties)
+  }
+
+  async accept(data: Uint8Array, offset: number): Promise<void> {
+    await Promise.all([this.#check?.add(data, offset), this.#options.sink.accept(data, offset)])
+  }
+
+  /** `EBADMSG` when the bytes are not those that were written. */
+  finish(): void {
+    this.#check?.finish()
+  }
 }
 
 /** The first piece, which tells of what version and how long the rest is. */

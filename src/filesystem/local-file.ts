@@ -17,6 +17,7 @@ import { noteCommitted, refuseDirectory, type WriteOptions } from './pipe.ts'
 import { applyAttributes, attributesOf } from './posix-preserve.ts'
 import { checkUnchanged, putBlocks, type Source } from './put-blocks.ts'
 import type { Remote } from './remote.ts'
+import { sendAgain } from './send-again.ts'
 import type { LocalState, TransferJournal } from './transfer-journal.ts'
 
 export interface LocalFileOptions extends CallOptions {
@@ -99,7 +100,10 @@ export async function putFileUnchecked(
     const small = stats.isFile() && stats.size <= remote.blockBytes
     const sendLarge = stats.isFile() ? putBlocks : putStream
     const send = small ? putWhole : sendLarge
-    const properties = await send(remote, pair.remote, source, { ...options, metadata })
+    const properties = await sendAgain(
+      () => send(remote, pair.remote, source, { ...options, metadata }),
+      { mayRepeat: stats.isFile() && options.ifMatch === undefined },
+    )
     await journal?.noteDone(fullName(pair.remote), { ...stateOf(stats), etag: properties.etag })
     return noteCommitted(remote, pair.remote, { ...options, properties, metadata })
   } catch (error) {

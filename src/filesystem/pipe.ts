@@ -7,6 +7,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { BlobWriter } from '../transfer/blob-writer.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
 import type { Remote } from './remote.ts'
+import { sendAgain } from './send-again.ts'
 
 export interface WriteOptions extends CallOptions {
   /** What the file gets beside its bytes; nothing is added. */
@@ -38,7 +39,10 @@ export async function pipeFile(
     ifNoneMatch: mode === 'create' ? ('*' as const) : undefined,
   }
   if (data.byteLength > remote.blockBytes) {
-    return pipeBlocks(remote, path, data, { ...options, ...conditions })
+    const mayRepeat = ifMatch === undefined && mode !== 'create'
+    return sendAgain(() => pipeBlocks(remote, path, data, { ...options, ...conditions }), {
+      mayRepeat,
+    })
   }
   const properties = await remote.limiter.run(
     () => remote.store.put(path, data, { signal, metadata, contentType, ...conditions }),

@@ -5,6 +5,7 @@ import type { BlobProperties, CommitOptions } from '../blob/store.ts'
 import { maxBlocks } from '../blob/validate.ts'
 import { type ByteRange, lengthOf, splitRange } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
+import { type Crc64Part, composeCrc64, crc64Aside } from '../crc64.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import { baseBlockBytes } from '../transfer/block-size.ts'
@@ -76,20 +77,25 @@ async function sendBlocks(
   const sizeBytes = Number(source.stats.size)
   const ranges = splitRange({ start: 0, end: sizeBytes }, blockBytesFor(remote, sizeBytes))
   const idOf = journal === undefined ? randomIds() : contentIds(journal.session)
+  const isSummed = remote.store.integrity === 'crc64'
+  const sums: (Crc64Part | undefined)[] = ranges.map(() => undefined)
   const ids = await mapConcurrent(ranges, blocksAtOnce, (range, index) =>
     withBuffer(remote, lengthOf(range), signal, async (buffer) => {
       signal?.throwIfAborted()
       const data = await readRange(source, range, buffer)
       const id = idOf(index, data)
+      const crc64 = isSummed ? await crc64Aside(data) : undefined
+      if (crc64 !== undefined) sums[index] = { crc64, bytes: data.byteLength }
       if (known.get(id) === data.byteLength) onResumed?.(data.byteLength)
-      else await remote.store.stageBlock(path, id, data, { signal })
+      else await remote.store.stageBlock(path, id, data, { signal, crc64 })
       onBytes?.(data.byteLength)
       return id
     }),
   )
   await checkUnchanged(source, sizeBytes)
   signal?.throwIfAborted()
-  return remote.store.commitBlocks(path, ids, { ...commit, signal, sizeBytes })
+  const crc64 = composeCrc64(sums)
+  return remote.store.commitBlocks(path, ids, { ...commit, signal, sizeBytes, crc64 })
 }
 
 /** Larger than usual only where the blob could not have so many blocks. */

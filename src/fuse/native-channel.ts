@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module'
 import { constants } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { FileSystemError } from '../errors.ts'
+import { addonPlaces, findAddon } from '../native-addon.ts'
 import type { FrameReceiver, FuseChannel, HeldFrame } from './channel.ts'
 import { maxRequestBytes } from './limits.ts'
 
@@ -140,17 +139,9 @@ function loadAddon(): Addon {
 }
 
 function requireAddon(): Addon {
-  const require = createRequire(import.meta.url)
   const failures: unknown[] = []
-  for (const place of addonPlaces) {
-    try {
-      const addon: unknown = require(fileURLToPath(new URL(`../../${place}`, import.meta.url)))
-      if (isAddon(addon)) return addon
-      failures.push(new TypeError(`${place} is another addon`))
-    } catch (error) {
-      failures.push(error)
-    }
-  }
+  const addon = findAddon(isAddon, failures)
+  if (addon !== undefined && isAddon(addon)) return addon
   throw new FileSystemError('ENOTSUP', 'mount', {
     detail:
       `the native addon for ${process.platform}-${process.arch} is missing or does not load: ` +
@@ -159,14 +150,8 @@ function requireAddon(): Addon {
   })
 }
 
-/** Relative to the package. */
-const addonPlaces: readonly string[] = [
-  `prebuilds/${process.platform}-${process.arch}/abfs.node`,
-  'native/build/abfs.node',
-]
-
-function isAddon(value: unknown): value is Addon {
-  return typeof value === 'object' && value !== null && 'NativeChannel' in value
+function isAddon(value: object): value is Addon {
+  return 'NativeChannel' in value
 }
 
 function readFailure(errno: number): FileSystemError {

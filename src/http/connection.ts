@@ -215,7 +215,8 @@ export class Connection implements ExchangeHolder {
     const wasSent = this.#phase !== 'sending'
     this.#exchange = undefined
     const { sink } = this.#parser
-    const response = { ...this.#parser.response, firstByteMs: this.#firstByteMs }
+    const parsed = { ...this.#parser.response, firstByteMs: this.#firstByteMs }
+    const response = exchange?.wasRepeated === true ? { ...parsed, mayRepeatItself: true } : parsed
     if (isClean && wasSent && this.#parser.keepsAlive) this.#rest(response)
     else this.destroy()
     if (sink?.hasHeld !== true) exchange?.succeed(response)

@@ -122,10 +122,10 @@ async function attemptAll(
   }
 }
 
-/** A service that is busy refuses before it does anything; else it may have done it and failed to say so. */
+/** It may have been done, and failed to say so. */
 function mayHaveTakenEffect(outcome: Outcome): boolean {
   if (outcome.kind === 'error') return !wasNeverSent(outcome.error)
-  return outcome.response.status >= 500 && outcome.response.status !== 503
+  return outcome.response.status >= 500
 }
 
 async function outcomeOf(

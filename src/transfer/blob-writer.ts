@@ -261,7 +261,9 @@ export class BlobWriter {
     const { buffer } = this.#tail
     if (buffer.length > 0) ids.push(await this.#stager.stage(buffer.bytes))
     await this.#stager.drain()
-    return this.#guard(() => this.#store.commitBlocks(this.path, ids, this.#options()))
+    const { sizeBytes } = this
+    const options = { ...this.#options(), sizeBytes, crc64: this.#stager.crc64Of(ids) }
+    return this.#guard(() => this.#store.commitBlocks(this.path, ids, options))
   }
 
   #options() {

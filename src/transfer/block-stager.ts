@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { BlobStore } from '../blob/store.ts'
 import { Limiter } from '../concurrency.ts'
+import { type Crc64, type Crc64Part, composeCrc64, crc64Aside } from '../crc64.ts'
 import type { BlobPath } from '../path.ts'
 
 export interface BlockStagerOptions {
@@ -34,6 +35,7 @@ export class BlockStager {
   readonly #running = new Set<Promise<void>>()
   readonly #failures: unknown[] = []
   readonly #leaseId: string | undefined
+  readonly #sums = new Map<string, Crc64Part>()
   #count = 0
 
   constructor(options: BlockStagerOptions) {
@@ -93,8 +95,20 @@ export class BlockStager {
 
   async #upload(id: string, source: BlockSource): Promise<void> {
     const data = typeof source === 'function' ? await source() : source
-    const options = { signal: this.#cancel.signal, leaseId: this.#leaseId }
-    await this.#store.stageBlock(this.#path, id, data, options)
+    const { signal } = this.#cancel
+    const isSummed = this.#store.integrity === 'crc64'
+    const crc64 = isSummed ? await crc64Aside(data) : undefined
+    if (crc64 !== undefined) this.#sums.set(id, { crc64, bytes: data.byteLength })
+    await this.#store.stageBlock(this.#path, id, data, {
+      signal,
+      crc64,
+      leaseId: this.#leaseId,
+    })
+  }
+
+  /** The CRC of the blocks `ids`, one behind the other; `undefined` unless all were summed here. */
+  crc64Of(ids: readonly string[]): Crc64 | undefined {
+    return composeCrc64(ids.map((id) => this.#sums.get(id)))
   }
 
   /** Throws the first failure, if there was one. */

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
+import type { BlobStore } from '../../src/blob/store.ts'
 import { KiB, MiB } from '../../src/byte-range.ts'
+import { crc64 } from '../../src/crc64.ts'
 import { FileSystemError } from '../../src/errors.ts'
 import { BlobWriter, type BlobWriterOptions } from '../../src/transfer/blob-writer.ts'
 import { baseBlockBytes, blockBytesAt, maxBlobBytes } from '../../src/transfer/block-size.ts'
@@ -259,12 +261,68 @@ t.test(
   async (t) => {
     let offset = 0
     for (let block = 0; block < 50_000; block++) offset += blockBytesAt(offset, 8 * MiB)
-    t.ok(offset > 130 * 1024 ** 4, `${offset / 1024 ** 4} TiB`)
+    t.ok(offset > 173 * 1024 ** 4, `${offset / 1024 ** 4} TiB`)
 
     t.equal(blockBytesAt(0, 8 * MiB), 8 * MiB)
-    t.equal(blockBytesAt(16 * 1024 * MiB, 8 * MiB), 8 * MiB)
-    t.ok(blockBytesAt(100 * 1024 * MiB, 8 * MiB) <= 41 * MiB)
+    t.equal(blockBytesAt(7 * 1024 * MiB, 8 * MiB), 8 * MiB)
+    t.ok(blockBytesAt(100 * 1024 * MiB, 8 * MiB) <= 103 * MiB)
+    t.ok(blockBytesAt(255 * 1024 * MiB, 8 * MiB) <= 262 * MiB)
     t.equal(baseBlockBytes(8 * MiB, maxBlobBytes), 4000 * MiB)
     t.equal(baseBlockBytes(8 * MiB, undefined), 8 * MiB)
   },
 )
+
+t.test(
+  'the 50,001st block is refused by name of the limit, and nothing is committed',
+  async (t) => {
+    const memory = new MemoryBlobStore()
+    await memory.createContainer(path.container)
+    let staged = 0
+    const store = new Proxy<BlobStore>(memory, {
+      get(target, name) {
+        // Blocks of one byte: what they hold is not looked at.
+        if (name === 'stageBlock') {
+          return async () => {
+            staged += 1
+          }
+        }
+        const value: unknown = Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    const writer = new BlobWriter({ store, path, blockBytes: 1 })
+    const failed = writer.write(Buffer.alloc(50_001))
+    await t.rejects(failed, { code: 'EFBIG', path: 'abfs://data/out.bin' })
+    t.equal(staged, 49_999, 'the last one is for the end')
+    await writer.abort()
+    await t.rejects(memory.head(path), { code: 'ENOENT' })
+  },
+)
+
+t.test('two writers of one name: the last to commit wins, and the other one is told', async (t) => {
+  const { memory, store, writer } = await openWriter({ blockBytes: 64 * KiB })
+  const other = new BlobWriter({ store, path, blockBytes: 64 * KiB })
+  await writer.write(Buffer.alloc(150 * KiB, 'a'))
+  await other.write(Buffer.alloc(200 * KiB, 'b'))
+  await writer.commit()
+  await t.rejects(other.commit(), { code: 'ESTALE', serviceCode: 'InvalidBlockList' })
+  await other.abort()
+  t.equal((await memory.head(path)).sizeBytes, 150 * KiB)
+})
+
+t.test('the CRC of the whole is made of those of its blocks', async (t) => {
+  const content = randomBytes(300 * KiB + 7)
+  const memory = new MemoryBlobStore()
+  await memory.createContainer(path.container)
+  const store = new Proxy<BlobStore>(memory, {
+    get(target, name) {
+      if (name === 'integrity') return 'crc64'
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const writer = new BlobWriter({ store, path, blockBytes: 64 * KiB })
+  await writer.write(content)
+  await writer.commit()
+  t.same((await memory.head(path)).written, { sizeBytes: content.length, crc64: crc64(content) })
+})

@@ -1,0 +1,21 @@
+import { isFileSystemError } from '../errors.ts'
+
+const maxAttempts = 3
+
+/**
+ * Runs `send`, and again from its beginning when another writer's commit took its blocks away: the source
+ * is still there, and the last to commit wins. Under a condition it has lost instead, and may not repeat.
+ */
+export async function sendAgain<T>(
+  send: () => Promise<T>,
+  { mayRepeat }: { readonly mayRepeat: boolean },
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await send()
+    } catch (error) {
+      const lostBlocks = isFileSystemError(error) && error.serviceCode === 'InvalidBlockList'
+      if (!lostBlocks || !mayRepeat || attempt >= maxAttempts) throw error
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+/** The functions of the addon that add up; `native/addon.cc` has their contracts. */
+export interface Crc64Addon {
+  crc64(data: Uint8Array, before: bigint): bigint
+  crc64Async(data: Uint8Array): Promise<bigint>
+}
+
+/** Relative to the package. */
+export const addonPlaces: readonly string[] = [
+  `prebuilds/${process.platform}-${process.arch}/abfs.node`,
+  'native/build/abfs.node',
+]
+
+/**
+ * The first build of the addon that loads and for which `isRight` holds; what went wrong with the others
+ * goes to `failures`.
+ */
+export function findAddon(
+  isRight: (exports: object) => boolean,
+  failures: unknown[] = [],
+): object | undefined {
+  const require = createRequire(import.meta.url)
+  for (const place of addonPlaces) {
+    try {
+      const addon: unknown = require(fileURLToPath(new URL(`../${place}`, import.meta.url)))
+      if (typeof addon === 'object' && addon !== null && isRight(addon)) return addon
+      failures.push(new TypeError(`${place} is another addon`))
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  return undefined
+}

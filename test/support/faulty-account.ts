@@ -1,0 +1,81 @@
+import type { Test } from 'tap'
+import { AzureBlobStore } from '../../src/blob/azure-store.ts'
+import type { Integrity } from '../../src/blob/store.ts'
+import { KiB } from '../../src/byte-range.ts'
+import type { Clock } from '../../src/clock.ts'
+import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
+import { intercept } from '../../src/http/handler.ts'
+import { RequestBudget } from '../../src/http/request-budget.ts'
+import { retry } from '../../src/http/retry.ts'
+import { socketHandler } from '../../src/http/socket-handler.ts'
+import type { AccessControl } from '../../src/storage-server/access/access.ts'
+import { ServerControl } from '../../src/storage-server/control/server-control.ts'
+import { createStorageServer } from '../../src/storage-server/server.ts'
+import { MemoryBudget } from '../../src/transfer/memory-budget.ts'
+import { FakeClock } from './fake-clock.ts'
+import { accountName, addContainer, testAccount } from './storage-request.ts'
+
+const everybody: AccessControl = {
+  authenticate: async () => ({ kind: 'sharedKey' }),
+  authorize: () => undefined,
+}
+
+/** Waits a hundredth of what it is asked for: back-off without its time. */
+const hasty: Clock = {
+  nowMs: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted === true) return reject(signal.reason)
+      const timer = setTimeout(resolve, ms / 100)
+      signal?.addEventListener('abort', () => {
+        clearTimeout(timer)
+        reject(signal.reason)
+      })
+    }),
+}
+
+/** A server of the sandbox's engine that can be disturbed, and the library on it as it is composed. */
+export interface FaultyAccount {
+  readonly control: ServerControl
+  readonly store: AzureBlobStore
+  readonly fs: AzureBlobFileSystem
+  readonly requests: RequestBudget
+  readonly memory: MemoryBudget
+}
+
+export interface FaultyAccountOptions {
+  readonly integrity?: Integrity
+  readonly maxAttempts?: number
+  readonly phaseMs?: number
+}
+
+/** Has the container `box`; ends with the test. Requests wait `phaseMs` (200) in each phase. */
+export async function faultyAccount(
+  t: Test,
+  options: FaultyAccountOptions = {},
+): Promise<FaultyAccount> {
+  const { integrity = 'crc64', maxAttempts = 3, phaseMs = 200 } = options
+  const clock = new FakeClock(Date.now())
+  const control = new ServerControl({ clock: { nowMs: () => Date.now(), sleep: hasty.sleep } })
+  const account = testAccount(clock)
+  addContainer(account, 'box')
+  const accounts = new Map([[accountName, account]])
+  const server = createStorageServer({ accounts, access: everybody, hooks: control, clock })
+  const sockets = socketHandler({
+    headersTimeoutMs: phaseMs,
+    bodyIdleTimeoutMs: phaseMs,
+    sendIdleTimeoutMs: phaseMs,
+  })
+  const requests = new RequestBudget({ clock: hasty })
+  const memory = new MemoryBudget({ maxBytes: 4096 * KiB })
+  const http = intercept(sockets.handle, retry({ clock: hasty, budget: requests, maxAttempts }))
+  const endpoint = new URL(`${await server.listen()}/${accountName}`)
+  const store = new AzureBlobStore({ account: accountName, endpoint, http, integrity })
+  const fs = new AzureBlobFileSystem({ store, memory, listingTtlMs: 0, blockBytes: 64 * KiB })
+  t.teardown(async () => {
+    control.close()
+    await sockets.close()
+    await server.close()
+  })
+  return { control, store, fs, requests, memory }
+}
