@@ -1,9 +1,10 @@
 import { createHmac } from 'node:crypto'
 import type { TokenCredential } from '@azure/core-auth'
 import type { Clock } from './clock.ts'
-import { TokenCredentialProvider } from './connector/token-credential-provider.ts'
 import { type CredentialProvider, sasCredential } from './credential/credential.ts'
+import { MultiScopeTokenProvider } from './credential/multi-scope-token-provider.ts'
 import type { TextSigner } from './credential/text-signer.ts'
+import { fromTokenCredential } from './credential/token-source.ts'
 
 /** What a program may sign in with, instead of what the environment says. */
 export type GivenCredential = CredentialProvider | TokenCredential
@@ -14,7 +15,7 @@ const signatureLifeMs = 3_600_000
 /** A credential of the Azure SDKs as a provider; a provider as it is. */
 export function providerOf(credential: GivenCredential, clock: Clock): CredentialProvider {
   if ('getCredential' in credential) return credential
-  return new TokenCredentialProvider({ credential, clock })
+  return new MultiScopeTokenProvider({ source: fromTokenCredential(credential), clock })
 }
 
 /** One signature for everything, for ever. A `?` in front is left out. */

@@ -25,6 +25,7 @@ export type {
   TierState,
 } from './blob/administration.ts'
 export type { AccessControl, AclFailure, Expiry } from './blob/hierarchy.ts'
+export type { Integrity } from './blob/store.ts'
 export { BulkError, type BulkFailure, type BulkResult } from './bulk.ts'
 export {
   type CreateFileSystemOptions,
@@ -32,6 +33,20 @@ export {
   type FileSystemRecipe,
   fromJSON,
 } from './create-file-system.ts'
+export type { TokenChallenge } from './credential/challenge.ts'
+export {
+  MultiScopeTokenProvider,
+  type MultiScopeTokenProviderOptions,
+} from './credential/multi-scope-token-provider.ts'
+export { type RotatingSas, sasProvider } from './credential/sas-provider.ts'
+export {
+  callbackToken,
+  fromTokenCredential,
+  type IssuedToken,
+  staticToken,
+  type TokenRequest,
+  type TokenSource,
+} from './credential/token-source.ts'
 export {
   type ErrnoCode,
   FileSystemError,

@@ -1,6 +1,7 @@
 import { FileSystemError } from '../errors.ts'
 import type { HttpRequest, HttpResponse, Interceptor } from '../http/handler.ts'
 import { targetOf } from '../http/network-error.ts'
+import { parseChallenge, type TokenChallenge } from './challenge.ts'
 import type { Credential, CredentialProvider, Scope } from './credential.ts'
 
 export interface AuthorizeOptions {
@@ -19,10 +20,16 @@ export interface AuthorizeOptions {
 export function authorize(options: AuthorizeOptions): Interceptor {
   return (next) => async (request) => {
     checkTransport(request)
-    const response = await next(await withCredential(request, options, false))
+    const response = await next(await withCredential(request, options, undefined))
     if (!isStaleCredential(response)) return response
-    return next(await withCredential(request, options, true))
+    const challenge = parseChallenge(response.headers['www-authenticate'])
+    return next(await withCredential(request, options, { challenge }))
   }
+}
+
+/** Another credential is asked for, as the service wants it. */
+interface Refresh {
+  readonly challenge: TokenChallenge | undefined
 }
 
 /** Whether `response` says that the credential is expired, revoked or not for this service. */
@@ -65,7 +72,7 @@ function isLoopback(hostname: string): boolean {
 async function withCredential(
   request: HttpRequest,
   options: AuthorizeOptions,
-  refresh: boolean,
+  refresh: Refresh | undefined,
 ): Promise<HttpRequest> {
   const credential = await obtain(request, options, refresh)
   if (credential.kind === 'bearer') {
@@ -93,7 +100,7 @@ async function withCredential(
 async function signedSource(
   request: HttpRequest,
   source: URL,
-  options: AuthorizeOptions & { readonly refresh: boolean },
+  options: AuthorizeOptions & { readonly refresh: Refresh | undefined },
 ): Promise<string> {
   const credential = await obtain({ ...request, url: source }, options, options.refresh)
   return credential.kind === 'sas' ? withQuery(source, credential).href : source.href
@@ -103,7 +110,7 @@ async function signedSource(
 async function signedRename(
   request: HttpRequest,
   source: string,
-  options: AuthorizeOptions & { readonly refresh: boolean },
+  options: AuthorizeOptions & { readonly refresh: Refresh | undefined },
 ): Promise<HttpRequest['headers']> {
   const below = request.url.pathname.split('/').slice(0, accountSegments(request.url)).join('/')
   const url = new URL(`${request.url.origin}${below}${source}`)
@@ -124,11 +131,15 @@ function withQuery(url: URL, credential: Extract<Credential, { kind: 'sas' }>): 
 async function obtain(
   request: HttpRequest,
   options: AuthorizeOptions,
-  refresh: boolean,
+  refresh: Refresh | undefined,
 ): Promise<Credential> {
   const { signal } = request
   try {
-    return await options.provider.getCredential(options.scopeOf(request), { signal, refresh })
+    return await options.provider.getCredential(options.scopeOf(request), {
+      signal,
+      refresh: refresh !== undefined,
+      challenge: refresh?.challenge,
+    })
   } catch (cause) {
     if (signal?.aborted === true) throw signal.reason
     throw refusal(request, cause)

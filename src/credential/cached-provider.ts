@@ -13,6 +13,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { faultChannel } from '../telemetry.ts'
+import type { TokenChallenge } from './challenge.ts'
 import {
   type Credential,
   type CredentialOptions,
@@ -111,7 +112,7 @@ export class CachedCredentialProvider implements CredentialProvider {
     const slot = this.#slot(scope)
     const wanted =
       options.refresh === true
-        ? this.#refreshed(slot)
+        ? this.#refreshed(slot, options.challenge)
         : (this.#fromMemory(slot) ?? this.#live(slot))
     return abortable(wanted, options.signal)
   }
@@ -156,19 +157,19 @@ export class CachedCredentialProvider implements CredentialProvider {
     }
   }
 
-  #refreshed(slot: Slot): Credential | Promise<Credential> {
+  #refreshed(slot: Slot, challenge: TokenChallenge | undefined): Credential | Promise<Credential> {
     const { held } = slot
     const recent =
       held?.forced === true && this.#clock.nowMs() - held.receivedAtMs < forcedRefreshIntervalMs
-    return recent ? held.credential : this.#attempt(slot, true)
+    return recent ? held.credential : this.#attempt(slot, true, challenge)
   }
 
   /** Joins the request under way, fails as the last one did while pausing, or starts one. */
-  #attempt(slot: Slot, forced: boolean): Promise<Credential> {
+  #attempt(slot: Slot, forced: boolean, challenge?: TokenChallenge): Promise<Credential> {
     const { flight, failure } = slot
     if (flight !== undefined && (flight.forced || !forced)) return flight.credential
     if (failure !== undefined && this.#isPausing(slot)) return Promise.reject(failure.error)
-    return this.#fetch(slot, forced)
+    return this.#fetch(slot, forced, challenge)
   }
 
   #refreshBehind(slot: Slot): void {
@@ -180,8 +181,8 @@ export class CachedCredentialProvider implements CredentialProvider {
     })
   }
 
-  #fetch(slot: Slot, forced: boolean): Promise<Credential> {
-    const flight: Flight = { forced, credential: this.#receive(slot, forced) }
+  #fetch(slot: Slot, forced: boolean, challenge?: TokenChallenge): Promise<Credential> {
+    const flight: Flight = { forced, credential: this.#receive(slot, forced, challenge) }
     slot.flight = flight
     const land = (): void => {
       if (slot.flight === flight) slot.flight = undefined
@@ -190,11 +191,18 @@ export class CachedCredentialProvider implements CredentialProvider {
     return flight.credential
   }
 
-  async #receive(slot: Slot, forced: boolean): Promise<Credential> {
+  async #receive(
+    slot: Slot,
+    forced: boolean,
+    challenge: TokenChallenge | undefined,
+  ): Promise<Credential> {
     slot.sequence += 1
     const { sequence } = slot
     try {
-      const credential = await this.#provider.getCredential(slot.scope, { refresh: forced })
+      const credential = await this.#provider.getCredential(slot.scope, {
+        refresh: forced,
+        ...(challenge === undefined ? {} : { challenge }),
+      })
       // A forced refresh overtakes an ordinary request: the later asked for is the one kept.
       if (sequence > (slot.held?.sequence ?? 0)) {
         const receivedAtMs = this.#clock.nowMs()

@@ -1,3 +1,5 @@
+import type { TokenChallenge } from './challenge.ts'
+
 /**
  * What a holder may do below a scope. `create` is writing a blob that does not exist yet. The last
  * four exist on hierarchical accounts: `move` renames, `execute` passes through directories and
@@ -62,6 +64,8 @@ export interface CredentialOptions {
   readonly signal?: AbortSignal | undefined
   /** Skips every cache on the way: for the one retry after Azure refused the credential. */
   readonly refresh?: boolean | undefined
+  /** With `refresh`: what the service wanted of the next one. */
+  readonly challenge?: TokenChallenge | undefined
 }
 
 /** Gives a live credential for a scope. Implemented by the connector's client, and by caches over it. */
