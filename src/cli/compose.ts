@@ -16,6 +16,7 @@ import type { BlobStore, Integrity } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { CallerProof, Config } from '../config.ts'
+import type { PrefixClient } from '../connector/prefix-client.ts'
 import type { CredentialKind } from '../connector/protocol.ts'
 import { hasFastCrc64 } from '../crc64.ts'
 import { authorize } from '../credential/authorize.ts'
@@ -94,7 +95,8 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const { target } = options
   const clock = systemClock
   const sockets = await openTransport(config.transport, { ca: readAuthorities(config) })
-  const provider = options.provider ?? (await openProvider(config, sockets.handle))
+  const mediator = await openMediator(config, options, sockets.handle)
+  const provider = options.provider ?? mediator ?? (await openProvider(config, sockets.handle))
   const credentials = new CachedCredentialProvider(provider, { clock })
   // authorize is outermost: the credential is asked for once a call, not once an attempt, and a
   // refusal by the connector is not retried here (its client has its own patience). retry is next.
@@ -102,13 +104,14 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   // trace is innermost: it counts what really went over the wire.
   const { callTimeoutMs } = options
   const requests = new RequestBudget({ maxRequests: options.requestBudget, clock })
+  const { account, blobEndpoint, dfsEndpoint } = target
   const http = intercept(
     sockets.handle,
+    ...(mediator === undefined ? [] : [mediator.mediateLists(account, blobEndpoint)]),
     authorize({ provider: credentials, scopeOf: (request) => scopeOf(request, config, options) }),
     retry({ clock, budget: requests, callTimeoutMs }),
     trace(clock),
   )
-  const { account, blobEndpoint, dfsEndpoint } = target
   const closeHttp = sockets.close
   const integrity = options.integrity ?? (hasFastCrc64() ? 'crc64' : 'none')
   const blobs = new AzureBlobStore({ account, endpoint: blobEndpoint, http, closeHttp, integrity })
@@ -142,6 +145,28 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   }
 }
 
+/** Stays between where a caller has a prefix of an account with a flat namespace. */
+async function openMediator(
+  config: Config,
+  { provider }: AccountOptions,
+  http: HttpHandler,
+): Promise<PrefixClient | undefined> {
+  const { connector } = config
+  if (connector === undefined || provider !== undefined || !isMediated(config)) return undefined
+  const clock = systemClock
+  const { PrefixClient } = await import('../connector/prefix-client.ts')
+  return new PrefixClient({
+    endpoint: connector.url,
+    callerProof: () => readProof(connector.proof),
+    http: patient(http, clock),
+    clock,
+  })
+}
+
+function isMediated({ hns, prefix, connector }: Config): boolean {
+  return connector !== undefined && prefix !== undefined && hns === 'false'
+}
+
 /** Only a hierarchical account has credentials for a prefix, and they do not tell which kind it is. */
 function choiceOf({ hns, prefix, connector }: Config): NamespaceChoice {
   if (hns === 'auto') return prefix !== undefined && connector !== undefined ? true : hns
@@ -149,11 +174,14 @@ function choiceOf({ hns, prefix, connector }: Config): NamespaceChoice {
 }
 
 /** Which credential lets a request through. */
-function scopeOf(request: HttpRequest, { prefix }: Config, options: AccountOptions): Scope {
+function scopeOf(request: HttpRequest, config: Config, options: AccountOptions): Scope {
+  const { prefix } = config
+  const perBlob = options.provider === undefined && isMediated(config)
   const { target, access } = options
   const { account, blobEndpoint: blob, dfsEndpoint: dfs } = target
-  const permissions = specialPermissions(request) ?? PERMISSIONS[access]
-  const scope = scopeFor(request.url, { account, blob, dfs }, { permissions, prefix })
+  const general = PERMISSIONS[access].filter((each) => !perBlob || each !== 'list')
+  const permissions = specialPermissions(request) ?? general
+  const scope = scopeFor(request.url, { account, blob, dfs }, { permissions, prefix, perBlob })
   // A container is made and deleted in the account: no signature for the container reaches so far.
   const isOfAccount = ['container.create', 'container.delete'].includes(request.operation)
   return isOfAccount ? { ...scope, container: undefined, prefix: undefined } : scope

@@ -8,6 +8,8 @@ import type { TokenTarget } from './token-target.ts'
 /** What was decided on: credentials and tokens, sessions, and what administrators do. */
 export type AuditAction =
   | 'audit.read'
+  | 'blobs.list'
+  | 'blobs.sign'
   | 'connectors.change'
   | 'connectors.read'
   | 'connectors.use'
@@ -42,6 +44,8 @@ export interface AuditRecord {
   readonly subject?: string | undefined
   readonly requested?: Scope | undefined
   readonly granted?: Scope | undefined
+  /** The blobs that were signed. */
+  readonly blobs?: readonly string[] | undefined
   /** What a token was asked for; it was granted whole or not at all. */
   readonly target?: TokenTarget | undefined
   readonly kind?: CredentialKind | undefined

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import { intercept } from '../http/handler.ts'
 import { retry } from '../http/retry.ts'
 import { openTransport } from '../http/transport.ts'
+import { BlobLister } from './blob-lister.ts'
 import { ClusterLookup } from './cluster-lookup.ts'
 import type { ConnectorConfig } from './config.ts'
 import type { TokenFor } from './entra-issuer.ts'
@@ -11,6 +12,7 @@ import { RegistryExchange } from './registry-exchange.ts'
 /** What a connector asks of Azure beside Entra and storage. */
 export interface AzureLookups {
   readonly registries: RegistryExchange
+  readonly lister: BlobLister
   /** Absent where the configuration names no management. */
   readonly management?: ManagementClient | undefined
   readonly clusters?: ClusterLookup | undefined
@@ -23,7 +25,7 @@ const patience = { maxAttempts: 3, deadlineMs: 12_000 }
 
 /** Opens the connections; what they are asked with comes from `tokenFor`. */
 export async function openLookups(
-  config: Pick<ConnectorConfig, 'management' | 'registries'>,
+  config: Pick<ConnectorConfig, 'accounts' | 'cloud' | 'management' | 'registries'>,
   { ca, clock }: { readonly ca: string | undefined; readonly clock: Clock },
 ): Promise<(tokenFor: TokenFor) => AzureLookups> {
   const sockets = await openTransport('socket', { ca, headersTimeoutMs: 8000 })
@@ -34,10 +36,20 @@ export async function openLookups(
       config.management && new ManagementClient({ ...config.management, tokenFor, http })
     const clusters = management && new ClusterLookup(management, clock)
     return {
+      lister: new BlobLister({ tokenFor, http, ...placesOf(config) }),
       registries: new RegistryExchange({ registries, tokenFor, http, clock }),
       management,
       clusters,
       close: sockets.close,
     }
   }
+}
+
+function placesOf({ accounts, cloud }: Pick<ConnectorConfig, 'accounts' | 'cloud'>): {
+  endpointOf: (account: string) => URL
+  audienceOf: (account: string) => string
+} {
+  const named = new Map(accounts.map(({ name, blobEndpoint }) => [name, blobEndpoint]))
+  const audienceOf = (account: string): string => `https://${account}.blob.${cloud}`
+  return { audienceOf, endpointOf: (account) => named.get(account) ?? new URL(audienceOf(account)) }
 }

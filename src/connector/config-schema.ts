@@ -268,6 +268,7 @@ const rule = z
       .max(6 * 3600)
       .default(3600),
     enforceBearerTtl: z.boolean().default(false),
+    onUnscopable: z.enum(['deny', 'sign']).default('deny'),
   })
   .superRefine((value, context) => {
     const fault = value.prefix === undefined ? undefined : prefixFault(value.prefix)
@@ -349,8 +350,11 @@ function checkReferences(
       add(['policy', index, 'account'], `no account is named '${each.account}'`)
     }
     const flat = value.accounts.some((it) => it.name === each.account && !it.hierarchicalNamespace)
-    if (flat && each.prefix !== undefined) {
-      add(['policy', index, 'prefix'], 'cannot be enforced on an account with a flat namespace')
+    if (flat && each.prefix !== undefined && each.onUnscopable !== 'sign') {
+      add(
+        ['policy', index, 'prefix'],
+        'cannot be enforced on an account with a flat namespace, but blob by blob: onUnscopable: sign',
+      )
     }
   }
   for (const [index, each] of value.tokens.entries()) {

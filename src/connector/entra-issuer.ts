@@ -5,7 +5,8 @@ import type { AzureLookups } from './azure-lookups.ts'
 import { ConnectorError } from './connector-error.ts'
 import { type DelegationKey, DelegationKeys } from './delegation-keys.ts'
 import { signScope } from './delegation-signature.ts'
-import type { Issued, IssuedToken, IssueOptions, Issuer } from './issuer.ts'
+import type { Issued, IssuedToken, IssueOptions, Issuer, SignedBlobs } from './issuer.ts'
+import { maxSignatureMs } from './mediation.ts'
 import type { Grant } from './policy.ts'
 import type { TokenGrant } from './token-policy.ts'
 import { aksServerApplication } from './token-target.ts'
@@ -84,6 +85,27 @@ export class EntraIssuer implements Issuer {
       reach: scope.prefix === undefined ? 'container' : 'directory',
       upstreamIds: key.requestId === undefined ? [] : [key.requestId],
     }
+  }
+
+  /** Signs each blob for five minutes at most, whatever its grant allows. */
+  async signBlobs(grants: readonly Grant[], options: IssueOptions): Promise<SignedBlobs> {
+    const account = grants[0]?.scope.account ?? ''
+    const key = await this.#key(account, options)
+    const nowMs = this.#clock.nowMs()
+    const lives = grants.map(({ maxTtlMs }) => maxTtlMs)
+    const endMs = Math.min(
+      nowMs + Math.min(maxSignatureMs, ...lives),
+      key.expiresAtMs - keyMarginMs,
+    )
+    const expiresAtMs = wholeSeconds(endMs)
+    const signature = {
+      startsAtMs: nowMs - startAheadMs,
+      expiresAtMs,
+      correlationId: isPathStyle(this.#endpointOf(account)) ? undefined : options.auditId,
+      blob: true,
+    }
+    const queries = grants.map(({ scope }) => signScope(scope, key, signature))
+    return { queries, expiresAtMs, upstreamIds: key.requestId === undefined ? [] : [key.requestId] }
   }
 
   async #key(account: string, options: IssueOptions): Promise<DelegationKey> {

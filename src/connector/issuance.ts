@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import type { BearerCredential } from '../credential/credential.ts'
+import type { BearerCredential, Scope } from '../credential/credential.ts'
 import { type AuditAction, type AuditLog, type AuditRecord, fingerprint } from './audit.ts'
 import { canonicalScope } from './canonical-scope.ts'
 import { ConnectorError } from './connector-error.ts'
-import type { Issued, IssuedToken, IssueOptions, Issuer } from './issuer.ts'
+import type { Issued, IssuedToken, IssueOptions, Issuer, SignedBlobs } from './issuer.ts'
+import { directoryOfPrefix, type ListRequest, type SignRequest } from './mediation.ts'
 import { type Denial, decide, type Grant, type Policy, type Principal } from './policy.ts'
 import type { CredentialAnswer, CredentialRequest } from './protocol.ts'
 import { decideToken, type TokenGrant } from './token-policy.ts'
@@ -83,6 +84,59 @@ export class Issuance {
     }
   }
 
+  /**
+   * Signs single blobs: all of them or none. Rejects with a `ConnectorError` that names its audit
+   * record.
+   */
+  async sign(caller: Caller, request: SignRequest): Promise<SignedBlobs & { auditId: string }> {
+    const auditId = randomUUID()
+    const blobs = request.operations.map(({ name }) => name)
+    const entry = { ...this.#entry('blobs.sign', auditId, caller), blobs }
+    const { account, container, refresh = false } = request
+    try {
+      const grants = await Promise.all(
+        request.operations.map(({ name, permissions }) =>
+          this.#decideMediated(caller.principal, { account, container, prefix: name, permissions }),
+        ),
+      )
+      const issuer = this.#issuer
+      const signed = await this.#inTime(
+        async (signal) => await issuer.signBlobs?.(grants, { auditId, refresh, signal }),
+      )
+      if (signed === undefined) throw storageAlone()
+      const expiresAt = new Date(signed.expiresAtMs).toISOString()
+      const { upstreamIds } = signed
+      const written = { decision: 'granted', kind: 'sas', reach: 'blob', expiresAt } as const
+      const fingerprints = signed.queries.map(fingerprint).join(',')
+      await this.#record({ ...entry, ...written, upstreamIds, fingerprint: fingerprints })
+      return { ...signed, auditId }
+    } catch (error) {
+      throw await this.#refusal(entry, error)
+    }
+  }
+
+  /** One page of a list below a prefix, as the service sends it. Rejects as {@link sign} does. */
+  async list(caller: Caller, request: ListRequest): Promise<string> {
+    const { account, container, prefix } = request
+    const scope = { account, service: 'blob', container, permissions: ['list'] } as const
+    const entry = {
+      ...this.#entry('blobs.list', randomUUID(), caller),
+      requested: { ...scope, prefix },
+    }
+    try {
+      const place = { account, container, prefix: directoryOfPrefix(prefix) }
+      const asked = { ...place, permissions: ['list'] } as const
+      const { connector } = await this.#decideMediated(caller.principal, asked)
+      const { lister } = (await this.#issuer.lookupsFor?.(connector)) ?? {}
+      if (lister === undefined) throw storageAlone()
+      const page = await this.#inTime((signal) => lister.list(request, signal))
+      await this.#record({ ...entry, decision: 'granted' })
+      return page
+    } catch (error) {
+      throw await this.#refusal(entry, error)
+    }
+  }
+
   /** Writes down that a request was turned away before policy saw it. */
   async turnAway(
     error: unknown,
@@ -95,6 +149,15 @@ export class Issuance {
   async #decide(principal: Principal, request: CredentialRequest): Promise<Grant> {
     const scope = canonicalScope(request.scope)
     const outcome = decide(await this.#policy(), principal, { scope, kind: request.kind })
+    if (outcome.decision === 'grant') return outcome
+    throw denied(outcome)
+  }
+
+  async #decideMediated(principal: Principal, place: Omit<Scope, 'service'>): Promise<Grant> {
+    const scope = canonicalScope({ ...place, service: 'blob' })
+    const isList = scope.permissions.includes('list')
+    const kind = isList ? undefined : ('sas' as const)
+    const outcome = decide(await this.#policy(), principal, { scope, kind, mediated: true })
     if (outcome.decision === 'grant') return outcome
     throw denied(outcome)
   }

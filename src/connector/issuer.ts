@@ -29,12 +29,21 @@ export interface IssuedToken {
   readonly reach: CredentialReach
 }
 
+/** Signatures for single blobs, in the order they were asked for. */
+export interface SignedBlobs {
+  readonly queries: readonly string[]
+  readonly expiresAtMs: number
+  readonly upstreamIds: readonly string[]
+}
+
 /** Turns a grant into a credential. Rejects with `ConnectorError`. */
 export interface Issuer {
   /** Makes the storage credential that was granted. */
   issue(grant: Grant, options: IssueOptions): Promise<Issued>
   /** Gives a token for what was granted; absent where only storage credentials are issued. */
   issueToken?(grant: TokenGrant, options: IssueOptions): Promise<IssuedToken>
+  /** Signs single blobs, each named by its grant's prefix; absent where nothing is signed. */
+  signBlobs?(grants: readonly Grant[], options: IssueOptions): Promise<SignedBlobs>
   /** Rejects when the identity behind it cannot sign in; absent where there is none. */
   checkIdentity?(signal?: AbortSignal): Promise<void>
   /** Where names are looked up for a connector; absent where nothing is known of Azure but storage. */

@@ -24,6 +24,8 @@ export interface PolicyRule {
   readonly permissions: readonly Permission[]
   /** The kinds that may be given, the preferred one first. */
   readonly credentials: readonly CredentialKind[]
+  /** What is done where Azure cannot limit a credential to the prefix. Default `deny`. */
+  readonly onUnscopable?: 'deny' | 'sign' | undefined
   /** The longest life of a signature, milliseconds. */
   readonly maxTtlMs: number
   /** Refuses a bearer that lives longer than `maxTtlMs`; a bearer's life is Entra's to set. */
@@ -49,6 +51,10 @@ export interface PolicyQuestion {
   readonly kind?: CredentialKind | undefined
   /** Only rules of the connector with this id; all of them when absent. */
   readonly connector?: string | undefined
+  /**
+   * The connector stays between: it signs the one blob that the prefix names, or lists what is below.
+   */
+  readonly mediated?: boolean | undefined
 }
 
 /** Leave to issue one credential: the scope is the one asked for. */
@@ -93,14 +99,31 @@ export function decide(
   const allowed = above.filter((rule) => isSubset(scope.permissions, rule.permissions))
   if (allowed.length === 0) return notGranted(principal, scope, missing(scope, above))
 
-  const unenforceable = unenforceablePrefix(policy, scope)
+  const enforceable = allowed.filter((rule) => mayMediate(rule, question))
+  const unenforceable =
+    question.mediated === true
+      ? notMediated(enforceable)
+      : unenforceablePrefix(policy, scope, allowed)
   if (unenforceable !== undefined) return unenforceable
 
-  for (const rule of allowed) {
+  for (const rule of enforceable) {
     const kind = chooseKind(rule, question)
     if (kind !== undefined) return grantOf(rule, scope, kind)
   }
   return noKind(question)
+}
+
+/** A rule for a prefix is mediated where it says so; one for the container needs no leave. */
+function mayMediate(rule: PolicyRule, { mediated }: PolicyQuestion): boolean {
+  return mediated !== true || rule.prefix === undefined || rule.onUnscopable === 'sign'
+}
+
+function notMediated(rules: readonly PolicyRule[]): Denial | undefined {
+  if (rules.length > 0) return undefined
+  return unenforceable(
+    'the policy does not let the connector sign and list below the prefix',
+    "ask the operator of the connector for 'onUnscopable: sign' in the rule",
+  )
 }
 
 function isPlace(rule: PolicyRule, principal: Principal, scope: Scope): boolean {
@@ -169,13 +192,19 @@ function outsideRoot(rules: readonly PolicyRule[]): Denial {
 }
 
 /** A prefix is enforced by a directory's signature, or not at all. */
-function unenforceablePrefix(policy: Policy, scope: Scope): Denial | undefined {
+function unenforceablePrefix(
+  policy: Policy,
+  scope: Scope,
+  rules: readonly PolicyRule[],
+): Denial | undefined {
   if (scope.prefix === undefined) return undefined
   const account = policy.accounts.find((each) => each.name === scope.account)
   if (account?.hierarchicalNamespace !== true) {
     return unenforceable(
       `account '${scope.account}' has a flat namespace, where Azure cannot limit a credential to a prefix`,
-      'ask for the whole container, or keep what must be apart in containers of its own',
+      rules.some(({ onUnscopable }) => onUnscopable === 'sign')
+        ? 'ask for single blobs: POST /v1/sign and /v1/list, with abfs --hns false (ABFS_HNS)'
+        : 'ask for the whole container, or keep what must be apart in containers of its own',
     )
   }
   if (!scope.permissions.includes('tag')) return undefined

@@ -44,7 +44,7 @@ export interface CredentialRequest {
 }
 
 /** How far a credential reaches: what its signature says, or all that the identity may do. */
-export type CredentialReach = 'container' | 'directory' | 'identity' | 'repository'
+export type CredentialReach = 'blob' | 'container' | 'directory' | 'identity' | 'repository'
 
 /** What a connector answers; the credential's life is relative, so that clocks need not agree. */
 export interface CredentialAnswer {

@@ -8,6 +8,7 @@ import { streamAudit } from './audit.ts'
 import { ConnectorError } from './connector-error.ts'
 import { type CredentialDesk, credentialRoutes } from './credential-routes.ts'
 import { Issuance } from './issuance.ts'
+import { mediationRoutes } from './mediation-routes.ts'
 import { Metrics } from './metrics.ts'
 import type { OpenApiDocument } from './openapi.ts'
 import { openApiOf, withOpenApi } from './openapi-route.ts'
@@ -33,6 +34,7 @@ export function connectorRoutes(sources: RouteSources): readonly Route[] {
   const { administration } = sources
   return withOpenApi([
     ...credentialRoutes(sources),
+    ...mediationRoutes(sources),
     ...connectorObjectRoutes(administration),
     ...policyRoutes(administration),
     ...keyRoutes(administration),

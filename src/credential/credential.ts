@@ -30,6 +30,8 @@ export interface Scope {
   readonly service: Service
   readonly container?: string | undefined
   readonly prefix?: string | undefined
+  /** The whole name of one blob, for which alone the credential is; there is no prefix then. */
+  readonly blob?: string | undefined
   readonly permissions: readonly Permission[]
 }
 
@@ -86,6 +88,7 @@ export function scopeKey(scope: Scope): string {
     scope.container ?? null,
     scope.prefix ?? '',
     permissions,
+    ...(scope.blob === undefined ? [] : [scope.blob]),
   ])
 }
 

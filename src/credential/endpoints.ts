@@ -16,6 +16,8 @@ export interface Access {
   readonly permissions: readonly Permission[]
   /** Below which it stays, in every container it names; absent: whole containers. */
   readonly prefix?: string | undefined
+  /** Asks for each blob by itself, where nothing narrower than a container can be had but that. */
+  readonly perBlob?: boolean | undefined
 }
 
 /**
@@ -28,6 +30,10 @@ export function scopeFor(url: URL, endpoints: Endpoints, access: Access): Scope 
   const service = serviceOf(url, endpoints)
   const container = containerOf(url, service === 'dfs' ? endpoints.dfs : endpoints.blob)
   if (container === undefined) return { account, service, permissions }
+  if (access.perBlob === true) {
+    const blob = blobOf(url, endpoints.blob)
+    return { account, service, container, ...(blob === '' ? {} : { blob }), permissions }
+  }
   return { account, service, container, prefix: access.prefix, permissions }
 }
 
@@ -49,6 +55,13 @@ function containerOf(url: URL, endpoint: URL | undefined): string | undefined {
   const end = url.pathname.indexOf('/', start)
   const segment = url.pathname.slice(start, end === -1 ? undefined : end)
   return segment === '' ? undefined : decodeURIComponent(segment)
+}
+
+/** The decoded name below the container; empty for the container itself. */
+function blobOf(url: URL, endpoint: URL): string {
+  const below = url.pathname.slice(basePath(endpoint).length)
+  const slash = below.indexOf('/')
+  return slash === -1 ? '' : decodeURIComponent(below.slice(slash + 1))
 }
 
 /** The endpoint's path with one slash at its end. */

@@ -23,7 +23,7 @@ export interface SandboxConnector {
 export interface SandboxConnectorOptions
   extends Pick<
     SandboxOptions,
-    'account' | 'azure' | 'clock' | 'perAccountAudiences' | 'tokenLifetimeMs'
+    'account' | 'azure' | 'clock' | 'engine' | 'perAccountAudiences' | 'tokenLifetimeMs'
   > {
   /** What to make of the connector's configuration. */
   readonly editYaml?: (yaml: string) => string

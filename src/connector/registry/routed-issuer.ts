@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { AzureLookups } from '../azure-lookups.ts'
 import { ConnectorError } from '../connector-error.ts'
-import type { Issued, IssuedToken, IssueOptions, Issuer } from '../issuer.ts'
+import type { Issued, IssuedToken, IssueOptions, Issuer, SignedBlobs } from '../issuer.ts'
 import { type Auth, isImplicit, type Secrets } from '../model/auth.ts'
 import type { ConnectorBody } from '../model/connector.ts'
 import type { StoredRecord } from '../model/record.ts'
@@ -49,6 +49,16 @@ export class RoutedIssuer implements Issuer {
     return issuer.issueToken(grant, options)
   }
 
+  /** With the identity of the one connector that grants them. */
+  async signBlobs(grants: readonly Grant[], options: IssueOptions): Promise<SignedBlobs> {
+    const connectors = [...new Set(grants.map(({ connector }) => connector))]
+    const [connector, ...others] = connectors
+    if (others.length > 0) throw severalConnectors()
+    const issuer = await this.#issuerOf(connector)
+    if (issuer.signBlobs === undefined) throw storageAlone()
+    return issuer.signBlobs(grants, options)
+  }
+
   async lookupsFor(connector: string | undefined): Promise<AzureLookups | undefined> {
     const issuer = await this.#issuerOf(connector)
     return issuer.lookupsFor?.(connector)
@@ -90,6 +100,13 @@ export class RoutedIssuer implements Issuer {
       throw cannotOpen(record.body, cause)
     }
   }
+}
+
+function severalConnectors(): ConnectorError {
+  return new ConnectorError('invalid_scope', 'scope_unenforceable', {
+    detail: 'the blobs are granted through several connectors',
+    hint: 'ask for those of one prefix at a time',
+  })
 }
 
 function storageAlone(): ConnectorError {

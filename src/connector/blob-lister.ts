@@ -1,0 +1,97 @@
+import { strict as assert } from 'node:assert'
+import type { HttpHandler, HttpResponse } from '../http/handler.ts'
+import { answerError, unavailable } from './azure-answer.ts'
+import { STORAGE_VERSION } from './delegation-keys.ts'
+import type { TokenFor } from './entra-issuer.ts'
+import type { ListRequest } from './mediation.ts'
+
+/** What a {@link BlobLister} works with. */
+export interface BlobListerOptions {
+  readonly tokenFor: TokenFor
+  readonly http: HttpHandler
+  /** The blob endpoint of an account. */
+  readonly endpointOf: (account: string) => URL
+  /** The audience of an account's blob service. */
+  readonly audienceOf: (account: string) => string
+}
+
+const maxPageBytes = 64 * 1024 * 1024
+
+/** Lists prefixes with the connector's own identity, for callers that have no credential for it. */
+export class BlobLister {
+  readonly #options: BlobListerOptions
+
+  constructor(options: BlobListerOptions) {
+    this.#options = options
+  }
+
+  /** One page as the service sends it. Rejects with `ConnectorError`. */
+  async list(request: ListRequest, signal?: AbortSignal): Promise<string> {
+    const { account, container, prefix } = request
+    const token = await this.#options.tokenFor(this.#options.audienceOf(account))
+    const answer = await this.#send(
+      urlOf(request, this.#options.endpointOf(account)),
+      token,
+      signal,
+    )
+    if (answer.status !== 200) {
+      const role = 'Storage Blob Data Reader'
+      const scope = `$(az storage account show --name ${account} --query id --output tsv)`
+      throw answerError(answer, { who: `the container ${container} of ${account}`, role, scope })
+    }
+    const xml = Buffer.from(answer.body).toString('utf8')
+    assertBelow(xml, prefix)
+    return xml
+  }
+
+  async #send(url: URL, token: string, signal: AbortSignal | undefined): Promise<HttpResponse> {
+    try {
+      return await this.#options.http({
+        method: 'GET',
+        url,
+        headers: { authorization: `Bearer ${token}`, 'x-ms-version': STORAGE_VERSION },
+        operation: 'connector.list',
+        maxBodyBytes: maxPageBytes,
+        signal,
+      })
+    } catch (cause) {
+      signal?.throwIfAborted()
+      throw Object.assign(unavailable('the storage account', 'no answer', true), { cause })
+    }
+  }
+}
+
+function urlOf(request: ListRequest, endpoint: URL): URL {
+  const { container, prefix, delimiter, marker, maxresults, include } = request
+  const url = new URL(`${endpoint.href.replace(/\/$/, '')}/${container}`)
+  const query = {
+    restype: 'container',
+    comp: 'list',
+    prefix,
+    delimiter,
+    marker,
+    maxresults,
+    include: include?.join(','),
+  }
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined && value !== '') url.searchParams.set(name, String(value))
+  }
+  return url
+}
+
+/** What the service found is looked at once more before it leaves. */
+function assertBelow(xml: string, prefix: string): void {
+  const names = xml.matchAll(/<(?:Blob|BlobPrefix)><Name(?: Encoded="true")?>([^<]*)<\/Name>/g)
+  for (const [, name = ''] of names) {
+    assert(decoded(name).startsWith(prefix), 'the list stays below its prefix')
+  }
+}
+
+function decoded(text: string): string {
+  const entities: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
+  return text
+    .replace(/&#(?:x([0-9a-f]+)|(\d+));/gi, (_all, hex?: string, decimal?: string) =>
+      String.fromCodePoint(hex === undefined ? Number(decimal) : Number.parseInt(hex, 16)),
+    )
+    .replace(/&(amp|lt|gt|quot|apos);/g, (all, name: string) => entities[name] ?? all)
+}
