@@ -5,6 +5,7 @@ import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts
 import type { BlobFileReader } from './filesystem/blob-file-reader.ts'
 import { LocalFileCache } from './filesystem/local-file-cache.ts'
 import { fromStorageOptions } from './storage-options.ts'
+import { DiskCache } from './transfer/disk-cache.ts'
 
 /** The account that `url` names, in any form of `parseAzureUrl`; see `createFileSystem`. */
 export function fromUrl(
@@ -39,7 +40,7 @@ export interface OpenedUrl {
 }
 
 export interface UrlOptions extends CreateFileSystemOptions {
-  /** Where `simplecache::` and `filecache::` keep copies. They refuse without it. */
+  /** Where `simplecache::`, `filecache::` and `blockcache::` keep what they read. They refuse without it. */
   readonly cacheStorage?: string | undefined
   /** See `LocalFileCacheOptions`. */
   readonly cacheMaxBytes?: number | undefined
@@ -48,7 +49,7 @@ export interface UrlOptions extends CreateFileSystemOptions {
 }
 
 const azureProtocols = ['abfs', 'abfss', 'az', 'wasb', 'wasbs', 'https', 'http']
-const cacheProtocols = ['simplecache', 'filecache']
+const cacheProtocols = ['simplecache', 'filecache', 'blockcache']
 const defaultExpiryMs = 10_000
 
 /**
@@ -58,6 +59,7 @@ const defaultExpiryMs = 10_000
 export class FileSystems {
   readonly #loaders = new Map<string, FileSystemLoader>()
   readonly #open = new Map<string, Promise<AzureBlobFileSystem>>()
+  readonly #disks = new Map<string, DiskCache>()
   readonly #identities = new WeakMap<object, number>()
   #identityCount = 0
 
@@ -83,6 +85,26 @@ export class FileSystems {
     this.#loaders.set(protocol, loader)
   }
 
+  /** The same as {@link register}, by fsspec's name. */
+  registerFilesystem(...args: Parameters<FileSystems['register']>): void {
+    this.register(...args)
+  }
+
+  /** The same as {@link protocols}, by fsspec's name. */
+  availableProtocols(): readonly string[] {
+    return this.protocols
+  }
+
+  /** The same as {@link get}, by fsspec's name. */
+  filesystem(url: string, options?: CreateFileSystemOptions): Promise<AzureBlobFileSystem> {
+    return this.get(url, options)
+  }
+
+  /** The same as {@link resolve}, by fsspec's name. */
+  urlToFs(url: string, options: UrlOptions = {}): Promise<OpenedUrl> {
+    return this.resolve(url, options)
+  }
+
   /** The file system of a URL's account, made when it is asked for first. Not the caller's to close. */
   async get(url: string, options: CreateFileSystemOptions = {}): Promise<AzureBlobFileSystem> {
     const protocol = protocolOf(url)
@@ -100,7 +122,10 @@ export class FileSystems {
     }
   }
 
-  /** The file system, the path in it, and the cache that `simplecache::` or `filecache::` puts before. */
+  /**
+   * The file system, the path in it, and the cache that `simplecache::` or `filecache::` puts before.
+   * `blockcache::` gives a file system that keeps blocks on the local disk by itself.
+   */
   async resolve(url: string, options: UrlOptions = {}): Promise<OpenedUrl> {
     const { cacheStorage, cacheMaxBytes, cacheExpiryMs, ...connection } = options
     // Only in front: names and addresses may have colons too.
@@ -108,9 +133,13 @@ export class FileSystems {
     if (chained !== undefined && !cacheProtocols.includes(chained)) throw unknown(chained, this)
     const place = chained === undefined ? url : url.slice(chained.length + 2)
     const directory = chained === undefined ? undefined : demandStorage(chained, cacheStorage)
-    const fs = await this.get(place, connection)
+    const disk = chained === 'blockcache' ? this.#diskAt(directory, cacheMaxBytes) : undefined
+    const fs = await this.get(
+      place,
+      disk === undefined ? connection : { ...connection, diskCache: disk },
+    )
     const path = fs.nameOf(this.#loaders.has(protocolOf(place)) ? afterScheme(place) : place)
-    if (directory === undefined) return { fs, path, cache: undefined }
+    if (directory === undefined || disk !== undefined) return { fs, path, cache: undefined }
     const usual = cacheExpiryMs ?? defaultExpiryMs
     const expiryMs = chained === 'simplecache' ? Number.POSITIVE_INFINITY : usual
     const cache = new LocalFileCache({ fs, directory, maxBytes: cacheMaxBytes, expiryMs })
@@ -128,10 +157,20 @@ export class FileSystems {
     const open = [...this.#open.values()]
     this.#open.clear()
     for (const fs of open) await (await fs).close()
+    const disks = [...this.#disks.values()]
+    this.#disks.clear()
+    for (const disk of disks) await disk.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #diskAt(directory: string | undefined, maxBytes: number | undefined): DiskCache | undefined {
+    if (directory === undefined) return undefined
+    const disk = this.#disks.get(directory) ?? new DiskCache({ directory, maxBytes })
+    this.#disks.set(directory, disk)
+    return disk
   }
 
   /** Objects (credentials, environments) are told apart by who they are: their content may be secret. */

@@ -1,6 +1,11 @@
 import t from 'tap'
+import { MemoryBlobStore } from '../src/blob/memory-store.ts'
+import type { CreateFileSystemOptions } from '../src/create-file-system.ts'
 import { FileSystems, fromConnectionString, fromUrl } from '../src/file-systems.ts'
+import { AzureBlobFileSystem } from '../src/filesystem/azure-blob-file-system.ts'
 import { startSandbox } from '../src/sandbox/sandbox.ts'
+import { ChunkCache } from '../src/transfer/chunk-cache.ts'
+import { CountingStore } from './support/counting-store.ts'
 import { memoryFileSystem } from './support/file-system.ts'
 
 const sandbox = await startSandbox({ containers: ['box'] })
@@ -96,4 +101,25 @@ t.test('simplecache:: and filecache:: read through copies on the local disk', as
     path: 'cacheStorage',
   })
   await t.rejects(all.resolve('zip::lake://box/a', { cacheStorage }), { code: 'EINVAL' })
+})
+
+t.test('blockcache:: keeps blocks on the local disk, for later processes', async (t) => {
+  const store = new CountingStore(new MemoryBlobStore())
+  await store.createContainer('box')
+  await store.put({ container: 'box', name: 'f' }, Buffer.alloc(300_000, 'x'))
+  const loader = async ({ diskCache }: CreateFileSystemOptions) =>
+    new AzureBlobFileSystem({ store, chunkCache: new ChunkCache({ disk: diskCache }) })
+  const cacheStorage = t.testdir()
+  for (const gets of [1, 0]) {
+    store.take()
+    await using all = new FileSystems()
+    all.registerFilesystem('lake', loader)
+    const { fs, path } = await all.urlToFs('blockcache::lake://box/f', { cacheStorage })
+    t.equal((await fs.catFile(path)).length, 300_000)
+    t.equal(store.requests.filter(({ verb }) => verb === 'get').length, gets)
+    t.ok(all.availableProtocols().includes('lake'))
+    t.equal(await all.filesystem('lake://box'), await all.get('lake://box'))
+  }
+  await using all = new FileSystems()
+  await t.rejects(all.resolve('blockcache::abfs://box/f'), { code: 'EINVAL' })
 })

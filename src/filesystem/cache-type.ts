@@ -6,7 +6,8 @@ import { MiB } from '../byte-range.ts'
  * - `readahead` (the default), `background`, `parts`: ahead of who reads in sequence, in a window that
  *   grows to 32 MiB;
  * - `none`, `bytes`, `block`, `first`, `mmap`: what is read, rounded to blocks, and nothing ahead;
- * - `all`: ahead to the end of the file.
+ * - `all`: ahead to the end of the file;
+ * - `{ aheadBytes }`: ahead of who reads in sequence, so far.
  */
 export type CacheType =
   | 'readahead'
@@ -15,11 +16,13 @@ export type CacheType =
   | 'none'
   | 'bytes'
   | 'block'
+  | 'blockcache'
   | 'first'
   | 'mmap'
   | 'all'
+  | { readonly aheadBytes: number }
 
-const windows: Readonly<Record<CacheType, number>> = {
+const windows: Readonly<Record<string, number>> = {
   readahead: 32 * MiB,
   background: 32 * MiB,
   parts: 32 * MiB,
@@ -33,9 +36,17 @@ const windows: Readonly<Record<CacheType, number>> = {
 
 /** How far ahead of a sequential reader a file of `sizeBytes` is fetched, bytes. */
 export function windowOf(type: CacheType, sizeBytes: number): number {
-  if (!Object.hasOwn(windows, type)) {
+  const window = typeof type === 'object' ? type.aheadBytes : named(type)
+  if (window === undefined || !(window >= 0)) {
     const known = Object.keys(windows).join(', ')
-    throw new TypeError(`cacheType: expected one of ${known}, got ${JSON.stringify(type)}`)
+    throw new TypeError(
+      `cacheType: expected one of ${known} or { aheadBytes }, got ${JSON.stringify(type)}`,
+    )
   }
-  return Math.min(windows[type], Math.max(sizeBytes, 32 * MiB))
+  return Math.min(window, Math.max(sizeBytes, 32 * MiB))
+}
+
+function named(type: string): number | undefined {
+  const name = type === 'blockcache' ? 'block' : type
+  return Object.hasOwn(windows, name) ? windows[name] : undefined
 }

@@ -101,13 +101,17 @@ async function fetchedWith(cacheType: CacheType): Promise<number> {
 }
 
 t.test('cache types say how much is fetched ahead', async (t) => {
-  for (const type of ['none', 'block', 'bytes', 'first', 'mmap'] as const) {
+  for (const type of ['none', 'block', 'blockcache', 'bytes', 'first', 'mmap'] as const) {
     t.equal(await fetchedWith(type), MiB, type)
   }
   for (const type of ['readahead', 'background', 'parts', 'all'] as const) {
     t.ok((await fetchedWith(type)) > MiB, type)
   }
   const { fs } = await memoryFileSystem()
-  const unknown = 'rotating' as CacheType
-  await t.rejects(fs.open('box/f', 'r', { cacheType: unknown }), TypeError)
+  t.equal(await fetchedWith({ aheadBytes: 0 }), MiB)
+  t.ok((await fetchedWith({ aheadBytes: MiB })) > MiB)
+  for (const unknown of ['rotating', 'constructor', { aheadBytes: -1 }]) {
+    const cacheType = unknown as CacheType
+    await t.rejects(fs.open('box/f', 'r', { cacheType }), TypeError)
+  }
 })
