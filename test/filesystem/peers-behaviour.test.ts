@@ -296,6 +296,26 @@ t.test(
   },
 )
 
+t.test('row 14: a tree whose upload was interrupted goes on where it was', async (t) => {
+  const { fs, store } = await setUp()
+  const content = patternOf(MiB)
+  const root = t.testdir({ tree: { a: content.toString('latin1'), b: 'small' } })
+  const sizeBytes = (await readFile(join(root, 'tree/a'))).length
+  const resume = join(root, 'journal.json')
+  let staged = 0
+  store.before = ({ verb }) => {
+    if (verb === 'stageBlock' && ++staged > 10) throw new Error('cut')
+  }
+  const put = () => fs.put(join(root, 'tree'), 'box/tree', { recursive: true, resume })
+  await t.rejects(put())
+  t.notOk(await fs.exists('box/tree/a', { refresh: true }), 'no half of it shows')
+  store.before = () => undefined
+  const result = await put()
+  t.ok(result.resumedBytes >= 512 * KiB, `${result.resumedBytes} bytes were there`)
+  t.equal(await fs.size('box/tree/a'), sizeBytes)
+  t.ok((await readFile(join(root, 'tree/a'))).equals(await fs.catFile('box/tree/a')))
+})
+
 t.test('row 15 and defaults: what is left of a download that failed is not the file', async (t) => {
   const { fs, store } = await setUp()
   await fs.pipeFile('box/f', patternOf(300 * KiB))
