@@ -2,7 +2,9 @@ import type { FastifyRequest } from 'fastify'
 import type { Authenticator } from './authenticate.ts'
 import { type ConnectionProof, connectionProof } from './callers/connection.ts'
 import { ConnectorError } from './connector-error.ts'
+import type { Caller } from './issuance.ts'
 import type { Principal } from './policy.ts'
+import { type Proving, provenKey, sessionCaller } from './proven-caller.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { Desk } from './route-server.ts'
 import { ZENML_BASE } from './zenml-desk.ts'
@@ -19,26 +21,46 @@ export type Identification = (
 export interface AdmissionOptions {
   readonly identify: Identification
   readonly limit: RateLimit
-  readonly sessions: ZenmlSessions
+  readonly zenmlSessions: ZenmlSessions
+  /** Proofs of possession, and the sessions that they open. */
+  readonly proving: Proving
   /** Whether the connector listens on a socket of this machine. */
   readonly unixSocket: boolean
 }
 
-/** Names and counts the caller of each request. */
+/** Names and counts the caller of each request, by its headers alone. */
 export function admission(options: AdmissionOptions): Desk['admit'] {
-  const { identify, limit, sessions, unixSocket } = options
   return async (request) => {
     refuseBrowser(request)
-    const { authorization } = request.headers
+    const caller = await callerOf(options, request)
+    options.limit.take(`caller ${caller.principal.name}`)
+    return { ...caller, peer: request.ip }
+  }
+}
+
+async function callerOf(options: AdmissionOptions, request: FastifyRequest): Promise<Caller> {
+  const { proving, limit, zenmlSessions: sessions } = options
+  const { authorization, dpop } = request.headers
+  const token = /^DPoP ([\w-]+)$/i.exec(authorization ?? '')?.[1]
+  if (dpop === undefined && token === undefined) {
     const path = request.routeOptions.config.path ?? ''
     const isSession = path.startsWith(ZENML_BASE) && sessions.isSession(authorization)
-    const connection = connectionProof(request.raw.socket, unixSocket)
-    const principal =
-      (isSession ? sessions.read(authorization) : undefined) ??
-      (await identify(authorization, request.ip, connection))
-    limit.take(`caller ${principal.name}`)
-    return { principal, peer: request.ip }
+    const known = isSession ? sessions.read(authorization) : undefined
+    return { principal: known ?? (await identified(options, request)) }
   }
+  try {
+    const jkt = await provenKey(proving, request, token)
+    if (token !== undefined) return await sessionCaller(proving, request, { token, jkt })
+    return { principal: await identified(options, request), jkt }
+  } catch (error) {
+    limit.take(`address ${request.ip}`)
+    throw error
+  }
+}
+
+function identified(options: AdmissionOptions, request: FastifyRequest): Promise<Principal> {
+  const connection = connectionProof(request.raw.socket, options.unixSocket)
+  return options.identify(request.headers.authorization, request.ip, connection)
 }
 
 /** Unknown callers are counted by their address, so that guessing is slow. */

@@ -40,6 +40,8 @@ export interface ConnectorErrorOptions {
   readonly retryable?: boolean | undefined
   /** How long to wait before that; told as `Retry-After` too. */
   readonly retryAfterSeconds?: number | undefined
+  /** The nonce for the client's next proof of possession; a header alone. */
+  readonly nonce?: string | undefined
   readonly required?: RequiredRole | undefined
   readonly upstream?: UpstreamRefusal | undefined
   /** What a token must be asked for with: the JSON of Azure's claims challenge. */
@@ -61,6 +63,7 @@ export class ConnectorError extends Error {
   readonly hint: string | undefined
   readonly retryable: boolean
   readonly retryAfterSeconds: number | undefined
+  readonly nonce: string | undefined
   readonly required: RequiredRole | undefined
   readonly upstream: UpstreamRefusal | undefined
   readonly claims: string | undefined
@@ -78,6 +81,7 @@ export class ConnectorError extends Error {
     this.hint = options.hint
     this.retryable = options.retryable ?? false
     this.retryAfterSeconds = options.retryAfterSeconds
+    this.nonce = options.nonce
     this.required = options.required
     this.upstream = options.upstream
     this.claims = options.claims

@@ -8,6 +8,7 @@ import type { Issued, IssuedToken, IssueOptions, Issuer, SignedBlobs } from './i
 import { directoryOfPrefix, type ListRequest, type SignRequest } from './mediation.ts'
 import { type Denial, decide, type Grant, type Policy, type Principal } from './policy.ts'
 import type { CredentialAnswer, CredentialRequest } from './protocol.ts'
+import { covers, type Session } from './session/sessions.ts'
 import { decideToken, type TokenGrant } from './token-policy.ts'
 import type { TokenTarget } from './token-target.ts'
 import { spanned } from './tracing.ts'
@@ -28,6 +29,10 @@ export interface Caller {
   readonly principal: Principal
   /** An address, for the audit log. */
   readonly peer?: string | undefined
+  /** The thumbprint of the key that signed the request, where a proof of possession came with it. */
+  readonly jkt?: string | undefined
+  /** The session that asks: it gets what its connector gives, and no more than its grants. */
+  readonly session?: Session | undefined
 }
 
 /**
@@ -55,7 +60,7 @@ export class Issuance {
     const auditId = randomUUID()
     const entry = { ...this.#entry('credentials.issue', auditId, caller), requested: request.scope }
     try {
-      const grant = await this.#decide(caller.principal, request)
+      const grant = await this.#decide(caller, request)
       const issued = await spanned('issue', () => this.#issue(grant, auditId, request))
       await this.#record({ ...entry, ...grantedFields(grant, issued) })
       const { credential, reach } = issued
@@ -63,6 +68,25 @@ export class Issuance {
     } catch (error) {
       throw await this.#refusal(entry, error)
     }
+  }
+
+  /** Rejects unless policy grants each scope, of the connector named; issues nothing. */
+  async check(
+    principal: Principal,
+    scopes: readonly Scope[],
+    connector: string | undefined,
+  ): Promise<void> {
+    const policy = await this.#policy()
+    for (const scope of scopes) {
+      const outcome = decide(policy, principal, { scope, connector })
+      if (outcome.decision === 'denial') throw denied(outcome)
+    }
+  }
+
+  /** Writes down what was decided on a session. Rejects when the log cannot be written. */
+  async note(caller: Caller, action: AuditAction, session: string): Promise<void> {
+    const entry = this.#entry(action, randomUUID(), caller)
+    await this.#record({ ...entry, session, decision: 'granted' })
   }
 
   /** A token for what is no storage. Rejects with a `ConnectorError` that names its audit record. */
@@ -146,9 +170,13 @@ export class Issuance {
     return this.#refusal(this.#entry(action, randomUUID(), caller), error)
   }
 
-  async #decide(principal: Principal, request: CredentialRequest): Promise<Grant> {
+  async #decide(caller: Caller, request: CredentialRequest): Promise<Grant> {
     const scope = canonicalScope(request.scope)
-    const outcome = decide(await this.#policy(), principal, { scope, kind: request.kind })
+    const { principal, session } = caller
+    if (session !== undefined && !covers(session, scope)) throw outsideSession()
+    const connector = session?.body.connector
+    const question = { scope, kind: request.kind, connector }
+    const outcome = decide(await this.#policy(), principal, question)
     if (outcome.decision === 'grant') return outcome
     throw denied(outcome)
   }
@@ -225,6 +253,7 @@ export class Issuance {
       action,
       caller: caller.principal?.name,
       peer: caller.peer,
+      session: caller.session?.id,
     }
   }
 
@@ -250,6 +279,13 @@ function issuedFields({ credential, reach }: Issued | IssuedToken): GrantedField
     expiresAt: new Date(credential.expiresAtMs).toISOString(),
     fingerprint: fingerprint(credential.kind === 'sas' ? credential.query : credential.token),
   }
+}
+
+function outsideSession(): ConnectorError {
+  return new ConnectorError('access_denied', 'permission_not_granted', {
+    detail: 'the session was not opened for this scope',
+    hint: 'open another session with a grant that covers it',
+  })
 }
 
 function storageAlone(): ConnectorError {

@@ -71,7 +71,8 @@ export const permissionNames = [
   'permissions',
 ] as const
 const permission = z.enum(permissionNames)
-const scope = z.strictObject({
+/** A scope on the wire; {@link canonicalScope} looks at its names. */
+export const scopeSchema: z.ZodType<Scope> = z.strictObject({
   account: z.string().min(1).max(64),
   service: z.enum(['blob', 'dfs']),
   container: z.string().max(64).optional(),
@@ -86,7 +87,7 @@ export const claims: z.ZodType<string> = z
   .refine(isJsonObject, 'is no object of JSON')
 /** What {@link CREDENTIALS_PATH} takes. */
 export const credentialRequest: z.ZodType<CredentialRequest> = z.strictObject({
-  scope,
+  scope: scopeSchema,
   kind: kind.optional(),
   refresh: z.boolean().optional(),
   claims: claims.optional(),
@@ -108,7 +109,7 @@ export type CredentialBody = GrantBody &
 
 const grantFields = {
   expiresInMs: z.number().int().positive(),
-  scope,
+  scope: scopeSchema,
   reach: z.enum(['container', 'directory', 'identity', 'repository']),
   principal: z.string(),
   auditId: z.string(),

@@ -157,12 +157,14 @@ function refuse(
 /** Answers with a problem document. */
 export function sendProblem(reply: FastifyReply, error: ConnectorError): FastifyReply {
   if (error.code === 'invalid_client') reply.header('www-authenticate', challengeOf(error))
+  if (error.nonce !== undefined) reply.header('dpop-nonce', error.nonce)
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
   return reply.code(error.status).type(PROBLEM_TYPE).send(formatProblem(error))
 }
 
 /** A claims challenge goes on in Azure's words to who can answer it. */
-function challengeOf({ claims }: ConnectorError): string {
+function challengeOf({ claims, nonce }: ConnectorError): string {
+  if (nonce !== undefined) return 'DPoP error="use_dpop_nonce"'
   if (claims === undefined) return 'Bearer'
   const encoded = Buffer.from(claims, 'utf8').toString('base64')
   return `Bearer error="insufficient_claims", claims="${encoded}"`

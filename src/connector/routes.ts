@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts'
-import type { Administration } from './api/administration.ts'
 import { auditRoutes } from './api/audit-routes.ts'
 import { connectorObjectRoutes } from './api/connector-routes.ts'
 import { keyRoutes } from './api/key-routes.ts'
 import { policyRoutes } from './api/policy-routes.ts'
+import { type SessionDesk, sessionRoutes } from './api/session-routes.ts'
 import { streamAudit } from './audit.ts'
 import { ConnectorError } from './connector-error.ts'
-import { type CredentialDesk, credentialRoutes } from './credential-routes.ts'
+import { credentialRoutes } from './credential-routes.ts'
 import { Issuance } from './issuance.ts'
 import { mediationRoutes } from './mediation-routes.ts'
 import { Metrics } from './metrics.ts'
@@ -16,6 +16,8 @@ import { ReadinessCheck } from './readiness.ts'
 import { Registry } from './registry/registry.ts'
 import { ResourceCatalog } from './resource-catalog.ts'
 import type { Route } from './route.ts'
+import { Sessions } from './session/sessions.ts'
+import { MemorySessionStore } from './state/session-store.ts'
 import { type StatusSources, statusRoutes } from './status-routes.ts'
 import { unityCatalogRoutes } from './unity-catalog-routes.ts'
 import type { ZenmlDesk } from './zenml-desk.ts'
@@ -25,9 +27,7 @@ import { zenmlStartRoutes } from './zenml-start-routes.ts'
 import { ZenmlView } from './zenml-view.ts'
 
 /** What the routes of a connector are answered from. */
-export interface RouteSources extends CredentialDesk, StatusSources, ZenmlDesk {
-  readonly administration: Administration
-}
+export interface RouteSources extends SessionDesk, StatusSources, ZenmlDesk {}
 
 /** All that a connector answers, its own description included. */
 export function connectorRoutes(sources: RouteSources): readonly Route[] {
@@ -35,6 +35,7 @@ export function connectorRoutes(sources: RouteSources): readonly Route[] {
   return withOpenApi([
     ...credentialRoutes(sources),
     ...mediationRoutes(sources),
+    ...sessionRoutes(sources),
     ...connectorObjectRoutes(administration),
     ...policyRoutes(administration),
     ...keyRoutes(administration),
@@ -66,6 +67,9 @@ export function describeConnector(clock: Clock): OpenApiDocument {
     sessions: new ZenmlSessions(clock),
     logIn: () => Promise.reject(issuer.issue()),
   }
-  const sources = { catalog, issuance, clock, metrics, readiness, administration, zenml }
+  const sessions = new Sessions({ store: new MemorySessionStore(), clock })
+  const nonce = (): string => ''
+  const desks = { catalog, administration, zenml, sessions, nonce }
+  const sources = { ...desks, issuance, clock, metrics, readiness }
   return openApiOf(connectorRoutes(sources))
 }

@@ -28,6 +28,7 @@ import { RequestMeter } from './request-meter.ts'
 import { ResourceCatalog } from './resource-catalog.ts'
 import { addRoutes, answerBrokenRequest, problemOf, sendProblem } from './route-server.ts'
 import { connectorRoutes } from './routes.ts'
+import { openSessions } from './session/open-sessions.ts'
 import { type ConnectorSources, diskSources } from './sources.ts'
 import type { State } from './state/state.ts'
 import { ZenmlSessions } from './zenml-session.ts'
@@ -83,17 +84,26 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const meter = new RequestMeter(metrics, clock)
   const readiness = new ReadinessCheck(issuer, clock)
   const administration = { registry, state, audit, clock }
-  const sessions = new ZenmlSessions(clock)
+  const zenmlSessions = new ZenmlSessions(clock)
   const identify = identification(authenticate, limit)
   const zenml = {
     view: new ZenmlView(policy),
-    sessions,
+    sessions: zenmlSessions,
     logIn: (proof: string, peer = '') => identify(`Bearer ${proof}`, peer),
   }
-  const routeSources = { catalog, issuance, clock, metrics, readiness, administration, zenml }
-  const unixSocket = config.listen.unixSocket !== undefined
-  addRoutes(server, connectorRoutes(routeSources), {
-    admit: admission({ identify, limit, sessions, unixSocket }),
+  const { close: closeSessions, ...proving } = openSessions(state, clock)
+  const { sessions, proofs } = proving
+  const nonce = (): string => proofs.nonce()
+  const desks = { catalog, administration, zenml, sessions, nonce }
+  const { tls, behindTlsProxy, unixSocket } = config.listen
+  addRoutes(server, connectorRoutes({ ...desks, issuance, clock, metrics, readiness }), {
+    admit: admission({
+      identify,
+      limit,
+      zenmlSessions,
+      unixSocket: unixSocket !== undefined,
+      proving: { ...proving, isHttps: tls !== undefined || behindTlsProxy },
+    }),
     turnAway: (error, caller, action) => issuance.turnAway(error, caller, action),
     meter,
   })
@@ -102,12 +112,12 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     return {
       url,
       close: async () => {
-        await closeAll(server, audit, state)
+        await closeAll({ server, audit, state, closeSessions })
         await issuer.close?.()
       },
     }
   } catch (error) {
-    await closeAll(server, audit, state)
+    await closeAll({ server, audit, state, closeSessions })
     throw error
   }
 }
@@ -172,11 +182,15 @@ async function openNamedAudit(target: string): Promise<AuditLog> {
   }
 }
 
-async function closeAll(
-  server: FastifyInstance,
-  audit: AuditLog,
-  state: State | undefined,
-): Promise<void> {
+interface Closing {
+  readonly server: FastifyInstance
+  readonly audit: AuditLog
+  readonly state: State | undefined
+  readonly closeSessions: () => void
+}
+
+async function closeAll({ server, audit, state, closeSessions }: Closing): Promise<void> {
+  closeSessions()
   // Closing twice is no error worth telling: what matters is that nothing listens.
   await server.close().catch(() => undefined)
   await audit.close()

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { addConnectionOptions, type CliContext } from '../context.ts'
+import { defineConnectorAdministration } from './connector-admin.ts'
 
 const HELP = `
 The connector keeps the identity that may use a storage account, and vends credentials that live
@@ -57,6 +58,7 @@ export function defineConnector(program: Command, context: CliContext): void {
     })
   addConnectionOptions(check)
   defineVerify(connector, context)
+  defineConnectorAdministration(connector, context)
   connector
     .command('openapi')
     .description('Print the OpenAPI 3.1 document of what a connector answers.')

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { FileSystemError } from '../../errors.ts'
 
 /** Keys by their ids; the first seals, all open. */
@@ -74,6 +74,12 @@ export function unseal(ring: KeyRing, place: SealPlace, sealed: string): string 
   } catch (cause) {
     throw cannotOpen(place, `is not opened by the key '${id}' of this ring`, cause)
   }
+}
+
+/** A key for another purpose, made of the one that seals (HKDF): neither tells the other. */
+export function deriveKey(ring: KeyRing, purpose: string): Buffer {
+  const key = keyOf(ring, ring.current)
+  return Buffer.from(hkdfSync('sha256', key, '', `abfs ${purpose}`, keyBytes))
 }
 
 /** The id of the key that sealed it. */

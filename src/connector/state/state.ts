@@ -12,7 +12,7 @@ import { AuditStore } from './audit-store.ts'
 import type { Database } from './database.ts'
 import { migrate } from './migrations.ts'
 import { RecordStore } from './record-store.ts'
-import { type KeyRing, seal, unseal } from './seal.ts'
+import { deriveKey, type KeyRing, seal, unseal } from './seal.ts'
 
 /** What a connector remembers beyond its configuration file. */
 export interface State {
@@ -25,6 +25,8 @@ export interface State {
   generation(): Promise<number>
   /** Seals every secret anew with the first key of the ring; gives how many records. */
   reseal(): Promise<number>
+  /** A key for another purpose than sealing, the same in every replica with this ring. */
+  derivedKey(purpose: string): Buffer
   close(): Promise<void>
 }
 
@@ -73,6 +75,7 @@ export async function openState(options: StateOptions): Promise<State> {
       await sealProof(database, ring)
       return count
     },
+    derivedKey: (purpose) => deriveKey(ring, purpose),
     close: async () => {
       await audit.close()
       await database.close()

@@ -1,0 +1,34 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { generateCallerKey } from '../../connector/authenticate.ts'
+import { generateRingLine } from '../../connector/state/seal.ts'
+import type { CliContext } from '../context.ts'
+
+/** Writes a configuration, a ring of sealing keys and an administrator's key; replaces nothing. */
+export async function initConnector(directory: string, { stdout }: CliContext): Promise<void> {
+  const root = resolve(directory)
+  await mkdir(root, { recursive: true, mode: 0o700 })
+  const operator = generateCallerKey()
+  const created = new Date().toISOString().slice(0, 10).replaceAll('-', '')
+  const options = { mode: 0o600, flag: 'wx' } as const
+  await writeFile(join(root, 'sealing.keys'), generateRingLine(`k${created}`), options)
+  await writeFile(join(root, 'operator.key'), `${operator.key}\n`, options)
+  await writeFile(join(root, 'connector.yaml'), configuration(root, operator.keySha256), options)
+  await stdout.line(`${join(root, 'connector.yaml')}: the configuration; start it with
+  abfs connector serve --config ${join(root, 'connector.yaml')}
+${join(root, 'operator.key')}: the administrator's key; keep it
+${join(root, 'sealing.keys')}: seals the secrets in ${join(root, 'state')}; without it they are lost`)
+}
+
+function configuration(root: string, keySha256: string): string {
+  return `# A service connector: what it is told here, its API cannot change.
+listen: { host: 127.0.0.1, port: 8471 }
+state:
+  directory: ${JSON.stringify(join(root, 'state'))}
+  sealingKeysFile: ${JSON.stringify(join(root, 'sealing.keys'))}
+callers:
+  - { name: operator, admin: true, keySha256: ${keySha256} }
+# Connectors that may lend the identity of this machine, by name:
+allowImplicitIdentityFor: []
+`
+}
