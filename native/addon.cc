@@ -2,6 +2,7 @@
 // but for what the comments name. Failures of the system are negative errnos; a wrong argument is
 // a TypeError.
 
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <napi.h>
 #include <sys/uio.h>
@@ -15,9 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "addon_checksums.h"
+#include "addon_mounting.h"
 #include "channel.h"
-#include "crc64.h"
-#include "mount_linux.h"
 #include "unique_fd.h"
 
 namespace {
@@ -43,6 +44,12 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
          InstanceMethod<&NativeChannel::Send>("send"),
          InstanceMethod<&NativeChannel::Progress>("progress"),
          InstanceMethod<&NativeChannel::InvalidateAttributes>("invalidateAttributes"),
+         InstanceMethod<&NativeChannel::AttachContent>("attachContent"),
+         InstanceMethod<&NativeChannel::AddPiece>("addPiece"),
+         InstanceMethod<&NativeChannel::MarkPresent>("markPresent"),
+         InstanceMethod<&NativeChannel::DetachContent>("detachContent"),
+         InstanceMethod<&NativeChannel::OpenBacking>("openBacking"),
+         InstanceMethod<&NativeChannel::CloseBacking>("closeBacking"),
          InstanceMethod<&NativeChannel::Close>("close")});
   }
 
@@ -171,6 +178,50 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     if (channel_) channel_->InvalidateAttributes(node);
   }
 
+  // (handle, size: number): reads of `handle` are answered where pieces are.
+  void AttachContent(const Napi::CallbackInfo& info) {
+    if (!AreNumbers(info, 2)) return;
+    if (channel_) channel_->hits().Attach(U64(info[0]), U64(info[1]));
+  }
+
+  // (handle, start, size, file: number, complete: boolean): 0 or -errno. `file` stays the caller's.
+  Napi::Value AddPiece(const Napi::CallbackInfo& info) {
+    if (!AreNumbers(info, 4)) return env_.Undefined();
+    if (!info[4].IsBoolean()) return Reject("expected a boolean: complete");
+    if (!channel_) return Result(-EBADF);
+    UniqueFd file(::fcntl(static_cast<int>(U64(info[3])), F_DUPFD_CLOEXEC, 0));
+    if (!file.valid()) return Result(-errno);
+    const bool complete = info[4].As<Napi::Boolean>();
+    const bool added = channel_->hits().AddPiece(U64(info[0]), U64(info[1]), U64(info[2]),
+                                                 std::move(file), complete);
+    return Result(added ? 0 : -ENOENT);
+  }
+
+  // (handle, start, size: number)
+  void MarkPresent(const Napi::CallbackInfo& info) {
+    if (!AreNumbers(info, 3)) return;
+    if (channel_) channel_->hits().MarkPresent(U64(info[0]), U64(info[1]), U64(info[2]));
+  }
+
+  // (handle: number)
+  void DetachContent(const Napi::CallbackInfo& info) {
+    if (AreNumbers(info, 1) && channel_) channel_->hits().Detach(U64(info[0]));
+  }
+
+  // (file: number): a number from 1 on, or -errno. `file` stays the caller's.
+  Napi::Value OpenBacking(const Napi::CallbackInfo& info) {
+    if (!AreNumbers(info, 1)) return env_.Undefined();
+    if (!channel_) return Result(-EBADF);
+    return Result(channel_->OpenBacking(static_cast<int>(U64(info[0]))));
+  }
+
+  // (backing: number): 0 or -errno
+  Napi::Value CloseBacking(const Napi::CallbackInfo& info) {
+    if (!AreNumbers(info, 1)) return env_.Undefined();
+    if (!channel_) return Result(-EBADF);
+    return Result(channel_->CloseBacking(static_cast<int>(U64(info[0]))));
+  }
+
   void Close(const Napi::CallbackInfo&) { Shutdown(); }
 
   // When the environment (the process's, a worker's) ends before Close.
@@ -231,6 +282,20 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     for (size_t index = 0; index < count; ++index) channel_->Release(frames[index * 3]);
   }
 
+  // Throws when one of the first `count` arguments is no number.
+  bool AreNumbers(const Napi::CallbackInfo& info, size_t count) {
+    for (size_t index = 0; index < count; ++index) {
+      if (info[index].IsNumber()) continue;
+      Reject("expected numbers");
+      return false;
+    }
+    return true;
+  }
+
+  static uint64_t U64(const Napi::Value& number) {
+    return static_cast<uint64_t>(number.As<Napi::Number>().Int64Value());
+  }
+
   Napi::Value Result(int value) { return Napi::Number::New(env_, value); }
 
   Napi::Value Reject(const char* message) {
@@ -258,144 +323,10 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   bool end_told_ = false;
 };
 
-// Runs a blocking call on libuv's pool and resolves a promise with its result.
-class BlockingCall : public Napi::AsyncWorker {
- public:
-  static Napi::Value Run(Napi::Env env, std::function<int()> call) {
-    // Deletes itself when it is done.
-    auto* const worker = new BlockingCall(env, std::move(call));
-    worker->Queue();
-    return worker->deferred_.Promise();
-  }
-
-  // On a thread of the pool.
-  void Execute() override { result_ = call_(); }
-
-  void OnOK() override { deferred_.Resolve(Napi::Number::New(Env(), result_)); }
-
- private:
-  BlockingCall(Napi::Env env, std::function<int()> call)
-      : Napi::AsyncWorker(env),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        call_(std::move(call)) {}
-
-  Napi::Promise::Deferred deferred_;
-  std::function<int()> call_;
-  int result_ = 0;
-};
-
-Napi::Value Reject(Napi::Env env, const char* message) {
-  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
-// (target, source: string, readOnly, allowOther: boolean, maxReadBytes: number): Promise<fd|-errno>
-Napi::Value Mount(const Napi::CallbackInfo& info) {
-  if (!info[0].IsString() || !info[1].IsString() || !info[2].IsBoolean() || !info[3].IsBoolean() ||
-      !info[4].IsNumber()) {
-    return Reject(info.Env(), "expected target, source, readOnly, allowOther, maxReadBytes");
-  }
-  abfs::MountOptions options;
-  options.target = info[0].As<Napi::String>();
-  options.source = info[1].As<Napi::String>();
-  options.read_only = info[2].As<Napi::Boolean>();
-  options.allow_other = info[3].As<Napi::Boolean>();
-  options.max_read_bytes = info[4].As<Napi::Number>();
-  return BlockingCall::Run(info.Env(), [options] { return abfs::MountFuse(options); });
-}
-
-// (target: string, lazy: boolean): Promise<0|-errno>
-Napi::Value Unmount(const Napi::CallbackInfo& info) {
-  if (!info[0].IsString() || !info[1].IsBoolean()) {
-    return Reject(info.Env(), "expected target, lazy");
-  }
-  const std::string target = info[0].As<Napi::String>();
-  const bool lazy = info[1].As<Napi::Boolean>();
-  return BlockingCall::Run(info.Env(), [target, lazy] { return abfs::UnmountFuse(target, lazy); });
-}
-
-// (): [number, number] | -errno
-Napi::Value SocketPair(const Napi::CallbackInfo& info) {
-  int sockets[2];
-  const int error = abfs::MakeSocketPair(sockets);
-  if (error < 0) return Napi::Number::New(info.Env(), error);
-  Napi::Array pair = Napi::Array::New(info.Env(), 2);
-  for (uint32_t index = 0; index < 2; ++index) {
-    pair.Set(index, Napi::Number::New(info.Env(), sockets[index]));
-  }
-  return pair;
-}
-
-// (socket: number): fd | -errno
-Napi::Value ReceiveDescriptor(const Napi::CallbackInfo& info) {
-  if (!info[0].IsNumber()) return Reject(info.Env(), "expected socket");
-  const int socket = info[0].As<Napi::Number>().Int32Value();
-  return Napi::Number::New(info.Env(), abfs::ReceiveDescriptor(socket));
-}
-
-// (fd: number)
-void CloseDescriptor(const Napi::CallbackInfo& info) {
-  if (!info[0].IsNumber()) {
-    Reject(info.Env(), "expected fd");
-    return;
-  }
-  const UniqueFd closed(info[0].As<Napi::Number>().Int32Value());
-}
-
-// (data: Uint8Array, before: bigint): bigint
-Napi::Value Crc64(const Napi::CallbackInfo& info) {
-  if (!info[0].IsTypedArray() || !info[1].IsBigInt()) {
-    return Reject(info.Env(), "expected data, before");
-  }
-  const auto data = info[0].As<Napi::Uint8Array>();
-  bool lossless = false;
-  const uint64_t before = info[1].As<Napi::BigInt>().Uint64Value(&lossless);
-  return Napi::BigInt::New(info.Env(), abfs::Crc64(before, data.Data(), data.ByteLength()));
-}
-
-// Adds up on a thread of the pool; the array is pinned until it is done.
-class Crc64Worker : public Napi::AsyncWorker {
- public:
-  Crc64Worker(Napi::Env env, Napi::Uint8Array data)
-      : Napi::AsyncWorker(env),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        pinned_(Napi::Persistent(data)),
-        data_(data.Data()),
-        length_(data.ByteLength()) {}
-
-  Napi::Promise Promise() { return deferred_.Promise(); }
-
-  // On a thread of the pool.
-  void Execute() override { crc_ = abfs::Crc64(0, data_, length_); }
-
-  void OnOK() override { deferred_.Resolve(Napi::BigInt::New(Env(), crc_)); }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  Napi::Reference<Napi::Uint8Array> pinned_;
-  const uint8_t* data_;
-  size_t length_;
-  uint64_t crc_ = 0;
-};
-
-// (data: Uint8Array): Promise<bigint>
-Napi::Value Crc64Async(const Napi::CallbackInfo& info) {
-  if (!info[0].IsTypedArray()) return Reject(info.Env(), "expected data");
-  auto* worker = new Crc64Worker(info.Env(), info[0].As<Napi::Uint8Array>());
-  const Napi::Promise promise = worker->Promise();
-  worker->Queue();
-  return promise;
-}
-
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeChannel", NativeChannel::Define(env));
-  exports.Set("mount", Napi::Function::New(env, Mount));
-  exports.Set("unmount", Napi::Function::New(env, Unmount));
-  exports.Set("socketPair", Napi::Function::New(env, SocketPair));
-  exports.Set("receiveDescriptor", Napi::Function::New(env, ReceiveDescriptor));
-  exports.Set("crc64", Napi::Function::New(env, Crc64));
-  exports.Set("crc64Async", Napi::Function::New(env, Crc64Async));
-  exports.Set("closeDescriptor", Napi::Function::New(env, CloseDescriptor));
+  abfs::DefineMounting(env, exports);
+  abfs::DefineChecksums(env, exports);
   return exports;
 }
 

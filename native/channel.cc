@@ -204,6 +204,13 @@ bool Channel::Admit(const Frame& frame) {
   const auto head = ReadStruct<fuse_in_header>(bytes);
   if (head.opcode == FUSE_INTERRUPT) return AdmitInterrupt(frame);
   if (IsOneWay(head.opcode)) return true;
+  if (head.opcode == FUSE_READ && AnswerRead(frame, head.unique)) return false;
+  if (head.opcode == FUSE_RELEASE) {
+    fuse_release_in release{};
+    if (ReadArgument(bytes, static_cast<size_t>(frame.length_bytes), &release)) {
+      hits_.Detach(release.fh);
+    }
+  }
   {
     const std::lock_guard lock(mutex_);
     if (!owner_stuck_) {
@@ -213,6 +220,35 @@ bool Channel::Admit(const Frame& frame) {
   }
   Answer(frame.source, head.unique, ETIMEDOUT);
   return false;
+}
+
+bool Channel::AnswerRead(const Frame& frame, uint64_t unique) const {
+  fuse_read_in request{};
+  uint8_t* const slot = options_.pool + static_cast<size_t>(frame.slot) * options_.slot_bytes;
+  if (!ReadArgument(slot, static_cast<size_t>(frame.length_bytes), &request)) return false;
+  // The request is at the beginning of the slot; a page further is room for the largest answer.
+  constexpr size_t kPage = 4096;
+  if (request.size > options_.slot_bytes - kPage) return false;
+  const int64_t size = hits_.Read(request.fh, request.offset, request.size, slot + kPage);
+  if (size < 0) return false;
+  fuse_out_header head = StatusReply(unique, 0);
+  head.len += static_cast<uint32_t>(size);
+  const iovec parts[] = {{&head, sizeof head}, {slot + kPage, static_cast<size_t>(size)}};
+  // A reader that is gone meanwhile needs no answer.
+  Write(frame.source, parts, 2);
+  return true;
+}
+
+int Channel::OpenBacking(int file) const {
+  BackingMap map{};
+  map.fd = file;
+  const int id = ::ioctl(readers_.front().device.get(), kBackingOpen, &map);
+  return id < 0 ? -errno : id;
+}
+
+int Channel::CloseBacking(int backing) const {
+  const auto id = static_cast<uint32_t>(backing);
+  return ::ioctl(readers_.front().device.get(), kBackingClose, &id) < 0 ? -errno : 0;
 }
 
 bool Channel::AdmitInterrupt(const Frame& frame) {

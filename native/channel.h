@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "data_hits.h"
 #include "live_requests.h"
 #include "notifier.h"
 #include "unique_fd.h"
@@ -78,6 +79,14 @@ class Channel {
   // The kernel is told, some time later, that attributes of `node` have changed.
   void InvalidateAttributes(uint64_t node) { notifier_.InvalidateAttributes(node); }
 
+  // What reads are answered from without the owner.
+  DataHits& hits() { return hits_; }
+
+  // Registers `file` as what the kernel itself may read an open file from (passthrough). Returns
+  // its number, or -errno: -EPERM without CAP_SYS_ADMIN.
+  int OpenBacking(int file) const;
+  int CloseBacking(int backing) const;
+
   // Whether all readers have ended by themselves; then `error` is 0 (the connection was closed by
   // the kernel) or the errno of the read that failed.
   bool Ended(int* error);
@@ -104,6 +113,8 @@ class Channel {
   // Notes the request in `slot`, and answers it when it is for this side alone. Returns whether the
   // owner must see it.
   bool Admit(const Frame& frame);
+  // Answers a READ of what is on the local disk; false when the owner has to.
+  bool AnswerRead(const Frame& frame, uint64_t unique) const;
   bool AdmitInterrupt(const Frame& frame);
   // Has the kernel send an interrupt again, unless its request is answered.
   void PostponeInterrupt(uint64_t unique) const;
@@ -120,6 +131,7 @@ class Channel {
   UniqueFd stop_event_;
   std::vector<Reader> readers_;
   LiveRequests live_;
+  DataHits hits_;
   Watchdog watchdog_;
   Notifier notifier_;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <linux/fuse.h>
+#include <sys/ioctl.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +26,15 @@ bool ReadArgument(const uint8_t* frame, size_t length, Struct* value) {
   std::memcpy(value, frame + sizeof(fuse_in_header), sizeof *value);
   return true;
 }
+
+// Later than the headers of Debian 12 (protocol 7.40).
+struct BackingMap {
+  int32_t fd;
+  uint32_t flags;
+  uint64_t padding;
+};
+constexpr unsigned long kBackingOpen = _IOW(229, 1, BackingMap);
+constexpr unsigned long kBackingClose = _IOW(229, 2, uint32_t);
 
 // Requests that the kernel expects no reply to.
 inline bool IsOneWay(uint32_t opcode) {

@@ -77,7 +77,7 @@ const initFlagNumbers = {
 /** Bits of `init.flags`; those from bit 32 on are in `flags2`, shifted down. */
 export const initFlags: Flags<typeof initFlagNumbers> = flagsOf(initFlagNumbers)
 
-const initFlag2Numbers = { FUSE_DIRECT_IO_ALLOW_MMAP: 4 } as const
+const initFlag2Numbers = { FUSE_DIRECT_IO_ALLOW_MMAP: 4, FUSE_PASSTHROUGH: 5 } as const
 
 /** Bits of `init.flags2`. */
 export const initFlags2: Flags<typeof initFlag2Numbers> = flagsOf(initFlag2Numbers)
@@ -159,7 +159,8 @@ const widths = {
     maxPages: 2,
     mapAlignment: 2,
     flags2: 4,
-    unused: 28,
+    maxStackDepth: 4,
+    unused: 24,
   },
   attr: {
     ino: 8,

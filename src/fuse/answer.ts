@@ -2,6 +2,7 @@ import { constants as fsConstants } from 'node:fs'
 import { constants, release } from 'node:os'
 import { FileSystemError } from '../errors.ts'
 import type { CallContext, FileOperations, InodeEntry } from '../vfs/operations.ts'
+import type { OpenModes } from './open-modes.ts'
 import {
   absentReply,
   attributesReply,
@@ -23,6 +24,8 @@ export interface Exchange {
   readonly operations: FileOperations
   readonly context: CallContext
   readonly unique: bigint
+  /** `undefined` where every read is asked for. */
+  readonly modes?: OpenModes | undefined
   /**
    * Takes what undoes the call where its reply reaches nobody: lookups that the kernel does not
    * know of, handles that it will not release.
@@ -78,13 +81,12 @@ async function answerInode(exchange: Exchange, request: InodeRequest): Promise<M
     case 'getattr':
       return attributesReply(unique, await operations.getattr(ino, request.handle, context))
     case 'setattr':
+      if (request.changes.sizeBytes !== undefined) exchange.modes?.changes(ino)
       return attributesReply(unique, await operations.setattr(ino, request.changes, context))
     case 'readlink':
       return dataReply(unique, [Buffer.from(await operations.readlink(ino, context))])
     case 'open': {
-      const opened = await operations.open(ino, request.flags, context)
-      exchange.whenUnheard(() => operations.release(opened.handle, context))
-      return openReply(unique, { ...opened, noFlush: onlyReads(request.flags) })
+      return answerOpen(exchange, request)
     }
     case 'opendir': {
       const opened = await operations.opendir(ino, context)
@@ -98,6 +100,28 @@ async function answerInode(exchange: Exchange, request: InodeRequest): Promise<M
     case 'listxattr':
       return answerListxattr(exchange, request)
   }
+}
+
+async function answerOpen(exchange: Exchange, request: RequestOf<'open'>): Promise<Message> {
+  const { operations, context, unique, modes } = exchange
+  const { ino, flags } = request
+  const noFlush = onlyReads(flags)
+  if (!noFlush) modes?.changes(ino)
+  const opened = await operations.open(ino, flags, context)
+  exchange.whenUnheard(() => {
+    modes?.released(opened.handle)
+    return operations.release(opened.handle, context)
+  })
+  const mode = modes?.opened(ino, opened)
+  if (mode?.kind === 'refused') {
+    await operations.release(opened.handle, context)
+    operations.renew?.(ino)
+    // The kernel looks the name up again, and finds the other inode.
+    throw new FileSystemError('ESTALE', 'open')
+  }
+  if (mode?.kind !== 'passthrough') return openReply(unique, { ...opened, noFlush })
+  // The kernel takes no word on its page cache with a backing file.
+  return openReply(unique, { handle: opened.handle, noFlush, backing: mode.backing })
 }
 
 /** Linux 6.9 to 6.12 may show a cached list of names that has holes. */
@@ -204,6 +228,7 @@ async function answerHandle(exchange: Exchange, request: HandleRequest): Promise
       await operations.flush(handle, context)
       break
     case 'release':
+      exchange.modes?.released(handle)
       await operations.release(handle, context)
       break
     case 'fsync':

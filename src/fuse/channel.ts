@@ -1,3 +1,6 @@
+import type { ByteRange } from '../byte-range.ts'
+import type { ContentPiece, HandleId } from '../vfs/operations.ts'
+
 /** What a channel calls, on the JavaScript thread, with what the kernel sends. */
 export interface FrameReceiver {
   /**
@@ -24,6 +27,24 @@ export interface HeldFrame {
 }
 
 /**
+ * Reads that are answered without the session: by the channel's own threads where pieces of a file lie
+ * on the local disk, or by the kernel itself from a backing file.
+ */
+export interface ContentChannel {
+  /** Begins to answer reads of `handle`, a file of `sizeBytes`, where pieces are. */
+  attach(handle: HandleId, sizeBytes: number): void
+  /** Adds a piece; its descriptor stays the caller's. Unless it is `complete`, nothing of it is there yet. */
+  addPiece(handle: HandleId, piece: ContentPiece, complete: boolean): void
+  /** The bytes of `range` are there now; granules of 64 KiB that it covers in part are not. */
+  markPresent(handle: HandleId, range: ByteRange): void
+  /** No read that begins later is answered here. Idempotent. */
+  detach(handle: HandleId): void
+  /** Registers a file that the kernel may read by itself; its number from 1 on, or a negative errno. */
+  openBacking(descriptor: number): number
+  closeBacking(backing: number): void
+}
+
+/**
  * The kernel's side of a mount: frames in, frames out. The native addon is one implementation
  * (`native-channel.ts`, its only importer); tests have another that plays the kernel.
  */
@@ -46,6 +67,8 @@ export interface FuseChannel {
    * `undefined` where there is no way to tell.
    */
   invalidateAttributes?(ino: number): void
+  /** `undefined` where the session answers every read. */
+  readonly content?: ContentChannel
   /** Stops receiving and closes the descriptors, which ends the mount's connection. Idempotent. */
   close(): void
 }

@@ -13,13 +13,18 @@ export interface KernelOffer {
 }
 
 /** What is settled with a kernel that offers `offer`. */
-export function limitsFor(offer: KernelOffer, maxReadAheadBytes: number): SessionLimits {
+export function limitsFor(
+  offer: KernelOffer,
+  options: { readonly maxReadAheadBytes: number; readonly passthrough: boolean },
+): SessionLimits {
+  const passthrough = options.passthrough ? initFlags2.FUSE_PASSTHROUGH : 0
+  const flags2 = offer.flags2 & (initFlags2.FUSE_DIRECT_IO_ALLOW_MMAP | passthrough)
   return {
     minor: Math.min(offer.minor, maxKernelMinor),
     // Not held to the kernel's own figure, which is that of a disk.
-    maxReadahead: maxReadAheadBytes,
+    maxReadahead: options.maxReadAheadBytes,
     flags: offer.flags & wantedFlags,
-    flags2: offer.flags2 & initFlags2.FUSE_DIRECT_IO_ALLOW_MMAP,
+    flags2,
     maxBackground,
     maxWriteBytes: maxRequestBytes,
     maxPages: maxRequestBytes / 4096,

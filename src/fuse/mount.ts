@@ -31,6 +31,12 @@ export interface MountOptions {
    * 60,000; 0 for ever.
    */
   readonly timeoutMs?: number | undefined
+  /**
+   * Has the kernel read files by itself that lie whole on the local disk, where this process may
+   * arrange that. Default: on mounts that are read-only. A file that is read so cannot be opened for
+   * writing meanwhile.
+   */
+  readonly passthrough?: boolean | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -45,6 +51,8 @@ export interface Mount {
    * the kernel could not be heard any more.
    */
   readonly closed: Promise<void>
+  /** Why the kernel reads no file by itself; `undefined` when it does, or will when there is one. */
+  whyNoPassthrough(): string | undefined
   /**
    * Unmounts. Resolves when `closed` does; with `lazy` as soon as the mount is out of sight. Rejects
    * with EBUSY when it is in use and `lazy` is not set. Does nothing when it is gone already.
@@ -67,7 +75,9 @@ export async function mount(operations: FileOperations, options: MountOptions): 
   const maxReadAheadBytes = options.maxReadAheadBytes ?? maxRequestBytes
   const device = await openMount(native, mountpoint, options)
   const channel = new NativeFuseChannel(device, { timeoutMs: options.timeoutMs ?? 60_000 })
-  const session = new Session(channel, operations, { maxReadAheadBytes })
+  const passthrough = options.passthrough ?? options.readOnly ?? false
+  const { readOnly } = options
+  const session = new Session(channel, operations, { maxReadAheadBytes, passthrough, readOnly })
   try {
     session.start()
     await session.ready
@@ -81,6 +91,7 @@ export async function mount(operations: FileOperations, options: MountOptions): 
     mountpoint,
     detachedDead,
     closed: session.closed,
+    whyNoPassthrough: () => session.whyNoPassthrough,
     unmount: (how) => unmountOwn({ mountpoint, device: number, closed: session.closed }, how ?? {}),
   }
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { FileSystemError } from '../errors.ts'
 import { addonPlaces, findAddon } from '../native-addon.ts'
-import type { FrameReceiver, FuseChannel, HeldFrame } from './channel.ts'
+import type { ContentChannel, FrameReceiver, FuseChannel, HeldFrame } from './channel.ts'
 import { maxRequestBytes } from './limits.ts'
 
 /** The functions of the addon that mount; failures are negative errnos. `native/addon.cc` has their contracts. */
@@ -31,6 +31,18 @@ interface NativeConnection {
   send(source: number, parts: readonly Uint8Array[]): number
   progress(unique: bigint): void
   invalidateAttributes(ino: number): void
+  attachContent(handle: number, sizeBytes: number): void
+  addPiece(
+    handle: number,
+    start: number,
+    sizeBytes: number,
+    descriptor: number,
+    complete: boolean,
+  ): number
+  markPresent(handle: number, start: number, sizeBytes: number): void
+  detachContent(handle: number): void
+  openBacking(descriptor: number): number
+  closeBacking(backing: number): number
   close(): void
 }
 
@@ -60,6 +72,7 @@ export interface NativeChannelOptions {
 
 /** The mount behind `device`, an open /dev/fuse, which the channel takes over. */
 export class NativeFuseChannel implements FuseChannel {
+  readonly content: ContentChannel
   readonly #connection: NativeConnection
   #receiver: FrameReceiver | undefined
   /** Where the frame that is being delivered stands in `frames`. */
@@ -69,6 +82,7 @@ export class NativeFuseChannel implements FuseChannel {
   constructor(device: number, { timeoutMs }: NativeChannelOptions) {
     const { NativeChannel } = loadAddon()
     this.#connection = new NativeChannel(device, slotCount, slotBytes, readerCount, timeoutMs)
+    this.content = contentOf(this.#connection)
   }
 
   receive(receiver: FrameReceiver): void {
@@ -120,6 +134,22 @@ export class NativeFuseChannel implements FuseChannel {
       const [slot = 0, lengthBytes = 0, source = 0] = frames.subarray(index * 3, index * 3 + 3)
       this.#receiver?.onFrame(Buffer.from(pool, slot * slotBytes, lengthBytes), source)
     }
+  }
+}
+
+function contentOf(connection: NativeConnection): ContentChannel {
+  return {
+    attach: (handle, sizeBytes) => connection.attachContent(handle, sizeBytes),
+    addPiece: (handle, { start, sizeBytes, descriptor }, complete) => {
+      // A piece that cannot be added (too many descriptors) is asked for as before.
+      connection.addPiece(handle, start, sizeBytes, descriptor, complete)
+    },
+    markPresent: (handle, { start, end }) => connection.markPresent(handle, start, end - start),
+    detach: (handle) => connection.detachContent(handle),
+    openBacking: (descriptor) => connection.openBacking(descriptor),
+    closeBacking: (backing) => {
+      connection.closeBacking(backing)
+    },
   }
 }
 

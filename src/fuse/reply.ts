@@ -8,7 +8,7 @@ import type {
   OpenedDirectory,
   OpenedFile,
 } from '../vfs/operations.ts'
-import { openBits, structs } from './abi.ts'
+import { initFlags2, openBits, structs } from './abi.ts'
 
 /** One message to the kernel, in pieces that are sent as one. */
 export type Message = readonly Uint8Array[]
@@ -30,6 +30,8 @@ type Opened = Pick<OpenedFile, 'handle'> &
   OpenedDirectory & {
     /** close(2) has nothing to say: the kernel need not ask. */
     readonly noFlush?: boolean
+    /** The number of the file that the kernel reads by itself. */
+    readonly backing?: number | undefined
   }
 
 /** A reply of the head alone; `errno` is 0 for success, else positive. */
@@ -54,6 +56,8 @@ export function initReply(unique: bigint, major: number, limits: SessionLimits):
   body.writeUInt32LE(limits.maxWriteBytes, at.maxWrite)
   body.writeUInt32LE(1, at.timeGran)
   body.writeUInt16LE(limits.maxPages, at.maxPages)
+  // Backing files may lie on a disk, not on what is stacked upon others.
+  body.writeUInt32LE(limits.flags2 & initFlags2.FUSE_PASSTHROUGH ? 1 : 0, at.maxStackDepth)
   return [message]
 }
 
@@ -227,7 +231,9 @@ function writeOpened(message: Buffer, start: number, opened: Opened): void {
   const cacheNames = opened.cacheNames === true ? openBits.FOPEN_CACHE_DIR : 0
   const noFlush = opened.noFlush === true ? openBits.FOPEN_NOFLUSH : 0
   writeU64(message, start + structs.openOut.fh, opened.handle)
-  const flags = keepCache | directIo | cacheNames | noFlush
+  const passthrough = opened.backing === undefined ? 0 : openBits.FOPEN_PASSTHROUGH
+  const flags = keepCache | directIo | cacheNames | noFlush | passthrough
+  message.writeInt32LE(opened.backing ?? 0, start + structs.openOut.backingId)
   message.writeUInt32LE(flags, start + structs.openOut.flags)
 }
 

@@ -9,11 +9,12 @@ import { constants } from 'node:os'
 import { errnoOf, FileSystemError } from '../errors.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import type { FileOperations } from '../vfs/operations.ts'
-import { FUSE_KERNEL_VERSION, minKernelMinor, opcodes } from './abi.ts'
+import { FUSE_KERNEL_VERSION, initFlags2, minKernelMinor, opcodes } from './abi.ts'
 import { answer, type OperationRequest } from './answer.ts'
 import { Call } from './call.ts'
 import type { FuseChannel, HeldFrame } from './channel.ts'
 import { limitsFor, maxRequestBytes, noLimits } from './limits.ts'
+import { OpenModes } from './open-modes.ts'
 import { watchProgress } from './progress.ts'
 import { initReply, type Message, statusReply } from './reply.ts'
 import {
@@ -30,6 +31,10 @@ import {
 export interface SessionOptions {
   /** How far ahead of a reader the kernel may ask; it has a limit of its own. */
   readonly maxReadAheadBytes?: number | undefined
+  /** Has the kernel read files by itself that lie whole on the local disk, where it can. Default false. */
+  readonly passthrough?: boolean | undefined
+  /** Nothing changes but by others. Default false. */
+  readonly readOnly?: boolean | undefined
 }
 
 /** Serves `operations` to the kernel behind `channel`. */
@@ -47,12 +52,17 @@ export class Session {
   readonly #readiness = deferred<void>()
   readonly #drained = deferred<void>()
   readonly #closing = deferred<void>()
+  readonly #wantsPassthrough: boolean
+  readonly #readOnly: boolean
+  #modes: OpenModes | undefined
   #ended = false
   #stopWatching: () => void = () => {}
 
   constructor(channel: FuseChannel, operations: FileOperations, options: SessionOptions = {}) {
     this.#channel = channel
     this.#operations = operations
+    this.#readOnly = options.readOnly ?? false
+    this.#wantsPassthrough = options.passthrough ?? false
     this.#maxReadAheadBytes = options.maxReadAheadBytes ?? maxRequestBytes
     this.ready = this.#readiness.promise
     this.closed = this.#closing.promise
@@ -69,6 +79,12 @@ export class Session {
       onExpired: (unique, code) => this.#expire(unique, code),
       onEnd: (error) => void this.#end(error),
     })
+  }
+
+  /** Why the kernel reads no file by itself; `undefined` when it does, or will when there is one. */
+  get whyNoPassthrough(): string | undefined {
+    if (!this.#wantsPassthrough) return 'it is turned off, or the mount is not read-only'
+    return this.#modes?.refusal
   }
 
   #receive(frame: Buffer, source: number): void {
@@ -131,7 +147,8 @@ export class Session {
     const { unique } = call.header
     try {
       const whenUnheard = (undo: () => unknown): void => call.whenUnheard(undo)
-      const exchange = { operations: this.#operations, context: call, unique, whenUnheard }
+      const modes = this.#modes
+      const exchange = { operations: this.#operations, context: call, unique, modes, whenUnheard }
       return await answer(exchange, request)
     } catch (error) {
       return statusReply(unique, errnoOfFailure(error, call))
@@ -168,7 +185,15 @@ export class Session {
       this.#readiness.reject(tooOld(request))
       return
     }
-    const limits = limitsFor(request, this.#maxReadAheadBytes)
+    const limits = limitsFor(request, {
+      maxReadAheadBytes: this.#maxReadAheadBytes,
+      passthrough: this.#wantsPassthrough && this.#channel.content !== undefined,
+    })
+    const agreed = (limits.flags2 & initFlags2.FUSE_PASSTHROUGH) !== 0
+    if (this.#channel.content !== undefined) {
+      const options = { passthrough: agreed, readOnly: this.#readOnly }
+      this.#modes = new OpenModes(this.#channel.content, options)
+    }
     this.#send(call, initReply(unique, FUSE_KERNEL_VERSION, limits))
     this.#readiness.resolve()
   }

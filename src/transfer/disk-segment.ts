@@ -1,4 +1,4 @@
-import { chmod, utimes } from 'node:fs/promises'
+import { chmod, type FileHandle, utimes } from 'node:fs/promises'
 import { crc32 } from '../crc32.ts'
 import type { DiskFiles, Placed, SegmentFiles } from './disk-files.ts'
 import { granuleBytes } from './granule.ts'
@@ -15,6 +15,9 @@ const turn = 0xabf5b10c
 const reusedMode = 0o700
 /** How exactly the last use is remembered. */
 const useMs = 10_000
+
+/** Granules that are read and compared at once: 1 MiB takes a millisecond of the event loop. */
+const checkedAtOnce = 16
 
 export interface SegmentOptions extends Placed {
   readonly sizeBytes: number
@@ -79,6 +82,24 @@ export class DiskSegment implements Placed {
     return { missing, damaged: damaged?.length ?? 0 }
   }
 
+  /**
+   * Whether `data`, an open `.data` file that may have been removed since, holds all granules, each as
+   * it was once written.
+   */
+  async isWhole(data: FileHandle, sizeBytes: number): Promise<boolean> {
+    await this.load()
+    const granules = countedFrom(0, Math.ceil(sizeBytes / granuleBytes))
+    if (!granules.every((granule) => this.has(granule))) return false
+    const into = Buffer.allocUnsafeSlow(checkedAtOnce * granuleBytes)
+    for (let first = 0; first < granules.length; first += checkedAtOnce) {
+      const run = granules.slice(first, first + checkedAtOnce)
+      const last = Math.min(sizeBytes - first * granuleBytes, into.byteLength)
+      const where = { first, into: into.subarray(0, last) }
+      if ((await this.#readRun({ data }, run, where)).length > 0) return false
+    }
+    return true
+  }
+
   /** Writes the granules of `data` that are not there; returns how many bytes those were. */
   async write(first: number, data: Uint8Array): Promise<number> {
     const wanted = countedFrom(first, Math.ceil(data.byteLength / granuleBytes))
@@ -113,7 +134,7 @@ export class DiskSegment implements Placed {
   }
 
   async #readRun(
-    { data }: SegmentFiles,
+    { data }: Pick<SegmentFiles, 'data'>,
     run: readonly number[],
     where: { readonly first: number; readonly into: Uint8Array },
   ): Promise<number[]> {

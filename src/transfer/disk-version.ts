@@ -1,3 +1,4 @@
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ByteRange, MiB } from '../byte-range.ts'
 import type { DiskCache } from './disk-cache.ts'
@@ -92,6 +93,35 @@ export class DiskVersion {
     }
   }
 
+  /**
+   * Opens the files that hold the version, when all of it is there and whole, which is read to be sure.
+   * They stay as they are, also when the cache makes room, until the caller closes them.
+   */
+  async openWhole(): Promise<readonly WholePiece[] | undefined> {
+    const all = { start: 0, end: this.sizeBytes }
+    await this.look(all)
+    if (this.sizeBytes === 0 || !this.holds(all)) return undefined
+    const pieces: WholePiece[] = []
+    for (const { segment, index } of this.#segmentsOf(all)) {
+      const piece = await this.#cache.attempt('cache.read', () => this.#openPiece(segment, index))
+      if (piece === undefined) {
+        await closePieces(pieces)
+        return undefined
+      }
+      pieces.push(piece)
+    }
+    return pieces
+  }
+
+  async #openPiece(segment: DiskSegment, index: number): Promise<WholePiece | undefined> {
+    const start = index * segmentBytes
+    const sizeBytes = Math.min(this.sizeBytes - start, segmentBytes)
+    const file = await open(`${segment.place}.data`, 'r')
+    if (await segment.isWhole(file, sizeBytes)) return { start, sizeBytes, file }
+    await file.close()
+    return undefined
+  }
+
   /** Goes on in another directory, where the segments were moved to. */
   moved(directory: string): void {
     this.#directory = directory
@@ -124,6 +154,18 @@ export class DiskVersion {
     this.#segments.set(index, segment)
     return segment
   }
+}
+
+/** A file of the local disk that holds a stretch of a version, from its own beginning on. */
+export interface WholePiece {
+  readonly start: number
+  readonly sizeBytes: number
+  readonly file: FileHandle
+}
+
+/** Closes what `openWhole` gave. Never rejects. */
+export async function closePieces(pieces: readonly WholePiece[]): Promise<void> {
+  await Promise.allSettled(pieces.map(({ file }) => file.close()))
 }
 
 /** Granules `from` to `to` (not with it) of a segment. */

@@ -87,9 +87,30 @@ export interface AttributeChanges {
   readonly ctimeNs?: bigint | undefined
 }
 
+/** One version of a file, whole on the local disk. */
+export interface LocalContent {
+  /** Two contents of one inode with the same have the same bytes. */
+  readonly version: string
+  readonly sizeBytes: number
+  /** Stretches of it, in order, each a file from its beginning on, whose bytes never change. */
+  readonly pieces: readonly ContentPiece[]
+}
+
+/** A stretch of a content in a file of its own. */
+export interface ContentPiece {
+  readonly start: number
+  readonly sizeBytes: number
+  /** An open file of this process, for as long as the turn of the event loop that gave it lasts. */
+  readonly descriptor: number
+}
+
 /** An open file. */
 export interface OpenedFile {
   readonly handle: HandleId
+  /** Where reads of the handle may be answered from without asking, at once or later. */
+  readonly content?: LocalContent | Promise<LocalContent | undefined> | undefined
+  /** What `content` has, or would have, as its version. */
+  readonly version?: string | undefined
   /** The pages that the kernel holds of an earlier open are still right. */
   readonly keepCache: boolean
   /** Reads and writes go past the kernel's page cache. */
@@ -190,6 +211,11 @@ export interface ChangeListener {
 export interface FileOperations {
   /** Begins to tell `listener` of changes. Called at most once, before any other call. */
   watchChanges?(listener: ChangeListener): void
+  /**
+   * Makes the name of `ino` stand for another inode from now on; those who have this one open go on in
+   * the version that they opened.
+   */
+  renew?(ino: Ino): void
   /** Called once, after the last other call has settled: the mount is gone, and open handles get no `release`. */
   unmounted?(): Promise<void>
   /** Counts one lookup of the entry it gives. `absent` and rejecting with ENOENT differ in the TTL only. */

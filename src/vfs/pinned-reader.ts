@@ -51,6 +51,13 @@ export class PinnedReader {
     }
   }
 
+  /** Whether `version` is the one that is read; it then stays the one, as if it had been read from. */
+  keeps(version: string): boolean {
+    if (this.#entry.etag !== version) return false
+    this.#served = true
+    return true
+  }
+
   /** This mount made version `after` of version `before`: whoever reads that one goes on there. */
   follow(before: Entry | undefined, after: Entry): void {
     if (before?.etag !== this.#entry.etag) return

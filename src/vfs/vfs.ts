@@ -11,7 +11,9 @@ import { millisecondsToNs } from './attributes.ts'
 import { DirectoryHandle } from './directory-handle.ts'
 import type { ConflictPolicy } from './file-commit.ts'
 import { HandleTable } from './handle-table.ts'
+import type { Inode } from './inode-table.ts'
 import { Journals } from './journals.ts'
+import { LocalContents } from './local-contents.ts'
 import { Naming } from './naming.ts'
 import { OpenFiles, type Unsaved } from './open-files.ts'
 import type {
@@ -29,6 +31,7 @@ import type {
   HandleId,
   Ino,
   InodeEntry,
+  LocalContent,
   NodeOptions,
   OpenedDirectory,
   OpenedFile,
@@ -91,6 +94,7 @@ export class Vfs implements FileOperations {
   readonly #naming: Naming
   readonly #files: OpenFiles
   readonly #fileContext: WritableFileContext
+  readonly #contents: LocalContents | undefined
 
   constructor(options: VfsOptions) {
     const clock = options.clock ?? systemClock
@@ -129,6 +133,11 @@ export class Vfs implements FileOperations {
       handles: this.#handles,
       files: this.#fileContext,
     })
+    const { endpoint } = options.namespace.store
+    const disk = options.chunkCache?.disk
+    if (disk !== undefined && endpoint !== undefined) {
+      this.#contents = new LocalContents(disk, endpoint)
+    }
     this.#naming = new Naming(this.#tree, (inode) => this.#files.keepContent(inode))
   }
 
@@ -224,7 +233,29 @@ export class Vfs implements FileOperations {
   }
 
   async open(ino: Ino, flags: number, context: CallContext): Promise<OpenedFile> {
-    return this.#files.open(this.#tree.table.get(ino), flags, context)
+    const inode = this.#tree.table.get(ino)
+    const opened = await this.#files.open(inode, flags, context)
+    return { ...opened, ...this.#contentOf(inode, opened.handle) }
+  }
+
+  renew(ino: Ino): void {
+    const inode = this.#tree.table.get(ino)
+    const [reader] = inode.readers
+    if (reader !== undefined) inode.entry = reader.entry
+    this.#tree.table.detach(inode)
+  }
+
+  /** Where the version that `handle` reads lies on the local disk, unless somebody writes the file. */
+  #contentOf(inode: Inode, handle: HandleId): Pick<OpenedFile, 'content' | 'version'> {
+    const { reader } = this.#handles.file(handle)
+    const { etag, sizeBytes } = reader?.entry ?? {}
+    if (reader === undefined || etag === undefined || sizeBytes === undefined) return {}
+    if (inode.writable !== undefined) return {}
+    const content = this.#contents?.of({ path: this.#tree.pathOf(inode), etag, sizeBytes })
+    const stillRead = (found: LocalContent | undefined): LocalContent | undefined =>
+      found !== undefined && reader.keeps(found.version) ? found : undefined
+    const checked = content instanceof Promise ? content.then(stillRead) : stillRead(content)
+    return { version: etag, content: checked }
   }
 
   async create(
@@ -335,6 +366,7 @@ export class Vfs implements FileOperations {
   /** Commits what open handles hold and waits for releases under way. Failures are published. */
   async close(): Promise<void> {
     await this.#files.commitAll()
+    this.#contents?.close()
   }
 
   /** `undefined` when only times are meant that are not kept. */

@@ -2,21 +2,30 @@
  * Run as a process of its own: mounts the drive over an account in memory, says so, and serves until
  * the mount is gone. Takes {@link DriveOptions} as JSON in the first argument. The message
  * `remount` mounts the same account again, with nothing left of what the first drive knew; `block`
- * lets JavaScript hang for ever, `busy` for half of each second; `{"put": name, "text": text}` stores a
+ * (and SIGUSR1) lets JavaScript hang for ever, `busy` for half of each second; `settle` awaits the disk cache; `{"put": name, "text": text}` stores a
  * blob as another client would.
  */
+import { randomBytes } from 'node:crypto'
 import { MemoryHierarchicalStore } from '../../src/blob/memory-hierarchical-blobs.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
 import { type Mount, mount } from '../../src/fuse/mount.ts'
 import { Namespace } from '../../src/namespace/namespace.ts'
 import { faultChannel } from '../../src/telemetry.ts'
+import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
+import { DiskCache } from '../../src/transfer/disk-cache.ts'
 import { Vfs } from '../../src/vfs/vfs.ts'
 
 /** What the server is told. */
 export interface DriveOptions {
   readonly mountpoint: string
   readonly spoolDirectory: string
+  /** Keeps blocks there. */
+  readonly cacheDirectory?: string
+  readonly readOnly?: boolean
+  readonly passthrough?: boolean
+  /** Blobs that are there before the mount: names and sizes. */
+  readonly blobs?: Readonly<Record<string, number>>
   /** Default 5,000. */
   readonly listingTtlMs?: number
   /** Default 8 MiB. */
@@ -39,12 +48,16 @@ async function newStore(options: DriveOptions): Promise<BlobStore> {
   const store =
     options.hierarchical === true ? new MemoryHierarchicalStore() : new MemoryBlobStore()
   await store.createContainer(container)
+  for (const [name, sizeBytes] of Object.entries(options.blobs ?? {})) {
+    await store.put({ container, name }, randomBytes(sizeBytes), {})
+  }
   return store
 }
 
 class Drive {
   readonly #options: DriveOptions
   readonly #store: BlobStore
+  #disk: DiskCache | undefined
   #vfs: Vfs | undefined
   #mount: Mount | undefined
 
@@ -62,8 +75,13 @@ class Drive {
       ...(store instanceof MemoryHierarchicalStore && { hierarchyOf: async () => store.hierarchy }),
     })
     const root = { container, name: '' }
-    this.#vfs = new Vfs({ ...this.#options, namespace, root, uid: 0, gid: 0 })
-    this.#mount = await mount(this.#vfs, { mountpoint, source: 'abfs://box', allowOther: true })
+    const { cacheDirectory, readOnly, passthrough } = this.#options
+    this.#disk =
+      cacheDirectory === undefined ? undefined : new DiskCache({ directory: cacheDirectory })
+    const chunkCache = new ChunkCache({ maxBytes: 2 ** 20, disk: this.#disk })
+    this.#vfs = new Vfs({ ...this.#options, namespace, root, uid: 0, gid: 0, chunkCache })
+    const how = { mountpoint, source: 'abfs://box', allowOther: true, readOnly, passthrough }
+    this.#mount = await mount(this.#vfs, how)
     say({ kind: 'mounted', detachedDead: false })
   }
 
@@ -72,9 +90,16 @@ class Drive {
     say({ kind: 'stored', name: put })
   }
 
+  /** Awaits that all which was read lies in the cache. */
+  async settle(): Promise<void> {
+    await this.#disk?.settled()
+    say({ kind: 'settled', whyNoPassthrough: this.#mount?.whyNoPassthrough() })
+  }
+
   async unmount(): Promise<void> {
     await this.#mount?.unmount()
     await this.#vfs?.close()
+    await this.#disk?.close()
   }
 }
 
@@ -84,7 +109,7 @@ function hang(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
-type DriveMessage = 'remount' | 'end' | 'busy' | 'block' | { put: string; text: string }
+type DriveMessage = 'remount' | 'settle' | 'end' | 'busy' | 'block' | { put: string; text: string }
 
 const options: DriveOptions = JSON.parse(process.argv[2] ?? '{}')
 faultChannel.subscribe((message) => {
@@ -92,8 +117,10 @@ faultChannel.subscribe((message) => {
   say({ kind: 'fault', operation, message: `${path}: ${error.message}` })
 })
 const drive = new Drive(options, await newStore(options))
+process.on('SIGUSR1', () => hang(Number.POSITIVE_INFINITY))
 process.on('message', async (message: DriveMessage) => {
   if (typeof message === 'object') return drive.putElsewhere(message)
+  if (message === 'settle') return drive.settle()
   if (message === 'busy') return void setInterval(() => hang(500), 1000)
   if (message === 'block') return hang(Number.POSITIVE_INFINITY)
   await drive.unmount()

@@ -46,6 +46,7 @@ export function defineMount(program: Command, context: CliContext): void {
       'close(2) waits for the local journal only; the next mount stores the rest',
     )
     .option('--on-conflict <policy>', 'error, ours, theirs or rename (default: error)')
+    .option('--no-passthrough', 'the kernel reads no cached file of a read-only drive by itself')
     .option('--log-file <file>', 'where the log goes')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ABFS_LOG_LEVEL)')
     .addHelpText('after', HELP)

@@ -17,6 +17,7 @@ export interface MountFlags {
   readonly attrTtl: string
   readonly timeout: string
   readonly hard?: true
+  readonly passthrough: boolean
   readonly cacheDir?: string
   readonly cacheSize?: string
   readonly writeBack?: true
@@ -46,6 +47,8 @@ export interface DriveSettings {
   readonly onConflict: ConflictPolicy
   /** Where journals are kept when there is no `--cache-dir`. */
   readonly stateDirectory: string
+  /** Whether the kernel may read files by itself that lie whole in the cache. */
+  readonly passthrough: boolean
   /** Standard error when absent: in the foreground, unless a file was asked for. */
   readonly logFile: string | undefined
   readonly statsFile: string | undefined
@@ -74,6 +77,7 @@ export function parseDriveSettings(
     writeBack: flags.writeBack === true,
     onConflict: parsePolicy(flags.onConflict ?? 'error'),
     stateDirectory: stateDirectory(environment),
+    passthrough: flags.readOnly === true && flags.passthrough,
     logFile: logFile ?? (inForeground ? undefined : defaultLogFile(directory, environment)),
     statsFile: flags.statsFile === undefined ? undefined : resolve(flags.statsFile),
   }

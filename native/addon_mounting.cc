@@ -1,0 +1,111 @@
+// The Node-API surface of mounting: checks arguments, converts, calls. All of it runs on the
+// JavaScript thread but for what the comments name. Failures of the system are negative errnos.
+
+#include "addon_mounting.h"
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "mount_linux.h"
+#include "unique_fd.h"
+
+namespace abfs {
+
+namespace {
+
+// Runs a blocking call on libuv's pool and resolves a promise with its result.
+class BlockingCall : public Napi::AsyncWorker {
+ public:
+  static Napi::Value Run(Napi::Env env, std::function<int()> call) {
+    // Deletes itself when it is done.
+    auto* const worker = new BlockingCall(env, std::move(call));
+    worker->Queue();
+    return worker->deferred_.Promise();
+  }
+
+  // On a thread of the pool.
+  void Execute() override { result_ = call_(); }
+
+  void OnOK() override { deferred_.Resolve(Napi::Number::New(Env(), result_)); }
+
+ private:
+  BlockingCall(Napi::Env env, std::function<int()> call)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        call_(std::move(call)) {}
+
+  Napi::Promise::Deferred deferred_;
+  std::function<int()> call_;
+  int result_ = 0;
+};
+
+Napi::Value Reject(Napi::Env env, const char* message) {
+  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+// (target, source: string, readOnly, allowOther: boolean, maxReadBytes: number): Promise<fd|-errno>
+Napi::Value Mount(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString() || !info[1].IsString() || !info[2].IsBoolean() || !info[3].IsBoolean() ||
+      !info[4].IsNumber()) {
+    return Reject(info.Env(), "expected target, source, readOnly, allowOther, maxReadBytes");
+  }
+  abfs::MountOptions options;
+  options.target = info[0].As<Napi::String>();
+  options.source = info[1].As<Napi::String>();
+  options.read_only = info[2].As<Napi::Boolean>();
+  options.allow_other = info[3].As<Napi::Boolean>();
+  options.max_read_bytes = info[4].As<Napi::Number>();
+  return BlockingCall::Run(info.Env(), [options] { return abfs::MountFuse(options); });
+}
+
+// (target: string, lazy: boolean): Promise<0|-errno>
+Napi::Value Unmount(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString() || !info[1].IsBoolean()) {
+    return Reject(info.Env(), "expected target, lazy");
+  }
+  const std::string target = info[0].As<Napi::String>();
+  const bool lazy = info[1].As<Napi::Boolean>();
+  return BlockingCall::Run(info.Env(), [target, lazy] { return abfs::UnmountFuse(target, lazy); });
+}
+
+// (): [number, number] | -errno
+Napi::Value SocketPair(const Napi::CallbackInfo& info) {
+  int sockets[2];
+  const int error = abfs::MakeSocketPair(sockets);
+  if (error < 0) return Napi::Number::New(info.Env(), error);
+  Napi::Array pair = Napi::Array::New(info.Env(), 2);
+  for (uint32_t index = 0; index < 2; ++index) {
+    pair.Set(index, Napi::Number::New(info.Env(), sockets[index]));
+  }
+  return pair;
+}
+
+// (socket: number): fd | -errno
+Napi::Value TakeDescriptor(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber()) return Reject(info.Env(), "expected socket");
+  const int socket = info[0].As<Napi::Number>().Int32Value();
+  return Napi::Number::New(info.Env(), abfs::ReceiveDescriptor(socket));
+}
+
+// (fd: number)
+void CloseDescriptor(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber()) {
+    Reject(info.Env(), "expected fd");
+    return;
+  }
+  const UniqueFd closed(info[0].As<Napi::Number>().Int32Value());
+}
+
+}  // namespace
+
+void DefineMounting(Napi::Env env, Napi::Object exports) {
+  exports.Set("mount", Napi::Function::New(env, Mount));
+  exports.Set("unmount", Napi::Function::New(env, Unmount));
+  exports.Set("socketPair", Napi::Function::New(env, SocketPair));
+  exports.Set("receiveDescriptor", Napi::Function::New(env, TakeDescriptor));
+  exports.Set("closeDescriptor", Napi::Function::New(env, CloseDescriptor));
+}
+
+}  // namespace abfs

@@ -1,0 +1,132 @@
+import { constants } from 'node:os'
+import type { HandleId, Ino, LocalContent, OpenedFile } from '../vfs/operations.ts'
+import type { ContentChannel } from './channel.ts'
+
+/** The open files of one inode that the kernel was told of. */
+interface OpenInode {
+  readonly handles: Set<HandleId>
+  /** What they read, where nobody writes. */
+  readonly version: string | undefined
+  /** The file that the kernel reads them from by itself: all of them or none, or it refuses the open. */
+  readonly backing: number | undefined
+}
+
+/** What is settled for a mount. */
+export interface OpenModesOptions {
+  /** The kernel has agreed to read backing files, and it is wanted. */
+  readonly passthrough: boolean
+  /** Versions change by others alone: each that is open gets an inode, so pages of none show in another. */
+  readonly readOnly: boolean
+}
+
+/** How the kernel is to read a file that was opened. */
+export type OpenMode =
+  /** By asking; some of its reads may be answered without the session. */
+  | { readonly kind: 'asking' }
+  /** From a file of its own, by number. */
+  | { readonly kind: 'passthrough'; readonly backing: number }
+  /** Not at all: the inode is open in another version, and the kernel would show that one. */
+  | { readonly kind: 'refused' }
+
+/**
+ * Decides how each open file is read. The kernel wants one way for all open files of an inode: the
+ * first decides, and the last that closes ends it.
+ */
+export class OpenModes {
+  readonly #channel: ContentChannel
+  readonly #inodes = new Map<Ino, OpenInode>()
+  readonly #inoOf = new Map<HandleId, Ino>()
+  /** Handles whose content must not be attached any more. */
+  readonly #changed = new Set<HandleId>()
+  readonly #readOnly: boolean
+  #passthrough: boolean
+  #refusal: string | undefined
+
+  constructor(channel: ContentChannel, options: OpenModesOptions) {
+    const { passthrough, readOnly } = options
+    this.#channel = channel
+    this.#readOnly = readOnly
+    if (!passthrough) this.#refusal = 'the kernel does not offer it: Linux 6.9 or later does'
+    this.#passthrough = passthrough
+  }
+
+  /** Why the kernel reads no file by itself; `undefined` while it may. */
+  get refusal(): string | undefined {
+    return this.#refusal
+  }
+
+  /** A file was opened; to be called before the kernel hears of it. */
+  opened(ino: Ino, opened: OpenedFile): OpenMode {
+    const { content, version } = opened
+    const present = this.#inodes.get(ino)
+    if (present !== undefined && this.#readOnly && present.version !== version) {
+      return { kind: 'refused' }
+    }
+    const backing = present === undefined ? this.#open(content) : present.backing
+    this.#note(ino, opened.handle, { version, backing })
+    if (backing !== undefined) return { kind: 'passthrough', backing }
+    this.#attach(opened)
+    return { kind: 'asking' }
+  }
+
+  /** A file was closed, or its open reached nobody. */
+  released(handle: HandleId): void {
+    const ino = this.#inoOf.get(handle)
+    if (ino === undefined) return
+    this.#inoOf.delete(handle)
+    this.#changed.delete(handle)
+    this.#channel.detach(handle)
+    const present = this.#inodes.get(ino)
+    present?.handles.delete(handle)
+    if (present === undefined || present.handles.size > 0) return
+    this.#inodes.delete(ino)
+    if (present.backing !== undefined) this.#channel.closeBacking(present.backing)
+  }
+
+  /** Content of `ino` is about to change: from here on readers have to ask. */
+  changes(ino: Ino): void {
+    for (const handle of this.#inodes.get(ino)?.handles ?? []) {
+      this.#channel.detach(handle)
+      this.#changed.add(handle)
+    }
+  }
+
+  /** One file holds it all, and the kernel takes it: the number of that. */
+  #open(content: OpenedFile['content']): number | undefined {
+    if (!this.#passthrough || content === undefined || content instanceof Promise) return undefined
+    const [piece] = content.pieces
+    if (content.pieces.length !== 1 || piece === undefined) return undefined
+    const backing = this.#channel.openBacking(piece.descriptor)
+    if (backing > 0) return backing
+    // Most often EPERM: it takes CAP_SYS_ADMIN. It will not be otherwise for the next file.
+    this.#passthrough = false
+    this.#refusal = whyRefused(-backing)
+    return undefined
+  }
+
+  #note(ino: Ino, handle: HandleId, how: Omit<OpenInode, 'handles'>): void {
+    const present = this.#inodes.get(ino) ?? { handles: new Set(), ...how }
+    present.handles.add(handle)
+    this.#inodes.set(ino, present)
+    this.#inoOf.set(handle, ino)
+  }
+
+  #attach({ handle, content }: OpenedFile): void {
+    if (content instanceof Promise) {
+      // What cannot be attached is asked for, as ever.
+      void content.then((found) => this.#attachNow(handle, found)).catch(() => {})
+    } else this.#attachNow(handle, content)
+  }
+
+  #attachNow(handle: HandleId, content: LocalContent | undefined): void {
+    if (content === undefined || !this.#inoOf.has(handle) || this.#changed.has(handle)) return
+    this.#channel.attach(handle, content.sizeBytes)
+    for (const piece of content.pieces) this.#channel.addPiece(handle, piece, true)
+  }
+}
+
+function whyRefused(errno: number): string {
+  if (errno === constants.errno.EPERM) return 'this process lacks CAP_SYS_ADMIN'
+  if (errno === constants.errno.ELOOP) return 'the cache directory lies on a stacked file system'
+  return `the kernel refuses backing files: errno ${errno}`
+}

@@ -1,0 +1,88 @@
+import { LRUCache } from 'lru-cache'
+import { Limiter } from '../concurrency.ts'
+import type { BlobPath } from '../path.ts'
+import type { DiskCache } from '../transfer/disk-cache.ts'
+import { closePieces, type WholePiece } from '../transfer/disk-version.ts'
+import type { LocalContent } from './operations.ts'
+
+/** Descriptors that may be held for contents, one for each 64 MiB. */
+const maxOpenPieces = 64
+
+/** Which version of which blob. */
+export interface ContentKey {
+  readonly path: BlobPath
+  readonly etag: string
+  readonly sizeBytes: number
+}
+
+/**
+ * Versions that lie whole on the local disk, open and compared with their sums once: the kernel, or
+ * the threads that serve it, may read them without asking.
+ */
+export class LocalContents {
+  readonly #disk: DiskCache
+  readonly #endpoint: string
+  readonly #known: LRUCache<string, Known>
+  readonly #looking = new Map<string, Promise<LocalContent | undefined>>()
+  /** Comparing takes the disk and the event loop from those who wait for bytes. */
+  readonly #lookers = new Limiter(1)
+
+  constructor(disk: DiskCache, endpoint: string) {
+    this.#disk = disk
+    this.#endpoint = endpoint
+    this.#known = new LRUCache<string, Known>({
+      maxSize: maxOpenPieces,
+      sizeCalculation: ({ pieces }) => pieces.length,
+      dispose: ({ pieces }) => void closePieces(pieces),
+    })
+  }
+
+  /** The content at once when it is known, else when it was found and compared; `undefined` when it is not whole. */
+  of(key: ContentKey): LocalContent | Promise<LocalContent | undefined> | undefined {
+    if (key.sizeBytes === 0) return undefined
+    const name = `${key.path.container}/${key.path.name}\0${key.etag}`
+    const known = this.#known.get(name)
+    if (known !== undefined) return known.content
+    const looking = this.#looking.get(name) ?? this.#look(name, key)
+    this.#looking.set(name, looking)
+    return looking
+  }
+
+  /** Closes all files. */
+  close(): void {
+    this.#known.clear()
+  }
+
+  async #look(name: string, key: ContentKey): Promise<LocalContent | undefined> {
+    const version = this.#disk.open({ ...key, endpoint: this.#endpoint })
+    try {
+      const pieces = await this.#lookers.run(() => version.openWhole())
+      return pieces === undefined ? undefined : this.#keep(name, key, pieces)
+    } finally {
+      this.#looking.delete(name)
+    }
+  }
+
+  #keep(name: string, key: ContentKey, pieces: readonly WholePiece[]): LocalContent | undefined {
+    if (pieces.length > maxOpenPieces) {
+      void closePieces(pieces)
+      return undefined
+    }
+    const content: LocalContent = {
+      version: key.etag,
+      sizeBytes: key.sizeBytes,
+      pieces: pieces.map(({ start, sizeBytes, file }) => ({
+        start,
+        sizeBytes,
+        descriptor: file.fd,
+      })),
+    }
+    this.#known.set(name, { content, pieces })
+    return content
+  }
+}
+
+interface Known {
+  readonly content: LocalContent
+  readonly pieces: readonly WholePiece[]
+}

@@ -1,0 +1,104 @@
+import t, { type Test } from 'tap'
+import { startDrive, type TemporaryDrive, temporaryDirectory } from '../support/temp-drive.ts'
+import { shell, whyNoMounts } from '../support/temp-mount.ts'
+
+const skip = whyNoMounts()
+const dropPages = 'echo 1 > /proc/sys/vm/drop_caches'
+
+interface Cached extends TemporaryDrive {
+  readonly sums: string
+}
+
+/** A drive whose two blobs, one of them in two files of the cache, are whole on the local disk. */
+async function startCached(
+  t: Test,
+  options: { readOnly?: boolean; passthrough?: boolean },
+): Promise<Cached> {
+  const cacheDirectory = await temporaryDirectory(t)
+  const blobs = { small: 3_000_001, large: 70 * 2 ** 20 + 5 }
+  const drive = await startDrive(t, { cacheDirectory, blobs, listingTtlMs: 60_000, ...options })
+  const sums = await shell(`cd ${drive.mountpoint} && ls -l >/dev/null && sha1sum small large`)
+  await settled(drive)
+  // What came faster than the disk took it was not kept: it is read once more.
+  await shell(`${dropPages}; cd ${drive.mountpoint} && cat small large > /dev/null`)
+  await settled(drive)
+  // The first open finds the content and compares it.
+  await shell(`cd ${drive.mountpoint} && head -c 1 small large; sleep 2`)
+  return { ...drive, sums }
+}
+
+async function settled({ server }: TemporaryDrive): Promise<string | undefined> {
+  server.messages.splice(0)
+  server.child.send('settle')
+  return (await server.said('settled')).whyNoPassthrough
+}
+
+/** Opens files, has JavaScript hang for ever, drops what the kernel holds, and then reads them. */
+function readWhileHanging(drive: Cached): Promise<string> {
+  const hang = `kill -USR1 ${drive.server.child.pid} && sleep 0.5 && ${dropPages}`
+  // The kernel asks for the attributes of what was read on a drive that is not read-only: no fstat(2).
+  const read = [3, 4].map((fd) => `timeout 8 dd bs=128k status=none <&${fd} | sha1sum`).join('; ')
+  const open = `cd ${drive.mountpoint} && exec 3< small 4< large`
+  return shell(`(${open} && ${hang} && ${read}) | sed '1s/-/small/; 2s/-/large/'`)
+}
+
+t.test('reads of cached files are answered while JavaScript hangs', { skip }, async (t) => {
+  const drive = await startCached(t, { passthrough: false })
+
+  t.equal(await readWhileHanging(drive), drive.sums)
+})
+
+t.test('on a read-only drive the kernel reads cached files by itself', { skip }, async (t) => {
+  const drive = await startCached(t, { readOnly: true })
+  const output = await readWhileHanging(drive)
+
+  t.equal(output, drive.sums)
+})
+
+t.test(
+  'what this drive writes is read at once, by who had the file open too',
+  { skip },
+  async (t) => {
+    const { mountpoint } = await startCached(t, {})
+
+    const output = await shell(
+      `cd ${mountpoint} && exec 3< small && head -c 4 <&3 >/dev/null && echo changed > small && ` +
+        'cat small && head -c 8 <&3; echo more >> small; cat small',
+    )
+
+    t.equal(output, 'changed\nged\nchanged\nmore\n')
+  },
+)
+
+t.test(
+  'another version that appears is opened beside the one that is read',
+  { skip },
+  async (t) => {
+    const cacheDirectory = await temporaryDirectory(t)
+    const drive = await startDrive(t, {
+      cacheDirectory,
+      blobs: { a: 200_000 },
+      listingTtlMs: 500,
+      attrTtlMs: 500,
+      readOnly: true,
+    })
+    const { mountpoint, server } = drive
+    const before = await shell(`cat ${mountpoint}/a | sha1sum`)
+    await settled(drive)
+    await shell(`head -c 1 ${mountpoint}/a`)
+    t.equal(await settled(drive), undefined)
+    const signals = await temporaryDirectory(t)
+    const reading = shell(
+      `cd ${mountpoint} && exec 3< a && touch ${signals}/open && ` +
+        `until [ -e ${signals}/stored ]; do sleep 0.1; done; sleep 1.2; ` +
+        'cat a && echo && sha1sum <&3',
+    )
+    await shell(`until [ -e ${signals}/open ]; do sleep 0.1; done`)
+    server.child.send({ put: 'a', text: 'another' })
+    await server.said('stored')
+    await shell(`touch ${signals}/stored`)
+    const output = await reading
+
+    t.equal(output, `another\n${before}`)
+  },
+)
