@@ -99,24 +99,56 @@ export function fingerprint(secret: string): string {
   return createHash('sha256').update(secret).digest('hex').slice(0, 8)
 }
 
+interface PendingLine {
+  readonly text: string
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Lines that come while others are being written go out together: one system call for all. */
 class FileAudit implements AuditLog {
   readonly #handle: FileHandle
-  #last: Promise<void> = Promise.resolve()
+  #pending: PendingLine[] = []
+  #writing: Promise<void> | undefined
+  /** Whether a write failed, perhaps within a line. */
+  #torn = false
 
   constructor(handle: FileHandle) {
     this.#handle = handle
   }
 
   write(record: AuditRecord): Promise<void> {
-    const written = this.#last.then(() => this.#handle.appendFile(line(record)))
-    // One failed line does not stop the next from being tried.
-    this.#last = written.catch(() => undefined)
-    return written
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ text: line(record), resolve, reject })
+      this.#writing ??= this.#writeAll()
+    })
   }
 
   async close(): Promise<void> {
-    await this.#last
+    await this.#writing
     await this.#handle.close().catch(() => undefined)
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#pending.length > 0) {
+      const batch = this.#pending
+      this.#pending = []
+      await this.#writeBatch(batch)
+    }
+    this.#writing = undefined
+  }
+
+  /** Lines that failed do not stop the next from being tried, on a line of their own. */
+  async #writeBatch(batch: readonly PendingLine[]): Promise<void> {
+    const text = batch.map((each) => each.text).join('')
+    try {
+      await this.#handle.appendFile(this.#torn ? `\n${text}` : text)
+      this.#torn = false
+      for (const { resolve } of batch) resolve()
+    } catch (error) {
+      this.#torn = true
+      for (const { reject } of batch) reject(error)
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { BearerCredential, Scope } from '../credential/credential.ts'
 import { type AuditAction, type AuditLog, type AuditRecord, fingerprint } from './audit.ts'
@@ -212,6 +213,17 @@ export class Issuance {
 
   async #inTime<T>(issue: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const issuing = new AbortController()
+    const issued = issue(issuing.signal)
+    const settled = issued.then(
+      () => true,
+      () => true,
+    )
+    // Most credentials come from memory: for them a timer would cost as much as the signature.
+    const atOnce = await Promise.race([settled, setImmediate(false)])
+    return atOnce ? issued : this.#beforeDeadline(issued, issuing)
+  }
+
+  async #beforeDeadline<T>(issued: Promise<T>, issuing: AbortController): Promise<T> {
     const waiting = new AbortController()
     const late = this.#clock.sleep(this.#timeoutMs, waiting.signal).then(() => {
       const error = tooLate()
@@ -219,7 +231,7 @@ export class Issuance {
       throw error
     })
     try {
-      return await Promise.race([issue(issuing.signal), late])
+      return await Promise.race([issued, late])
     } finally {
       late.catch(() => undefined)
       waiting.abort()

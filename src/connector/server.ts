@@ -61,7 +61,13 @@ export interface Connector {
 
 const bodyLimitBytes = 16 * 1024
 /** A request arrives within ten seconds or not at all; idle connections are kept half a minute. */
-const timeouts = { requestTimeout: 10_000, headersTimeout: 10_000, keepAliveTimeout: 30_000 }
+const timeouts = {
+  requestTimeout: 10_000,
+  headersTimeout: 10_000,
+  keepAliveTimeout: 30_000,
+  // Node looks for late requests every thirty seconds unless told otherwise.
+  connectionsCheckingInterval: 1_000,
+}
 
 /**
  * Starts a connector. Rejects with `EBUSY` when its port is in use, `EACCES` when it may not have

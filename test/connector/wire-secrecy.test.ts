@@ -1,6 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { test } from 'tap'
+import { z } from 'zod'
 import { systemClock } from '../../src/clock.ts'
 import { type CallerKey, generateCallerKey } from '../../src/connector/authenticate.ts'
 import { ConnectorClient } from '../../src/connector/client.ts'
@@ -49,6 +51,9 @@ test('all bytes that pass a client’s sockets', async (t) => {
         t.equal(bytes.includes('HTTP/1.1 200 OK'), true, 'the answers were recorded')
         t.equal(bytes.includes(JSON.stringify(given).slice(1, 40)), true, 'and the credential')
         t.equal(bytes.includes('<Name>hello.txt</Name>'), true, 'and the data')
+        t.equal(bytes.includes('"auth_method":"implicit"'), true, 'and the façades')
+        t.equal(bytes.includes('abfs_connector_requests_total'), true, 'and the samples')
+        t.equal(bytes.includes('"decision":"granted"'), true, 'and the audit log')
         const federated = await readFile(sandbox.federatedTokenFile, 'utf8')
         const secrets = {
           'client secret': sandbox.clientSecret,
@@ -81,7 +86,10 @@ async function session(identity: string, kind: Credential['kind']): Promise<Sess
   const behind = await startRecordingProxy({ url: sandbox.blobEndpoint, ca: sandbox.caPem })
   const config = await configOf(identity, caller, behind)
   const issuer = await openIssuer(config, diskSources())
-  const connector = await startConnector({ config, issuer, audit: new MemoryAudit() })
+  const audit = new MemoryAudit()
+  const log: string[] = []
+  const logger = pino({ level: 'trace' }, { write: (text) => void log.push(text) })
+  const connector = await startConnector({ config, issuer, audit, logger })
   const toConnector = await startRecordingProxy({ url: connector.url })
   const toStorage = await startRecordingProxy({ url: sandbox.blobEndpoint, ca: sandbox.caPem })
   const http = undiciHandler({ ca: toStorage.ca })
@@ -102,13 +110,46 @@ async function session(identity: string, kind: Credential['kind']): Promise<Sess
     await clientOf(caller.key)
       .getCredential({ ...scope, permissions: ['delete'] })
       .catch(() => undefined)
-    const bytes = Buffer.concat([toConnector.bytes(), toStorage.bytes()])
+    await askFacades(toConnector.url, caller.key)
+    await behind.close()
+    await clientOf(caller.key)
+      .getCredential({ ...scope, service: 'dfs' }, { refresh: true })
+      .catch(() => undefined)
+    const written = Buffer.from(`${log.join('')}${JSON.stringify(audit.records)}`)
+    const bytes = Buffer.concat([toConnector.bytes(), toStorage.bytes(), written])
     return { bytes, credential, upstream: kind === 'sas' ? upstreamSecrets(behind) : {} }
   } finally {
     await http.close()
     await connector.close()
     await Promise.all([toConnector, toStorage, behind].map((proxy) => proxy.close()))
   }
+}
+
+/** What else a connector tells: its description, its samples, ZenML's and Unity Catalog's answers. */
+async function askFacades(endpoint: URL, key: string): Promise<void> {
+  const ask = async (path: string, init: RequestInit = {}): Promise<string> => {
+    const response = await fetch(new URL(path, endpoint), init)
+    return response.text()
+  }
+  await ask('/v1/openapi.json')
+  await ask('/metrics')
+  await ask('/readyz')
+  const password = { grant_type: 'zenml-api-key', password: key }
+  const login = await ask('/api/v1/login', { method: 'POST', body: new URLSearchParams(password) })
+  const { access_token } = z.object({ access_token: z.string() }).parse(JSON.parse(login))
+  const headers = { authorization: `Bearer ${access_token}` }
+  const list = await ask('/api/v1/service_connectors', { headers })
+  const page = z.object({ items: z.array(z.object({ id: z.string() })) }).parse(JSON.parse(list))
+  const client = 'client?resource_type=blob-container&resource_id=az://data'
+  await ask(`/api/v1/service_connectors/${page.items[0]?.id}/${client}`, { headers })
+  await ask('/api/2.1/unity-catalog/temporary-path-credentials', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      url: `abfss://data@${sandbox.account}.dfs.core.windows.net/`,
+      operation: 'PATH_READ',
+    }),
+  })
 }
 
 async function configOf(
