@@ -120,8 +120,8 @@ function vendTarget(url) {
 
 /** What the accounts of the sandbox were asked. */
 async function upstreamRequests() {
-  const { requests = [] } = await control('GET')
-  return requests.length
+  const { entries } = await control('GET')
+  return entries.length
 }
 
 async function forget() {
