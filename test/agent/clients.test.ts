@@ -61,6 +61,9 @@ const noDatalake = (await hasPython('azure.identity', 'azure.storage.filedatalak
 const noZenml = (await hasPython('zenml', 'adlfs'))
   ? false
   : 'needs the Python packages zenml and adlfs'
+const noCliCore = (await hasPython('azure.cli.core', 'azure.storage.blob'))
+  ? false
+  : 'needs the Python packages azure-cli-core and azure-storage-blob'
 const noAzcopy = (await works(azcopy, '--version')) ? false : 'needs azcopy (AZCOPY names it)'
 
 const clients = [
@@ -69,6 +72,7 @@ const clients = [
   { kind: 'adlfs', argv: [python, program('agent-client.py')], skip: noCli || noAdlfs },
   { kind: 'azure-storage-blob', argv: [python, program('agent-client.py')], skip: noCli || noBlob },
   { kind: 'imds', argv: [python, program('agent-client.py')], skip: noCli || noBlob },
+  { kind: 'azure-cli', argv: [python, program('agent-client.py')], skip: noCli || noCliCore },
   { kind: 'datalake', argv: [python, program('agent-client.py')], skip: noCli || noDatalake },
   { kind: 'zenml', argv: [python, program('agent-client.py')], skip: noCli || noZenml },
 ]

@@ -51,6 +51,15 @@ def imds_round():
     return container_round(service.get_container_client("data"))
 
 
+def azure_cli_round():
+    from azure.cli.core.auth.credential_adaptor import CredentialAdaptor
+    from azure.cli.core.auth.msal_credentials import ManagedIdentityCredential
+    from azure.storage.blob import BlobServiceClient
+
+    service = BlobServiceClient(endpoint, credential=CredentialAdaptor(ManagedIdentityCredential()))
+    return container_round(service.get_container_client("data"))
+
+
 def datalake_round():
     """Only what the library asks of the blob endpoint: the sandbox may have no other."""
     from azure.identity import DefaultAzureCredential
@@ -105,6 +114,7 @@ once = {
     "zenml": zenml_round,
     "adlfs": adlfs_round,
     "azure-storage-blob": blob_round,
+    "azure-cli": azure_cli_round,
     "imds": imds_round,
     "datalake": datalake_round,
 }[kind]()
