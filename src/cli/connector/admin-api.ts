@@ -125,6 +125,13 @@ async function asking<T>(
 
 function refusalOf(text: string, statusCode: number, path: string): FileSystemError {
   const problem = parseProblem(parsed(text))
+  if (problem?.reason === 'not_found') {
+    return new FileSystemError('ENOENT', 'connector.admin', {
+      detail: problem.detail,
+      path,
+      statusCode,
+    })
+  }
   if (problem !== undefined) return problem.toFileSystemError(path)
   return new FileSystemError('EIO', 'connector.admin', {
     detail: `what answers is no abfs connector of this version (HTTP ${statusCode})`,

@@ -112,7 +112,7 @@ async function rowsOf(
 function inUse(path: string, cause: unknown): FileSystemError {
   return new FileSystemError('EBUSY', 'connector.state', {
     detail:
-      'another process has this directory open: stop that connector, ask it with --url, or name another directory; several replicas need PostgreSQL',
+      'another process has this directory open: stop that connector, ask it with --connector-url, or name another directory; several replicas need PostgreSQL',
     path,
     cause,
   })
