@@ -18,6 +18,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import type { CallerProof, Config } from '../config.ts'
 import type { PrefixClient } from '../connector/prefix-client.ts'
 import type { CredentialKind } from '../connector/protocol.ts'
+import type { TokenVerification } from '../connector/verify-tokens.ts'
 import { hasFastCrc64 } from '../crc64.ts'
 import { authorize } from '../credential/authorize.ts'
 import { CachedCredentialProvider } from '../credential/cached-provider.ts'
@@ -258,6 +259,10 @@ export interface Verifier {
   readonly provider: CredentialProvider
   readonly http: HttpHandler
   readonly clock: Clock
+  /** Asks the connector for a token beyond storage; keeps none. */
+  readonly exchange: TokenVerification['exchange']
+  /** Where a cluster's API server is, and a handler that trusts it. */
+  readonly findCluster: (cluster: string) => Promise<{ server: string; http: HttpHandler }>
   /** Closes every connection. Never throws. */
   close(): Promise<void>
 }
@@ -267,7 +272,40 @@ export async function openVerifier(config: Config): Promise<Verifier> {
   const clock = systemClock
   const sockets = await openTransport(config.transport, { ca: readAuthorities(config) })
   const provider = await openProvider(config, sockets.handle)
-  return { provider, http: patient(sockets.handle, clock), clock, close: sockets.close }
+  const tokens = await openExchange(config, sockets.handle)
+  const http = patient(sockets.handle, clock)
+  const others: (() => Promise<void>)[] = []
+  return {
+    provider,
+    http,
+    clock,
+    exchange: async (target) => {
+      if (tokens === undefined) throw new TypeError('a connector is configured')
+      return tokens.get(target)
+    },
+    findCluster: async (cluster) => {
+      const { server, certificateAuthorityPem: ca } = await findCluster(config, http, cluster)
+      const own = await openTransport(config.transport, { ca })
+      others.push(own.close)
+      return { server, http: patient(own.handle, clock) }
+    },
+    close: async () => {
+      for (const close of [...others, sockets.close]) await close()
+    },
+  }
+}
+
+/** Asks the connector where a cluster is. */
+async function findCluster(
+  { connector }: Config,
+  http: HttpHandler,
+  cluster: string,
+): Promise<{ server: string; certificateAuthorityPem: string }> {
+  const { resourcesRequest, readCluster } = await import('../connector/resource-client.ts')
+  if (connector === undefined) throw new TypeError('a connector is configured')
+  const question = { type: 'kubernetes-cluster', id: cluster } as const
+  const proof = await readProof(connector.proof)
+  return readCluster(await http(resourcesRequest(connector.url, proof, question)), cluster)
 }
 
 async function openExchange(config: Config, http: HttpHandler): Promise<TokenExchange | undefined> {

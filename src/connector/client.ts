@@ -63,7 +63,12 @@ export class ConnectorClient implements CredentialProvider {
   async #request(scope: Scope, options: CredentialOptions): Promise<HttpRequest> {
     const { kind } = this.#options
     const proof = await checkedProof(this.#options.callerProof)
-    const body = formatRequest({ scope, kind, refresh: options.refresh })
+    const body = formatRequest({
+      scope,
+      kind,
+      refresh: options.refresh,
+      claims: options.challenge?.claims,
+    })
     return {
       method: 'POST',
       url: this.#url,

@@ -31,10 +31,13 @@ export class IssuerProvider implements CredentialProvider {
   /** Rejects as {@link CredentialProvider} says. */
   async getCredential(scope: Scope, options: CredentialOptions = {}): Promise<Credential> {
     const { issuance, principal, clock, kind } = this.#options
-    const { refresh } = options
+    const { refresh, challenge } = options
     options.signal?.throwIfAborted()
     try {
-      const { credential } = await issuance.answer({ principal }, { scope, kind, refresh })
+      const { credential } = await issuance.answer(
+        { principal },
+        { scope, kind, refresh, claims: challenge?.claims },
+      )
       options.signal?.throwIfAborted()
       publishCredential(credential, scope, credential.expiresAtMs - clock.nowMs())
       return credential

@@ -35,17 +35,21 @@ export class TokenCredentialProvider implements CredentialProvider {
 
   /** Rejects with `EACCES` when there is no identity or Entra refuses it. */
   async getCredential(scope: Scope, options: CredentialOptions = {}): Promise<Credential> {
-    const { token, expiresOnTimestamp } = await this.#token(scope, options.signal)
+    const { token, expiresOnTimestamp } = await this.#token(scope, options)
     const credential = bearerCredential(token, expiresOnTimestamp)
     publishCredential(credential, scope, expiresOnTimestamp - this.#clock.nowMs())
     return credential
   }
 
-  async #token(scope: Scope, signal: AbortSignal | undefined): Promise<AccessToken> {
+  async #token(scope: Scope, { signal, challenge }: CredentialOptions): Promise<AccessToken> {
     const audience = `https://${scope.account}.${scope.service}.${this.#cloud}/.default`
     let refused: unknown
     try {
-      const options = signal === undefined ? {} : { abortSignal: signal }
+      const claims = challenge?.claims
+      const options = {
+        ...(signal === undefined ? {} : { abortSignal: signal }),
+        ...(claims === undefined ? {} : { claims, enableCae: true }),
+      }
       const token = await this.#credential.getToken(audience, options)
       if (token !== null) return token
     } catch (error) {

@@ -1,26 +1,9 @@
 import type { Clock } from '../clock.ts'
 import type { Credential, CredentialProvider, Scope } from '../credential/credential.ts'
 import { FileSystemError } from '../errors.ts'
-import type { HttpHandler } from '../http/handler.ts'
+import type { HttpHandler, HttpResponse } from '../http/handler.ts'
 import { segmentsOf } from './canonical-scope.ts'
-
-/** What one check found. */
-export interface CheckResult {
-  readonly name: CheckName
-  readonly status: 'passed' | 'failed' | 'skipped'
-  readonly durationMs: number
-  /** Why it failed or was skipped. No credential. */
-  readonly reason?: string | undefined
-}
-
-export type CheckName =
-  | 'identity-acquired'
-  | 'policy-allows'
-  | 'credential-issued'
-  | 'list-root'
-  | 'read-write'
-  | 'scope-enforced-parent'
-  | 'scope-enforced-sibling'
+import { type CheckName, type CheckResult, Checks, expectStatus, Skipped } from './checks.ts'
 
 /** What a verification works with. */
 export interface VerifyOptions {
@@ -48,15 +31,15 @@ export async function verifyConnector(options: VerifyOptions): Promise<readonly 
   const run = new Verification(options)
   await run.check('identity-acquired', () => run.signIn())
   const credential = await run.obtain()
+  await run.use('hns-detected', credential, () => run.detectsKind(credential))
   await run.use('list-root', credential, (query) => run.lists(query))
   await run.use('read-write', credential, (query) => run.writes(query))
+  await run.use('cleanup', credential, (query) => run.removes(query))
   await run.use('scope-enforced-parent', credential, (query) => run.refused(query, run.parent()))
   await run.use('scope-enforced-sibling', credential, (query) => run.refused(query, run.sibling()))
+  await run.check('clock-skew', async () => run.compareClocks())
   return run.results
 }
-
-/** Why a check has nothing to look at. */
-class Skipped extends Error {}
 
 /** Where a credential must not work: a list and a blob. */
 interface Outside {
@@ -67,26 +50,23 @@ interface Outside {
 type Sent = (method: 'GET' | 'PUT' | 'DELETE', target: string) => Promise<number>
 
 class Verification {
-  readonly results: CheckResult[] = []
   readonly #options: VerifyOptions
+  readonly #checks: Checks
+  #connectorAheadMs: number | undefined
+  #azureAheadMs: number | undefined
+  #written: string | undefined
 
   constructor(options: VerifyOptions) {
     this.#options = options
+    this.#checks = new Checks(options.clock, options.signal)
   }
 
-  async check(name: CheckName, look: () => Promise<void>): Promise<void> {
-    const { clock, signal } = this.#options
-    const beganAtMs = clock.nowMs()
-    const end = (status: CheckResult['status'], reason?: string): void => {
-      this.results.push({ name, status, durationMs: clock.nowMs() - beganAtMs, reason })
-    }
-    try {
-      await look()
-      end('passed')
-    } catch (error) {
-      signal?.throwIfAborted()
-      end(error instanceof Skipped ? 'skipped' : 'failed', reasonOf(error))
-    }
+  check(name: CheckName, look: () => Promise<void>): Promise<void> {
+    return this.#checks.run(name, look)
+  }
+
+  get results(): readonly CheckResult[] {
+    return this.#checks.results
   }
 
   async signIn(): Promise<void> {
@@ -94,7 +74,8 @@ class Verification {
     url.pathname = `${url.pathname.replace(/\/$/, '')}/readyz`
     const { http, signal } = this.#options
     const operation = 'connector.verify'
-    const { status } = await http({ method: 'GET', url, headers: {}, operation, signal })
+    const { status, headers } = await http({ method: 'GET', url, headers: {}, operation, signal })
+    this.#connectorAheadMs = this.#aheadMs(headers['date'])
     if (status === 404) throw new Skipped('the connector is of a version without /readyz')
     if (status !== 200) {
       throw new Error(`the connector's identity cannot sign in (HTTP ${status}): see its log`)
@@ -137,23 +118,55 @@ class Verification {
 
   async lists(send: Sent): Promise<void> {
     const { container, prefix } = this.#options.scope
-    expect('a list', await send('GET', listOf(container, prefix)), [200])
+    expectStatus('a list', await send('GET', listOf(container, prefix)), [200])
   }
 
   async writes(send: Sent): Promise<void> {
     const { scope, nonce } = this.#options
     if (!scope.permissions.includes('write')) throw new Skipped('write was not asked for')
     const target = blobOf(scope.container, [...segmentsOf(scope.prefix), probe(nonce)])
-    expect('writing a blob', await send('PUT', target), [201])
-    expect('reading it', await send('GET', target), [200])
-    if (!scope.permissions.includes('delete')) return
-    expect('deleting it', await send('DELETE', target), [200, 202])
+    expectStatus('writing a blob', await send('PUT', target), [201])
+    this.#written = target
+    expectStatus('reading it', await send('GET', target), [200])
+  }
+
+  async removes(send: Sent): Promise<void> {
+    if (this.#written === undefined) throw new Skipped('nothing was written')
+    if (!this.#options.scope.permissions.includes('delete')) {
+      throw new Skipped(`delete was not asked for: ${this.#written} stays`)
+    }
+    expectStatus('deleting the blob', await send('DELETE', this.#written), [200, 202])
+  }
+
+  /** A prefix can be enforced on a hierarchical account alone. */
+  async detectsKind(credential: Credential | undefined): Promise<void> {
+    if (credential === undefined) throw new Skipped('no credential was issued')
+    const { container, prefix } = this.#options.scope
+    const target = `${container}?restype=account&comp=properties`
+    const { status, headers } = await this.#request(credential, 'GET', target)
+    const kind = headers['x-ms-is-hns-enabled']
+    if (kind === undefined) throw new Skipped(`the account does not say (HTTP ${status})`)
+    if (prefix !== undefined && kind !== 'true') {
+      throw new Error('the account is flat, so nothing enforces the prefix')
+    }
+  }
+
+  /** A signature counts from a minute before the connector's time. */
+  compareClocks(): void {
+    const [connector, azure] = [this.#connectorAheadMs, this.#azureAheadMs]
+    if (connector === undefined || azure === undefined) {
+      throw new Skipped('not both of them told the time')
+    }
+    const seconds = Math.round((connector - azure) / 1000)
+    if (Math.abs(seconds) < maxSkewSeconds) return
+    const direction = seconds > 0 ? 'ahead of' : 'behind'
+    throw new Error(`the connector is ${Math.abs(seconds)} s ${direction} Azure: set its clock`)
   }
 
   /** Refused is 401 or 403: that something is not there would say that one may look. */
   async refused(send: Sent, { list, blob }: Outside): Promise<void> {
-    expect('a list beyond the scope', await send('GET', list), [401, 403])
-    expect('a blob beyond the scope', await send('GET', blob), [401, 403])
+    expectStatus('a list beyond the scope', await send('GET', list), [401, 403])
+    expectStatus('a blob beyond the scope', await send('GET', blob), [401, 403])
   }
 
   parent(): Outside {
@@ -186,6 +199,19 @@ class Verification {
     method: 'GET' | 'PUT' | 'DELETE',
     target: string,
   ): Promise<number> {
+    return (await this.#request(credential, method, target)).status
+  }
+
+  #aheadMs(date: string | undefined): number | undefined {
+    const timeMs = Date.parse(date ?? '')
+    return Number.isNaN(timeMs) ? undefined : timeMs - this.#options.clock.nowMs()
+  }
+
+  async #request(
+    credential: Credential,
+    method: 'GET' | 'PUT' | 'DELETE',
+    target: string,
+  ): Promise<HttpResponse> {
     const { blobEndpoint, http, signal } = this.#options
     const base = `${blobEndpoint.href.replace(/\/$/, '')}/${target}`
     const query =
@@ -199,10 +225,14 @@ class Verification {
     const operation = 'connector.verify'
     const url = new URL(`${base}${query}`)
     const path = base.split('?')[0]
-    const { status } = await http({ method, url, headers, body, operation, path, signal })
-    return status
+    const response = await http({ method, url, headers, body, operation, path, signal })
+    this.#azureAheadMs ??= this.#aheadMs(response.headers['date'])
+    return response
   }
 }
+
+/** A minute: what a signature is dated back. */
+const maxSkewSeconds = 60
 
 const ofPolicy = new Set([
   'caller_unknown',
@@ -217,11 +247,6 @@ function isOfPolicy(error: unknown): boolean {
   return error instanceof FileSystemError && ofPolicy.has(error.serviceCode ?? '')
 }
 
-function expect(what: string, status: number, wanted: readonly number[]): void {
-  if (wanted.includes(status)) return
-  throw new Error(`${what}: HTTP ${status}, expected ${wanted.join(' or ')}`)
-}
-
 function listOf(container: string, prefix: string | undefined): string {
   const below = prefix === undefined || prefix === '' ? '' : `${prefix}/`
   return `${container}?restype=container&comp=list&maxresults=1&prefix=${encodeURIComponent(below)}`
@@ -233,8 +258,4 @@ function blobOf(container: string, segments: readonly string[]): string {
 
 function probe(nonce: string): string {
   return `abfs-verify-${nonce}`
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { VerifyFlags } from '../connector/verify.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { defineConnectorAdministration } from './connector-admin.ts'
 
@@ -27,6 +28,7 @@ read and deleted. Ends with 1 when a check failed. No credential is printed.
 Examples:
   abfs connector verify --container datasets
   abfs connector verify --container lake --prefix teams/blue --write
+  abfs connector verify --registry team5.azurecr.io --repository app --cluster ml/train
   abfs connector verify --container datasets --json | jq .passed`
 
 /** Adds `abfs connector`. */
@@ -82,11 +84,14 @@ function defineVerify(connector: Command, context: CliContext): void {
   const command = connector
     .command('verify')
     .description('Check what a connector gives: that it works, and that it reaches no further.')
-    .requiredOption('--container <name>', 'for this container')
+    .option('--container <name>', 'for this container')
+    .option('--registry <name>', 'for this container registry: NAME.azurecr.io')
+    .option('--repository <name>', 'the repository of the registry to pull from')
+    .option('--cluster <group/name>', 'for this Kubernetes cluster')
     .option('--write', 'permissions to change things too')
     .option('--json', 'print one JSON object')
     .addHelpText('after', VERIFY_HELP)
-    .action(async (flags: { container: string; write?: true; json?: true }) => {
+    .action(async (flags: VerifyFlags) => {
       const { verify } = await import('../connector/verify.ts')
       await verify(flags, command, context)
     })
