@@ -64,6 +64,15 @@ const commands: Record<string, Command> = {
   chown: (mount, _, [path = '', uid, gid]) =>
     setattr(mount, path, { uid: Number(uid), gid: Number(gid) }),
   utimens: (mount, _, [path = '', ns = '0']) => setattr(mount, path, { mtimeNs: BigInt(ns) }),
+  setxattr: async (mount, _, [path = '', name = '', value = '']) =>
+    done(
+      mount.vfs.setxattr(
+        await mount.ino(path),
+        name,
+        { value: Buffer.from(value), create: false, replace: false },
+        caller,
+      ),
+    ),
   symlink: (mount, _, [path = '', target = '']) =>
     done(mount.vfs.symlink(rootIno, path, target, caller)),
   readlink: async (mount, _, [path = '']) => mount.vfs.readlink(await mount.ino(path), caller),

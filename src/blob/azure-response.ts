@@ -44,6 +44,8 @@ export function propertiesFrom(headers: HttpResponse['headers']): BlobProperties
     accessTier: headers['x-ms-access-tier'],
     isTierChosen: tierChosen(headers),
     headers: contentHeadersFrom(headers),
+    versionId: headers['x-ms-version-id'],
+    leaseState: headers['x-ms-lease-state'],
     tagCount: Number(headers['x-ms-tag-count'] ?? 0) || undefined,
     metadata: metadataFrom(headers),
     ...markIn(headers),

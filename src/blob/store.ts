@@ -42,6 +42,10 @@ export interface BlobProperties {
   readonly isTierChosen?: boolean | undefined
   /** `undefined` where a listing tells. */
   readonly headers?: ContentHeaders | undefined
+  /** `undefined` where the account keeps no versions, and where a listing tells. */
+  readonly versionId?: string | undefined
+  /** `available`, `leased`, … */
+  readonly leaseState?: string | undefined
   /** How many index tags it has; `undefined` for none, where a listing tells, and who may not see them. */
   readonly tagCount?: number | undefined
   /** `undefined` when the listing was asked without metadata. */

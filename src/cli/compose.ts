@@ -36,7 +36,6 @@ import { retry } from '../http/retry.ts'
 import { trace } from '../http/trace.ts'
 import { openTransport } from '../http/transport.ts'
 import { Namespace } from '../namespace/namespace.ts'
-import type { BlobPath } from '../path.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCache } from '../transfer/disk-cache.ts'
 import { MemoryBudget } from '../transfer/memory-budget.ts'
@@ -223,13 +222,13 @@ export async function composeArtifactStore(account: Account, root: string): Prom
 }
 
 /** What a drive adds to an account: the place it shows and how the kernel sees it. */
-export type DriveOptions = Omit<VfsOptions, 'namespace' | 'chunkCache' | 'clock' | 'tagsOf'>
+export type DriveOptions = Omit<VfsOptions, 'namespace' | 'chunkCache' | 'clock' | 'administration'>
 
 /** The system calls of a drive on an account. */
 export function composeVfs(account: Account, options: DriveOptions): Vfs {
   const { namespace, chunks: chunkCache, clock } = account
-  const tagsOf = (path: BlobPath) => account.administration.getTags(path)
-  return new Vfs({ ...options, namespace, chunkCache, clock, tagsOf })
+  const { administration } = account
+  return new Vfs({ ...options, namespace, chunkCache, clock, administration })
 }
 
 /** Tokens for programs that are not ours. */

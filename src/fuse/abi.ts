@@ -49,6 +49,8 @@ export const opcodes = {
   fallocate: 43,
   readdirplus: 44,
   rename2: 45,
+  lseek: 46,
+  copyFileRange: 47,
 } as const
 
 type Flags<Numbers> = { readonly [Name in keyof Numbers]: number }
@@ -112,6 +114,12 @@ const openNumbers = {
 
 /** Bits of `openOut.flags`. */
 export const openBits: Flags<typeof openNumbers> = flagsOf(openNumbers)
+/** `lseekIn.whence` as lseek(2) has it; other ways are the kernel's own. */
+export const SEEK_DATA = 3
+export const SEEK_HOLE = 4
+/** Bits of `setxattrIn.flags`, as setxattr(2) has them. */
+export const XATTR_CREATE = 1
+export const XATTR_REPLACE = 2
 /** Bits of `fallocateIn.mode`, as fallocate(2) has them. */
 export const FALLOC_FL_KEEP_SIZE = 1
 export const FALLOC_FL_PUNCH_HOLE = 2
@@ -254,6 +262,18 @@ const widths = {
     padding: 4,
     spare: 24,
   },
+  lseekIn: { fh: 8, offset: 8, whence: 4, padding: 4 },
+  lseekOut: { offset: 8 },
+  copyFileRangeIn: {
+    fhIn: 8,
+    offIn: 8,
+    nodeidOut: 8,
+    fhOut: 8,
+    offOut: 8,
+    len: 8,
+    flags: 8,
+  },
+  setxattrIn: { size: 4, flags: 4 },
   getxattrIn: { size: 4, padding: 4 },
   getxattrOut: { size: 4, padding: 4 },
   interruptIn: { unique: 8 },

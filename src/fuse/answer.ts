@@ -10,6 +10,7 @@ import {
   dataReply,
   directoryReply,
   entryReply,
+  lseekReply,
   type Message,
   openReply,
   statfsReply,
@@ -52,6 +53,8 @@ export async function answer(exchange: Exchange, request: OperationRequest): Pro
     case 'statfs':
     case 'getxattr':
     case 'listxattr':
+    case 'setxattr':
+    case 'removexattr':
       return answerInode(exchange, request)
     case 'lookup':
     case 'symlink':
@@ -71,7 +74,16 @@ export async function answer(exchange: Exchange, request: OperationRequest): Pro
 }
 
 type InodeRequest = RequestOf<
-  'getattr' | 'setattr' | 'readlink' | 'open' | 'opendir' | 'statfs' | 'getxattr' | 'listxattr'
+  | 'getattr'
+  | 'setattr'
+  | 'readlink'
+  | 'open'
+  | 'opendir'
+  | 'statfs'
+  | 'getxattr'
+  | 'listxattr'
+  | 'setxattr'
+  | 'removexattr'
 >
 
 async function answerInode(exchange: Exchange, request: InodeRequest): Promise<Message> {
@@ -99,6 +111,9 @@ async function answerInode(exchange: Exchange, request: InodeRequest): Promise<M
       return answerGetxattr(exchange, request)
     case 'listxattr':
       return answerListxattr(exchange, request)
+    case 'setxattr':
+    case 'removexattr':
+      return answerXattrChange(exchange, request)
   }
 }
 
@@ -218,6 +233,13 @@ async function answerHandle(exchange: Exchange, request: HandleRequest): Promise
       const onLookup = (entry: InodeEntry): void => forgetUnheard(exchange, entry)
       return directoryReply(unique, entries, { maxBytes, plus, onLookup })
     }
+    case 'lseek':
+      return answerLseek(exchange, request)
+    case 'copyRange': {
+      if (operations.copyRange === undefined) return statusReply(unique, constants.errno.ENOSYS)
+      const { range, target } = request
+      return writeReply(unique, await operations.copyRange(handle, range, target, context))
+    }
     case 'fallocate':
       if (operations.fallocate === undefined || request.allocation === undefined) {
         return statusReply(unique, constants.errno.EOPNOTSUPP)
@@ -266,6 +288,34 @@ async function answerGetxattr(
   return value === undefined
     ? statusReply(unique, constants.errno.ENODATA)
     : xattrReply(unique, value, request.maxBytes)
+}
+
+async function answerXattrChange(
+  { operations, context, unique }: Exchange,
+  request: RequestOf<'setxattr' | 'removexattr'>,
+): Promise<Message> {
+  const { setxattr, removexattr } = operations
+  if (setxattr === undefined || removexattr === undefined) {
+    return statusReply(unique, constants.errno.ENOSYS)
+  }
+  const { ino, name } = request
+  const found =
+    request.kind === 'setxattr'
+      ? await operations.setxattr?.(ino, name, request.change, context)
+      : await operations.removexattr?.(ino, name, context)
+  return statusReply(unique, found === false ? constants.errno.ENODATA : 0)
+}
+
+async function answerLseek(
+  { operations, context, unique }: Exchange,
+  { handle, offset, what }: RequestOf<'lseek'>,
+): Promise<Message> {
+  if (operations.seek === undefined) return statusReply(unique, constants.errno.ENOSYS)
+  if (what === undefined) return statusReply(unique, constants.errno.EINVAL)
+  const found = await operations.seek(handle, offset, what, context)
+  return found === undefined
+    ? statusReply(unique, constants.errno.ENXIO)
+    : lseekReply(unique, found)
 }
 
 async function answerListxattr(

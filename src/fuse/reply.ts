@@ -132,6 +132,13 @@ export function statfsReply(unique: bigint, statistics: FileSystemStatistics): M
   return [message]
 }
 
+/** Answers LSEEK. */
+export function lseekReply(unique: bigint, offset: number): Message {
+  const message = begin(unique, structs.lseekOut.sizeBytes)
+  message.writeBigUInt64LE(BigInt(offset), headBytes)
+  return [message]
+}
+
 /**
  * Answers GETXATTR and LISTXATTR: the size when `maxBytes` is 0, ERANGE when the value does not
  * fit, else the value.

@@ -3,6 +3,7 @@ import type { ByteRange } from '../byte-range.ts'
 import {
   type Allocation,
   type AttributeChanges,
+  type CopyTarget,
   type CreateOptions,
   type HandleId,
   type Ino,
@@ -10,6 +11,7 @@ import {
   type RenameTarget,
   toHandleId,
   toIno,
+  type XattrChange,
 } from '../vfs/operations.ts'
 import {
   FALLOC_FL_KEEP_SIZE,
@@ -20,8 +22,12 @@ import {
   initFlags,
   opcodes,
   renameBits,
+  SEEK_DATA,
+  SEEK_HOLE,
   setattrBits,
   structs,
+  XATTR_CREATE,
+  XATTR_REPLACE,
 } from './abi.ts'
 
 /** The head of every request. */
@@ -110,6 +116,26 @@ export type FuseRequest =
       readonly name: string
       /** 0 asks for the size only. */
       readonly maxBytes: number
+    }
+  | {
+      readonly kind: 'setxattr'
+      readonly ino: Ino
+      readonly name: string
+      readonly change: XattrChange
+    }
+  | { readonly kind: 'removexattr'; readonly ino: Ino; readonly name: string }
+  | {
+      readonly kind: 'lseek'
+      readonly handle: HandleId
+      readonly offset: number
+      /** `undefined` for a way that is not offered. */
+      readonly what: 'data' | 'hole' | undefined
+    }
+  | {
+      readonly kind: 'copyRange'
+      readonly handle: HandleId
+      readonly range: ByteRange
+      readonly target: CopyTarget
     }
   | { readonly kind: 'listxattr'; readonly ino: Ino; readonly maxBytes: number }
   | { readonly kind: 'interrupt'; readonly unique: bigint }
@@ -292,6 +318,10 @@ const parsers: ReadonlyMap<number, (body: Body) => FuseRequest> = new Map<
   [opcodes.statfs, (body) => ({ kind: 'statfs', ino: body.ino })],
   [opcodes.getxattr, parseGetxattr],
   [opcodes.listxattr, parseListxattr],
+  [opcodes.setxattr, parseSetxattr],
+  [opcodes.removexattr, (body) => ({ kind: 'removexattr', ino: body.ino, name: body.text() })],
+  [opcodes.lseek, parseLseek],
+  [opcodes.copyFileRange, parseCopyRange],
   [opcodes.interrupt, parseInterrupt],
   [opcodes.destroy, () => ({ kind: 'destroy' })],
 ])
@@ -494,6 +524,45 @@ function parseGetxattr(body: Body): FuseRequest {
 function parseListxattr(body: Body): FuseRequest {
   const maxBytes = body.u32(body.struct(structs.getxattrIn.sizeBytes))
   return { kind: 'listxattr', ino: body.ino, maxBytes }
+}
+
+function parseSetxattr(body: Body): FuseRequest {
+  const at = structs.setxattrIn
+  const start = body.struct(at.sizeBytes)
+  const flags = body.u32(start + at.flags)
+  const name = body.text()
+  // The frame is the kernel's again when the request was parsed.
+  const value = Buffer.from(body.bytes(body.u32(start + at.size)))
+  const change = {
+    value,
+    create: (flags & XATTR_CREATE) !== 0,
+    replace: (flags & XATTR_REPLACE) !== 0,
+  }
+  return { kind: 'setxattr', ino: body.ino, name, change }
+}
+
+function parseLseek(body: Body): FuseRequest {
+  const at = structs.lseekIn
+  const start = body.struct(at.sizeBytes)
+  const whence = body.u32(start + at.whence)
+  const what = whence === SEEK_DATA ? 'data' : whence === SEEK_HOLE ? 'hole' : undefined
+  const offset = body.u64(start + at.offset)
+  return { kind: 'lseek', handle: toHandleId(body.u64(start + at.fh)), offset, what }
+}
+
+function parseCopyRange(body: Body): FuseRequest {
+  const at = structs.copyFileRangeIn
+  const start = body.struct(at.sizeBytes)
+  const from = body.u64(start + at.offIn)
+  return {
+    kind: 'copyRange',
+    handle: toHandleId(body.u64(start + at.fhIn)),
+    range: { start: from, end: from + body.u64(start + at.len) },
+    target: {
+      handle: toHandleId(body.u64(start + at.fhOut)),
+      offsetBytes: body.u64(start + at.offOut),
+    },
+  }
 }
 
 function parseInterrupt(body: Body): FuseRequest {

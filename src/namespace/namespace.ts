@@ -1,5 +1,5 @@
 import type { AccessControl, HierarchyOf, HierarchyStore } from '../blob/hierarchy.ts'
-import type { BlobStore, CallOptions } from '../blob/store.ts'
+import type { BlobStore, CallOptions, Metadata } from '../blob/store.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -298,6 +298,31 @@ export class Namespace {
       if (names !== undefined) return names.setAttributes(path, entry, { attributes, ...options })
       if (!isImplied(entry)) return this.#writeAttributes(path, entry, { attributes, ...options })
       return writeMarker(this.#parts, path, { ...options, posix: attributes })
+    })
+  }
+
+  /**
+   * Replaces the metadata of a file or marked directory by what `change` makes of it, on the version
+   * that it was given; `undefined` changes nothing. The entry as it is then.
+   */
+  async changeMetadata(
+    path: BlobPath,
+    change: (metadata: Metadata) => Metadata | undefined,
+    options: CallOptions = {},
+  ): Promise<Entry> {
+    checkPath(path, 'setxattr')
+    return this.#onCurrent(path, options, async (known) => {
+      const partial = known.partial === true
+      const entry = partial ? await this.#lookup.stat(path, { ...options, fresh: true }) : known
+      const metadata = change(entry.metadata)
+      if (metadata === undefined) return entry
+      if (isImplied(entry)) throw failure('ENOTSUP', 'setxattr', path, 'no blob stands for it')
+      const blob = { ...path, name: entry.markerName ?? path.name }
+      const put = { ...callOptions(options), ifMatch: entry.etag }
+      const { etag, lastModifiedMs } = await this.store.setMetadata(blob, metadata, put)
+      const changed = { ...entry, etag, lastModifiedMs, metadata }
+      this.#cache.upsert(path, changed)
+      return changed
     })
   }
 

@@ -37,6 +37,22 @@ export function entryTypeOf(metadata: Metadata, sizeBytes: number): EntryType {
   return typeFlags.find(([flag]) => isTrue(keys.get(flag)))?.[1] ?? 'file'
 }
 
+/** Whether a key of metadata says what an entry is, or has a POSIX attribute of it. */
+export function isPosixKey(key: string): boolean {
+  return posixKeys.has(key.toLowerCase()) || key.toLowerCase().startsWith('posix_')
+}
+
+const posixKeys: ReadonlySet<string> = new Set([
+  ...typeFlags.map(([flag]) => flag),
+  directoryFlag,
+  'is_directory',
+  'permissions',
+  'owner',
+  'group',
+  'modtime',
+  'mtime',
+])
+
 /** The POSIX attributes that `metadata` tells; values that make no sense are as if absent. */
 export function readPosixAttributes(metadata: Metadata): PosixAttributes {
   const keys = lowerCaseKeys(metadata)

@@ -185,6 +185,13 @@ export class FileContent {
     }
   }
 
+  /** An empty content becomes that of a version, which may be another blob's. */
+  begin(version: BaseVersion): void {
+    this.rebase(version)
+    this.#sizeBytes = version.sizeBytes
+    this.#baseEnd = version.sizeBytes
+  }
+
   /** `version` has this very content: it was committed here, or moved, or got other attributes. */
   rebase(version: BaseVersion): void {
     this.#closeReader()

@@ -86,7 +86,7 @@ export class StagedBlocks {
   /** Uploads what is missing; the ids of all blocks in order, ready to commit. */
   async complete(path: BlobPath): Promise<string[]> {
     const { content } = this.#options
-    const stored = await this.#storedBlocks()
+    const stored = await this.#storedBlocks(path)
     const all = [...this.#staged.values(), ...stored.filter((block) => content.isStored(block))]
     const blocks = withoutCrowds(all, content.sizeBytes, this.blockBytes)
     for (const gap of gapsBetween(blocks, content.sizeBytes)) {
@@ -127,7 +127,7 @@ export class StagedBlocks {
 
   async #stage(piece: ByteRange, path: BlobPath): Promise<PlacedBlock> {
     const { store, concurrency } = this.#options
-    const idBytes = this.#stager === undefined ? await this.#idBytes() : undefined
+    const idBytes = this.#stager === undefined ? await this.#idBytes(path) : undefined
     this.#stager ??= new BlockStager({ store, path, concurrency, idBytes })
     const id = await this.#stager.run((blockId, signal) =>
       this.#upload(piece, { path, blockId, signal }),
@@ -162,20 +162,21 @@ export class StagedBlocks {
   }
 
   /** Ids in one list have one length. */
-  async #idBytes(): Promise<number | undefined> {
-    const [first] = await this.#storedBlocks()
+  async #idBytes(path: BlobPath): Promise<number | undefined> {
+    const [first] = await this.#storedBlocks(path)
     return first && idBytesOf(first)
   }
 
-  #storedBlocks(): Promise<readonly PlacedBlock[]> {
-    this.#stored ??= this.#askStoredBlocks()
+  #storedBlocks(path: BlobPath): Promise<readonly PlacedBlock[]> {
+    this.#stored ??= this.#askStoredBlocks(path)
     return this.#stored
   }
 
-  /** None where the version is small enough to have been stored by one request. */
-  async #askStoredBlocks(): Promise<readonly PlacedBlock[]> {
+  /** None of another blob, and none where the version is small enough to have been stored by one request. */
+  async #askStoredBlocks(path: BlobPath): Promise<readonly PlacedBlock[]> {
     const { base } = this.#options.content
     if (base === undefined || base.sizeBytes <= this.blockBytes) return []
+    if (base.path.name !== path.name) return []
     const { store } = this.#options
     const { etag, blocks } = await store.getBlocks(base.path)
     if (etag !== base.etag) {

@@ -1,5 +1,5 @@
 import type { Tags } from '../blob/administration.ts'
-import type { BlobProperties } from '../blob/store.ts'
+import type { BlobProperties, Metadata } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
@@ -46,11 +46,15 @@ export interface NewVersion {
 export async function describe(
   { tagsOf }: CommitContext,
   path: BlobPath,
-  version: { readonly before: Entry | undefined; readonly changes: PosixAttributes },
+  version: {
+    readonly before: Entry | undefined
+    readonly changes: PosixAttributes
+    readonly metadata: Metadata
+  },
 ): Promise<Described> {
   const { before, changes } = version
   const posix = { ...before?.posix, ...changes }
-  const metadata = withPosixAttributes(before?.metadata ?? {}, 'file', posix)
+  const metadata = withPosixAttributes(version.metadata, 'file', posix)
   if (before === undefined) return { metadata }
   const { contentType, headers, chosenTier: tier, tagCount = 0 } = before
   const tags = tagCount === 0 ? undefined : await tagsOf?.(path)

@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts'
 import { crc32 } from '../crc32.ts'
 import { FileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
-import type { FileContent } from '../transfer/file-content.ts'
+import type { BaseVersion, FileContent } from '../transfer/file-content.ts'
 import type { Described } from './transfers.ts'
 
 export interface JournalOptions {
@@ -36,9 +36,7 @@ export interface KeptVersion {
   /** The version that it may replace; absent: none may be there. */
   readonly replaces?: string | undefined
   /** The version that shows through up to `endBytes` where no part lies. */
-  readonly base?:
-    | { readonly etag: string; readonly sizeBytes: number; readonly endBytes: number }
-    | undefined
+  readonly base?: (BaseVersion & { readonly endBytes: number }) | undefined
   /** What lies in the data file, each with its CRC-32; a part without one is zeros. */
   readonly parts: readonly KeptPart[]
   readonly description: Described
@@ -64,14 +62,15 @@ const described = z.object({
 })
 
 const count = z.number().int().min(0)
+const path = z.object({ container: z.string(), name: z.string() })
 
 const record: z.ZodType<KeptVersion> = z.object({
   id: z.string().regex(/^[\w.-]+$/),
   reason: z.enum(['pending', 'conflict', 'failed']),
-  path: z.object({ container: z.string(), name: z.string() }),
+  path,
   sizeBytes: count,
   replaces: z.string().optional(),
-  base: z.object({ etag: z.string(), sizeBytes: count, endBytes: count }).optional(),
+  base: z.object({ path, etag: z.string(), sizeBytes: count, endBytes: count }).optional(),
   parts: z.array(z.object({ start: count, end: count, crc32: count.optional() })),
   description: described,
 })
@@ -113,7 +112,7 @@ export class Journal {
       await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
       this.#step('data')
       const parts = await this.#writeData(id, content, all)
-      const kept = { ...version, id, sizeBytes, base: baseOf(content), parts }
+      const kept = { ...version, id, sizeBytes, base: content.base, parts }
       await this.#writeRecord(kept)
       return kept
     } catch (error) {
@@ -221,10 +220,6 @@ export class Journal {
     const order = String(this.#count++).padStart(9, '0')
     return `${time}-${order}-${randomBytes(4).toString('hex')}-${base}`
   }
-}
-
-function baseOf({ base }: FileContent): KeptVersion['base'] {
-  return base && { etag: base.etag, sizeBytes: base.sizeBytes, endBytes: base.endBytes }
 }
 
 async function readPart(file: FileHandle, part: KeptPart, place: string): Promise<Uint8Array> {

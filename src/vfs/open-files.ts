@@ -1,5 +1,6 @@
 import { constants } from 'node:fs'
-import { type ByteRange, MiB } from '../byte-range.ts'
+import type { Metadata } from '../blob/store.ts'
+import { type ByteRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
 import { checkPath } from '../namespace/blob-name.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
@@ -12,6 +13,7 @@ import { interruptible } from './mutex.ts'
 import type {
   Allocation,
   CallContext,
+  CopyTarget,
   CreatedFile,
   CreateOptions,
   HandleId,
@@ -189,6 +191,74 @@ export class OpenFiles {
     if (Object.keys(different).length === 0) return
     const after = await this.#tree.setAttributes(inode, different)
     this.#tree.reattributed(inode, before, after)
+  }
+
+  /** Changes metadata that is not POSIX attributes: as `setAttributes` does those. */
+  async changeMetadata(
+    inode: Inode,
+    change: (metadata: Metadata) => Metadata | undefined,
+  ): Promise<void> {
+    if ((inode.writable?.writers ?? 0) > 0) {
+      await this.#content(inode).changeMetadata(change)
+    } else {
+      await this.settle()
+      const path = this.#tree.pathOf(inode)
+      if (path.name === '') throw this.#tree.failure('ENOTSUP', 'setxattr', path)
+      const before = await this.#tree.entryOf(inode)
+      const after = await this.#tree.namespace.changeMetadata(path, change)
+      if (before.etag !== after.etag) this.#tree.reattributed(inode, before, after)
+    }
+    this.#tree.touch(inode)
+  }
+
+  /** Where data or a hole begins, as `FileOperations.seek`. */
+  seek(id: HandleId, offset: number, what: 'data' | 'hole'): number | undefined {
+    const { inode, reader } = this.#handles.file(id)
+    if (inode.writable?.active === true) return inode.writable.seek(offset, what)
+    const { sizeBytes } = inode.writable?.entry() ?? reader?.entry ?? { sizeBytes: 0 }
+    if (offset >= sizeBytes) return undefined
+    return what === 'data' ? offset : sizeBytes
+  }
+
+  /** copy_file_range(2): a whole file into an empty one is copied by the service. */
+  async copyRange(
+    id: HandleId,
+    range: ByteRange,
+    target: CopyTarget,
+    context: CallContext,
+  ): Promise<number> {
+    const { inode, reader } = this.#handles.file(id)
+    const to = this.#writer(target.handle, 'copy_file_range').inode
+    if (reader === undefined) throw this.#badHandle('copy_file_range', inode)
+    const [first] = await this.read(id, { start: range.start, end: range.start + 1 }, context)
+    if (first === undefined || first.length === 0) return 0
+    const { etag, sizeBytes } = reader.entry
+    const isWhole = range.start === 0 && target.offsetBytes === 0 && range.end >= sizeBytes
+    const isStored = inode.writable?.active !== true && !inode.unlinked && etag !== undefined
+    if (isWhole && isStored && sizeBytes > minServiceCopyBytes) {
+      const version = { path: this.#tree.pathOf(inode), etag, sizeBytes }
+      if (await this.#content(to).copyFrom(version)) return sizeBytes
+    }
+    return this.#copyBytes(id, range, target, context)
+  }
+
+  async #copyBytes(
+    id: HandleId,
+    { start, end }: ByteRange,
+    target: CopyTarget,
+    context: CallContext,
+  ): Promise<number> {
+    let done = 0
+    for (const piece of splitRange({ start, end: Math.min(end, start + maxCopyBytes) }, 4 * MiB)) {
+      const parts = await this.read(id, piece, context)
+      const bytes = parts.reduce((sum, { length }) => sum + length, 0)
+      for (const part of parts) {
+        await this.write(target.handle, target.offsetBytes + done, part)
+        done += part.length
+      }
+      if (bytes < lengthOf(piece)) break
+    }
+    return done
   }
 
   /** Resolves when every release under way has committed or failed. */
@@ -430,6 +500,10 @@ export class OpenFiles {
   }
 }
 
+/** Smaller files are read and stored by one request each. */
+const minServiceCopyBytes = 8 * MiB
+/** What one call copies of a file that the service does not: the caller comes back for the rest. */
+const maxCopyBytes = 64 * MiB
 const minRetryMs = 1000
 const maxRetryMs = 60_000
 

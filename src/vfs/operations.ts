@@ -149,6 +149,21 @@ export interface Allocation {
   readonly keepSize: boolean
 }
 
+/** What setxattr(2) asks for. */
+export interface XattrChange {
+  readonly value: Uint8Array
+  /** `XATTR_CREATE`: fail with EEXIST when there is such an attribute. */
+  readonly create: boolean
+  /** `XATTR_REPLACE`: fail when there is none. */
+  readonly replace: boolean
+}
+
+/** Where copy_file_range(2) puts what it copies. */
+export interface CopyTarget {
+  readonly handle: HandleId
+  readonly offsetBytes: number
+}
+
 /** What `mknod` makes. */
 export interface NodeOptions {
   /** Type and permission bits. */
@@ -274,4 +289,24 @@ export interface FileOperations {
   /** `undefined` when there is no such attribute. Where it is not offered, the caller gets ENOTSUP. */
   getxattr?(ino: Ino, name: string, context: CallContext): Promise<Uint8Array | undefined>
   listxattr?(ino: Ino, context: CallContext): Promise<readonly string[]>
+  /** Resolves to false when the attribute that is to be replaced or removed is not there. */
+  setxattr?(ino: Ino, name: string, change: XattrChange, context: CallContext): Promise<boolean>
+  removexattr?(ino: Ino, name: string, context: CallContext): Promise<boolean>
+  /**
+   * The first byte from `offset` on that is data, or in a hole (the end of a file is one);
+   * `undefined` when there is none, or `offset` is not in the file.
+   */
+  seek?(
+    handle: HandleId,
+    offset: number,
+    what: 'data' | 'hole',
+    context: CallContext,
+  ): Promise<number | undefined>
+  /** Copies bytes of one open file into another; the number of bytes, 0 at the end of the first. */
+  copyRange?(
+    handle: HandleId,
+    range: ByteRange,
+    target: CopyTarget,
+    context: CallContext,
+  ): Promise<number>
 }

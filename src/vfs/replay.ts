@@ -75,7 +75,7 @@ async function storeKept(
 ): Promise<void> {
   const { namespace, chunkCache, spool, blockBytes } = context
   const { path, description, replaces } = version
-  const base = version.base && { ...version.base, path }
+  const { base } = version
   const { store } = namespace
   const content = new FileContent({ store, chunkCache, spool, base })
   const blocks = new StagedBlocks({ store, content, blockBytes })

@@ -1,3 +1,4 @@
+import type { Metadata } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
@@ -64,6 +65,8 @@ export class WritableFile {
   #blocks: StagedBlocks | undefined
   /** Attributes to send with the next commit. */
   #changes: PosixAttributes
+  /** Metadata that the next commit sends, instead of the stored version's. */
+  #metadata: Metadata | undefined
   #changedAtMs: number
   #contentDirty = false
   /** Something was written, or an attribute was set, since the last commit. */
@@ -133,6 +136,7 @@ export class WritableFile {
       etag: this.#contentDirty ? undefined : stored?.etag,
       lastModifiedMs: this.#changedAtMs,
       posix,
+      ...(this.#metadata === undefined ? {} : { metadata: this.#metadata }),
     }
   }
 
@@ -207,6 +211,31 @@ export class WritableFile {
     })
   }
 
+  /** As `FileOperations.seek`, while `active`. */
+  seek(offset: number, what: 'data' | 'hole'): number | undefined {
+    const { sizeBytes = 0 } = this.#content ?? {}
+    if (offset >= sizeBytes) return undefined
+    const data = this.#content?.nextData(offset)
+    if (what === 'data') return data?.start
+    return data === undefined || data.start > offset ? offset : this.#endOfData(data.end)
+  }
+
+  #endOfData(end: number): number {
+    const next = this.#content?.nextData(end)
+    return next?.start === end ? this.#endOfData(next.end) : end
+  }
+
+  /** Makes an empty file the content of a stored version elsewhere, which the service copies; whether it is empty. */
+  copyFrom(version: BaseVersion): Promise<boolean> {
+    return this.mutex.run(async () => {
+      const { content } = await this.#load()
+      if (content.sizeBytes > 0) return false
+      content.begin(version)
+      this.#touchContent()
+      return true
+    })
+  }
+
   /** Changes what stat shows, and what the next commit sends. */
   setAttributes(changes: PosixAttributes): Promise<void> {
     return this.mutex.run(async () => {
@@ -216,6 +245,35 @@ export class WritableFile {
       this.#touched = true
       this.#reported = false
     })
+  }
+
+  /**
+   * Changes metadata of others: with the next commit while the content is to be stored, at once
+   * otherwise. `undefined` changes nothing; whether it did change.
+   */
+  changeMetadata(change: (metadata: Metadata) => Metadata | undefined): Promise<boolean> {
+    return this.mutex.run(async () => {
+      if (!this.#contentDirty) return this.#changeStoredMetadata(change)
+      const metadata = change(this.#metadata ?? this.#stored?.metadata ?? {})
+      if (metadata === undefined) return false
+      this.#metadata = metadata
+      this.#touched = true
+      this.#reported = false
+      return true
+    })
+  }
+
+  async #changeStoredMetadata(
+    change: (metadata: Metadata) => Metadata | undefined,
+  ): Promise<boolean> {
+    const before = this.#stored
+    const entry = await this.#context.namespace.changeMetadata(this.#path(), change)
+    if (entry.etag === before?.etag) return false
+    this.#adopt(entry)
+    this.#rebase(entry)
+    await this.#blocks?.reset()
+    this.#onCommitted(before, entry, false)
+    return true
   }
 
   /**
@@ -425,6 +483,7 @@ export class WritableFile {
       this.#adopt(entry)
       this.#rebase(entry)
       this.#changes = {}
+      this.#metadata = undefined
       this.#contentDirty = false
       this.#onCommitted(before, entry, true)
     } catch (error) {
@@ -438,7 +497,11 @@ export class WritableFile {
     const path = this.#path()
     const { content, blocks } = await this.#load()
     const context = tags ? this.#context : { ...this.#context, tagsOf: undefined }
-    const given = { before: this.#stored, changes: this.#changes }
+    const given = {
+      before: this.#stored,
+      changes: this.#changes,
+      metadata: this.#metadata ?? this.#stored?.metadata ?? {},
+    }
     const description = await describe(context, path, given)
     return { path, content, blocks, description, replaces: this.#replaces }
   }

@@ -295,7 +295,10 @@ t.test('what release fails with is published, as nobody waits for it', async (t)
 t.test('what is not offered is ENOSYS, and a hard link EPERM', async (t) => {
   const { kernel } = await serve(t)
 
-  const lseek = await kernel.ask(46, Buffer.alloc(24))
+  const lseek = await kernel.ask(
+    opcodes.lseek,
+    bodyOf(structs.lseekIn, { fh: 1, offset: 0, whence: 3 }),
+  )
   const getxattr = await kernel.ask(opcodes.getxattr, bodyOf(structs.getxattrIn, {}, 'user.a\0'))
   const link = await kernel.ask(opcodes.link, Buffer.alloc(16))
   const mknod = await kernel.ask(opcodes.mknod, bodyOf(structs.mknodIn, {}, 'a\0'))
@@ -304,6 +307,58 @@ t.test('what is not offered is ENOSYS, and a hard link EPERM', async (t) => {
   t.equal(getxattr.errno, errno.ENOSYS)
   t.equal(link.errno, errno.EPERM)
   t.equal(mknod.errno, errno.EPERM)
+})
+
+t.test('changes of attributes, seeks and copies are passed on as they were asked', async (t) => {
+  const operations = new MemoryOperations()
+  const calls: unknown[][] = []
+  const note =
+    (result: unknown) =>
+    async (...args: unknown[]) => {
+      calls.push(args.slice(0, -1))
+      return result
+    }
+  Object.assign(operations, {
+    setxattr: note(true),
+    removexattr: note(false),
+    seek: note(undefined),
+    copyRange: note(7),
+  })
+  const { kernel } = await serve(t, operations)
+
+  const set = await kernel.ask(
+    opcodes.setxattr,
+    bodyOf(structs.setxattrIn, { size: 3, flags: 2 }, 'user.a\0a\0b'),
+  )
+  const remove = await kernel.ask(opcodes.removexattr, Buffer.from('user.b\0'))
+  const seek = await kernel.ask(
+    opcodes.lseek,
+    bodyOf(structs.lseekIn, { fh: 5, offset: 9, whence: 4 }),
+  )
+  const wrong = await kernel.ask(opcodes.lseek, bodyOf(structs.lseekIn, { fh: 5, whence: 1 }))
+  const copy = await kernel.ask(
+    opcodes.copyFileRange,
+    bodyOf(structs.copyFileRangeIn, {
+      fhIn: 1,
+      offIn: 2,
+      nodeidOut: 9,
+      fhOut: 3,
+      offOut: 4,
+      len: 5,
+    }),
+  )
+
+  t.equal(set.errno, 0)
+  t.equal(remove.errno, errno.ENODATA)
+  t.equal(seek.errno, errno.ENXIO)
+  t.equal(wrong.errno, errno.EINVAL)
+  t.equal(copy.body.readUInt32LE(0), 7)
+  t.match(calls, [
+    [1, 'user.a', { value: Buffer.from('a\0b'), create: false, replace: true }],
+    [1, 'user.b'],
+    [5, 9, 'hole'],
+    [1, { start: 2, end: 7 }, { handle: 3, offsetBytes: 4 }],
+  ])
 })
 
 t.test('an extended attribute answers its size, its value, ERANGE and ENODATA', async (t) => {

@@ -10,7 +10,6 @@ export interface Difference {
 }
 
 const noHardLinks = 'a blob has one name: hard links are refused with EPERM'
-const noXattrs = 'extended attributes are not kept: EOPNOTSUPP'
 
 /** What may differ when names are looked up, made, moved and removed. */
 export const nameDifferences: readonly Difference[] = [
@@ -25,7 +24,6 @@ export const nameDifferences: readonly Difference[] = [
     drive: /^(EINVAL|a:\w+,b:file)$/,
     reason: 'two names are not exchanged: EINVAL',
   },
-  { cases: /xattr/, drive: /^EOPNOTSUPP$/, reason: noXattrs },
 ]
 
 /** What may differ when files are opened, written and described. */
@@ -43,11 +41,6 @@ export const fileDifferences: readonly Difference[] = [
     reason: 'a file begins with a name: EOPNOTSUPP',
   },
   {
-    cases: /^(truncate: beyond what any file can have|fallocate: fallocate f 0 92)/,
-    drive: /^EINVAL$/,
-    reason: 'numbers over 2^53 are refused before they are compared with the limit of a file',
-  },
-  {
     cases: /^(utimensat|futimens): /,
     calls: /^l?stat a atime/,
     reason: 'access times are not kept: the access time is the time of modification',
@@ -57,5 +50,4 @@ export const fileDifferences: readonly Difference[] = [
     calls: /^lstat/,
     reason: 'times after 2286 do not fit the 19 digits that metadata gives to nanoseconds',
   },
-  { cases: /xattr/, drive: /^(EOPNOTSUPP|same)$/, reason: noXattrs },
 ]

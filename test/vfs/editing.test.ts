@@ -171,9 +171,13 @@ t.test('headers, tier, tags and metadata of others survive an edit and a rewrite
     [3 * MiB, constants.O_WRONLY | constants.O_TRUNC],
   ] as const) {
     const mount = await mountOf(t, {
-      tagsOf: async () => {
-        given.push(size)
-        return tags
+      administration: {
+        getTags: async () => {
+          given.push(size)
+          return tags
+        },
+        setTags: async () => undefined,
+        setTier: async () => undefined,
       },
     })
     await mount.account.put(path, randomBytes(size), { ...described, tags })

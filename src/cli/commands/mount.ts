@@ -45,6 +45,7 @@ export function defineMount(program: Command, context: CliContext): void {
       '--write-back',
       'close(2) waits for the local journal only; the next mount stores the rest',
     )
+    .option('--no-xattr', 'no extended attributes: small writes are faster')
     .option('--on-conflict <policy>', 'error, ours, theirs or rename (default: error)')
     .option('--no-passthrough', 'the kernel reads no cached file of a read-only drive by itself')
     .option('--log-file <file>', 'where the log goes')

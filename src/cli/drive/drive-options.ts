@@ -21,6 +21,7 @@ export interface MountFlags {
   readonly cacheDir?: string
   readonly cacheSize?: string
   readonly writeBack?: true
+  readonly xattr: boolean
   readonly onConflict?: string
   readonly logFile?: string
   readonly logLevel?: string
@@ -44,6 +45,7 @@ export interface DriveSettings {
   /** Bytes of blobs that `--cache-dir` may hold; 0 keeps none there. */
   readonly cacheBytes: number
   readonly writeBack: boolean
+  readonly xattrs: boolean
   readonly onConflict: ConflictPolicy
   /** Where journals are kept when there is no `--cache-dir`. */
   readonly stateDirectory: string
@@ -75,6 +77,7 @@ export function parseDriveSettings(
     timeoutMs: flags.hard === true ? 0 : parseTimeout(flags.timeout),
     cacheBytes: parseSize('--cache-size', flags.cacheSize ?? '10G'),
     writeBack: flags.writeBack === true,
+    xattrs: flags.xattr,
     onConflict: parsePolicy(flags.onConflict ?? 'error'),
     stateDirectory: stateDirectory(environment),
     passthrough: flags.readOnly === true && flags.passthrough,
