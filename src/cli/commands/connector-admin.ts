@@ -11,6 +11,7 @@ const load = (): Promise<Administer> => import('../connector/administer.ts')
 /** Adds the commands that administer a connector, running or by its configuration. */
 export function defineConnectorAdministration(connector: Command, context: CliContext): void {
   defineInit(connector, context)
+  defineReseal(connector, context)
   defineObjects(connector, context)
   definePolicy(connector, context)
   defineKeys(connector, context)
@@ -37,6 +38,18 @@ function defineInit(connector: Command, context: CliContext): void {
     .action(async (directory: string) => {
       const { initConnector } = await import('../connector/init.ts')
       await initConnector(directory, context)
+    })
+}
+
+function defineReseal(connector: Command, context: CliContext): void {
+  connector
+    .command('reseal')
+    .description('Seal the secrets of the state anew, after a new first line in the ring of keys.')
+    .requiredOption('-c, --config <file>', 'the configuration that names state and ring')
+    .addHelpText('after', '\nExample:\n  abfs connector reseal --config connector.yaml')
+    .action(async ({ config }: { config: string }) => {
+      const { resealState } = await import('../connector/reseal.ts')
+      await resealState(config, context)
     })
 }
 
