@@ -4,12 +4,14 @@
  * times instead.
  */
 import { GiB } from '../../src/byte-range.ts'
+import { mountByFuseNative } from '../../src/fuse/fuse-native/mount.ts'
 import { type MountOptions, mount } from '../../src/fuse/mount.ts'
 import { faultChannel } from '../../src/telemetry.ts'
 import { MemoryOperations, type MemoryOptions } from './memory-operations.ts'
 
 /** What the server is told. */
-export type ServerOptions = MountOptions & MemoryOptions & { readonly loops?: number }
+export type ServerOptions = MountOptions &
+  MemoryOptions & { readonly loops?: number; readonly driver?: 'fuse-native' }
 
 /** What the server says. */
 export type ServerMessage =
@@ -38,7 +40,8 @@ async function serve(options: ServerOptions): Promise<void> {
   operations.addFile('broken', Buffer.from('never'))
   operations.addFile('refuses-close', Buffer.alloc(0))
   operations.addFile('zeros', Buffer.alloc(0), 8 * GiB)
-  const mounted = await mount(operations, options)
+  const start = options.driver === 'fuse-native' ? mountByFuseNative : mount
+  const mounted = await start(operations, options)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void mounted.unmount({ lazy: true }))
   }

@@ -95,7 +95,9 @@ export async function startMount(
 /** What a shell command printed, both outputs; it is killed after thirty seconds. Touches mounts safely. */
 export async function shell(command: string, user?: number): Promise<string> {
   const owner = user === undefined ? {} : { uid: user, gid: user }
-  const options = { timeout: 30_000, killSignal: 'SIGKILL', ...owner } as const
+  // A sanitizer that the server needs is none of the programs' business.
+  const { LD_PRELOAD: _, ...env } = process.env
+  const options = { timeout: 30_000, killSignal: 'SIGKILL', env, ...owner } as const
   try {
     return (await promisify(execFile)('sh', ['-c', `exec 2>&1; ${command}`], options)).stdout
   } catch (error) {

@@ -47,6 +47,7 @@ export function defineMount(program: Command, context: CliContext): void {
     )
     .option('--no-xattr', 'no extended attributes: small writes are faster')
     .option('--on-conflict <policy>', 'error, ours, theirs or rename (default: error)')
+    .option('--driver <name>', 'native, or fuse-native (see docs/fuse-native.md)', 'native')
     .option('--no-passthrough', 'the kernel reads no cached file of a read-only drive by itself')
     .option('--log-file <file>', 'where the log goes')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ABFS_LOG_LEVEL)')

@@ -18,6 +18,7 @@ export interface MountFlags {
   readonly timeout: string
   readonly hard?: true
   readonly passthrough: boolean
+  readonly driver: string
   readonly cacheDir?: string
   readonly cacheSize?: string
   readonly writeBack?: true
@@ -49,6 +50,8 @@ export interface DriveSettings {
   readonly onConflict: ConflictPolicy
   /** Where journals are kept when there is no `--cache-dir`. */
   readonly stateDirectory: string
+  /** What speaks to the kernel. */
+  readonly driver: 'native' | 'fuse-native'
   /** Whether the kernel may read files by itself that lie whole in the cache. */
   readonly passthrough: boolean
   /** Standard error when absent: in the foreground, unless a file was asked for. */
@@ -80,6 +83,7 @@ export function parseDriveSettings(
     xattrs: flags.xattr,
     onConflict: parsePolicy(flags.onConflict ?? 'error'),
     stateDirectory: stateDirectory(environment),
+    driver: parseDriver(flags.driver),
     passthrough: flags.readOnly === true && flags.passthrough,
     logFile: logFile ?? (inForeground ? undefined : defaultLogFile(directory, environment)),
     statsFile: flags.statsFile === undefined ? undefined : resolve(flags.statsFile),
@@ -114,6 +118,11 @@ export function parseSeconds(flag: string, text: string): number {
   const seconds = Number(text)
   if (text.trim() !== '' && Number.isFinite(seconds) && seconds >= 0) return seconds
   throw usageError(`${flag} must be a number of seconds, not '${text}'`)
+}
+
+function parseDriver(text: string): DriveSettings['driver'] {
+  if (text === 'native' || text === 'fuse-native') return text
+  throw usageError(`--driver must be native or fuse-native, not '${text}'`)
 }
 
 function parseTimeout(text: string): number {

@@ -12,6 +12,7 @@ import type { AzureUrl } from '../../azure-url.ts'
 import { systemClock } from '../../clock.ts'
 import { type Config, runtimeDirectory } from '../../config.ts'
 import { FileSystemError, isFileSystemError } from '../../errors.ts'
+import { mountByFuseNative } from '../../fuse/fuse-native/mount.ts'
 import { type Mount, mount } from '../../fuse/mount.ts'
 import { type BlobPath, formatPath } from '../../path.ts'
 import { DiskCache } from '../../transfer/disk-cache.ts'
@@ -109,7 +110,8 @@ class Drive {
     const recovery = new AbortController()
     const recovered = settings.readOnly ? undefined : this.#recover(account, recovery.signal)
     try {
-      const mounted = await mount(vfs, { ...settings, mountpoint, source: formatPath(root) })
+      const mountIt = settings.driver === 'fuse-native' ? mountByFuseNative : mount
+      const mounted = await mountIt(vfs, { ...settings, mountpoint, source: formatPath(root) })
       await this.#serveUntilUnmounted(mounted)
     } finally {
       // The kernel may end the connection before the last release: what is still open is stored here.
