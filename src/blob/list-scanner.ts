@@ -1,5 +1,7 @@
 import { KiB } from '../byte-range.ts'
 import { quoted } from './azure-request.ts'
+import { type ListedBlob, ListPattern, type ListValues, type PageText } from './list-pattern.ts'
+import { decodeText, parseHttpDate, quotedEtag } from './list-values.ts'
 import type { BlobProperties, ListEntry, ListPage } from './store.ts'
 import { markKey } from './written-mark.ts'
 
@@ -44,9 +46,8 @@ const SLASH = 0x2f
 const QUESTION = 0x3f
 const EXCLAMATION = 0x21
 
-const quote = 0x22
-/** Where an etag gets its quotes. */
-const etagSpace = Buffer.alloc(64)
+/** Forms that a page's entries are learned to have; beyond, one for each so many that had a known one. */
+const freeForms = 8
 /** Shared by all entries that have none. */
 const noMetadata: Readonly<Record<string, string>> = Object.freeze({})
 
@@ -69,11 +70,22 @@ class ListScanner {
   #lastContentType: string | undefined
   #dateText = ''
   #dateMs = 0
+  #pattern: ListPattern | undefined
+  #learned = 0
+  #matched = 0
+  readonly #values: ListValues
+  readonly #page: PageText
 
   constructor(bytes: Buffer, withMetadata: boolean) {
     this.#bytes = bytes
     this.#text = bytes.toString('latin1')
     this.#withMetadata = withMetadata
+    this.#page = { text: this.#text, bytes }
+    this.#values = {
+      text: (start, end) => decodeText(bytes, start, end),
+      etag: (start, end) => quotedEtag(bytes, start, end),
+      dateMs: (start, end) => this.#dateAt(start, end),
+    }
   }
 
   /** Reads on until `bytes` are behind it; false when the whole page is. */
@@ -106,12 +118,32 @@ class ListScanner {
 
   /** False at the end of the blobs. */
   #blobOrEnd(): boolean {
+    const start = this.#at
+    const known = this.#pattern?.match(this.#page, start, this.#values)
+    if (known !== undefined) {
+      this.#entries.push(known.blob)
+      this.#matched++
+      this.#at = known.end
+      return true
+    }
     if (!this.#child()) return false
-    if (this.#is('Blob')) this.#entries.push(this.#blob())
-    else if (this.#is('BlobPrefix')) {
+    if (this.#is('Blob')) {
+      const blob = this.#blob()
+      this.#entries.push(blob)
+      this.#learn(start, blob)
+    } else if (this.#is('BlobPrefix')) {
       this.#entries.push({ kind: 'prefix', name: this.#prefixName() })
     } else this.#skip()
     return true
+  }
+
+  /** Learning costs as much as reading several entries: it has to be worth it. */
+  #learn(start: number, model: ListedBlob): void {
+    if (this.#learned - freeForms > this.#matched / freeForms) return
+    this.#learned++
+    const place = { start, end: this.#at }
+    const values = this.#values
+    this.#pattern = ListPattern.learn(this.#page, place, { model, values }) ?? this.#pattern
   }
 
   #prefixName(): string {
@@ -124,7 +156,7 @@ class ListScanner {
     return name
   }
 
-  #blob(): ListEntry {
+  #blob(): ListedBlob {
     let name = ''
     let metadata: Readonly<Record<string, string>> | undefined
     const properties: Mutable<BlobProperties> = { sizeBytes: 0, etag: '', lastModifiedMs: 0 }
@@ -183,16 +215,13 @@ class ListScanner {
     return /\bEncoded\s*=\s*["'](?:true|1)["']/i.test(attributes)
   }
 
-  /** In quotes, and of one piece: joined strings take three times the memory. */
   #etag(): string {
     const start = this.#at
     const value = this.#value()
-    if (value.startsWith('"') || value.length > etagSpace.length - 2) return quoted(value)
-    etagSpace[0] = quote
-    const end = 1 + this.#bytes.copy(etagSpace, 1, start, start + value.length)
-    etagSpace[end] = quote
-    const text = etagSpace.toString('latin1', 0, end + 1)
-    return text.length === value.length + 2 && text.includes(value) ? text : quoted(value)
+    const end = start + value.length
+    return this.#text.startsWith(`${value}<`, start)
+      ? quotedEtag(this.#bytes, start, end)
+      : quoted(value)
   }
 
   /** Most blobs of a page have the same. */
@@ -209,17 +238,20 @@ class ListScanner {
   }
 
   #date(): number {
-    if (this.#isEmpty) return 0
-    // A page often repeats one second many times over.
-    if (this.#dateText !== '' && this.#text.startsWith(this.#dateText, this.#at)) {
-      this.#closeLeaf(this.#at + this.#dateText.length - 1)
+    const start = this.#at
+    const value = this.#value()
+    const isPlain = this.#text.startsWith(`${value}<`, start)
+    return isPlain ? this.#dateAt(start, start + value.length) : parseHttpDate(value)
+  }
+
+  /** A page often repeats one second many times over. */
+  #dateAt(start: number, end: number): number {
+    if (this.#dateText.length === end - start && this.#text.startsWith(this.#dateText, start)) {
       return this.#dateMs
     }
-    const text = this.#value()
-    const dateMs = parseHttpDate(text)
-    this.#dateText = text === '' ? '' : `${text}<`
-    this.#dateMs = dateMs
-    return dateMs
+    this.#dateText = this.#bytes.toString('latin1', start, end)
+    this.#dateMs = parseHttpDate(this.#dateText)
+    return this.#dateMs
   }
 
   /** The text of the element whose opening tag was just read; moves behind its closing tag. */
@@ -343,35 +375,4 @@ class ListScanner {
 
 function blobTypeOf(value: string): BlobProperties['blobType'] {
   return value === 'BlockBlob' || value === 'AppendBlob' || value === 'PageBlob' ? value : undefined
-}
-
-function parseHttpDate(text: string): number {
-  const dateMs = Date.parse(text)
-  return Number.isNaN(dateMs) ? 0 : dateMs
-}
-
-function decodeText(bytes: Buffer, start: number, end: number): string {
-  const text = bytes.toString('utf8', start, end)
-  return text.includes('&') ? text.replace(entityPattern, decodeEntity) : text
-}
-
-const entityPattern = /&(?:#(\d+)|#x([0-9a-fA-F]+)|(lt|gt|amp|quot|apos));/g
-
-const namedEntities: Readonly<Record<string, string>> = {
-  lt: '<',
-  gt: '>',
-  amp: '&',
-  quot: '"',
-  apos: "'",
-}
-
-function decodeEntity(
-  whole: string,
-  decimal: string | undefined,
-  hexadecimal: string | undefined,
-  name: string | undefined,
-): string {
-  if (name !== undefined) return namedEntities[name] ?? whole
-  const code = decimal === undefined ? Number.parseInt(hexadecimal ?? '', 16) : Number(decimal)
-  return code <= 0x10ffff ? String.fromCodePoint(code) : whole
 }

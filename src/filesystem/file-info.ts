@@ -54,13 +54,14 @@ class EntryInfo implements FileInfo {
   readonly contentType: string | undefined
   readonly contentMd5: string | undefined
   readonly metadata: Metadata
-  readonly #lastModifiedMs: number | undefined
-  readonly #createdMs: number | undefined
+  /** In seconds, which is what the service tells: small integers take no memory of their own. */
+  readonly #lastModifiedSeconds: number | undefined
+  readonly #createdSeconds: number | undefined
   /** What few entries have; absent: none of it. */
   readonly #rest: Rest | undefined
 
   constructor(container: string, entry: Entry) {
-    this.name = fullName({ container, name: entry.name })
+    this.name = oneText(fullName({ container, name: entry.name }))
     this.type = typeOf(entry.type)
     this.size = entry.sizeBytes
     this.entryType = entry.type
@@ -68,8 +69,8 @@ class EntryInfo implements FileInfo {
     this.contentType = entry.contentType
     this.contentMd5 = entry.contentMd5
     this.metadata = entry.metadata
-    this.#lastModifiedMs = entry.lastModifiedMs
-    this.#createdMs = entry.createdMs
+    this.#lastModifiedSeconds = secondsOf(entry.lastModifiedMs)
+    this.#createdSeconds = secondsOf(entry.createdMs)
     this.#rest = restOf(entry)
   }
 
@@ -78,11 +79,11 @@ class EntryInfo implements FileInfo {
   }
 
   get lastModified(): Date | undefined {
-    return dateOf(this.#lastModifiedMs)
+    return dateOfSeconds(this.#lastModifiedSeconds)
   }
 
   get created(): Date | undefined {
-    return dateOf(this.#createdMs)
+    return dateOfSeconds(this.#createdSeconds)
   }
 
   get mode(): number | undefined {
@@ -184,6 +185,20 @@ export function urlOf(name: string): string {
 
 function typeOf(type: EntryType): FileInfo['type'] {
   return type === 'file' || type === 'directory' ? type : 'other'
+}
+
+function secondsOf(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000
+}
+
+function dateOfSeconds(seconds: number | undefined): Date | undefined {
+  return seconds === undefined ? undefined : new Date(Math.round(seconds * 1000))
+}
+
+/** `text` in one piece of memory: reading a character of joined strings makes them one. */
+function oneText(text: string): string {
+  text.charCodeAt(0)
+  return text
 }
 
 function dateOf(ms: number | undefined): Date | undefined {

@@ -1,6 +1,6 @@
 import { modeOfPermissions } from '../blob/acl.ts'
 import type { PathProperties } from '../blob/hierarchy.ts'
-import type { BlobProperties, PathFacts } from '../blob/store.ts'
+import type { BlobProperties, Metadata, PathFacts } from '../blob/store.ts'
 import type { Entry, EntryType, PosixAttributes } from './entry.ts'
 import { entryTypeOf, readPosixAttributes } from './posix-metadata.ts'
 
@@ -9,11 +9,13 @@ import { entryTypeOf, readPosixAttributes } from './posix-metadata.ts'
  * which makes it a directory's marker.
  */
 export function entryFromBlob(blobName: string, properties: BlobProperties): Entry {
-  const metadata = properties.metadata ?? {}
+  const metadata = properties.metadata ?? noMetadata
   const slash = blobName.endsWith('/')
   const isDirectory = slash || properties.facts?.isDirectory === true
   const type = isDirectory ? 'directory' : entryTypeOf(metadata, properties.sizeBytes)
-  return {
+  const { facts } = properties
+  const posix = readPosixAttributes(metadata)
+  const entry: Entry = {
     name: slash ? blobName.slice(0, -1) : blobName,
     type,
     sizeBytes: type === 'directory' ? 0 : properties.sizeBytes,
@@ -25,12 +27,14 @@ export function entryFromBlob(blobName: string, properties: BlobProperties): Ent
     headers: properties.headers,
     chosenTier: properties.isTierChosen === true ? properties.accessTier : undefined,
     tagCount: properties.tagCount,
-    posix: withPermissions(readPosixAttributes(metadata), type, properties.facts),
+    posix: facts === undefined ? posix : withPermissions(posix, type, facts),
     metadata,
     markerName: type === 'directory' ? blobName : undefined,
-    ...accessOf(properties.facts),
   }
+  return facts === undefined ? entry : { ...entry, ...accessOf(facts) }
 }
+
+const noMetadata: Metadata = Object.freeze({})
 
 /** The entry of a path that a listing of the hierarchy told: partial, as metadata is not known. */
 export function entryFromPath(path: PathProperties): Entry {

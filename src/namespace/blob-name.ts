@@ -55,8 +55,10 @@ export function refuseReserved(path: BlobPath, syscall: string): void {
 
 /** Whether a listed blob's name is a path: no empty, `.` or `..` segment. */
 export function isPathName(name: string): boolean {
-  return segmentFault(name.split('/')) === undefined
+  return name !== '' && !oddSegment.test(name)
 }
+
+const oddSegment = /^\/|\/$|\/\/|(?:^|\/)\.\.?(?:\/|$)/
 
 /** The path of the directory that holds `name`; empty for the container's root. */
 export function parentName(name: string): string {

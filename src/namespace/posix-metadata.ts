@@ -31,6 +31,7 @@ const directoryFlag = 'hdi_isfolder'
  * directory: its bytes would be out of reach.
  */
 export function entryTypeOf(metadata: Metadata, sizeBytes: number): EntryType {
+  if (isEmpty(metadata)) return 'file'
   const keys = lowerCaseKeys(metadata)
   const marksDirectory = isTrue(keys.get(directoryFlag)) || isTrue(keys.get('is_directory'))
   if (marksDirectory && sizeBytes === 0) return 'directory'
@@ -55,6 +56,7 @@ const posixKeys: ReadonlySet<string> = new Set([
 
 /** The POSIX attributes that `metadata` tells; values that make no sense are as if absent. */
 export function readPosixAttributes(metadata: Metadata): PosixAttributes {
+  if (isEmpty(metadata)) return noAttributes
   const keys = lowerCaseKeys(metadata)
   return {
     mode: modeOf(keys),
@@ -96,6 +98,14 @@ function valuesOf(type: EntryType, attributes: PosixAttributes): Metadata {
     ...(gid === undefined ? {} : { posix_group: `${gid}` }),
     ...(mtimeNs === undefined ? {} : { modtime: `${mtimeNs}` }),
   }
+}
+
+/** Shared by all files whose metadata tells nothing. */
+const noAttributes: PosixAttributes = Object.freeze({})
+
+function isEmpty(metadata: Metadata): boolean {
+  for (const _key in metadata) return false
+  return true
 }
 
 function lowerCaseKeys(metadata: Metadata): Map<string, string> {

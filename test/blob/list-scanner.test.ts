@@ -170,6 +170,30 @@ t.test(`any page reads as an XML library reads it (seed ${seed})`, async (t) => 
   )
 })
 
+t.test(`blobs of one form read together as each of them reads alone (seed ${seed})`, async (t) => {
+  const rest = fc.record({
+    md5: fc.constantFrom('', 'AAECAwQFBgc=', 'a&amp;lt;'),
+    empty: fc.boolean(),
+  })
+  const one = fc.tuple(blobArbitrary, rest)
+  fc.assert(
+    fc.property(fc.array(one, { minLength: 2, maxLength: 40 }), fc.boolean(), (rows, uniform) => {
+      const blobs = rows.map(([blob, { md5, empty }]) => {
+        const plain = uniform ? { ...blob, isPrefix: false, extra: false, metadata: [] } : blob
+        const xml = blobXml(plain).replace(
+          '</Content-Type>',
+          `</Content-Type><Content-MD5>${md5}</Content-MD5>`,
+        )
+        return empty && uniform ? xml.replace(/<Content-Type>[^<]*</, '<Content-Type><') : xml
+      })
+      const alone = blobs.flatMap((blob) => scan(page(blob)).entries)
+
+      t.strictSame(scan(page(blobs.join(''))).entries, alone)
+    }),
+    { seed, numRuns: 200 },
+  )
+})
+
 interface RandomBlob {
   readonly name: string
   readonly isPrefix: boolean
