@@ -14,6 +14,7 @@ import {
 import { FileSystemError } from './errors.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
 import { type GivenCredential, providerOf } from './given-credential.ts'
+import type { HedgeOptions } from './http/hedge.ts'
 import type { DiskCache } from './transfer/disk-cache.ts'
 
 /** Where a file system connects. What is given here beats the environment. */
@@ -44,6 +45,12 @@ export interface CreateFileSystemOptions extends Omit<ConfigFlags, 'hns'> {
    * has its time-outs, and none begins more than two minutes after the first.
    */
   readonly callTimeoutMs?: number | undefined
+  /**
+   * A read whose answer has not begun in the time in which `percentile` (default 95) of the last ones had is
+   * sent once more, for at most `maxRatio` (default 0.05) of the reads; the slower request is cancelled. Writes
+   * never are. Default: none.
+   */
+  readonly hedge?: HedgeOptions | undefined
   /** How long listings are believed; milliseconds. Default 5 seconds. */
   readonly listingTtlMs?: number | undefined
   /**
@@ -71,9 +78,10 @@ export async function createFileSystem(
     memoryBudgetBytes,
     callTimeoutMs,
     integrity,
+    hedge,
     ...flags
   } = limited
-  const limits = { requestBudget, memoryBudgetBytes, callTimeoutMs, integrity }
+  const limits = { requestBudget, memoryBudgetBytes, callTimeoutMs, integrity, hedge }
   const said = hns === undefined ? {} : { hns: String(hns) }
   const config = loadConfig({ ...flags, ...said }, environment)
   const target = targetOf(config, url === undefined ? [] : [parseAzureUrl(url)])
@@ -145,6 +153,7 @@ type Tuning =
   | 'memoryBudgetBytes'
   | 'callTimeoutMs'
   | 'integrity'
+  | 'hedge'
 
 /** Without what could be a secret. */
 function bare({ origin, pathname }: URL): string {

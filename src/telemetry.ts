@@ -14,6 +14,8 @@ export interface HttpEvent {
   readonly durationMs: number
   /** 1 for the first try. */
   readonly attempt: number
+  /** A second request for what another was late with. */
+  readonly hedge: boolean
   /** Azure's `x-ms-request-id`. */
   readonly requestId: string | undefined
 }

@@ -31,6 +31,7 @@ import {
   type AzureBlobFileSystemOptions,
 } from '../filesystem/azure-blob-file-system.ts'
 import { type HttpHandler, type HttpRequest, intercept } from '../http/handler.ts'
+import { type HedgeOptions, hedge } from '../http/hedge.ts'
 import { RequestBudget } from '../http/request-budget.ts'
 import { retry } from '../http/retry.ts'
 import { trace } from '../http/trace.ts'
@@ -80,6 +81,8 @@ export interface AccountOptions {
   readonly requestBudget?: number | undefined
   /** How long a call may take with all its attempts, milliseconds: else `ETIMEDOUT`. Absent: no limit. */
   readonly callTimeoutMs?: number | undefined
+  /** A second GET for what is late; absent: none. */
+  readonly hedge?: HedgeOptions | undefined
   /** Who is asked for credentials, whatever the configuration says. */
   readonly provider?: CredentialProvider | undefined
 }
@@ -110,6 +113,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     ...(mediator === undefined ? [] : [mediator.mediateLists(account, blobEndpoint)]),
     authorize({ provider: credentials, scopeOf: (request) => scopeOf(request, config, options) }),
     retry({ clock, budget: requests, callTimeoutMs }),
+    ...(options.hedge === undefined ? [] : [hedge({ ...options.hedge, clock, budget: requests })]),
     trace(clock),
   )
   const closeHttp = sockets.close

@@ -4,7 +4,8 @@ import type { BodyReceiver, HttpRequest } from './handler.ts'
 import { targetOf } from './network-error.ts'
 import { badAnswer } from './transport-error.ts'
 
-const defaultMaxBodyBytes = 16 * MiB
+/** The longest 2xx body of a request that names no limit. */
+export const defaultMaxBodyBytes = 16 * MiB
 /** Azure's error documents are under 2 KiB; a proxy's page may be longer. */
 const maxErrorBodyBytes = MiB
 

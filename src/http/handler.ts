@@ -26,6 +26,8 @@ export interface HttpRequest {
   readonly idempotent?: boolean | undefined
   /** Which try this is, counted from 1; set by `retry`. Absent: the first. */
   readonly attempt?: number | undefined
+  /** A second request for what another one is late with; set by `hedge`. */
+  readonly hedge?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 

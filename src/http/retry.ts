@@ -176,7 +176,8 @@ function paused(request: HttpRequest, budget: RequestBudget): FileSystemError {
   })
 }
 
-function isPassing(status: number): boolean {
+/** Whether an answer may be another the next time. */
+export function isPassing(status: number): boolean {
   return status >= 408 && passingStatuses.has(status)
 }
 

@@ -38,6 +38,7 @@ function describe(
     bytesReceived: (request.receiver?.receivedBytes ?? 0) + (response?.body.length ?? 0),
     durationMs,
     attempt: request.attempt ?? 1,
+    hedge: request.hedge ?? false,
     requestId: response?.headers['x-ms-request-id'],
   }
 }

@@ -35,6 +35,7 @@ t.test('each attempt is published with what it took, and without the query', asy
     bytesReceived: 2,
     durationMs: 40,
     attempt: 3,
+    hedge: false,
     requestId: 'id-1',
   }
   t.same(events, [expected])
