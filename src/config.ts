@@ -31,6 +31,7 @@ export interface ConfigFlags {
   readonly connectorUrl?: string | undefined
   readonly connectorKeyFile?: string | undefined
   readonly connectorTokenFile?: string | undefined
+  readonly connectorSession?: string | undefined
   readonly cacheDir?: string | undefined
   readonly logLevel?: string | undefined
   readonly transport?: string | undefined
@@ -45,6 +46,8 @@ export type CallerProof =
 export interface ConnectorSettings {
   readonly url: URL
   readonly proof: CallerProof
+  /** Whether to ask in sessions that are bound to a key of this process. */
+  readonly session: boolean
 }
 
 /** Where each value came from: a flag (`--account`), a variable (`ABFS_ACCOUNT`) or `default`. */
@@ -252,6 +255,13 @@ const hnsSetting: WordSetting<Config['hns']> = {
   byDefault: 'auto',
 }
 
+const sessionSetting: WordSetting<'0' | '1'> = {
+  name: 'connectorSession',
+  variable: 'ABFS_CONNECTOR_SESSION',
+  words: ['0', '1'],
+  byDefault: '0',
+}
+
 function readWord<Word extends string>(source: Source, setting: WordSetting<Word>): Word {
   const found = source.find(setting.name, [setting.variable])
   if (found === undefined) return setting.byDefault
@@ -268,7 +278,8 @@ function withoutEdges(prefix: string | undefined): string | undefined {
 function readConnector(source: Source): ConnectorSettings | undefined {
   const url = source.url('connectorUrl', ['ABFS_CONNECTOR_URL'])
   if (url === undefined) return undefined
-  return Object.freeze({ url, proof: Object.freeze(readProof(source)) })
+  const session = readWord(source, sessionSetting) === '1'
+  return Object.freeze({ url, proof: Object.freeze(readProof(source)), session })
 }
 
 /** A proof given by flag hides all those of the environment. */

@@ -141,6 +141,7 @@ function recipeOf(
     transport,
     connectorUrl: connector && bare(connector.url),
     connectorTokenFile: proof?.kind === 'token-file' ? proof.file : undefined,
+    connectorSession: connector?.session === true ? '1' : undefined,
     ...(credential === undefined ? {} : { credential: 'given' }),
   }
 }

@@ -76,6 +76,15 @@ t.test('the key is read from its file without the line break at its end', async 
   t.equal(settings?.proof.kind === 'key' && settings.proof.key.reveal(), 'the-key')
 })
 
+t.test('sessions are asked for by one word', async (t) => {
+  t.equal(loadConfig({}, connector).connector?.session, false)
+  const asked = { ...connector, ABFS_CONNECTOR_SESSION: '1' }
+  t.equal(loadConfig({}, asked).connector?.session, true)
+  t.equal(loadConfig({ connectorSession: '0' }, asked).connector?.session, false)
+  const wrong = { ...connector, ABFS_CONNECTOR_SESSION: 'yes' }
+  t.throws(() => loadConfig({}, wrong), { message: /ABFS_CONNECTOR_SESSION must be one of 0, 1/ })
+})
+
 t.test('a proof given by flag hides those of the environment', async (t) => {
   const { connector: settings, origins } = loadConfig(
     { connectorTokenFile: '/run/token' },

@@ -16,6 +16,7 @@ import type { BlobStore, Integrity } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { CallerProof, Config } from '../config.ts'
+import type { ClientSessions, ClientSessionsOptions } from '../connector/client-session.ts'
 import type { PrefixClient } from '../connector/prefix-client.ts'
 import type { CredentialKind } from '../connector/protocol.ts'
 import type { TokenVerification } from '../connector/verify-tokens.ts'
@@ -338,14 +339,20 @@ async function openProvider(
   const { connector } = config
   if (connector === undefined) return openOwnIdentity(config)
   const clock = systemClock
-  const { ConnectorClient } = await import('../connector/client.ts')
-  return new ConnectorClient({
+  const { ConnectorClient, checkedProof } = await import('../connector/client.ts')
+  const asking = {
     endpoint: connector.url,
-    callerProof: () => readProof(connector.proof),
+    callerProof: () => checkedProof(() => readProof(connector.proof)),
     http: patient(http, clock),
     clock,
-    kind,
-  })
+  }
+  const sessions = connector.session ? await openClientSessions(asking) : undefined
+  return new ConnectorClient({ ...asking, kind, sessions })
+}
+
+async function openClientSessions(asking: ClientSessionsOptions): Promise<ClientSessions> {
+  const { ClientSessions } = await import('../connector/client-session.ts')
+  return new ClientSessions(asking)
 }
 
 /** Signs in to Entra as this process, as DefaultAzureCredential finds it. */

@@ -37,6 +37,10 @@ export function addConnectionOptions(command: Command): Command {
       '--connector-token-file <file>',
       'file with the workload’s token (ABFS_CONNECTOR_TOKEN_FILE)',
     )
+    .option(
+      '--connector-session <0|1>',
+      'ask in sessions bound to a key of this process (ABFS_CONNECTOR_SESSION)',
+    )
     .option('--stats-file <file>', 'write what went over the wire as JSON at the end')
     .optionsGroup('Options:')
 }

@@ -7,14 +7,17 @@ import type {
 } from '../credential/credential.ts'
 import { FileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
+import type { ClientSessions } from './client-session.ts'
 import { isLoopback } from './loopback.ts'
 import {
   CREDENTIALS_PATH,
   type CredentialAnswer,
   type CredentialKind,
+  type CredentialRequest,
   formatRequest,
   parseAnswer,
   parseProblem,
+  readJson,
 } from './protocol.ts'
 import { publishCredential, scopePath } from './received.ts'
 
@@ -28,6 +31,11 @@ export interface ConnectorClientOptions {
   readonly clock: Clock
   /** The kind of credential to ask for; the connector's policy chooses when absent. */
   readonly kind?: CredentialKind | undefined
+  /**
+   * Sessions to ask in: the caller's proof is then sent to open them alone, and every request is
+   * signed by a key of this process.
+   */
+  readonly sessions?: Pick<ClientSessions, 'ask'> | undefined
 }
 
 const maxAnswerBytes = 64 * 1024
@@ -54,21 +62,25 @@ export class ConnectorClient implements CredentialProvider {
    */
   async getCredential(scope: Scope, options: CredentialOptions = {}): Promise<Credential> {
     const sentAtMs = this.#options.clock.nowMs()
-    const response = await this.#send(await this.#request(scope, options))
+    const response = await this.#ask(scope, options)
     const answer = this.#read(response, sentAtMs, scope)
     publishCredential(answer.credential, scope, answer.credential.expiresAtMs - sentAtMs)
     return answer.credential
   }
 
-  async #request(scope: Scope, options: CredentialOptions): Promise<HttpRequest> {
-    const { kind } = this.#options
+  async #ask(scope: Scope, options: CredentialOptions): Promise<HttpResponse> {
+    const { kind, sessions, http } = this.#options
+    const { refresh, challenge, signal } = options
+    const need = { scope, kind, refresh, claims: challenge?.claims }
+    if (sessions === undefined) {
+      const request = await this.#request(need, signal)
+      return this.#answered(() => http(request), signal)
+    }
+    return this.#answered(() => sessions.ask(need, signal), signal)
+  }
+
+  async #request(need: CredentialRequest, signal?: AbortSignal): Promise<HttpRequest> {
     const proof = await checkedProof(this.#options.callerProof)
-    const body = formatRequest({
-      scope,
-      kind,
-      refresh: options.refresh,
-      claims: options.challenge?.claims,
-    })
     return {
       method: 'POST',
       url: this.#url,
@@ -77,26 +89,27 @@ export class ConnectorClient implements CredentialProvider {
         authorization: `Bearer ${proof}`,
         'content-type': 'application/json',
       },
-      body: Buffer.from(body),
+      body: Buffer.from(formatRequest(need)),
       operation: 'connector.credentials',
       path: this.#url.href,
       maxBodyBytes: maxAnswerBytes,
       idempotent: true,
-      signal: options.signal,
+      signal,
     }
   }
 
-  async #send(request: HttpRequest): Promise<HttpResponse> {
+  async #answered(send: () => Promise<HttpResponse>, signal?: AbortSignal): Promise<HttpResponse> {
     try {
-      return await this.#options.http(request)
+      return await send()
     } catch (error) {
-      request.signal?.throwIfAborted()
+      signal?.throwIfAborted()
+      if (isOfProof(error)) throw error
       throw this.#silent(error)
     }
   }
 
   #read(response: HttpResponse, sentAtMs: number, scope: Scope): CredentialAnswer {
-    const body = parseJson(response.body)
+    const body = readJson(response.body)
     if (response.status === 200) {
       const answer = parseAnswer(body, sentAtMs)
       if (answer !== undefined && isFor(answer, scope)) return answer
@@ -134,6 +147,11 @@ export async function checkedProof(callerProof: () => Promise<string>): Promise<
   })
 }
 
+/** The caller's own proof cannot be read or sent: nothing that the connector could answer. */
+function isOfProof(error: unknown): boolean {
+  return error instanceof FileSystemError && ['EACCES', 'EINVAL', 'ENOENT'].includes(error.code)
+}
+
 /** An answer for something else than was asked is not used. */
 function isFor(answer: CredentialAnswer, scope: Scope): boolean {
   const { account, service, container, prefix } = answer.scope
@@ -152,14 +170,5 @@ export function checkEndpoint(endpoint: URL): void {
   }
   if (search !== '' || username !== '') {
     throw new TypeError('endpoint: expected a URL without query and user name')
-  }
-}
-
-function parseJson(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString('utf8'))
-  } catch {
-    // Whatever it is, it is no message of the protocol; the caller says so with the status.
-    return undefined
   }
 }

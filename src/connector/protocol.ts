@@ -20,6 +20,8 @@ import {
 
 /** Where a client asks for a credential: POST. */
 export const CREDENTIALS_PATH = '/v1/credentials'
+/** Where sessions are opened; everything below it is for their holders. */
+export const SESSIONS_PATH = '/v1/sessions'
 /** Where a caller's proof is exchanged for a token beyond storage (RFC 8693): POST. */
 export const TOKEN_PATH = '/v1/token'
 /** Where a caller learns what it may ask for: GET. */
@@ -245,6 +247,16 @@ function codeOfStatus(status: number): ConnectorError['code'] {
   if (status === 403) return 'access_denied'
   if (status === 429 || status === 503) return 'temporarily_unavailable'
   return status >= 500 ? 'server_error' : 'invalid_request'
+}
+
+/** The body of an answer as JSON; `undefined` when it is none. */
+export function readJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(body).toString('utf8'))
+  } catch {
+    // Whatever it is, it is no message of the protocol; the caller says so with the status.
+    return undefined
+  }
 }
 
 /** Permissions without repetition, in one order. */

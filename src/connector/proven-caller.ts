@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
-import { SESSIONS_PATH } from './api/session-routes.ts'
 import { ConnectorError } from './connector-error.ts'
 import type { Caller } from './issuance.ts'
+import { SESSIONS_PATH } from './protocol.ts'
 import type { ProofCheck } from './session/dpop.ts'
 import type { Sessions } from './session/sessions.ts'
 

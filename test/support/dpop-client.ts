@@ -7,7 +7,7 @@ import {
   type JWK,
   SignJWT,
 } from 'jose'
-import { hashOf } from '../../src/connector/session/dpop.ts'
+import { hashOf } from '../../src/connector/session/token-hash.ts'
 
 /** What one proof says; what is absent is as it should be. */
 export interface ProofChanges {

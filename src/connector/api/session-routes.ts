@@ -8,6 +8,7 @@ import {
   CREDENTIALS_PATH,
   credentialAnswer,
   credentialRequest,
+  SESSIONS_PATH,
   scopeSchema,
 } from '../protocol.ts'
 import { callerRoute, type Route } from '../route.ts'
@@ -23,8 +24,6 @@ export interface SessionDesk extends CredentialDesk {
   readonly nonce: () => string
 }
 
-/** Where sessions are opened; everything below it is for their holders. */
-export const SESSIONS_PATH = '/v1/sessions'
 const maxGrants = 64
 const maxNeeds = 16
 

@@ -10,6 +10,7 @@ import {
 import type { Clock } from '../../clock.ts'
 import { ConnectorError } from '../connector-error.ts'
 import type { ReplayStore } from './replay-store.ts'
+import { hashOf } from './token-hash.ts'
 
 /** A request as a proof describes it. */
 export interface ProvenRequest {
@@ -109,11 +110,6 @@ export class ProofCheck {
       nonce: this.nonce(),
     })
   }
-}
-
-/** SHA-256 in base64url: `ath` of a token, and how tokens are kept. */
-export function hashOf(token: string): string {
-  return createHash('sha256').update(token).digest('base64url')
 }
 
 /** Compares in a time that does not tell where they differ. */

@@ -5,8 +5,9 @@ import type { Scope } from '../../credential/credential.ts'
 import { segmentsOf } from '../canonical-scope.ts'
 import { ConnectorError } from '../connector-error.ts'
 import type { SessionStore, StoredSession } from '../state/session-store.ts'
-import { hashOf, isSame } from './dpop.ts'
+import { isSame } from './dpop.ts'
 import type { SessionBody } from './session.ts'
+import { hashOf } from './token-hash.ts'
 
 export type Session = StoredSession<SessionBody>
 
