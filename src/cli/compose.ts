@@ -23,15 +23,14 @@ import type { TokenVerification } from '../connector/verify-tokens.ts'
 import { hasFastCrc64 } from '../crc64.ts'
 import { authorize } from '../credential/authorize.ts'
 import { CachedCredentialProvider } from '../credential/cached-provider.ts'
-import type { CredentialProvider, Permission, Scope } from '../credential/credential.ts'
-import { scopeFor } from '../credential/endpoints.ts'
+import type { CredentialProvider } from '../credential/credential.ts'
 import { textSignerOf } from '../credential/text-signer.ts'
 import { FileSystemError } from '../errors.ts'
 import {
   AzureBlobFileSystem,
   type AzureBlobFileSystemOptions,
 } from '../filesystem/azure-blob-file-system.ts'
-import { type HttpHandler, type HttpRequest, intercept } from '../http/handler.ts'
+import { type HttpHandler, intercept } from '../http/handler.ts'
 import { type HedgeOptions, hedge } from '../http/hedge.ts'
 import { RequestBudget } from '../http/request-budget.ts'
 import { retry } from '../http/retry.ts'
@@ -43,9 +42,7 @@ import type { DiskCache } from '../transfer/disk-cache.ts'
 import { MemoryBudget } from '../transfer/memory-budget.ts'
 import { Vfs, type VfsOptions } from '../vfs/vfs.ts'
 import type { AccountTarget } from './location.ts'
-
-/** What a command will do: no credential is asked for more. */
-export type AccessKind = 'read' | 'write'
+import { type AccessKind, requestScopes } from './request-scope.ts'
 
 /** One storage account, connected. */
 export interface Account {
@@ -88,12 +85,6 @@ export interface AccountOptions {
   readonly provider?: CredentialProvider | undefined
 }
 
-/** What each kind of access asks for. */
-export const PERMISSIONS: Readonly<Record<AccessKind, readonly Permission[]>> = {
-  read: ['read', 'list'],
-  write: ['read', 'list', 'create', 'write', 'delete'],
-}
-
 /** Connects to an account. Nothing is sent before the first call needs it. */
 export async function openAccount(config: Config, options: AccountOptions): Promise<Account> {
   const { target } = options
@@ -109,10 +100,16 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const { callTimeoutMs } = options
   const requests = new RequestBudget({ maxRequests: options.requestBudget, clock })
   const { account, blobEndpoint, dfsEndpoint } = target
+  const scopeOf = requestScopes({
+    endpoints: { account, blob: blobEndpoint, dfs: dfsEndpoint },
+    access: options.access,
+    prefix: config.prefix,
+    perBlob: options.provider === undefined && isMediated(config),
+  })
   const http = intercept(
     sockets.handle,
     ...(mediator === undefined ? [] : [mediator.mediateLists(account, blobEndpoint)]),
-    authorize({ provider: credentials, scopeOf: (request) => scopeOf(request, config, options) }),
+    authorize({ provider: credentials, scopeOf }),
     retry({ clock, budget: requests, callTimeoutMs }),
     ...(options.hedge === undefined ? [] : [hedge({ ...options.hedge, clock, budget: requests })]),
     trace(clock),
@@ -177,38 +174,6 @@ function choiceOf({ hns, prefix, connector }: Config): NamespaceChoice {
   if (hns === 'auto') return prefix !== undefined && connector !== undefined ? true : hns
   return hns === 'true'
 }
-
-/** Which credential lets a request through. */
-function scopeOf(request: HttpRequest, config: Config, options: AccountOptions): Scope {
-  const { prefix } = config
-  const perBlob = options.provider === undefined && isMediated(config)
-  const { target, access } = options
-  const { account, blobEndpoint: blob, dfsEndpoint: dfs } = target
-  const general = PERMISSIONS[access].filter((each) => !perBlob || each !== 'list')
-  const permissions = specialPermissions(request) ?? general
-  const scope = scopeFor(request.url, { account, blob, dfs }, { permissions, prefix, perBlob })
-  // A container is made and deleted in the account: no signature for the container reaches so far.
-  const isOfAccount = ['container.create', 'container.delete'].includes(request.operation)
-  return isOfAccount ? { ...scope, container: undefined, prefix: undefined } : scope
-}
-
-/** Tags, and who may do what, want a credential of their own, which can do nothing else. */
-function specialPermissions({
-  operation,
-  headers,
-}: HttpRequest): readonly Permission[] | undefined {
-  if (tagOperations.has(operation)) return ['tag']
-  if (headers['x-ms-tags'] !== undefined) return [...PERMISSIONS.write, 'tag']
-  if (operation === 'path.changeAcl') return ['permissions']
-  if (operation !== 'path.setAccessControl') return undefined
-  const has = (...names: readonly string[]) => names.some((name) => headers[name] !== undefined)
-  return [
-    ...(has('x-ms-owner', 'x-ms-group') ? (['ownership'] as const) : []),
-    ...(has('x-ms-permissions', 'x-ms-acl') ? (['permissions'] as const) : []),
-  ]
-}
-
-const tagOperations: ReadonlySet<string> = new Set(['blob.getTags', 'blob.setTags'])
 
 /** The library on an account. */
 export function composeFileSystem(

@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
 import type { AzureUrl } from '../azure-url.ts'
 import type { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.ts'
-import type { AccessKind, Account } from './compose.ts'
+import type { Account } from './compose.ts'
 import { type CliContext, configOf } from './context.ts'
 import { targetOf } from './location.ts'
+import type { AccessKind } from './request-scope.ts'
 
 /** What a command is about to do, and where. */
 export interface SessionOptions {

@@ -130,12 +130,16 @@ function withQuery(url: URL, credential: Extract<Credential, { kind: 'sas' }>): 
 
 async function obtain(
   request: HttpRequest,
-  options: AuthorizeOptions,
+  { provider, scopeOf }: AuthorizeOptions,
   refresh: Refresh | undefined,
 ): Promise<Credential> {
   const { signal } = request
   try {
-    return await options.provider.getCredential(options.scopeOf(request), {
+    signal?.throwIfAborted()
+    const scope = scopeOf(request)
+    const held = refresh === undefined ? provider.peek?.(scope) : undefined
+    if (held !== undefined) return held
+    return await provider.getCredential(scope, {
       signal,
       refresh: refresh !== undefined,
       challenge: refresh?.challenge,

@@ -44,9 +44,13 @@ export interface CachedCredentialOptions {
 
 interface Held {
   readonly credential: Credential
+  /** The same, made once for all who wait for what is there already. */
+  readonly answer: Promise<Credential>
   readonly receivedAtMs: number
-  /** The part of a tenth by which it is renewed earlier: from 0 up to 1. */
-  readonly jitter: number
+  /** From when on it is renewed behind the calls. */
+  readonly dueAtMs: number
+  /** From when on calls wait for the renewal. */
+  readonly endingAtMs: number
   /** Whether it came by a forced refresh. */
   readonly forced: boolean
   /** Its request's place in the order of requests for the scope. */
@@ -67,6 +71,9 @@ interface Flight {
 /** All that is known of one scope. */
 interface Slot {
   readonly scope: Scope
+  readonly key: string
+  /** False when it had to make room for others. */
+  isKept: boolean
   held: Held | undefined
   failure: Failure | undefined
   flight: Flight | undefined
@@ -90,6 +97,8 @@ export class CachedCredentialProvider implements CredentialProvider {
   readonly #maxBackoffMs: number
   readonly #random: () => number
   readonly #slots: LRUCache<string, Slot>
+  /** By the object, so that who asks with the same one again pays for no key. */
+  readonly #slotOf = new WeakMap<Scope, Slot>()
 
   constructor(provider: CredentialProvider, options: CachedCredentialOptions) {
     this.#provider = provider
@@ -99,7 +108,20 @@ export class CachedCredentialProvider implements CredentialProvider {
     this.#minBackoffMs = options.minBackoffMs ?? 500
     this.#maxBackoffMs = options.maxBackoffMs ?? 15_000
     this.#random = options.random ?? Math.random
-    this.#slots = new LRUCache({ max: options.maxScopes ?? 1000 })
+    this.#slots = new LRUCache({
+      max: options.maxScopes ?? 1000,
+      dispose: (slot) => {
+        slot.isKept = false
+      },
+    })
+  }
+
+  /**
+   * The credential in memory, at once, or `undefined` where {@link getCredential} would wait. Begins
+   * the renewal of one that is due. Cheapest with the scope object of the last call.
+   */
+  peek(scope: Scope): Credential | undefined {
+    return this.#fromMemory(this.#slot(scope))?.credential
   }
 
   /**
@@ -107,14 +129,13 @@ export class CachedCredentialProvider implements CredentialProvider {
    * asked for after the call or less than a second before it. Aborting ends the wait, not the
    * request that others share.
    */
-  async getCredential(scope: Scope, options: CredentialOptions = {}): Promise<Credential> {
-    options.signal?.throwIfAborted()
+  getCredential(scope: Scope, options: CredentialOptions = {}): Promise<Credential> {
+    const { signal, refresh, challenge } = options
+    if (signal?.aborted === true) return Promise.reject(signal.reason)
     const slot = this.#slot(scope)
-    const wanted =
-      options.refresh === true
-        ? this.#refreshed(slot, options.challenge)
-        : (this.#fromMemory(slot) ?? this.#live(slot))
-    return abortable(wanted, options.signal)
+    const held = refresh === true ? undefined : this.#fromMemory(slot)
+    if (held !== undefined) return held.answer
+    return abortable(refresh === true ? this.#refreshed(slot, challenge) : this.#live(slot), signal)
   }
 
   /** The longest life left of any credential in memory, milliseconds; 0 when there is none. */
@@ -124,27 +145,32 @@ export class CachedCredentialProvider implements CredentialProvider {
   }
 
   #slot(scope: Scope): Slot {
-    const key = scopeKey(scope)
+    const seen = this.#slotOf.get(scope)
+    if (seen?.isKept === true) return seen
+    const slot = this.#slotByKey(scope, seen)
+    this.#slotOf.set(scope, slot)
+    return slot
+  }
+
+  #slotByKey(scope: Scope, seen: Slot | undefined): Slot {
+    const key = seen?.key ?? scopeKey(scope)
     const known = this.#slots.get(key)
     if (known !== undefined) return known
-    const slot: Slot = {
-      scope,
-      held: undefined,
-      failure: undefined,
-      flight: undefined,
-      sequence: 0,
-    }
+    const slot = seen ?? newSlot(scope, key)
+    slot.isKept = true
     this.#slots.set(key, slot)
     return slot
   }
 
-  #fromMemory(slot: Slot): Credential | undefined {
+  #fromMemory(slot: Slot): Held | undefined {
     const { held } = slot
-    if (held === undefined || this.#isEnding(held)) return undefined
-    if (this.#isDue(held) && slot.flight === undefined && !this.#isPausing(slot)) {
+    if (held === undefined) return undefined
+    const nowMs = this.#clock.nowMs()
+    if (nowMs >= held.endingAtMs) return undefined
+    if (nowMs >= held.dueAtMs && slot.flight === undefined && !this.#isPausing(slot)) {
       this.#refreshBehind(slot)
     }
-    return held.credential
+    return held
   }
 
   /** Waits for a credential when the one in memory is missing or about to end. */
@@ -157,11 +183,11 @@ export class CachedCredentialProvider implements CredentialProvider {
     }
   }
 
-  #refreshed(slot: Slot, challenge: TokenChallenge | undefined): Credential | Promise<Credential> {
+  #refreshed(slot: Slot, challenge: TokenChallenge | undefined): Promise<Credential> {
     const { held } = slot
     const recent =
       held?.forced === true && this.#clock.nowMs() - held.receivedAtMs < forcedRefreshIntervalMs
-    return recent ? held.credential : this.#attempt(slot, true, challenge)
+    return recent ? held.answer : this.#attempt(slot, true, challenge)
   }
 
   /** Joins the request under way, fails as the last one did while pausing, or starts one. */
@@ -205,8 +231,7 @@ export class CachedCredentialProvider implements CredentialProvider {
       })
       // A forced refresh overtakes an ordinary request: the later asked for is the one kept.
       if (sequence > (slot.held?.sequence ?? 0)) {
-        const receivedAtMs = this.#clock.nowMs()
-        slot.held = { credential, receivedAtMs, jitter: this.#random(), forced, sequence }
+        slot.held = { ...this.#held(credential), forced, sequence }
       }
       if (sequence === slot.sequence) slot.failure = undefined
       return credential
@@ -227,17 +252,18 @@ export class CachedCredentialProvider implements CredentialProvider {
     return slot.failure !== undefined && this.#clock.nowMs() < slot.failure.retryAtMs
   }
 
-  #isEnding(held: Held): boolean {
-    const { expiresAtMs } = held.credential
-    const quarterMs = (expiresAtMs - held.receivedAtMs) / 4
-    return expiresAtMs - this.#clock.nowMs() <= Math.min(this.#minLifeMs, quarterMs)
-  }
-
-  #isDue(held: Held): boolean {
-    const { expiresAtMs } = held.credential
-    const lifeMs = expiresAtMs - held.receivedAtMs
-    const waitMs = Math.min(lifeMs / 2, lifeMs - this.#refreshAheadMs) * (1 - held.jitter / 10)
-    return this.#clock.nowMs() - held.receivedAtMs >= Math.max(lifeMs / 4, waitMs)
+  #held(credential: Credential): Omit<Held, 'forced' | 'sequence'> {
+    const { expiresAtMs } = credential
+    const receivedAtMs = this.#clock.nowMs()
+    const lifeMs = expiresAtMs - receivedAtMs
+    const waitMs = Math.min(lifeMs / 2, lifeMs - this.#refreshAheadMs) * (1 - this.#random() / 10)
+    return {
+      credential,
+      answer: Promise.resolve(credential),
+      receivedAtMs,
+      dueAtMs: receivedAtMs + Math.max(lifeMs / 4, waitMs),
+      endingAtMs: expiresAtMs - Math.min(this.#minLifeMs, lifeMs / 4),
+    }
   }
 
   #lifeMs(slot: Slot): number {
@@ -245,8 +271,20 @@ export class CachedCredentialProvider implements CredentialProvider {
   }
 }
 
-async function abortable<T>(value: T | Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined || !(value instanceof Promise)) return value
+function newSlot(scope: Scope, key: string): Slot {
+  return {
+    scope,
+    key,
+    isKept: true,
+    held: undefined,
+    failure: undefined,
+    flight: undefined,
+    sequence: 0,
+  }
+}
+
+async function abortable<T>(value: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return value
   let onAbort = (): void => undefined
   const aborted = new Promise<never>((_resolve, reject) => {
     onAbort = () => reject(signal.reason)

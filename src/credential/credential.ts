@@ -77,6 +77,8 @@ export interface CredentialProvider {
    * (`retryable`) when the issuer cannot be reached.
    */
   getCredential(scope: Scope, options?: CredentialOptions): Promise<Credential>
+  /** What {@link getCredential} would give without waiting; providers that keep nothing have none. */
+  peek?(scope: Scope): Credential | undefined
 }
 
 /** One string per distinct scope: equal scopes, whatever the order of permissions, give equal keys. */

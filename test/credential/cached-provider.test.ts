@@ -35,6 +35,11 @@ function tokenOf(credential: Credential): string {
   return credential.kind === 'bearer' ? credential.token : credential.query
 }
 
+function seen(cache: CachedCredentialProvider, asked: Scope): string | undefined {
+  const credential = cache.peek(asked)
+  return credential === undefined ? undefined : tokenOf(credential)
+}
+
 test('calls for one scope share one request, whatever the order of permissions', async (t) => {
   const { clock, source, cache } = bench()
 
@@ -282,4 +287,46 @@ test('clients that began together renew apart, within a tenth of the time', asyn
   t.equal(await renewedAfterMinutes(0), 30)
   t.equal(await renewedAfterMinutes(0.5), 28.5)
   t.equal(await renewedAfterMinutes(0.999), 27.25)
+})
+
+test('what is in memory is there at once, and its renewal begins behind it', async (t) => {
+  const { clock, source, cache } = bench()
+  source.answer = () => testBearer('one', clock.nowMs() + 60 * minute)
+
+  t.equal(cache.peek(scope), undefined)
+  t.equal(source.calls.length, 0, 'looking asks nobody')
+  await cache.getCredential(scope)
+  t.equal(seen(cache, scope), 'one')
+  t.equal(seen(cache, { ...scope }), 'one', 'an equal scope is the same one')
+  t.equal(
+    cache.getCredential(scope),
+    cache.getCredential(scope),
+    'a call makes no promise of its own',
+  )
+
+  source.answer = undefined
+  await clock.advance(30 * minute)
+  t.equal(seen(cache, scope), 'one')
+  t.equal(seen(cache, scope), 'one')
+  t.equal(source.calls.length, 2, 'one renewal for all who look')
+  await clock.advance(30 * minute)
+  t.equal(cache.peek(scope), undefined, 'what has ended is not there')
+  source.call(1).reject(unreachable())
+  await settle()
+})
+
+test('a scope that made room for others is found again by its object', async (t) => {
+  const clock = new FakeClock()
+  const source = new ScriptedProvider()
+  source.answer = ({ container = '' }) => testBearer(container, clock.nowMs() + 60 * minute)
+  const cache = new CachedCredentialProvider(source, { clock, maxScopes: 1 })
+  const other = { ...scope, container: 'other' }
+
+  await cache.getCredential(scope)
+  await cache.getCredential(other)
+  t.equal(cache.peek({ ...scope }), undefined, 'there is room for one')
+  await cache.getCredential(scope)
+
+  t.equal(seen(cache, scope), 'data')
+  t.equal(seen(cache, { ...scope }), 'data')
 })

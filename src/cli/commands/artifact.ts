@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import type { ArtifactInfo, ArtifactStore } from '../../artifact-store/artifact-store.ts'
-import type { AccessKind } from '../compose.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
 import { formatBytes, formatTable, formatTime, printable } from '../output.ts'
 import type { ProgressBar } from '../progress.ts'
+import type { AccessKind } from '../request-scope.ts'
 import { withAccount } from '../session.ts'
 
 const HELP = `

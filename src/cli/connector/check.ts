@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { systemClock } from '../../clock.ts'
 import type { Scope } from '../../credential/credential.ts'
-import { PERMISSIONS } from '../compose.ts'
 import type { CliContext } from '../context.ts'
 import { formatTable } from '../output.ts'
+import { PERMISSIONS } from '../request-scope.ts'
 import { withAccount } from '../session.ts'
 
 interface CheckFlags {

@@ -3,11 +3,12 @@ import type { Command } from 'commander'
 import type { CheckResult } from '../../connector/checks.ts'
 import { type VerifyOptions, verifyConnector } from '../../connector/verify.ts'
 import { type RegistryPlace, verifyCluster, verifyRegistry } from '../../connector/verify-tokens.ts'
-import { openVerifier, PERMISSIONS } from '../compose.ts'
+import { openVerifier } from '../compose.ts'
 import { type CliContext, configOf } from '../context.ts'
 import { ExitStatus, exitCodes } from '../exit-codes.ts'
 import { targetOf } from '../location.ts'
 import { formatTable } from '../output.ts'
+import { PERMISSIONS } from '../request-scope.ts'
 import { usageError } from '../usage.ts'
 
 /** What is verified. */
