@@ -5,7 +5,7 @@ import { targetOf } from './network-error.ts'
 import { badAnswer } from './transport-error.ts'
 
 /** The longest 2xx body of a request that names no limit. */
-export const defaultMaxBodyBytes = 16 * MiB
+export const defaultMaxBodyBytes: number = 16 * MiB
 /** Azure's error documents are under 2 KiB; a proxy's page may be longer. */
 const maxErrorBodyBytes = MiB
 
