@@ -16,6 +16,8 @@ import { defineRecover } from './commands/recover.ts'
 import { defineRm } from './commands/rm.ts'
 import { defineSandbox } from './commands/sandbox.ts'
 import { defineStat } from './commands/stat.ts'
+import { defineStats } from './commands/stats.ts'
+import { defineStatus } from './commands/status.ts'
 import { defineTree } from './commands/tree.ts'
 import { defineUnmount } from './commands/unmount.ts'
 import type { CliContext } from './context.ts'
@@ -37,6 +39,7 @@ export function createProgram(context: CliContext): Command {
   for (const define of [defineAcl, defineRecover]) define(program, context)
   program.commandsGroup('Drive:')
   for (const define of [defineMount, defineUnmount]) define(program, context)
+  for (const define of [defineStatus, defineStats]) define(program, context)
   program.commandsGroup('Credentials for other programs:')
   for (const define of [defineExec, defineAgent, defineCredential]) define(program, context)
   program.commandsGroup('Services:')

@@ -64,9 +64,14 @@ export class InodeTable {
 
   /** `ESTALE` when nobody was told of `ino`, or it was forgotten. */
   get(ino: Ino): Inode {
-    const inode = this.#inodes.get(ino)
+    const inode = this.find(ino)
     if (inode !== undefined) return inode
     throw new FileSystemError('ESTALE', 'getattr', { detail: `inode ${ino} is not known` })
+  }
+
+  /** The inode, if it is known. */
+  find(ino: Ino): Inode | undefined {
+    return this.#inodes.get(ino)
   }
 
   /** The child `name`, made when it is missing; one of another type loses the name. */

@@ -465,6 +465,12 @@ export class Vfs implements FileOperations {
     return this.#files.unsaved
   }
 
+  /** The name of an inode's blob, for logs; `undefined` when the inode is not known any more. */
+  nameOf(ino: Ino): string | undefined {
+    const inode = this.#tree.table.find(ino)
+    return inode === undefined ? undefined : this.#tree.pathOf(inode).name
+  }
+
   /** From here on nothing that failed is tried again, as when the mount is to end. */
   giveUp(): void {
     this.#files.giveUp()

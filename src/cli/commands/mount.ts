@@ -51,6 +51,10 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--no-passthrough', 'the kernel reads no cached file of a read-only drive by itself')
     .option('--log-file <file>', 'where the log goes')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ABFS_LOG_LEVEL)')
+    .option('--access-log <file>', 'one JSON line for each call of a program')
+    .option('--slow <seconds>', 'warn of calls that take longer, with the ids of requests', '0')
+    .option('--metrics-listen <host:port>', 'serve metrics for Prometheus, and /health')
+    .option('--health-file <file>', 'rewritten every ten seconds while the drive serves')
     .addHelpText('after', HELP)
     .action((url: string, directory: string, flags: MountFlags) =>
       mount({ url, directory, flags }, command, context),

@@ -27,6 +27,10 @@ export interface MountFlags {
   readonly logFile?: string
   readonly logLevel?: string
   readonly statsFile?: string
+  readonly metricsListen?: string
+  readonly healthFile?: string
+  readonly accessLog?: string
+  readonly slow: string
   readonly serveLauncher?: true
 }
 
@@ -57,6 +61,12 @@ export interface DriveSettings {
   /** Standard error when absent: in the foreground, unless a file was asked for. */
   readonly logFile: string | undefined
   readonly statsFile: string | undefined
+  /** Where metrics are served; nowhere when absent. */
+  readonly metricsListen: { readonly host: string; readonly port: number } | undefined
+  readonly healthFile: string | undefined
+  readonly accessLog: string | undefined
+  /** Calls that take longer are warned of in the log; milliseconds; 0 warns of none. */
+  readonly slowMs: number
 }
 
 /** Checks the flags of `abfs mount`; throws a usage error that names the one at fault. */
@@ -66,7 +76,7 @@ export function parseDriveSettings(
   environment: Environment,
 ): DriveSettings {
   const inForeground = flags.foreground === true
-  const logFile = flags.logFile === undefined ? undefined : resolve(flags.logFile)
+  const logFile = resolved(flags.logFile)
   return {
     directory: resolve(directory),
     readOnly: flags.readOnly === true,
@@ -86,8 +96,26 @@ export function parseDriveSettings(
     driver: parseDriver(flags.driver),
     passthrough: flags.readOnly === true && flags.passthrough,
     logFile: logFile ?? (inForeground ? undefined : defaultLogFile(directory, environment)),
-    statsFile: flags.statsFile === undefined ? undefined : resolve(flags.statsFile),
+    statsFile: resolved(flags.statsFile),
+    metricsListen: parseListen('--metrics-listen', flags.metricsListen),
+    healthFile: resolved(flags.healthFile),
+    accessLog: resolved(flags.accessLog),
+    slowMs: parseSeconds('--slow', flags.slow) * 1000,
   }
+}
+
+/** File names are made absolute: the daemon leaves its working directory. */
+function resolved(file: string | undefined): string | undefined {
+  return file === undefined ? undefined : resolve(file)
+}
+
+/** `HOST:PORT`, or a port of the loopback. */
+function parseListen(flag: string, text: string | undefined): DriveSettings['metricsListen'] {
+  if (text === undefined) return undefined
+  const [, ipv6, name, digits = ''] = /^(?:\[(.+)\]:|([^:]+):)?(\d{1,5})$/.exec(text) ?? []
+  const port = Number(digits)
+  if (digits !== '' && port <= 65_535) return { host: ipv6 ?? name ?? '127.0.0.1', port }
+  throw usageError(`${flag} must be HOST:PORT such as 127.0.0.1:9464, not '${text}'`)
 }
 
 /** One log per drive; the hash tells apart directories of the same name. */

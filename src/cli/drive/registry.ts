@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { startTimeOf } from '../../process-identity.ts'
@@ -13,6 +13,10 @@ export interface DriveRecord {
   readonly source: string
   readonly logFile?: string | undefined
   readonly statsFile?: string | undefined
+  /** When it was mounted; milliseconds since the epoch. */
+  readonly sinceMs?: number | undefined
+  /** Where the process answers this user; see control-server.ts. */
+  readonly controlSocket?: string | undefined
 }
 
 const driveRecord: z.ZodType<DriveRecord> = z.object({
@@ -22,6 +26,8 @@ const driveRecord: z.ZodType<DriveRecord> = z.object({
   source: z.string(),
   logFile: z.string().optional(),
   statsFile: z.string().optional(),
+  sinceMs: z.number().optional(),
+  controlSocket: z.string().optional(),
 })
 
 /** Notes that this process serves `record.directory`; `forgetDrive` undoes it. */
@@ -45,9 +51,31 @@ export function recallDrive(registry: string, directory: string): DriveRecord | 
   return record !== undefined && isAlive(record) ? record : undefined
 }
 
+/** The notes about all drives whose processes are alive. */
+export function recallDrives(registry: string): DriveRecord[] {
+  return notesIn(registry)
+    .map((file) => readRecord(join(registry, file)))
+    .filter((record) => record !== undefined)
+    .filter((record) => isAlive(record))
+}
+
+/** Where the process that serves `directory` answers. */
+export function controlSocketOf(registry: string, directory: string): string {
+  return fileOf(registry, directory).replace(/json$/, 'sock')
+}
+
 /** Whether the process that serves a drive still runs. */
 export function isAlive(record: Pick<DriveRecord, 'pid' | 'startTime'>): boolean {
   return startTimeOf(record.pid) === record.startTime
+}
+
+function notesIn(registry: string): string[] {
+  try {
+    return readdirSync(registry).filter((name) => name.endsWith('.json'))
+  } catch {
+    // No drive was ever mounted.
+    return []
+  }
 }
 
 function readRecord(file: string): DriveRecord | undefined {

@@ -25,7 +25,8 @@ import { Traffic, writeReport } from '../traffic.ts'
 import type { DriveSettings } from './drive-options.ts'
 import { answerLauncher } from './launch.ts'
 import { errorFields, openLog } from './log.ts'
-import { forgetDrive, rememberDrive } from './registry.ts'
+import { DriveObserver } from './observer.ts'
+import { controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
 
 /** What is served where. */
 export interface ServeOptions {
@@ -106,20 +107,37 @@ class Drive {
     const spoolDirectory = this.#config.cacheDir ?? tmpdir()
     const journalDirectory = this.#journalDirectory(account)
     const vfs = composeVfs(account, { ...settings, root, spoolDirectory, journalDirectory })
+    const observer = this.#observe(account, vfs)
+    await observer.openMetrics()
     if (!settings.readOnly) await this.#replay(vfs)
     const recovery = new AbortController()
     const recovered = settings.readOnly ? undefined : this.#recover(account, recovery.signal)
     try {
       const mountIt = settings.driver === 'fuse-native' ? mountByFuseNative : mount
-      const mounted = await mountIt(vfs, { ...settings, mountpoint, source: formatPath(root) })
-      await this.#serveUntilUnmounted(mounted)
+      const source = formatPath(root)
+      const mounted = await mountIt(observer.operations, { ...settings, mountpoint, source })
+      await this.#serveUntilUnmounted(mounted, observer)
     } finally {
       // The kernel may end the connection before the last release: what is still open is stored here.
       await vfs.close()
       recovery.abort()
       await recovered
+      await observer.close()
     }
     this.#reportUnsaved(vfs)
+  }
+
+  #observe(account: Account, vfs: Vfs): DriveObserver {
+    const { settings } = this.#options
+    const source = formatPath(this.#root)
+    return new DriveObserver({
+      settings,
+      source,
+      account,
+      vfs,
+      traffic: this.#traffic,
+      log: this.#log,
+    })
   }
 
   /** Blocks of what was read outlive the drive only where somebody has said where. */
@@ -179,12 +197,16 @@ class Drive {
     }
   }
 
-  async #serveUntilUnmounted(mounted: Mount): Promise<void> {
+  async #serveUntilUnmounted(mounted: Mount, observer: DriveObserver): Promise<void> {
     const { mountpoint: directory, detachedDead } = mounted
     const { logFile, statsFile } = this.#options.settings
     const source = formatPath(this.#root)
     this.#log.info({ source, directory, detachedDead }, 'mounted')
-    rememberDrive(this.#registry, { directory, source, logFile, statsFile })
+    const socket = controlSocketOf(this.#registry, directory)
+    const controlSocket = await observer.open(socket)
+    const sinceMs = systemClock.nowMs()
+    const record = { directory, source, logFile, statsFile, sinceMs, controlSocket }
+    rememberDrive(this.#registry, record)
     try {
       this.#obeySignals(mounted)
       await this.#announce(directory)

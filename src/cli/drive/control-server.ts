@@ -1,0 +1,91 @@
+import { once } from 'node:events'
+import { mkdirSync, rmSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { dirname } from 'node:path'
+import { FileSystemError } from '../../errors.ts'
+import type { DriveReport } from './drive-report.ts'
+import { formatMetrics } from './metrics-text.ts'
+
+/** Linux refuses longer socket names. */
+const maxSocketBytes = 107
+
+/**
+ * Serves reports as HTTP on a socket file that this user alone may open. Throws EINVAL
+ * for a name that is too long for a socket.
+ */
+export async function serveControl(
+  socket: string,
+  report: () => DriveReport,
+): Promise<() => Promise<void>> {
+  if (Buffer.byteLength(socket) > maxSocketBytes) {
+    const detail = `a socket's name has at most ${maxSocketBytes} bytes: set XDG_RUNTIME_DIR to a shorter directory`
+    throw new FileSystemError('EINVAL', 'config', { path: socket, detail })
+  }
+  mkdirSync(dirname(socket), { recursive: true, mode: 0o755 })
+  rmSync(socket, { force: true })
+  const server = createServer((request, response) => answer(report, request, response))
+  // The socket appears within `listen`, closed to others from the beginning.
+  const umask = process.umask(0o177)
+  try {
+    server.listen(socket)
+  } finally {
+    process.umask(umask)
+  }
+  await once(server, 'listening')
+  server.unref()
+  return () => close(server)
+}
+
+/** Serves `/metrics` and `/health` alone at `host:port`; port 0 takes a free one. */
+export async function serveMetrics(
+  address: { readonly host: string; readonly port: number },
+  report: () => DriveReport,
+): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const server = createServer((request, response) => answerScrape(report, request, response))
+  server.listen(address.port, address.host)
+  await once(server, 'listening')
+  server.unref()
+  const { port } = server.address() as AddressInfo
+  return { port, close: () => close(server) }
+}
+
+async function close(server: Server): Promise<void> {
+  server.closeAllConnections()
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+}
+
+function answerScrape(
+  report: () => DriveReport,
+  { method, url }: IncomingMessage,
+  response: ServerResponse,
+): void {
+  if (method === 'GET' && url === '/metrics') sendMetrics(response, report())
+  else if (method === 'GET' && url === '/health') sendHealth(response, report())
+  else send(response, 404, { error: 'there are GET /metrics and GET /health' })
+}
+
+function answer(
+  report: () => DriveReport,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  if (request.method === 'GET' && request.url === '/report') send(response, 200, report())
+  else answerScrape(report, request, response)
+}
+
+function sendMetrics(response: ServerResponse, report: DriveReport): void {
+  response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' })
+  response.end(formatMetrics(report))
+}
+
+/** A drive that holds what it could not store wants a person. */
+function sendHealth(response: ServerResponse, { unsaved }: DriveReport): void {
+  const status = unsaved.length === 0 ? 200 : 503
+  send(response, status, { serving: true, unsavedFiles: unsaved.length })
+}
+
+function send(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' })
+  response.end(JSON.stringify(body))
+}

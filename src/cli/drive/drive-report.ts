@@ -1,0 +1,96 @@
+import { z } from 'zod'
+import type { DiskCacheStats } from '../../transfer/disk-cache.ts'
+import type { TrafficReport } from '../traffic.ts'
+import type { CallReport } from './call-meter.ts'
+
+/** What a daemon tells of its drive, over its socket and as JSON. */
+export interface DriveReport {
+  readonly directory: string
+  /** What is mounted: `abfs://CONTAINER[/PATH]`. */
+  readonly source: string
+  readonly pid: number
+  readonly readOnly: boolean
+  readonly calls: CallReport
+  readonly memoryCacheBytes: number
+  /** `undefined` without `--cache-dir`. */
+  readonly diskCache?: DiskCacheStats | undefined
+  readonly residentBytes: number
+  readonly traffic: TrafficReport
+  /** What the requests cost, roughly; US dollars. */
+  readonly estimatedDollars: number
+  /** What could not be stored since the drive began. */
+  readonly unsaved: readonly UnsavedFile[]
+}
+
+/** A file whose last version is not in Azure. */
+export interface UnsavedFile {
+  readonly path: string
+  /** Where it is kept; `undefined` when it is lost. */
+  readonly place?: string | undefined
+  readonly error: string
+}
+
+const counts = z.record(z.string(), z.number())
+const calls: z.ZodType<CallReport> = z.object({
+  byName: z.record(
+    z.string(),
+    z.object({
+      count: z.number(),
+      failed: z.number(),
+      totalMs: z.number(),
+      buckets: z.array(z.number()),
+    }),
+  ),
+  readBytes: z.number(),
+  writtenBytes: z.number(),
+})
+const traffic: z.ZodType<TrafficReport> = z.object({
+  atMs: z.number(),
+  sinceMs: z.number(),
+  requests: z.number(),
+  requestsByOperation: counts,
+  retries: z.number(),
+  bytesSent: z.number(),
+  bytesReceived: z.number(),
+  credentials: z.object({
+    received: z.number(),
+    byKind: counts,
+    longestLifeMs: z.number(),
+    lifeLeftMs: z.number(),
+  }),
+  faults: z.number(),
+})
+const diskCache: z.ZodType<DiskCacheStats> = z.object({
+  hitBytes: z.number(),
+  missedBytes: z.number(),
+  writtenBytes: z.number(),
+  skippedBytes: z.number(),
+  damagedCount: z.number(),
+  failureCount: z.number(),
+})
+
+/** Reads what a daemon sent. */
+export const driveReport: z.ZodType<DriveReport> = z.object({
+  directory: z.string(),
+  source: z.string(),
+  pid: z.number(),
+  readOnly: z.boolean(),
+  calls,
+  memoryCacheBytes: z.number(),
+  diskCache: diskCache.optional(),
+  residentBytes: z.number(),
+  traffic,
+  estimatedDollars: z.number(),
+  unsaved: z.array(z.object({ path: z.string(), place: z.string().optional(), error: z.string() })),
+})
+
+/** Bytes from Azure for a byte that programs read; `undefined` before they read any. */
+export function amplification({ calls, traffic }: DriveReport): number | undefined {
+  return calls.readBytes === 0 ? undefined : traffic.bytesReceived / calls.readBytes
+}
+
+/** The share of what was looked for on the disk that was there; `undefined` before anything was. */
+export function diskHitShare({ diskCache: disk }: DriveReport): number | undefined {
+  const soughtBytes = disk === undefined ? 0 : disk.hitBytes + disk.missedBytes
+  return disk === undefined || soughtBytes === 0 ? undefined : disk.hitBytes / soughtBytes
+}

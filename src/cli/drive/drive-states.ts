@@ -1,0 +1,52 @@
+import { type MountRecord, ourMountType, readMountTable } from '../../fuse/mount-table.ts'
+import { askReport } from './control-client.ts'
+import type { UnsavedFile } from './drive-report.ts'
+import { type DriveRecord, recallDrives } from './registry.ts'
+
+/**
+ * `serving`: its daemon answers. `silent`: it lives, but does not answer. `detached`: it is out of
+ * sight and still sends what was written. `unknown`: nobody of this user's serves it; another user may,
+ * or it is dead.
+ */
+export type DriveStateName = 'serving' | 'silent' | 'detached' | 'unknown'
+
+/** One drive of this machine. */
+export interface DriveState {
+  readonly directory: string
+  readonly source: string
+  readonly state: DriveStateName
+  readonly pid?: number | undefined
+  readonly sinceMs?: number | undefined
+  readonly logFile?: string | undefined
+  readonly unsaved: readonly UnsavedFile[]
+}
+
+/** All drives that are mounted here or still served. Touches no mount, so that a dead one cannot block. */
+export async function findDrives(registry: string, signal: AbortSignal): Promise<DriveState[]> {
+  const mounts = (await readMountTable()).filter(({ type }) => type === ourMountType)
+  const records = recallDrives(registry)
+  const served = records.map((record) => stateOf(record, mounts, signal))
+  const strangers = mounts
+    .filter(({ mountpoint }) => !records.some(({ directory }) => directory === mountpoint))
+    .map(({ mountpoint: directory, source }): DriveState => {
+      return { directory, source, state: 'unknown', unsaved: [] }
+    })
+  return [...(await Promise.all(served)), ...strangers]
+}
+
+async function stateOf(
+  record: DriveRecord,
+  mounts: readonly MountRecord[],
+  signal: AbortSignal,
+): Promise<DriveState> {
+  const { directory, source, pid, sinceMs, logFile } = record
+  const known = { directory, source, pid, sinceMs, logFile }
+  const isMounted = mounts.some(({ mountpoint }) => mountpoint === directory)
+  try {
+    const { unsaved } = await askReport(record, signal)
+    return { ...known, state: isMounted ? 'serving' : 'detached', unsaved }
+  } catch {
+    // Why it is silent is in its log, which is named.
+    return { ...known, state: isMounted ? 'silent' : 'detached', unsaved: [] }
+  }
+}

@@ -1,0 +1,122 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import type { Logger } from 'pino'
+import { repeat } from '../../clock.ts'
+import { type FileOperations, toIno } from '../../vfs/operations.ts'
+import type { Vfs } from '../../vfs/vfs.ts'
+import type { Account } from '../compose.ts'
+import { printable } from '../output.ts'
+import type { Traffic } from '../traffic.ts'
+import { CallLog } from './access-log.ts'
+import { CallMeter } from './call-meter.ts'
+import { serveControl, serveMetrics } from './control-server.ts'
+import type { DriveSettings } from './drive-options.ts'
+import type { DriveReport } from './drive-report.ts'
+import { errorFields } from './log.ts'
+import { estimateDollars } from './request-cost.ts'
+
+/** What a drive is watched through. */
+export interface ObserverOptions {
+  readonly settings: DriveSettings
+  readonly source: string
+  readonly account: Account
+  readonly vfs: Vfs
+  readonly traffic: Traffic
+  readonly log: Logger
+}
+
+/** Makes a drive tell what it does: counts, metrics, logs, the socket of its daemon. */
+export class DriveObserver {
+  readonly #options: ObserverOptions
+  readonly #meter: CallMeter
+  readonly #calls: CallLog
+  readonly #closers: (() => void | Promise<void>)[] = []
+
+  constructor(options: ObserverOptions) {
+    const { settings, log, vfs, account } = options
+    const { accessLog, slowMs } = settings
+    const nameOf = (ino: number): string | undefined => relative(vfs, ino)
+    this.#options = options
+    this.#calls = new CallLog({ nameOf, accessLog, slowMs, log, clock: account.clock })
+    const { isWanted } = this.#calls
+    this.#meter = new CallMeter({
+      nowMs: () => performance.now(),
+      onCall: isWanted ? (call) => this.#calls.note(call) : undefined,
+      traceRequests: isWanted,
+    })
+  }
+
+  /** The drive, counted. */
+  get operations(): FileOperations {
+    return this.#meter.meter(this.#options.vfs)
+  }
+
+  /** Serves metrics, before there is a drive: an address that is taken is told at once. */
+  async openMetrics(): Promise<void> {
+    const { metricsListen } = this.#options.settings
+    if (metricsListen === undefined) return
+    const server = await serveMetrics(metricsListen, () => this.report())
+    this.#closers.push(() => server.close())
+    this.#options.log.info({ host: metricsListen.host, port: server.port }, 'metrics')
+  }
+
+  /** Opens the daemon's socket and begins the health file. A drive without a socket serves all the same. */
+  async open(socket: string): Promise<string | undefined> {
+    this.#keepHealthFile()
+    try {
+      const close = await serveControl(socket, () => this.report())
+      this.#closers.push(close)
+      return socket
+    } catch (error) {
+      this.#options.log.warn(errorFields(error), 'status and stats cannot ask this drive')
+      return undefined
+    }
+  }
+
+  report(): DriveReport {
+    const { settings, source, account, vfs, traffic } = this.#options
+    const report = traffic.report()
+    return {
+      directory: settings.directory,
+      source,
+      pid: process.pid,
+      readOnly: settings.readOnly,
+      calls: this.#meter.report(),
+      memoryCacheBytes: account.chunks.sizeBytes,
+      diskCache: account.chunks.disk?.stats,
+      residentBytes: process.memoryUsage.rss(),
+      traffic: report,
+      estimatedDollars: estimateDollars(report.requestsByOperation),
+      unsaved: vfs.unsaved.map(({ path, place, error }) => ({ path, place, error: error.message })),
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers) await close()
+    this.#meter.close()
+    this.#calls.close()
+  }
+
+  /** Rewritten every ten seconds, removed at the end: one that is old tells of a daemon that died. */
+  #keepHealthFile(): void {
+    const { healthFile } = this.#options.settings
+    if (healthFile === undefined) return
+    const write = (): void => this.#writeHealth(healthFile)
+    write()
+    this.#closers.push(repeat(10_000, write), () => rmSync(healthFile, { force: true }))
+  }
+
+  #writeHealth(file: string): void {
+    const { directory, source, pid, traffic, unsaved } = this.report()
+    const health = { directory, source, pid, atMs: traffic.atMs, faults: traffic.faults, unsaved }
+    try {
+      writeFileSync(file, `${JSON.stringify(health)}\n`)
+    } catch (error) {
+      this.#options.log.warn(errorFields(error), 'the health file cannot be written')
+    }
+  }
+}
+
+function relative(vfs: Vfs, ino: number): string | undefined {
+  const name = Number.isSafeInteger(ino) && ino > 0 ? vfs.nameOf(toIno(ino)) : undefined
+  return name === undefined ? undefined : printable(name)
+}

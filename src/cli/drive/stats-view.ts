@@ -1,0 +1,95 @@
+import { formatBytes, formatTable, printable } from '../output.ts'
+import { amplification, type DriveReport, diskHitShare } from './drive-report.ts'
+import { quantileMs } from './histogram.ts'
+import { requestClass } from './request-cost.ts'
+
+/** A report in lines for people; with `before`, rates since that one stand in the place of totals. */
+export function describeReport(report: DriveReport, before?: DriveReport): string[] {
+  const sinceMs = before?.traffic.atMs ?? report.traffic.sinceMs
+  const seconds = Math.max(0.001, (report.traffic.atMs - sinceMs) / 1000)
+  const dollars = report.estimatedDollars
+  return [
+    `${printable(report.source)} on ${printable(report.directory)}, pid ${report.pid}, ` +
+      `${formatBytes(report.residentBytes)} resident, the last ${Math.round(seconds)} s`,
+    '',
+    ...bytesTable(report, before, seconds),
+    `amplification ${ratio(amplification(report))}   disk hits ${percent(diskHitShare(report))}   ` +
+      `retries ${report.traffic.retries}   faults ${report.traffic.faults}   ` +
+      `unsaved ${report.unsaved.length}`,
+    '',
+    ...callTable(report, before, seconds),
+    '',
+    ...requestTable(report, before, seconds),
+    `about $${dollars.toFixed(dollars < 1 ? 4 : 2)} for all requests since the drive began (hot tier, list prices)`,
+  ]
+}
+
+function bytesTable(
+  report: DriveReport,
+  before: DriveReport | undefined,
+  seconds: number,
+): string[] {
+  const row = (name: string, of: (each: DriveReport) => number): string[] => {
+    const moved = of(report) - (before === undefined ? 0 : of(before))
+    return [name, formatBytes(of(report)), `${formatBytes(Math.round(moved / seconds))}/s`]
+  }
+  const rows = [
+    ['BYTES', 'TOTAL', 'RATE'],
+    row('read by programs', ({ calls }) => calls.readBytes),
+    row('written by programs', ({ calls }) => calls.writtenBytes),
+    row('received', ({ traffic }) => traffic.bytesReceived),
+    row('sent', ({ traffic }) => traffic.bytesSent),
+  ]
+  return formatTable(rows, [1, 2])
+}
+
+function callTable(
+  report: DriveReport,
+  before: DriveReport | undefined,
+  seconds: number,
+): string[] {
+  const rows = Object.entries(report.calls.byName).map(([name, counts]) => {
+    const earlier = before?.calls.byName[name]
+    const made = counts.count - (earlier?.count ?? 0)
+    const buckets = counts.buckets.map((count, index) => count - (earlier?.buckets[index] ?? 0))
+    const quantiles = [0.5, 0.99].map((share) =>
+      made === 0 ? '-' : bound(quantileMs(buckets, share)),
+    )
+    return [
+      name,
+      String(counts.count),
+      (made / seconds).toFixed(1),
+      ...quantiles,
+      String(counts.failed),
+    ]
+  })
+  return formatTable(
+    [['CALL', 'COUNT', 'PER S', 'P50 MS', 'P99 MS', 'FAILED'], ...rows],
+    [1, 2, 3, 4, 5],
+  )
+}
+
+function requestTable(
+  report: DriveReport,
+  before: DriveReport | undefined,
+  seconds: number,
+): string[] {
+  const earlier = before?.traffic.requestsByOperation ?? {}
+  const rows = Object.entries(report.traffic.requestsByOperation).map(([name, count]) => {
+    const rate = (count - (earlier[name] ?? 0)) / seconds
+    return [name, requestClass(name), String(count), rate.toFixed(1)]
+  })
+  return formatTable([['REQUEST', 'BILLED AS', 'COUNT', 'PER S'], ...rows], [2, 3])
+}
+
+function bound(ms: number): string {
+  return Number.isFinite(ms) ? `<${ms}` : '>16384'
+}
+
+function ratio(value: number | undefined): string {
+  return value === undefined ? '-' : `${value.toFixed(2)}×`
+}
+
+function percent(share: number | undefined): string {
+  return share === undefined ? '-' : `${Math.round(share * 100)} %`
+}
