@@ -1,9 +1,9 @@
 import type { BlobProperties, CallOptions } from '../blob/store.ts'
-import { type ByteRange, lengthOf } from '../byte-range.ts'
+import { type ByteRange, KiB, lengthOf } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { download } from './download.ts'
+import { download, readAtOnce } from './download.ts'
 import { fullName } from './file-info.ts'
 import { locateFile, type PathInput } from './location.ts'
 import type { Remote } from './remote.ts'
@@ -115,12 +115,19 @@ export function mergeRanges<R extends ByteRange>(
   return merged
 }
 
+/** So much is allocated before it is known how much there is. */
+const atOnceBytes = 64 * KiB
+
 async function readRange(
   remote: Remote,
   path: BlobPath,
   range: ByteRange,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly data: Uint8Array; readonly properties: BlobProperties }> {
+  const bytes = lengthOf(range)
+  if (bytes <= Math.min(atOnceBytes, remote.blockBytes) && remote.chunkCache.disk === undefined) {
+    return readAtOnce(remote, path, { range, into: new Uint8Array(bytes), signal })
+  }
   let data = new Uint8Array()
   const sink = {
     begin({ sizeBytes }: BlobProperties) {

@@ -1,4 +1,4 @@
-import type { BlobProperties, CallOptions } from '../blob/store.ts'
+import type { BlobContent, BlobProperties, CallOptions, GetOptions } from '../blob/store.ts'
 import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
@@ -67,6 +67,34 @@ export async function download(
   })
   sink.finish()
   return properties
+}
+
+/**
+ * As {@link download} of a range that one request brings and memory may hold, without what many pieces need;
+ * not by way of the local disk. What comes back is shorter where the blob ends before.
+ */
+export async function readAtOnce(
+  remote: Remote,
+  path: BlobPath,
+  options: CallOptions & {
+    readonly range: ByteRange
+    /** As long as the range. */
+    readonly into?: Uint8Array | undefined
+  },
+): Promise<BlobContent> {
+  const { range, signal, into } = options
+  const take = async () => {
+    const content = await getFirst(remote, path, { range, ifMatch: undefined, signal, into })
+    const { data, properties } = content
+    refuseDirectory(path, properties)
+    const isWhole = range.start === 0 && data.byteLength === properties.sizeBytes
+    if (!isWhole || remote.store.integrity !== 'crc64') return content
+    const check = ContentCheck.of(path, properties)
+    await check?.add(data, 0)
+    check?.finish()
+    return content
+  }
+  return remote.memory.run(lengthOf(range), take, signal)
 }
 
 /** Hands on to a sink, and checks what it hands on when that is all of a blob. */
@@ -214,11 +242,7 @@ async function takeAll(
   return reached
 }
 
-async function getFirst(
-  remote: Remote,
-  path: BlobPath,
-  options: CallOptions & { readonly range: ByteRange; readonly ifMatch: string | undefined },
-) {
+async function getFirst(remote: Remote, path: BlobPath, options: GetOptions) {
   const { signal } = options
   const get = () => remote.limiter.run(() => remote.store.get(path, options), signal)
   return orDirectory(remote, path, { get, signal })

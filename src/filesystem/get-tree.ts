@@ -6,8 +6,10 @@ import { type FileInfo, pathOf } from './file-info.ts'
 import { onLocalDisk } from './local-error.ts'
 import { getFile, isUnchanged } from './local-file.ts'
 import { LocalView } from './local-view.ts'
+import { NearDisk } from './near-disk.ts'
 import { applyAttributes } from './posix-preserve.ts'
 import type { Remote } from './remote.ts'
+import { getSmall } from './small-file.ts'
 import type { TransferJournal } from './transfer-journal.ts'
 import {
   bulkOptions,
@@ -35,11 +37,14 @@ export async function getTree(
   const work = workOf(plan, options)
   const vanishing = unlessVanished(work, views.source, options)
   await makeLocalDirectories(work)
+  const disk = new NearDisk(remote.clock)
   const onResumed = (bytes: number) => work.tally.addResumed(bytes)
   const get = ({ from, to }: Transfer<FileInfo>) =>
     work.tally.count(to, async (onBytes) => {
       if (await isHere({ from, to }, journal)) return countResumed(from.size, onBytes, onResumed)
       const pair = { remote: pathOf(from.name), local: to }
+      const small = { signal, preserve, onBytes, disk, size: from.size }
+      if (journal === undefined && (await getSmall(remote, pair, small))) return
       const resumable = { journal, onResumed, listed: from }
       await getFile(remote, pair, { signal, preserve, onBytes, ...resumable })
     })

@@ -278,7 +278,7 @@ async function kindOf(local: string): Promise<'file' | 'directory' | 'stream' | 
 }
 
 /** Beside the destination, so that the rename stays on one disk; short enough for any name. */
-function partialName(local: string): string {
+export function partialName(local: string): string {
   const name = `.${basename(local).slice(0, 40)}.${randomUUID().slice(0, 8)}.part`
   return join(dirname(local), name)
 }

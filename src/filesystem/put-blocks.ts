@@ -155,7 +155,7 @@ async function readRange(
   const data = buffer.subarray(0, end - start)
   for (let done = 0; done < data.byteLength; ) {
     const { bytesRead } = await source.file.read(data, done, data.byteLength - done, start + done)
-    if (bytesRead === 0) throw changed(source)
+    if (bytesRead === 0) throw changedSource(source.local)
     done += bytesRead
   }
   return data
@@ -167,13 +167,14 @@ export async function checkUnchanged(source: Source, bytesRead: number): Promise
   const after = await source.file.stat({ bigint: true })
   const { size, mtimeNs } = source.stats
   if (after.size !== size || after.mtimeNs !== mtimeNs || size !== BigInt(bytesRead)) {
-    throw changed(source)
+    throw changedSource(source.local)
   }
 }
 
-function changed(source: Source): FileSystemError {
+/** The error for a local file that is not what it was. */
+export function changedSource(path: string): FileSystemError {
   return new FileSystemError('ESTALE', 'read', {
-    path: source.local,
+    path,
     detail: 'the local file changed while it was read; nothing was written',
     retryable: true,
   })

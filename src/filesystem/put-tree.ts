@@ -6,8 +6,10 @@ import { pathOf } from './file-info.ts'
 import { onLocalDisk } from './local-error.ts'
 import { isUnchanged, putFileUnchecked } from './local-file.ts'
 import { type LocalEntry, LocalView } from './local-view.ts'
+import { NearDisk } from './near-disk.ts'
 import { attributesOf } from './posix-preserve.ts'
 import type { Remote } from './remote.ts'
+import { putSmall } from './small-file.ts'
 import { ensureDirectory, refuseDirectories } from './target-directory.ts'
 import {
   bulkOptions,
@@ -37,6 +39,7 @@ export async function putTree(
   const work = workOf(plan, options)
   const vanishing = unlessVanished(work, views.source, options)
   const there = await refuseDirectories(remote, work.files, options)
+  const disk = new NearDisk(remote.clock)
   const onResumed = (bytes: number) => work.tally.addResumed(bytes)
   const put = ({ from, to }: Transfer<LocalEntry>) =>
     work.tally.count(to, async (onBytes) => {
@@ -46,6 +49,8 @@ export async function putTree(
         return countResumed(from.size, onBytes, onResumed)
       }
       const pair = { remote: pathOf(to), local: from.name }
+      const small = { signal, preserve, onBytes, disk, size: from.size }
+      if (journal === undefined && (await putSmall(remote, pair, small))) return
       await putFileUnchecked(remote, pair, { signal, preserve, onBytes, journal, onResumed })
     })
   const links = preserve ? work.others.filter(({ from }) => from.isLink) : []

@@ -40,19 +40,41 @@ export async function refuseDirectories(
   const { signal, resume } = options
   const etags = new Map<string, string>()
   for (const { to } of files) refuseReserved(pathOf(to), 'open')
-  const parents = [...new Set(files.map(({ to }) => parentName(to)))]
+  const all = [...new Set(files.map(({ to }) => parentName(to)))]
   const taken = new Set<string>()
   const { concurrency } = bulkOptions(remote, options, 'open')
   const run = { signal, concurrency, syscall: 'open', pathOf: urlOf }
-  await runAll(parents, run, async (parent) => {
+  const look = async (parent: string) => {
     const children = await remote.view.list(parent, { signal, fresh: resume !== undefined })
     for (const { name, type, etag } of children) {
       if (type === 'directory') taken.add(name)
       else if (resume !== undefined && etag !== undefined) etags.set(name, etag)
     }
-  })
+  }
+  const top = commonDirectory(all)
+  await look(top)
+  // What the top does not show as a directory holds nothing that could be in the way.
+  const parents = all.filter((parent) => parent !== top && taken.has(childOf(top, parent)))
+  await runAll(parents, run, look)
   const refused = files.find(({ to }) => taken.has(to))
   if (refused !== undefined)
     throw new FileSystemError('EISDIR', 'open', { path: urlOf(refused.to) })
   return etags
+}
+
+/** The longest directory that all of `names` are in or are; the account's root where they share none. */
+function commonDirectory(names: readonly string[]): string {
+  let common = names[0] ?? ''
+  for (const name of names) {
+    while (common !== '' && name !== common && !name.startsWith(`${common}/`)) {
+      common = parentName(common)
+    }
+  }
+  return common
+}
+
+/** The child of `top` that `name`, which lies below, is or is in. */
+function childOf(top: string, name: string): string {
+  const end = name.indexOf('/', top === '' ? 0 : top.length + 1)
+  return end < 0 ? name : name.slice(0, end)
 }

@@ -1,0 +1,114 @@
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { KiB } from '../byte-range.ts'
+import { withPosixAttributes } from '../namespace/posix-metadata.ts'
+import { readAtOnce } from './download.ts'
+import { type FilePair, type LocalFileOptions, partialName } from './local-file.ts'
+import type { NearDisk } from './near-disk.ts'
+import { noteCommitted } from './pipe.ts'
+import { attributesOf } from './posix-preserve.ts'
+import { changedSource } from './put-blocks.ts'
+import type { Remote } from './remote.ts'
+
+/** Files up to this size are moved in one request, and at once between memory and a near disk. */
+export const smallBytes: number = 64 * KiB
+
+export interface SmallFileOptions extends LocalFileOptions {
+  readonly disk: NearDisk
+  /** What a listing said of the file's size. */
+  readonly size: number
+}
+
+/** Uploads a small file of a near disk; false when it is none, and nothing was done. `ESTALE` as `putFile`. */
+export async function putSmall(
+  remote: Remote,
+  pair: FilePair,
+  { disk, size, signal, preserve, onBytes }: SmallFileOptions,
+): Promise<boolean> {
+  if (size > smallBytes || size > remote.blockBytes) return false
+  if (!(await disk.isNear(dirname(pair.local)))) return false
+  const send = async () => {
+    const read = disk.run(pair.local, () => readSmall(pair.local))
+    if (read === undefined) return false
+    const { data, stats } = read
+    const metadata = preserve ? withPosixAttributes({}, 'file', attributesOf(stats)) : undefined
+    const properties = await remote.store.put(pair.remote, data, { signal, metadata })
+    onBytes?.(data.byteLength)
+    noteCommitted(remote, pair.remote, { properties, metadata })
+    return true
+  }
+  return remote.memory.run(smallBytes, () => remote.limiter.run(send, signal), signal)
+}
+
+/** Downloads a small file to a near disk, as `getFile` does; false when it is none, and nothing was done. */
+export async function getSmall(
+  remote: Remote,
+  pair: FilePair,
+  { disk, size, signal, preserve, onBytes }: SmallFileOptions,
+): Promise<boolean> {
+  // An empty range cannot be asked for, and attributes are set by way of other threads anyhow.
+  if (size === 0 || size > smallBytes || preserve === true) return false
+  if (remote.chunkCache.disk !== undefined) return false
+  if (!(await disk.isNear(dirname(pair.local)))) return false
+  const there = disk.run(pair.local, () => statSync(pair.local, { throwIfNoEntry: false }))
+  if (there !== undefined && !there.isFile()) return false
+  const range = { start: 0, end: Math.min(smallBytes, remote.blockBytes) }
+  const { data, properties } = await readAtOnce(remote, pair.remote, { range, signal })
+  if (properties.sizeBytes > data.byteLength) return false
+  disk.run(pair.local, () => writeSmall(pair.local, data))
+  onBytes?.(data.byteLength)
+  return true
+}
+
+/** `undefined` for what is no small regular file. */
+function readSmall(
+  path: string,
+): { readonly data: Uint8Array; readonly stats: BigIntStats } | undefined {
+  // Without waiting: by now it may be a pipe.
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const stats = fstatSync(file, { bigint: true })
+    if (!stats.isFile() || stats.size > BigInt(smallBytes)) return undefined
+    const size = Number(stats.size)
+    const data = Buffer.allocUnsafe(size + 1)
+    let bytes = 0
+    for (let count = -1; count !== 0 && bytes <= size; bytes += count) {
+      count = readSync(file, data, bytes, data.byteLength - bytes, bytes)
+    }
+    const after = fstatSync(file, { bigint: true })
+    if (bytes !== size || after.size !== stats.size || after.mtimeNs !== stats.mtimeNs) {
+      throw changedSource(path)
+    }
+    return { data: data.subarray(0, size), stats }
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** The bytes go to a file beside the destination, which takes its name when all are there. */
+function writeSmall(path: string, data: Uint8Array): void {
+  const partial = partialName(path)
+  try {
+    const file = openSync(partial, 'wx')
+    try {
+      for (let at = 0; at < data.byteLength; ) at += writeSync(file, data, at)
+    } finally {
+      closeSync(file)
+    }
+    renameSync(partial, path)
+  } catch (error) {
+    rmSync(partial, { force: true })
+    throw error
+  }
+}
