@@ -27,6 +27,8 @@ export interface ListenConfig {
     | undefined
   /** Lets it listen beyond loopback without TLS of its own. */
   readonly behindTlsProxy: boolean
+  /** The URL before `/v1` that clients use, which their proofs of possession name; that of `Host` when absent. */
+  readonly publicUrl?: URL | undefined
 }
 
 interface Application {
@@ -187,6 +189,7 @@ const listen = z
       .strictObject({ certFile: text, keyFile: text, clientCaFile: text.optional() })
       .optional(),
     behindTlsProxy: z.boolean().default(false),
+    publicUrl: httpsUrl.optional(),
   })
   .refine((value) => isPrivate(value), {
     path: ['host'],

@@ -63,7 +63,9 @@ function tokens({ issuance, clock }: CredentialDesk): Route {
     body: tokenRequest,
     answers: { 200: { description: 'The token', body: tokenAnswer } },
     problems: [
+      'acr_admin_fallback_refused',
       'acr_arm_audience_disabled',
+      'aks_admin_refused',
       'audience_not_allowed',
       'claims_challenge',
       'identity_refused',

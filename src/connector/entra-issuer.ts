@@ -112,7 +112,7 @@ export class EntraIssuer implements Issuer {
     try {
       return await this.#keys.get(account, options.refresh === true)
     } catch (error) {
-      throw storageError(error, account)
+      throw storageError(error, account, this.#clock.nowMs())
     }
   }
 

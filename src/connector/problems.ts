@@ -8,7 +8,7 @@ interface ProblemMeaning {
 export type ConnectorErrorReason =
   | 'acr_admin_fallback_refused'
   | 'acr_arm_audience_disabled'
-  | 'aks_local_accounts_disabled'
+  | 'aks_admin_refused'
   | 'audience_not_allowed'
   | 'audit_unavailable'
   | 'caller_unknown'
@@ -36,14 +36,13 @@ export type ConnectorErrorReason =
   | 'tenant_mismatch'
   | 'throttled'
   | 'ttl_exceeds_policy'
-  | 'ttl_out_of_range'
   | 'unsupported_auth_for_resource'
 
 /** Every reason that a connector gives for a refusal; the document of its interface lists them. */
 export const problemMeanings: Readonly<Record<ConnectorErrorReason, ProblemMeaning>> = {
   acr_admin_fallback_refused: on(403, "the registry's admin account is never used"),
   acr_arm_audience_disabled: on(403, "the registry refuses tokens of Azure's management"),
-  aks_local_accounts_disabled: on(409, 'the cluster has no local accounts'),
+  aks_admin_refused: on(403, "a cluster's administrator certificate is never fetched"),
   audience_not_allowed: on(403, 'no rule lists the audience'),
   audit_unavailable: on(500, 'the audit log cannot be written, so nothing is given out'),
   caller_unknown: on(401, 'no, wrong or expired proof'),
@@ -71,7 +70,6 @@ export const problemMeanings: Readonly<Record<ConnectorErrorReason, ProblemMeani
   tenant_mismatch: on(403, 'the identity belongs to another tenant'),
   throttled: on(429, 'more requests than a minute allows, or Azure throttles the connector'),
   ttl_exceeds_policy: on(403, 'the token lives longer than the rule allows'),
-  ttl_out_of_range: on(422, 'no such life can be given'),
   unsupported_auth_for_resource: on(422, 'this connector gives no such token'),
 }
 

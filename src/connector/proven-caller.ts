@@ -11,6 +11,8 @@ export interface Proving {
   readonly sessions: Sessions
   /** Whether clients reach the connector by https, its own or that of a proxy. */
   readonly isHttps: boolean
+  /** What clients call the connector, where that is not what arrives in `Host`. */
+  readonly publicUrl?: URL | undefined
 }
 
 /**
@@ -18,12 +20,13 @@ export interface Proving {
  * it comes, and needed where the token is bound to a key. Rejects with `invalid_client`.
  */
 export function provenKey(
-  { proofs, isHttps }: Proving,
+  { proofs, isHttps, publicUrl }: Proving,
   request: FastifyRequest,
   token: string | undefined,
 ): Promise<string> {
   const { dpop, host } = request.headers
-  const url = `${isHttps ? 'https' : 'http'}://${host}${request.url.replace(/[?#].*$/, '')}`
+  const base = publicUrl?.href.replace(/\/$/, '') ?? `${isHttps ? 'https' : 'http'}://${host}`
+  const url = `${base}${request.url.replace(/[?#].*$/, '')}`
   const proof = typeof dpop === 'string' ? dpop : undefined
   return proofs.thumbprint(proof, { method: request.method, url, token })
 }

@@ -101,14 +101,14 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const { sessions, proofs } = proving
   const nonce = (): string => proofs.nonce()
   const desks = { catalog, administration, zenml, sessions, nonce }
-  const { tls, behindTlsProxy, unixSocket } = config.listen
+  const { tls, behindTlsProxy, unixSocket, publicUrl } = config.listen
   addRoutes(server, connectorRoutes({ ...desks, issuance, clock, metrics, readiness }), {
     admit: admission({
       identify,
       limit,
       zenmlSessions,
       unixSocket: unixSocket !== undefined,
-      proving: { ...proving, isHttps: tls !== undefined || behindTlsProxy },
+      proving: { ...proving, isHttps: tls !== undefined || behindTlsProxy, publicUrl },
     }),
     turnAway: (error, caller, action) => issuance.turnAway(error, caller, action),
     meter,

@@ -42,6 +42,8 @@ export const registryActions = ['pull', 'push'] as const
 export const aksServerApplication = '6dae42f8-4368-4678-94ff-3960e28e3630'
 
 const suffix = '/.default'
+/** The scope that asks for an administrator's credential, to be told why there is none. */
+const adminScope = 'admin'
 const maxRepositories = 16
 
 /** Reads `audience` and `scope` of RFC 8693. Throws `invalid_request` for what names no resource. */
@@ -95,6 +97,7 @@ function clusterTarget(audience: string, scope: string | undefined): ClusterTarg
   if (scope === undefined || scope === `${aksServerApplication}${suffix}`) {
     return { resource: 'kubernetes-cluster', cluster: audience.toLowerCase() }
   }
+  if (scope === adminScope) throw clusterAdmin()
   throw invalid(
     "'scope' is not that of a cluster's API server",
     `ask with ${aksServerApplication}${suffix}`,
@@ -103,6 +106,7 @@ function clusterTarget(audience: string, scope: string | undefined): ClusterTarg
 
 function registryTarget(registry: string, scope: string | undefined): RegistryTarget {
   const words = (scope ?? '').split(' ').filter((word) => word !== '')
+  if (words.includes(adminScope)) throw registryAdmin()
   if (words.length === 0) throw wholeRegistry()
   if (words.length > maxRepositories) {
     throw invalid(`'scope' names more than ${maxRepositories} repositories`, 'ask for fewer')
@@ -132,5 +136,21 @@ function wholeRegistry(): ConnectorError {
   return new ConnectorError('invalid_scope', 'unsupported_auth_for_resource', {
     detail: 'no token is given for a whole registry',
     hint: 'ask with scope=repository:NAME:pull or repository:NAME:pull,push',
+  })
+}
+
+function registryAdmin(): ConnectorError {
+  return new ConnectorError('access_denied', 'acr_admin_fallback_refused', {
+    detail:
+      "a registry's admin account is never used: its password is long-lived and for everything",
+    hint: 'ask with scope=repository:NAME:pull or repository:NAME:pull,push',
+  })
+}
+
+function clusterAdmin(): ConnectorError {
+  return new ConnectorError('access_denied', 'aks_admin_refused', {
+    detail:
+      "a cluster's administrator certificate is never fetched: it lives for years and is nobody's",
+    hint: `ask with scope=${aksServerApplication}${suffix}; operator: give the identity a role in the cluster`,
   })
 }

@@ -6,6 +6,10 @@ import { ConnectorError } from './connector-error.ts'
  */
 export function identityError(cause: unknown): ConnectorError {
   if (cause instanceof ConnectorError) return cause
+  const tenant = /not configured to acquire tokens for tenant ([\w.-]+?)\.?(\s|$)/.exec(
+    textOf(cause),
+  )
+  if (tenant !== null) return otherTenant(`the account is of tenant ${tenant[1]}`, cause)
   const code = /AADSTS\d+/.exec(textOf(cause))?.[0]
   if (code === undefined) {
     return new ConnectorError('temporarily_unavailable', 'identity_unavailable', {
@@ -24,10 +28,20 @@ export function identityError(cause: unknown): ConnectorError {
   })
 }
 
-/** What the client is told when the storage account gives no user delegation key. */
-export function storageError(cause: unknown, account: string): ConnectorError {
-  const { statusCode, code } = restFields(cause)
+/**
+ * What the client is told when the storage account gives no user delegation key; `nowMs` is the
+ * connector's time. A refusal whose date is far from it is one of clocks.
+ */
+export function storageError(cause: unknown, account: string, nowMs: number): ConnectorError {
+  const { statusCode, code, date } = restFields(cause)
   if (statusCode === undefined && isIdentityError(cause)) return identityError(cause)
+  const isRefusal = statusCode !== undefined && statusCode >= 400 && statusCode <= 403
+  const aheadMs = date === undefined ? 0 : nowMs - date
+  if (isRefusal && Math.abs(aheadMs) >= maxSkewMs) return clocksDiffer(account, aheadMs, cause)
+  if (statusCode === 401 && /\bissuer\b/i.test(textOf(cause))) {
+    return otherTenant(`account '${account}' takes tokens of its own tenant`, cause)
+  }
+  if (statusCode === 403 && code === 'AuthorizationFailure') return walledOff(account, cause)
   if (statusCode === 403 || statusCode === 401) {
     return new ConnectorError('access_denied', 'delegator_missing', {
       detail: `account '${account}' refused the connector a user delegation key (${code ?? statusCode})`,
@@ -39,6 +53,37 @@ export function storageError(cause: unknown, account: string): ConnectorError {
     detail: `account '${account}' gave the connector no user delegation key (${code ?? statusCode ?? 'no answer'})`,
     hint: "operator: check the account's name and blobEndpoint, and the network to it",
     retryable: statusCode === undefined || statusCode === 429 || statusCode >= 500,
+    cause,
+  })
+}
+
+/** Storage takes tokens and keys that are this far off; dates are whole seconds. Milliseconds. */
+const maxSkewMs = 5 * 60_000
+
+function clocksDiffer(account: string, aheadMs: number, cause: unknown): ConnectorError {
+  const seconds = Math.round(Math.abs(aheadMs) / 1000)
+  const direction = aheadMs > 0 ? 'ahead of' : 'behind'
+  return new ConnectorError('access_denied', 'clock_skew', {
+    status: 409,
+    detail: `account '${account}' refused the connector, whose clock is ${seconds} s ${direction} Azure's`,
+    hint: "operator: set the clock of the connector's machine",
+    cause,
+  })
+}
+
+/** A missing role is AuthorizationPermissionMismatch; this one is the account's network rules. */
+function walledOff(account: string, cause: unknown): ConnectorError {
+  return new ConnectorError('access_denied', 'network_denied', {
+    detail: `the firewall of account '${account}' refused the connector (AuthorizationFailure)`,
+    hint: "operator: allow the connector's network in the account's network rules, or use a private endpoint",
+    cause,
+  })
+}
+
+function otherTenant(what: string, cause: unknown): ConnectorError {
+  return new ConnectorError('access_denied', 'tenant_mismatch', {
+    detail: `${what}, and the connector's identity is of another`,
+    hint: "operator: give the connector an identity of the account's tenant, or correct tenantId",
     cause,
   })
 }
@@ -68,11 +113,24 @@ function textOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : ''
 }
 
-/** The two fields that a RestError of the Azure SDK has. */
-function restFields(cause: unknown): { statusCode?: number; code?: string } {
+interface RestFields {
+  readonly statusCode?: number
+  readonly code?: string
+  /** When the service answered, milliseconds since the epoch. */
+  readonly date?: number
+}
+
+/** What a RestError of the Azure SDK has. */
+function restFields(cause: unknown): RestFields {
   if (!(cause instanceof Error)) return {}
-  const { statusCode, code } = cause as { statusCode?: unknown; code?: unknown }
+  const { statusCode, code, response } = cause as {
+    statusCode?: unknown
+    code?: unknown
+    response?: { headers?: { get?: (name: string) => string | undefined } }
+  }
+  const date = Date.parse(response?.headers?.get?.('date') ?? '')
   return {
+    ...(Number.isNaN(date) ? {} : { date }),
     ...(typeof statusCode === 'number' ? { statusCode } : {}),
     ...(typeof code === 'string' ? { code } : {}),
   }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
+import { systemClock } from '../../src/clock.ts'
 import { generateCallerKey } from '../../src/connector/authenticate.ts'
 import { ConnectorClient } from '../../src/connector/client.ts'
 import { ClientSessions } from '../../src/connector/client-session.ts'
@@ -15,10 +16,10 @@ import { startTestConnector, type TestConnector } from '../support/test-connecto
 const trainer = generateCallerKey()
 const stranger = generateCallerKey()
 
-function configOn(port: number): ConnectorConfig {
+function configOn(port: number, more = ''): ConnectorConfig {
   return parseConnectorConfig(
     `
-listen: { port: ${port} }
+listen: { port: ${port}${more} }
 identity: { kind: service-principal, tenantId: t, clientId: c, clientSecretEnv: S }
 accounts: [{ name: acct }]
 callers:
@@ -176,6 +177,30 @@ t.test('claims of a challenge go along, and a refusal opens no second session', 
   const before = sent.length
   await t.rejects(client.getCredential({ ...granted, container: 'none' }), { code: 'EACCES' })
   t.equal(sent.length, before + 1, 'what policy refuses is asked once')
+})
+
+t.test('behind a proxy with another name, proofs are for the name that clients use', async (t) => {
+  const ask = async (more: string): Promise<unknown> => {
+    const server = await startTestConnector({ config: configOn(0, more) })
+    t.teardown(() => server.close())
+    const http = undiciHandler()
+    t.teardown(() => http.close())
+    const { port } = server.connector.url
+    const asking = {
+      endpoint: new URL('https://vend.example/abfs'),
+      callerProof: async () => trainer.key,
+      http: (request: HttpRequest) =>
+        http.handle({
+          ...request,
+          url: new URL(request.url.pathname.replace('/abfs', ''), `http://127.0.0.1:${port}`),
+        }),
+      clock: systemClock,
+    }
+    const client = new ConnectorClient({ ...asking, sessions: new ClientSessions(asking) })
+    return client.getCredential(granted)
+  }
+  t.match(await ask(', publicUrl: "https://vend.example/abfs"'), { kind: 'sas' })
+  await t.rejects(ask(''), { code: 'EACCES', message: /another URL/ })
 })
 
 t.test('it works in a worker thread', async (t) => {

@@ -21,7 +21,7 @@ export interface BlobResource {
   readonly credentials: readonly CredentialKind[]
   readonly maxTtlSeconds: number
   /** What happens where Azure cannot limit a credential to the path. */
-  readonly onUnscopable: 'deny' | 'sign' | 'container'
+  readonly onUnscopable: 'deny' | 'sign'
   /** Refuses a bearer that lives longer than `maxTtlSeconds`. */
   readonly enforceBearerTtl: boolean
   /** Looked up in the configuration's accounts when absent. */
@@ -109,7 +109,7 @@ const blobContainer = z.strictObject({
     .min(1)
     .default(['sas']),
   maxTtlSeconds: ttlSeconds.max(6 * 3600).default(3600),
-  onUnscopable: z.enum(['deny', 'sign', 'container']).default('deny'),
+  onUnscopable: z.enum(['deny', 'sign']).default('deny'),
   enforceBearerTtl: z.boolean().default(false),
   hierarchicalNamespace: z.boolean().optional(),
 })

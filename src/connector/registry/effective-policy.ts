@@ -59,7 +59,7 @@ function blobRule(
       credentials,
       maxTtlMs: Math.min(resource.maxTtlSeconds, policy.maxTtlSeconds ?? Infinity) * 1000,
       enforceBearerTtl: resource.enforceBearerTtl,
-      onUnscopable: resource.onUnscopable === 'sign' ? 'sign' : 'deny',
+      onUnscopable: resource.onUnscopable,
     },
   ]
 }
