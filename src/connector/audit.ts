@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
+import { nextTurn } from '../clock.ts'
 import type { Scope } from '../credential/credential.ts'
 import type { CredentialKind, CredentialReach } from './protocol.ts'
 import type { TokenTarget } from './token-target.ts'
@@ -130,6 +131,8 @@ class FileAudit implements AuditLog {
   }
 
   async #writeAll(): Promise<void> {
+    // Requests that arrived together are decided in the same turn: their lines are one batch.
+    await nextTurn()
     while (this.#pending.length > 0) {
       const batch = this.#pending
       this.#pending = []

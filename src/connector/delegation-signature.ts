@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert'
-import { createHmac } from 'node:crypto'
-import type { UserDelegationKey } from '@azure/storage-blob'
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { Scope } from '../credential/credential.ts'
 import { isContainerName, prefixFault, segmentsOf } from './canonical-scope.ts'
 import { type DelegationKey, STORAGE_VERSION } from './delegation-keys.ts'
@@ -32,29 +32,59 @@ export function signScope(
   assert(scope.permissions.length > 0, 'a signature allows something')
   assert(prefix === undefined || prefixFault(prefix) === undefined, 'a signed path is canonical')
   assert(options.blob !== true || prefix !== undefined, 'a signed blob has a name')
-  const fields = fieldsOf(scope, key.key, options)
+  const prepared = preparedKey(key)
+  const fields = fieldsOf(scope, prepared, options)
   const path = prefix === undefined ? '' : `/${prefix}`
   const text = stringToSign(fields, `/blob/${account}/${container}${path}`)
-  const sig = createHmac('sha256', Buffer.from(key.key.value, 'base64'))
-    .update(text, 'utf8')
-    .digest('base64')
+  const sig = createHmac('sha256', prepared.secret).update(text, 'utf8').digest('base64')
   const query = queryOf({ ...fields, sig })
   assertReach(query, { scope, options, key })
   return query
 }
 
-/** The fields of the query, by their names there. */
-interface SignedFields {
-  readonly sv: string
-  readonly spr: string
-  readonly st: string
-  readonly se: string
+/** What a key says of itself in every signature that it makes. */
+interface KeyFields {
   readonly skoid: string
   readonly sktid: string
   readonly skt: string
   readonly ske: string
   readonly sks: string
   readonly skv: string
+}
+
+interface PreparedKey {
+  readonly secret: KeyObject
+  readonly fields: KeyFields
+}
+
+/** A key makes thousands of signatures: what they have in common is made once. */
+const preparedKeys = new WeakMap<DelegationKey, PreparedKey>()
+
+function preparedKey(delegation: DelegationKey): PreparedKey {
+  const known = preparedKeys.get(delegation)
+  if (known !== undefined) return known
+  const { key } = delegation
+  const prepared = {
+    secret: createSecretKey(Buffer.from(key.value, 'base64')),
+    fields: {
+      skoid: key.signedObjectId,
+      sktid: key.signedTenantId,
+      skt: instant(key.signedStartsOn.getTime()),
+      ske: instant(key.signedExpiresOn.getTime()),
+      sks: key.signedService,
+      skv: key.signedVersion,
+    },
+  }
+  preparedKeys.set(delegation, prepared)
+  return prepared
+}
+
+/** The fields of the query, by their names there. */
+interface SignedFields extends KeyFields {
+  readonly sv: string
+  readonly spr: string
+  readonly st: string
+  readonly se: string
   readonly scid: string | undefined
   readonly sr: 'b' | 'c' | 'd'
   /** Segments of the directory. */
@@ -64,7 +94,7 @@ interface SignedFields {
 
 function fieldsOf(
   scope: Scope,
-  key: UserDelegationKey,
+  key: PreparedKey,
   options: SignatureOptions & { readonly blob?: boolean | undefined },
 ): SignedFields {
   const depth = segmentsOf(scope.prefix).length
@@ -74,12 +104,7 @@ function fieldsOf(
     spr: 'https',
     st: instant(options.startsAtMs),
     se: instant(options.expiresAtMs),
-    skoid: key.signedObjectId,
-    sktid: key.signedTenantId,
-    skt: instant(key.signedStartsOn.getTime()),
-    ske: instant(key.signedExpiresOn.getTime()),
-    sks: key.signedService,
-    skv: key.signedVersion,
+    ...key.fields,
     scid: options.correlationId,
     sr: options.blob === true ? 'b' : resource,
     sdd: depth === 0 || options.blob === true ? undefined : String(depth),
@@ -101,12 +126,23 @@ function stringToSign(fields: SignedFields, resource: string): string {
 }
 
 function queryOf(fields: SignedFields & { readonly sig: string }): string {
-  return Object.entries(fields)
-    .flatMap(([name, value]) => (value === undefined ? [] : `${name}=${encodeURIComponent(value)}`))
-    .join('&')
+  let query = ''
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === undefined) continue
+    query += `${query === '' ? '' : '&'}${name}=${encodeURIComponent(value)}`
+  }
+  return query
 }
+
+/** Signatures of one second share their times. */
+const instants = new LRUCache<number, string>({ max: 64 })
 
 /** Signatures carry whole seconds. */
 function instant(timeMs: number): string {
-  return new Date(timeMs).toISOString().replace(/\.\d{3}Z$/, 'Z')
+  const second = Math.floor(timeMs / 1000)
+  const known = instants.get(second)
+  if (known !== undefined) return known
+  const text = new Date(second * 1000).toISOString().replace('.000Z', 'Z')
+  instants.set(second, text)
+  return text
 }
