@@ -73,6 +73,7 @@ const initFlagNumbers = {
   FUSE_MAX_PAGES: 22,
   FUSE_CACHE_SYMLINKS: 23,
   FUSE_EXPLICIT_INVAL_DATA: 25,
+  FUSE_HANDLE_KILLPRIV_V2: 28,
   FUSE_INIT_EXT: 30,
 } as const
 
@@ -95,6 +96,7 @@ const setattrNumbers = {
   FATTR_ATIME_NOW: 7,
   FATTR_MTIME_NOW: 8,
   FATTR_CTIME: 10,
+  FATTR_KILL_SUIDGID: 11,
 } as const
 
 /** Bits of `setattrIn.valid`. */

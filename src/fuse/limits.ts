@@ -34,8 +34,8 @@ export function limitsFor(
 /**
  * What is asked of the kernel when it offers it. Left out on purpose: WRITEBACK_CACHE, which makes
  * the kernel the authority on sizes and times; ASYNC_DIO, which halves random direct reads;
- * AUTO_INVAL_DATA, which costs a GETATTR per read of cached data; HANDLE_KILLPRIV, as the kernel
- * clears setuid bits by SETATTR without it.
+ * AUTO_INVAL_DATA, which costs a GETATTR per read of cached data. HANDLE_KILLPRIV_V2 leaves it to us to
+ * take setuid bits away: without it the kernel asks for `security.capability` before each write.
  */
 const wantedFlags: number = [
   initFlags.FUSE_ASYNC_READ,
@@ -47,6 +47,7 @@ const wantedFlags: number = [
   initFlags.FUSE_MAX_PAGES,
   initFlags.FUSE_CACHE_SYMLINKS,
   initFlags.FUSE_EXPLICIT_INVAL_DATA,
+  initFlags.FUSE_HANDLE_KILLPRIV_V2,
   initFlags.FUSE_INIT_EXT,
 ].reduce((all, flag) => all | flag, 0)
 

@@ -69,7 +69,7 @@ export class OpenFiles {
     const entry = await this.#joinWriters(inode, context)
     if (truncates) {
       await inode.writable?.startOver()
-      await this.#dropPrivileges(inode, context)
+      if (context.uid !== 0) await this.dropPrivileges(inode)
     }
     return this.#opened(inode, entry, flags)
   }
@@ -104,10 +104,17 @@ export class OpenFiles {
     return reader.read(range, context.signal)
   }
 
-  async write(id: HandleId, offsetBytes: number, data: Uint8Array): Promise<number> {
+  async write(
+    id: HandleId,
+    offsetBytes: number,
+    data: Uint8Array,
+    context: CallContext,
+  ): Promise<number> {
     const { inode, append } = this.#writer(id, 'write')
     try {
-      return await this.#content(inode).write(append ? 'end' : offsetBytes, data)
+      const taken = await this.#content(inode).write(append ? 'end' : offsetBytes, data)
+      if (context.uid !== 0) await this.dropPrivileges(inode)
+      return taken
     } catch (error) {
       if (isDiskFull(error)) this.#publish('write', inode, error)
       throw error
@@ -118,7 +125,7 @@ export class OpenFiles {
   async allocate(id: HandleId, allocation: Allocation, context: CallContext): Promise<void> {
     const { inode } = this.#writer(id, 'fallocate')
     await this.#content(inode).allocate(allocation)
-    await this.#dropPrivileges(inode, context)
+    if (context.uid !== 0) await this.dropPrivileges(inode)
     this.#tree.touch(inode)
   }
 
@@ -193,6 +200,13 @@ export class OpenFiles {
     this.#tree.reattributed(inode, before, after)
   }
 
+  /** Changing content takes the set-user-id and set-group-id bits away, unless root does it. */
+  async dropPrivileges(inode: Inode): Promise<void> {
+    const { mode = 0 } = (inode.writable?.entry() ?? (await this.#tree.entryOf(inode))).posix
+    const kept = mode & ((mode & 0o010) === 0 ? ~0o4000 : ~0o6000)
+    if (kept !== mode) await this.setAttributes(inode, { mode: kept })
+  }
+
   /** Changes metadata that is not POSIX attributes: as `setAttributes` does those. */
   async changeMetadata(
     inode: Inode,
@@ -253,7 +267,7 @@ export class OpenFiles {
       const parts = await this.read(id, piece, context)
       const bytes = parts.reduce((sum, { length }) => sum + length, 0)
       for (const part of parts) {
-        await this.write(target.handle, target.offsetBytes + done, part)
+        await this.write(target.handle, target.offsetBytes + done, part, context)
         done += part.length
       }
       if (bytes < lengthOf(piece)) break
@@ -290,15 +304,7 @@ export class OpenFiles {
   async #empty(inode: Inode, context: CallContext): Promise<void> {
     this.#tree.checkWritable('open', inode)
     await this.truncate(inode, 0, context)
-    await this.#dropPrivileges(inode, context)
-  }
-
-  /** Changing content takes the set-user-id and set-group-id bits away, unless root does it. */
-  async #dropPrivileges(inode: Inode, context: CallContext): Promise<void> {
-    if (context.uid === 0) return
-    const { mode = 0 } = (await this.#tree.entryOf(inode)).posix
-    const kept = mode & ((mode & 0o010) === 0 ? ~0o4000 : ~0o6000)
-    if (kept !== mode) await this.setAttributes(inode, { mode: kept })
+    if (context.uid !== 0) await this.dropPrivileges(inode)
   }
 
   /** Lets go of what `keepContent` fetched once nobody has the file open. */

@@ -85,6 +85,8 @@ export interface AttributeChanges {
   readonly atimeNs?: bigint | 'now' | undefined
   readonly mtimeNs?: bigint | 'now' | undefined
   readonly ctimeNs?: bigint | undefined
+  /** Takes set-user-id away, and set-group-id where the group may execute. */
+  readonly dropPrivileges?: boolean | undefined
 }
 
 /** One version of a file, whole on the local disk. */

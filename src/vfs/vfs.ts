@@ -88,8 +88,7 @@ export interface VfsOptions {
   /** What becomes of a version in whose place somebody else's is. Default `error`. */
   readonly onConflict?: ConflictPolicy | undefined
   /**
-   * Whether there are extended attributes. Default true. Without them the kernel asks nothing about
-   * security before each write: small writes are a fifth faster or more.
+   * Whether there are extended attributes. Default true.
    */
   readonly xattrs?: boolean | undefined
   /** Size of the blocks that large files are uploaded in; bytes. Default 8 MiB. */
@@ -201,6 +200,7 @@ export class Vfs implements FileOperations {
     }
     const posix = this.#posixChanges(changes)
     if (posix !== undefined) await this.#files.setAttributes(inode, posix)
+    if (changes.dropPrivileges === true) await this.#files.dropPrivileges(inode)
     // A directory's time that somebody sets is not that of its names any more.
     if (changes.mtimeNs !== undefined) inode.namesChangedNs = undefined
     this.#tree.touch(inode)
@@ -305,9 +305,9 @@ export class Vfs implements FileOperations {
     handle: HandleId,
     offsetBytes: number,
     data: Uint8Array,
-    _context: CallContext,
+    context: CallContext,
   ): Promise<number> {
-    return this.#files.write(handle, offsetBytes, data)
+    return this.#files.write(handle, offsetBytes, data, context)
   }
 
   async fallocate(handle: HandleId, allocation: Allocation, context: CallContext): Promise<void> {

@@ -444,6 +444,32 @@ t.test('O_TRUNC takes the set-user-id bit away', async (t) => {
   t.equal((await mount.stat('f')).mode & 0o7777, 0o755)
 })
 
+t.test('a write takes the set-user-id bit away, unless root writes', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('f', 'content')
+  for (const [uid, mode] of [
+    [0, 0o6755],
+    [1000, 0o755],
+  ] as const) {
+    await mount.vfs.setattr(await mount.ino('f'), { mode: 0o6755 }, caller)
+    const handle = await mount.open('f', constants.O_WRONLY)
+    await mount.vfs.write(handle, 0, Buffer.from('C'), { ...caller, uid })
+    await mount.close(handle)
+    t.equal((await mount.stat('f')).mode & 0o7777, mode, `by ${uid}`)
+  }
+})
+
+t.test('privileges go when the kernel says so, with an owner or a size', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('f', 'content')
+  for (const change of [{ uid: 7 }, { sizeBytes: 3 }, {}]) {
+    await mount.vfs.setattr(await mount.ino('f'), { mode: 0o6744 }, caller)
+    const changes = { ...change, dropPrivileges: true }
+    const { mode } = await mount.vfs.setattr(await mount.ino('f'), changes, caller)
+    t.equal(mode & 0o7777, 0o2744, 'a group that may not execute keeps its bit')
+  }
+})
+
 t.test('fallocate makes zeros of a range, and room when it may', async (t) => {
   const mount = await VfsMount.make(t, { spoolMemoryBytes: 4, blockBytes: 4 })
   await mount.save('f', 'abcdefghij')

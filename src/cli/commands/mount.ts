@@ -45,7 +45,7 @@ export function defineMount(program: Command, context: CliContext): void {
       '--write-back',
       'close(2) waits for the local journal only; the next mount stores the rest',
     )
-    .option('--no-xattr', 'no extended attributes: small writes are faster')
+    .option('--no-xattr', 'no extended attributes')
     .option('--on-conflict <policy>', 'error, ours, theirs or rename (default: error)')
     .option('--driver <name>', 'native, or fuse-native (see docs/fuse-native.md)', 'native')
     .option('--no-passthrough', 'the kernel reads no cached file of a read-only drive by itself')
