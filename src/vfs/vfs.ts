@@ -1,25 +1,12 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { FileSystemError } from '../errors.ts'
 import type { PosixAttributes } from '../namespace/entry.ts'
-import type { Namespace } from '../namespace/namespace.ts'
-import type { BlobPath } from '../path.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
-import type { SpoolFile } from '../transfer/spool.ts'
 import { millisecondsToNs } from './attributes.ts'
 import { DirectoryHandle } from './directory-handle.ts'
-import {
-  type AzureAttributes,
-  azureValue,
-  isUserName,
-  setAzureValue,
-  userNames,
-  userValue,
-  withUserValue,
-} from './extended-attributes.ts'
-import type { ConflictPolicy } from './file-commit.ts'
 import { HandleTable } from './handle-table.ts'
+import { ExtendedAttributes } from './inode-attributes.ts'
 import type { Inode } from './inode-table.ts'
 import { Journals } from './journals.ts'
 import { LocalContents } from './local-contents.ts'
@@ -50,57 +37,10 @@ import type {
 } from './operations.ts'
 import { type Replayed, replay } from './replay.ts'
 import { Tree } from './tree.ts'
+import type { VfsOptions } from './vfs-options.ts'
 import type { WritableFileContext } from './writable-file.ts'
 
-export interface VfsOptions {
-  readonly namespace: Namespace
-  /** What the mount shows: a container, or a directory in one. Nothing above it can be reached. */
-  readonly root: BlobPath
-  /** Owner of what has none in its metadata. */
-  readonly uid: number
-  readonly gid: number
-  /** Permission bits of files that have none in their metadata. Default `0o644`. */
-  readonly fileMode?: number | undefined
-  /** The same of directories. Default `0o755`. */
-  readonly dirMode?: number | undefined
-  /** Every change is refused with `EROFS`. Default false. */
-  readonly readOnly?: boolean | undefined
-  /** How long the kernel may answer from names and attributes; milliseconds. Default 1,000. */
-  readonly attrTtlMs?: number | undefined
-  /** Where writes are buffered that memory does not hold. */
-  readonly spoolDirectory: string
-  /** How much of each file that is being written stays in memory; bytes. Default 4 MiB. */
-  readonly spoolMemoryBytes?: number | undefined
-  /** Opens a file in the spool directory that has no name. Default: a real one. */
-  readonly openSpoolFile?: ((directory: string) => Promise<SpoolFile>) | undefined
-  /**
-   * Where versions of files are kept that could not be stored, and with `writeBack` those that are to
-   * be; shared by all mounts of the container. Absent: they are lost, and nothing is written back.
-   */
-  readonly journalDirectory?: string | undefined
-  /** The journals themselves, instead of a directory. */
-  readonly journals?: Journals | undefined
-  /**
-   * close(2) and fsync(2) return when the journal has what was written; it is stored after the last
-   * close, or by the next mount. Default false: they return when Azure has it.
-   */
-  readonly writeBack?: boolean | undefined
-  /** What becomes of a version in whose place somebody else's is. Default `error`. */
-  readonly onConflict?: ConflictPolicy | undefined
-  /**
-   * Whether there are extended attributes. Default true.
-   */
-  readonly xattrs?: boolean | undefined
-  /** Size of the blocks that large files are uploaded in; bytes. Default 8 MiB. */
-  readonly blockBytes?: number | undefined
-  /**
-   * Reads index tags, so that a file's next version keeps them, and is behind the attributes
-   * `azure.tags` and `azure.tier`. Absent: tags are not kept.
-   */
-  readonly administration?: AzureAttributes['administration']
-  readonly chunkCache?: ChunkCache | undefined
-  readonly clock?: Clock | undefined
-}
+export type { VfsOptions } from './vfs-options.ts'
 
 /**
  * A container, or a directory in one, as a tree of inodes: one method per system call, with the
@@ -113,8 +53,7 @@ export class Vfs implements FileOperations {
   readonly #files: OpenFiles
   readonly #fileContext: WritableFileContext
   readonly #contents: LocalContents | undefined
-  readonly #azure: AzureAttributes
-  readonly #xattrs: boolean
+  readonly #extended: ExtendedAttributes
 
   constructor(options: VfsOptions) {
     const clock = options.clock ?? systemClock
@@ -134,9 +73,6 @@ export class Vfs implements FileOperations {
       clock,
     })
     const { administration } = options
-    const { store } = options.namespace
-    this.#azure = { head: (path, call) => store.head(path, call), administration }
-    this.#xattrs = options.xattrs ?? true
     this.#fileContext = {
       namespace: options.namespace,
       chunkCache: this.#tree.chunkCache,
@@ -157,6 +93,7 @@ export class Vfs implements FileOperations {
       handles: this.#handles,
       files: this.#fileContext,
     })
+    this.#extended = new ExtendedAttributes(this.#tree, this.#files, options)
     const { endpoint } = options.namespace.store
     const disk = options.chunkCache?.disk
     if (disk !== undefined && endpoint !== undefined) {
@@ -333,22 +270,11 @@ export class Vfs implements FileOperations {
   }
 
   async getxattr(ino: Ino, name: string, context: CallContext): Promise<Uint8Array | undefined> {
-    this.#checkXattrs('getxattr')
-    const inode = this.#tree.table.get(ino)
-    if (isUserName(name)) {
-      const { metadata } = await this.#tree.entryOf(inode, { signal: context.signal })
-      return userValue(metadata, name)
-    }
-    if (!name.startsWith('azure.') || inode.writable?.unborn === true) return undefined
-    const value = await azureValue(this.#azure, this.#tree.pathOf(inode), name)
-    return value === undefined ? undefined : Buffer.from(value)
+    return this.#extended.get(this.#tree.table.get(ino), name, context)
   }
 
-  /** The `user.…` ones: programs that copy a file copy what is listed, and no other has `azure.…`. */
   async listxattr(ino: Ino, context: CallContext): Promise<readonly string[]> {
-    this.#checkXattrs('listxattr')
-    const inode = this.#tree.table.get(ino)
-    return userNames((await this.#tree.entryOf(inode, { signal: context.signal })).metadata)
+    return this.#extended.list(this.#tree.table.get(ino), context)
   }
 
   async setxattr(
@@ -357,43 +283,11 @@ export class Vfs implements FileOperations {
     change: XattrChange,
     _context: CallContext,
   ): Promise<boolean> {
-    this.#checkXattrs('setxattr')
-    const inode = this.#tree.table.get(ino)
-    this.#tree.checkWritable('setxattr', inode)
-    if (isUserName(name)) return this.#changeUserValue(inode, name, change)
-    const path = this.#tree.pathOf(inode)
-    if (name === 'user.') throw this.#tree.failure('EINVAL', 'setxattr', path)
-    if (!name.startsWith('azure.')) throw this.#tree.failure('ENOTSUP', 'setxattr', path)
-    await setAzureValue(this.#azure, path, { name, value: change.value })
-    return true
+    return this.#extended.set(this.#tree.table.get(ino), name, change)
   }
 
   async removexattr(ino: Ino, name: string, _context: CallContext): Promise<boolean> {
-    this.#checkXattrs('removexattr')
-    const inode = this.#tree.table.get(ino)
-    this.#tree.checkWritable('removexattr', inode)
-    if (isUserName(name)) return this.#changeUserValue(inode, name, undefined)
-    const isAzure = name.startsWith('azure.')
-    throw this.#tree.failure(isAzure ? 'EPERM' : 'ENOTSUP', 'removexattr', this.#tree.pathOf(inode))
-  }
-
-  /** The kernel takes ENOSYS to heart: it does not ask again. */
-  #checkXattrs(syscall: string): void {
-    if (!this.#xattrs) throw new FileSystemError('ENOSYS', syscall)
-  }
-
-  async #changeUserValue(
-    inode: Inode,
-    name: string,
-    change: XattrChange | undefined,
-  ): Promise<boolean> {
-    let found = true
-    await this.#files.changeMetadata(inode, (metadata) => {
-      const changed = withUserValue(metadata, name, change)
-      found = changed !== undefined
-      return changed
-    })
-    return found
+    return this.#extended.remove(this.#tree.table.get(ino), name)
   }
 
   async flush(handle: HandleId, context: CallContext): Promise<void> {

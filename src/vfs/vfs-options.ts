@@ -1,0 +1,58 @@
+import type { Clock } from '../clock.ts'
+import type { Namespace } from '../namespace/namespace.ts'
+import type { BlobPath } from '../path.ts'
+import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import type { SpoolFile } from '../transfer/spool.ts'
+import type { AzureAttributes } from './extended-attributes.ts'
+import type { ConflictPolicy } from './file-commit.ts'
+import type { Journals } from './journals.ts'
+
+export interface VfsOptions {
+  readonly namespace: Namespace
+  /** What the mount shows: a container, or a directory in one. Nothing above it can be reached. */
+  readonly root: BlobPath
+  /** Owner of what has none in its metadata. */
+  readonly uid: number
+  readonly gid: number
+  /** Permission bits of files that have none in their metadata. Default `0o644`. */
+  readonly fileMode?: number | undefined
+  /** The same of directories. Default `0o755`. */
+  readonly dirMode?: number | undefined
+  /** Every change is refused with `EROFS`. Default false. */
+  readonly readOnly?: boolean | undefined
+  /** How long the kernel may answer from names and attributes; milliseconds. Default 1,000. */
+  readonly attrTtlMs?: number | undefined
+  /** Where writes are buffered that memory does not hold. */
+  readonly spoolDirectory: string
+  /** How much of each file that is being written stays in memory; bytes. Default 4 MiB. */
+  readonly spoolMemoryBytes?: number | undefined
+  /** Opens a file in the spool directory that has no name. Default: a real one. */
+  readonly openSpoolFile?: ((directory: string) => Promise<SpoolFile>) | undefined
+  /**
+   * Where versions of files are kept that could not be stored, and with `writeBack` those that are to
+   * be; shared by all mounts of the container. Absent: they are lost, and nothing is written back.
+   */
+  readonly journalDirectory?: string | undefined
+  /** The journals themselves, instead of a directory. */
+  readonly journals?: Journals | undefined
+  /**
+   * close(2) and fsync(2) return when the journal has what was written; it is stored after the last
+   * close, or by the next mount. Default false: they return when Azure has it.
+   */
+  readonly writeBack?: boolean | undefined
+  /** What becomes of a version in whose place somebody else's is. Default `error`. */
+  readonly onConflict?: ConflictPolicy | undefined
+  /**
+   * Whether there are extended attributes. Default true.
+   */
+  readonly xattrs?: boolean | undefined
+  /** Size of the blocks that large files are uploaded in; bytes. Default 8 MiB. */
+  readonly blockBytes?: number | undefined
+  /**
+   * Reads index tags, so that a file's next version keeps them, and is behind the attributes
+   * `azure.tags` and `azure.tier`. Absent: tags are not kept.
+   */
+  readonly administration?: AzureAttributes['administration']
+  readonly chunkCache?: ChunkCache | undefined
+  readonly clock?: Clock | undefined
+}
