@@ -25,6 +25,7 @@ import { Traffic, writeReport } from '../traffic.ts'
 import type { DriveSettings } from './drive-options.ts'
 import { answerLauncher } from './launch.ts'
 import { errorFields, openLog } from './log.ts'
+import { notifyServiceManager } from './notify.ts'
 import { DriveObserver } from './observer.ts'
 import { controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
 
@@ -219,6 +220,9 @@ class Drive {
 
   async #announce(directory: string): Promise<void> {
     if (this.#options.forLauncher) return answerLauncher({ kind: 'mounted' })
+    const { environment } = this.#context
+    const status = `STATUS=serving ${directory}`
+    await notifyServiceManager(['READY=1', status], environment, this.#log)
     this.#context.stderr.write(`abfs: mounted on ${directory}; Ctrl-C unmounts\n`)
   }
 

@@ -1,0 +1,53 @@
+import { exitCodes } from '../exit-codes.ts'
+
+/**
+ * The arguments of `abfs` for those that mount(8) gives a helper: `SOURCE DIRECTORY [-fnsvN] [-o
+ * OPTIONS] [-t TYPE]`. An option that is neither mount(8)'s own nor libfuse's is a flag of `abfs mount`,
+ * written with or without dashes: `attr_ttl=5` is `--attr-ttl=5`.
+ */
+export function mountArguments(argv: readonly string[]): string[] {
+  const places: string[] = []
+  const options: string[] = []
+  for (let index = 0; index < argv.length; index += 1) {
+    const argument = argv[index] ?? ''
+    if (argument === '-f' || argument === '--fake') return ['--version']
+    if (argument === '-o') options.push(...(argv[++index] ?? '').split(','))
+    else if (argument === '-t' || argument === '-N') index += 1
+    else if (!argument.startsWith('-')) places.push(argument)
+  }
+  return ['mount', ...options.flatMap(flagsOf), ...places]
+}
+
+/** What mount(8) wants to hear of an exit code of `abfs`: 1 usage, 8 interrupted, 32 not mounted. */
+export function mountExitCode(code: string | number | null | undefined): number {
+  if (code === undefined || code === null || code === exitCodes.ok) return 0
+  if (code === exitCodes.usage) return 1
+  return code === exitCodes.interrupted ? 8 : 32
+}
+
+function flagsOf(option: string): string[] {
+  const [, name = '', value] = /^([^=]*)(?:=(.*))?$/s.exec(option) ?? []
+  if (name === '' || forOthers.has(name) || /^(x-|X-|comment$)/.test(name)) return []
+  if (name === 'ro') return ['--read-only']
+  if (name === 'nonempty') return ['--non-empty']
+  if (name === 'attr_timeout' || name === 'entry_timeout') return [`--attr-ttl=${value ?? ''}`]
+  if (name === 'umask') return modesOf(value ?? '')
+  const flag = `--${name.replaceAll('_', '-')}`
+  return [value === undefined ? flag : `${flag}=${value}`]
+}
+
+/** A mask that is no number becomes a mode that is none, which `abfs mount` refuses. */
+function modesOf(umask: string): string[] {
+  const mask = Number.parseInt(umask, 8)
+  const [file, directory] = [0o666 & ~mask, 0o777 & ~mask].map((mode) => mode.toString(8))
+  if (/^[0-7]{1,4}$/.test(umask)) return [`--file-mode=${file}`, `--dir-mode=${directory}`]
+  return [`--file-mode=umask ${umask}`]
+}
+
+/** What systemd, the kernel or mount(8) itself sees to, and what a drive of ours always is. */
+const forOthers: ReadonlySet<string> = new Set([
+  ...['defaults', 'auto', 'noauto', 'nofail', '_netdev', 'rw', 'async', 'delay_connect'],
+  ...['user', 'users', 'nouser', 'owner', 'group', 'default_permissions'],
+  ...['dev', 'nodev', 'suid', 'nosuid', 'exec', 'atime', 'noatime', 'diratime', 'nodiratime'],
+  ...['relatime', 'norelatime', 'strictatime', 'lazytime', 'silent', 'loud'],
+])
