@@ -71,6 +71,7 @@ export type { FilePage, ListOptions } from './filesystem/account-search.ts'
 export {
   AzureBlobFileSystem,
   type AzureBlobFileSystemOptions,
+  type CopySource,
   type InfoOptions,
 } from './filesystem/azure-blob-file-system.ts'
 export type { BlobFileEditor, EditOptions } from './filesystem/blob-file-editor.ts'

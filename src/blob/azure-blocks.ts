@@ -42,13 +42,16 @@ export function listedBlocks({ body }: HttpResponse, path: BlobPath): CommittedB
 
 const blockPattern = /<Block>\s*<Name>([A-Za-z0-9+/=]+)<\/Name>\s*<Size>(\d+)<\/Size>\s*<\/Block>/g
 
-/** Put Block From URL, within one account. */
+/** Put Block From URL. Of this account the source is authorised with the request, of another by what it lends. */
 export function stageFromCall(
   base: string,
   block: { readonly path: BlobPath; readonly blockId: string; readonly source: BlockSourceRange },
   { signal }: CallOptions,
 ): AzureCall {
   const { path, blockId, source } = block
+  const { url = resourceUrl(base, source.path), authorization } = source.access ?? {}
+  const proof =
+    authorization === undefined ? {} : { 'x-ms-copy-source-authorization': authorization }
   return {
     operation: 'blob.stageBlockFrom',
     method: 'PUT',
@@ -56,7 +59,8 @@ export function stageFromCall(
     query: `?comp=block&blockid=${encodeURIComponent(blockId)}`,
     headers: {
       ...baseHeaders(),
-      'x-ms-copy-source': resourceUrl(base, source.path).href,
+      ...proof,
+      'x-ms-copy-source': url.href,
       'x-ms-source-range': rangeHeader(source.range),
       'x-ms-source-if-match': source.ifMatch,
     },

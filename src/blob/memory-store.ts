@@ -106,6 +106,7 @@ export class MemoryBlobStore implements BlobStore {
     options: CallOptions = {},
   ): Promise<void> {
     const subject = { path: source.path, syscall: 'blob.stageBlockFrom' }
+    if (source.access !== undefined) throw new FileSystemError('ENOTSUP', subject.syscall)
     const blob = this.#existing(source.path, subject.syscall, options)
     checkIfMatch(blob, source, subject)
     const { start, end } = source.range

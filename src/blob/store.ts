@@ -162,7 +162,20 @@ export interface BlockSourceRange {
   readonly range: ByteRange
   /** The version to read: else `ESTALE`. */
   readonly ifMatch: string
+  /** Where `path` is, in another account; absent: in this one. */
+  readonly access?: SourceAccess | undefined
 }
+
+/** How the service reads a blob of another account. Holds a secret. */
+export interface SourceAccess {
+  /** With its signature, where that is the credential. */
+  readonly url: URL
+  /** The header that proves it, where the credential is a token. */
+  readonly authorization?: string | undefined
+}
+
+/** Lends the right to read a blob to the service that copies it. */
+export type LendRead = (path: BlobPath, options?: CallOptions) => Promise<SourceAccess>
 
 export interface CommitOptions extends PutOptions {
   /** The sum of the blocks' sizes, where the caller knows it: spares the store from asking. */

@@ -8,11 +8,12 @@ import type { TokenExchange } from '../agent/token-exchange.ts'
 import type { ArtifactStore } from '../artifact-store/artifact-store.ts'
 import type { BlobAdministration } from '../blob/administration.ts'
 import { AzureAdministration } from '../blob/azure-administration.ts'
+import { resourceUrl } from '../blob/azure-request.ts'
 import { AzureBlobStore } from '../blob/azure-store.ts'
 import { DfsStore } from '../blob/dfs-store.ts'
 import { type NamespaceChoice, namespaceKind } from '../blob/namespace-kind.ts'
 import { ReplacingBlobStore } from '../blob/replacing-store.ts'
-import type { BlobStore, Integrity } from '../blob/store.ts'
+import type { BlobStore, Integrity, LendRead } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { CallerProof, Config } from '../config.ts'
@@ -21,7 +22,7 @@ import type { PrefixClient } from '../connector/prefix-client.ts'
 import type { CredentialKind } from '../connector/protocol.ts'
 import type { TokenVerification } from '../connector/verify-tokens.ts'
 import { hasFastCrc64 } from '../crc64.ts'
-import { authorize } from '../credential/authorize.ts'
+import { authorize, lendRead } from '../credential/authorize.ts'
 import { CachedCredentialProvider } from '../credential/cached-provider.ts'
 import type { CredentialProvider } from '../credential/credential.ts'
 import { textSignerOf } from '../credential/text-signer.ts'
@@ -56,6 +57,8 @@ export interface Account {
   /** How many requests are under way, and the pauses that the account asks for. */
   readonly requests: RequestBudget
   readonly credentials: CachedCredentialProvider
+  /** Lends the account's credential to copies from it; `undefined` where it has one per request. */
+  readonly lendRead: LendRead | undefined
   readonly target: AccountTarget
   readonly clock: Clock
   /** Closes the store and every connection. Never throws. */
@@ -141,9 +144,24 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     memory: new MemoryBudget({ maxBytes: options.memoryBudgetBytes }),
     requests,
     credentials,
+    lendRead: mediator === undefined ? lender(credentials, target, config.prefix) : undefined,
     target,
     clock,
     close: () => store.close(),
+  }
+}
+
+function lender(
+  provider: CredentialProvider,
+  target: AccountTarget,
+  prefix: string | undefined,
+): LendRead {
+  const { account, blobEndpoint: blob } = target
+  const scopeOf = requestScopes({ endpoints: { account, blob }, access: 'read', prefix })
+  return (path, { signal } = {}) => {
+    const url = resourceUrl(blob.href.replace(/\/$/, ''), path)
+    const scope = scopeOf({ method: 'GET', url, headers: {}, operation: 'blob.get' })
+    return lendRead(url, { provider, scope, signal })
   }
 }
 
@@ -180,8 +198,8 @@ export function composeFileSystem(
   account: Account,
   options: Pick<AzureBlobFileSystemOptions, 'blockBytes' | 'concurrency' | 'recipe'> = {},
 ): AzureBlobFileSystem {
-  const { store, namespace, administration, chunks: chunkCache, memory, clock } = account
-  const parts = { store, namespace, administration, chunkCache, memory, clock }
+  const { store, namespace, administration, chunks: chunkCache, memory, lendRead, clock } = account
+  const parts = { store, namespace, administration, chunkCache, memory, lendRead, clock }
   return new AzureBlobFileSystem({ ...options, ...parts })
 }
 

@@ -78,7 +78,7 @@ async function withCredential(
   if (credential.kind === 'bearer') {
     const authorization = `Bearer ${credential.token}`
     // A source that is read as a range proves itself by a header of its own.
-    const reads = request.headers['x-ms-source-range'] !== undefined
+    const reads = request.headers['x-ms-source-range'] !== undefined && !isLent(request)
     const source = reads ? { 'x-ms-copy-source-authorization': authorization } : {}
     return { ...request, headers: { ...request.headers, authorization, ...source } }
   }
@@ -91,9 +91,31 @@ async function withCredential(
       headers: await signedRename(request, renamed, { ...options, refresh }),
     }
   const source = request.headers['x-ms-copy-source']
-  if (source === undefined) return { ...request, url }
+  if (source === undefined || isLent(request)) return { ...request, url }
   const signed = await signedSource(request, new URL(source), { ...options, refresh })
   return { ...request, url, headers: { ...request.headers, 'x-ms-copy-source': signed } }
+}
+
+/** The source is of another account, which lent its own proof. */
+function isLent({ headers }: HttpRequest): boolean {
+  if (headers['x-ms-copy-source-authorization'] !== undefined) return true
+  const source = headers['x-ms-copy-source']
+  return source !== undefined && new URL(source).searchParams.has('sig')
+}
+
+/** What lets the service read the blob at `url`, while it copies it to another account. */
+export async function lendRead(
+  url: URL,
+  options: {
+    readonly provider: CredentialProvider
+    readonly scope: Scope
+    readonly signal?: AbortSignal | undefined
+  },
+): Promise<{ readonly url: URL; readonly authorization?: string | undefined }> {
+  const { provider, scope, signal } = options
+  const credential = await provider.getCredential(scope, { signal })
+  if (credential.kind === 'sas') return { url: withQuery(url, credential) }
+  return { url, authorization: `Bearer ${credential.token}` }
 }
 
 /** The service reads a copy's source with the source's own SAS, not with the destination's. */

@@ -1,6 +1,6 @@
 import type { BlobAdministration } from '../blob/administration.ts'
 import type { HierarchyOf } from '../blob/hierarchy.ts'
-import type { BlobStore, CallOptions } from '../blob/store.ts'
+import type { BlobStore, CallOptions, LendRead } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Limiter, mapConcurrent } from '../concurrency.ts'
@@ -42,6 +42,8 @@ export interface AzureBlobFileSystemOptions {
   readonly streamBelowMs?: number | undefined
   /** Tags, tiers, versions, deleted files and signatures. Absent: those are `ENOTSUP`. */
   readonly administration?: BlobAdministration | undefined
+  /** Lends the account's credential to copies from it to another account, on the server's side. */
+  readonly lendRead?: LendRead | undefined
   /** How the file system was made, without secrets; what `toJSON` gives. */
   readonly recipe?: object | undefined
 }
@@ -81,6 +83,7 @@ export class AccountTree {
       spareBuffers: [],
       blockBytes: options.blockBytes ?? 8 * MiB,
       streamBelowMs: options.streamBelowMs,
+      lendRead: options.lendRead,
       tagsOf: administration && ((path) => administration.getTags(path)),
       view: new RemoteView(namespace),
       wholeView: new RemoteView(namespace, { metadata: true }),

@@ -4,6 +4,7 @@ import type { RecoveredRename, RecoverOptions } from '../namespace/namespace.ts'
 import { AccountSearch } from './account-search.ts'
 import { mapNames } from './account-tree.ts'
 import { BlobMap } from './blob-map.ts'
+import { copyAcross } from './copy-across.ts'
 import { copyTree } from './copy-tree.ts'
 import { DirFileSystem } from './dir-file-system.ts'
 import { makeDirectories, makeDirectory, removeDirectory } from './directories.ts'
@@ -28,6 +29,12 @@ import { runTransaction, Transaction } from './transaction.ts'
 import type { TransferOptions, TransferResult } from './transfer-run.ts'
 
 export type { AzureBlobFileSystemOptions, InfoOptions } from './account-tree.ts'
+
+/** Where copies come from. */
+export interface CopySource {
+  /** The file system of the account that the sources are in. Default: the one that copies. */
+  readonly from?: AzureBlobFileSystem | undefined
+}
 
 /**
  * One storage account as a file system, with fsspec's verbs.
@@ -90,14 +97,18 @@ export class AzureBlobFileSystem extends AccountSearch {
     return this.put(...args)
   }
 
-  /** Copies files, directories (`recursive`) and patterns on the server's side. */
+  /**
+   * Copies files, directories (`recursive`) and patterns on the server's side; with `from` out of another
+   * account, which the service reads with that account's credential.
+   */
   async copy(
     source: PathInput | readonly PathInput[],
     target: PathInput | readonly PathInput[],
-    options: TransferOptions = {},
+    options: TransferOptions & CopySource = {},
   ): Promise<TransferResult> {
-    const request = { source: this.names(source, 'copy'), target: this.names(target, 'copy') }
-    return copyTree(this.remote, request, options)
+    const { from = this, ...more } = options
+    const request = { source: from.names(source, 'copy'), target: this.names(target, 'copy') }
+    return copyTree(this.remote, request, { ...more, source: from.remote })
   }
 
   /** The same as {@link copy}. */
@@ -105,10 +116,21 @@ export class AzureBlobFileSystem extends AccountSearch {
     return this.copy(...args)
   }
 
-  /** Copies one file on the server's side, with its metadata. */
-  async cpFile(from: PathInput, to: PathInput, options: CallOptions = {}): Promise<FileInfo> {
-    const source = locateFile(this.account, from, 'cpFile')
+  /** Copies one file on the server's side, with its metadata; with `from` out of another account. */
+  async cpFile(
+    path: PathInput,
+    to: PathInput,
+    { from = this, ...options }: CallOptions & CopySource = {},
+  ): Promise<FileInfo> {
+    const source = locateFile(from.account, path, 'cpFile')
     const target = locateFile(this.account, to, 'cpFile')
+    if (from.remote !== this.remote) {
+      const places = [
+        { remote: from.remote, path: source },
+        { remote: this.remote, path: target },
+      ] as const
+      return copyAcross(...places, options)
+    }
     const entry = await this.remote.namespace.copyFile(source, target, options)
     return toFileInfo(target.container, entry)
   }

@@ -1,4 +1,7 @@
+import type { CallOptions } from '../blob/store.ts'
 import { bulkPhase } from '../bulk.ts'
+import type { BlobPath } from '../path.ts'
+import { copyAcross } from './copy-across.ts'
 import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
 import { changedInfo, type FileInfo, pathOf } from './file-info.ts'
 import type { Remote } from './remote.ts'
@@ -12,24 +15,27 @@ import {
   workOf,
 } from './transfer-run.ts'
 
-/** Copies on the server's side; links and attributes are metadata and come along. */
+/**
+ * Copies on the server's side, from `source` where that is another account; links and attributes are
+ * metadata and come along.
+ */
 export async function copyTree(
   remote: Remote,
   request: TransferRequest,
-  options: TransferOptions,
+  options: TransferOptions & { readonly source?: Remote | undefined },
 ): Promise<TransferResult> {
-  const { signal, resume } = options
+  const { signal, resume, source = remote } = options
   if (resume !== undefined) {
     throw new TypeError('resume: for put and get; a copy has no bytes to move again, repeat it')
   }
-  const views = { source: remote.wholeView, target: remote.view }
+  const views = { source: source.wholeView, target: remote.view }
   const plan = await planTransfers(views, request, options)
   const work = workOf(withBlobs(plan), options)
   const vanishing = unlessVanished(work, views.source, options)
   await refuseDirectories(remote, work.files, options)
   const copy = ({ from, to }: Transfer<FileInfo>) =>
     work.tally.count(to, async (onBytes) => {
-      await remote.namespace.copyFile(pathOf(from.name), pathOf(to), { signal })
+      await copyOne(source, remote, { from: pathOf(from.name), to: pathOf(to), signal })
       onBytes(from.size)
     })
   const marked = work.directories.filter(({ from }) => from.etag !== undefined)
@@ -40,6 +46,15 @@ export async function copyTree(
     ),
   ]
   return runTransfer(work, phases, { ...bulkOptions(remote, options, 'copy'), skipped: [] })
+}
+
+async function copyOne(
+  source: Remote,
+  remote: Remote,
+  { from, to, signal }: CallOptions & { readonly from: BlobPath; readonly to: BlobPath },
+): Promise<void> {
+  if (source === remote) await remote.namespace.copyFile(from, to, { signal })
+  else await copyAcross({ remote: source, path: from }, { remote, path: to }, { signal })
 }
 
 /** What is no directory is a blob, and copied as one. */

@@ -1,5 +1,5 @@
 import type { Tags } from '../blob/administration.ts'
-import type { BlobStore } from '../blob/store.ts'
+import type { BlobStore, LendRead } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import type { Limiter } from '../concurrency.ts'
 import type { Namespace } from '../namespace/namespace.ts'
@@ -29,6 +29,8 @@ export interface Remote {
   readonly blockBytes: number
   /** See `BlobReaderOptions.streamBelowMs`. */
   readonly streamBelowMs: number | undefined
+  /** For copies to another account on the server's side; `undefined`: the bytes pass through here. */
+  readonly lendRead: LendRead | undefined
   /** Reads index tags, so that a new version of a file keeps them; absent: they are not kept. */
   readonly tagsOf: ((path: BlobPath) => Promise<Tags>) | undefined
 }

@@ -2,7 +2,6 @@ import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CallOptions } from '../blob/store.ts'
 import { Bulk, bulkPhase } from '../bulk.ts'
-import { MiB } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { onLocalDisk } from './local-error.ts'
@@ -147,20 +146,7 @@ async function copyFile(
     await onLocalDisk(to, () => mkdir(dirname(to), { recursive: true }))
     return source.fs.getFile(from, to, { signal })
   }
-  if (source.fs === target.fs) {
-    await source.fs.cpFile(from, to, { signal })
-    return
-  }
-  const reader = await source.fs.open(from, 'r', { signal })
-  await using writer = await target.fs.open(to, 'w', { signal })
-  try {
-    for (let piece = await reader.read(MiB); piece.byteLength > 0; piece = await reader.read(MiB)) {
-      await writer.write(piece)
-    }
-  } finally {
-    await reader.close()
-  }
-  await writer.close()
+  await target.fs.cpFile(from, to, { from: source.fs, signal })
 }
 
 /** A blob's name could leave the target directory. */

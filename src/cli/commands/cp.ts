@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import type { AzureBlobFileSystem } from '../../filesystem/azure-blob-file-system.ts'
+import type { AzureUrl } from '../../azure-url.ts'
+import type { AzureBlobFileSystem, CopySource } from '../../filesystem/azure-blob-file-system.ts'
 import type { TransferOptions, TransferResult } from '../../filesystem/transfer-run.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { type Location, parseLocation } from '../location.ts'
@@ -24,6 +25,8 @@ Examples:
   abfs cp -r ./results abfs://runs/42              a tree, as abfs://runs/42 (or inside it)
   abfs cp -r --preserve abfs://runs/42/ ./results  back, with modes, times, owners and links
   abfs cp abfs://a/x abfs://b/x                    within the account, on the server's side
+  abfs cp -r abfs://a@one.dfs.core.windows.net/x abfs://b@two.dfs.core.windows.net/x
+                                                   between accounts, on the server's side
   abfs cp -r --resume j.json ./results abfs://runs/42  again after an interruption: goes on
   tar cz . | abfs cp - abfs://backup/today.tgz     standard input; - as target is output`
 
@@ -63,6 +66,10 @@ async function cp(request: CpArguments, command: Command, context: CliContext): 
   }
   const urls = [...from, to].flatMap((place) => (place.kind === 'remote' ? [place.url] : []))
   const access = to.kind === 'remote' ? 'write' : 'read'
+  if (to.kind === 'remote' && isAcross(from, to.url)) {
+    const sides = { from: urls.slice(0, -1), to: to.url }
+    return copyAcross(sides, { ...request, direction: 'copy' }, { command, context })
+  }
   await withFileSystem(command, context, { access, urls }, (fileSystem) =>
     direction === 'stream'
       ? copyStream(fileSystem, request, context)
@@ -88,6 +95,29 @@ function directionOf(from: readonly Location[], to: Location): Direction | 'stre
   throw usageError('neither side is in Azure: write abfs://CONTAINER/PATH, or use cp')
 }
 
+/** Whether another account is named as source than as target. */
+function isAcross(from: readonly Location[], to: AzureUrl): boolean {
+  return from.some(
+    (place) =>
+      place.kind === 'remote' &&
+      place.url.account !== undefined &&
+      to.account !== undefined &&
+      place.url.account !== to.account,
+  )
+}
+
+async function copyAcross(
+  sides: { readonly from: readonly AzureUrl[]; readonly to: AzureUrl },
+  request: CpArguments & { readonly direction: 'copy' },
+  { command, context }: { readonly command: Command; readonly context: CliContext },
+): Promise<void> {
+  await withFileSystem(command, context, { access: 'read', urls: sides.from }, (from) =>
+    withFileSystem(command, context, { access: 'write', urls: [sides.to] }, (target) =>
+      copyTree(target, { ...request, from }, context),
+    ),
+  )
+}
+
 async function copyStream(
   fileSystem: AzureBlobFileSystem,
   { sources: [source = ''], target }: CpArguments,
@@ -100,7 +130,7 @@ async function copyStream(
 
 async function copyTree(
   fileSystem: AzureBlobFileSystem,
-  request: CpArguments & { readonly direction: Direction },
+  request: CpArguments & CopySource & { readonly direction: Direction },
   context: CliContext,
 ): Promise<void> {
   const { flags } = request
@@ -109,6 +139,7 @@ async function copyTree(
   const progress = quiet ? undefined : openProgress(context.stderr)
   try {
     const result = await transfer(fileSystem, request, {
+      ...(request.from === undefined ? {} : { from: request.from }),
       recursive: flags.recursive === true,
       preserve: flags.preserve === true,
       ...(flags.resume === undefined ? {} : { resume: flags.resume }),
@@ -125,7 +156,7 @@ async function copyTree(
 function transfer(
   fileSystem: AzureBlobFileSystem,
   { sources, target, direction }: CpArguments & { readonly direction: Direction },
-  options: TransferOptions,
+  options: TransferOptions & CopySource,
 ): Promise<TransferResult> {
   const [only] = sources
   const source = sources.length === 1 && only !== undefined ? only : sources
