@@ -16,6 +16,7 @@ import {
   type ConnectionRule,
   callerOfConnection,
 } from './callers/connection.ts'
+import { discoveredKeySet } from './callers/discovery.ts'
 import { remoteKeySet } from './callers/key-set.ts'
 import type { CallerConfig, JwtCaller, KeyCaller } from './config.ts'
 import { ConnectorError } from './connector-error.ts'
@@ -170,9 +171,10 @@ async function keySet(
   sources: ConnectorSources,
   clock: Clock,
 ): Promise<JWTVerifyGetKey> {
-  const { jwksUri, jwksFile } = caller.jwt
+  const { issuer, jwksUri, jwksFile } = caller.jwt
   if (jwksUri !== undefined) return remoteKeySet(jwksUri, clock)
-  return fileKeySet(caller, jwksFile ?? '', sources)
+  if (jwksFile !== undefined) return fileKeySet(caller, jwksFile, sources)
+  return discoveredKeySet(issuer, clock)
 }
 
 async function fileKeySet(
@@ -204,7 +206,7 @@ function isRefusal(error: unknown): boolean {
 function keysUnavailable(cause: unknown): ConnectorError {
   return new ConnectorError('temporarily_unavailable', 'identity_unavailable', {
     detail: "the connector cannot fetch the keys that sign the caller's token",
-    hint: 'ask the operator of the connector to check the jwksUri of the caller',
+    hint: 'ask the operator of the connector to check the jwksUri of the caller, or what its issuer publishes',
     retryable: true,
     cause,
   })

@@ -94,6 +94,7 @@ export interface JwtCaller extends CallerName {
     /** Exactly this subject; `claims` may say instead who it is. */
     readonly subject?: string | undefined
     readonly claims?: ClaimRules | undefined
+    /** Where the keys are; the issuer is asked when neither this nor a file is named. */
     readonly jwksUri?: URL | undefined
     readonly jwksFile?: string | undefined
   }
@@ -215,10 +216,18 @@ const jwt = z
     jwksUri: httpsUrl.optional(),
     jwksFile: text.optional(),
   })
-  .refine((value) => (value.jwksUri === undefined) !== (value.jwksFile === undefined), {
+  .refine((value) => value.jwksUri === undefined || value.jwksFile === undefined, {
     path: ['jwksUri'],
-    message: 'give either jwksUri or jwksFile',
+    message: 'give jwksUri or jwksFile, or neither: then the issuer says where its keys are',
   })
+  .refine(
+    ({ issuer, jwksUri, jwksFile }) =>
+      jwksUri !== undefined || jwksFile !== undefined || httpsUrl.safeParse(issuer).success,
+    {
+      path: ['issuer'],
+      message: 'is no https URL, so it cannot be asked for its keys: give jwksUri or jwksFile',
+    },
+  )
   .refine(({ subject, claims = {} }) => subject !== undefined || Object.keys(claims).length > 0, {
     path: ['subject'],
     message: 'give subject or claims: every token of the issuer would fit',
