@@ -381,7 +381,8 @@ function parseSetattr(body: Body): FuseRequest {
     uid: has(bits.FATTR_UID) ? body.u32(start + at.uid) : undefined,
     gid: has(bits.FATTR_GID) ? body.u32(start + at.gid) : undefined,
     sizeBytes: has(bits.FATTR_SIZE) ? body.u64(start + at.size) : undefined,
-    dropPrivileges: has(bits.FATTR_KILL_SUIDGID) ? true : undefined,
+    // chown(2) to nobody in particular changes nothing, and takes the bits away all the same.
+    dropPrivileges: valid === 0 || has(bits.FATTR_KILL_SUIDGID) ? true : undefined,
     atimeNs: timeOf(has(bits.FATTR_ATIME), has(bits.FATTR_ATIME_NOW), () =>
       body.timeNs(start + at.atime, start + at.atimensec),
     ),

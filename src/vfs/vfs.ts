@@ -137,7 +137,8 @@ export class Vfs implements FileOperations {
     }
     const posix = this.#posixChanges(changes)
     if (posix !== undefined) await this.#files.setAttributes(inode, posix)
-    if (changes.dropPrivileges === true) await this.#files.dropPrivileges(inode)
+    if (changes.dropPrivileges === true && inode.type !== 'directory')
+      await this.#files.dropPrivileges(inode)
     // A directory's time that somebody sets is not that of its names any more.
     if (changes.mtimeNs !== undefined) inode.namesChangedNs = undefined
     this.#tree.touch(inode)

@@ -52,6 +52,20 @@ t.test('a write carries its payload without a copy', async (t) => {
   t.equal(data.buffer, frame.buffer)
 })
 
+t.test('setattr takes privileges away with an owner, a size, or nothing else', (t) => {
+  for (const [valid, expected] of [
+    [2, undefined],
+    [2 | 2048, true],
+    [0, true],
+  ] as const) {
+    const request = parse(
+      frameOf(opcodes.setattr, bodyOf(structs.setattrIn, { valid }), { nodeid: 3 }),
+    )
+    t.match(request, { changes: { dropPrivileges: expected } }, `valid ${valid}`)
+  }
+  t.end()
+})
+
 t.test('setattr names only what the kernel marked as valid', async (t) => {
   const valid = 1 | 8 | 32 | 64 | 128
   const fields = { valid, fh: 9, size: 5n, mode: 0o100644, mtime: -2n, mtimensec: 500_000_000 }
@@ -68,6 +82,7 @@ t.test('setattr names only what the kernel marked as valid', async (t) => {
       uid: undefined,
       gid: undefined,
       sizeBytes: 5,
+      dropPrivileges: undefined,
       atimeNs: 'now',
       mtimeNs: -1_500_000_000n,
       ctimeNs: undefined,
