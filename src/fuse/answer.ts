@@ -122,11 +122,12 @@ async function answerOpen(exchange: Exchange, request: RequestOf<'open'>): Promi
   const { ino, flags } = request
   const noFlush = onlyReads(flags)
   if (!noFlush) modes?.changes(ino)
-  const opened = await operations.open(ino, flags, context)
+  const found = await operations.open(ino, flags, context)
   exchange.whenUnheard(() => {
-    modes?.released(opened.handle)
-    return operations.release(opened.handle, context)
+    modes?.released(found.handle)
+    return operations.release(found.handle, context)
   })
+  const opened = (await modes?.settle(ino, found)) ?? found
   const mode = modes?.opened(ino, opened)
   if (mode?.kind === 'refused') {
     await operations.release(opened.handle, context)

@@ -1,6 +1,10 @@
 import { constants } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
 import type { HandleId, Ino, LocalContent, OpenedFile } from '../vfs/operations.ts'
 import type { ContentChannel } from './channel.ts'
+
+/** How long an open waits for what could spare its reads the session: no longer than a request takes. */
+const comparingMs = 25
 
 /** The open files of one inode that the kernel was told of. */
 interface OpenInode {
@@ -53,6 +57,26 @@ export class OpenModes {
   /** Why the kernel reads no file by itself; `undefined` while it may. */
   get refusal(): string | undefined {
     return this.#refusal
+  }
+
+  /**
+   * Waits a moment for content that is being compared with its sums: the first open of an inode alone
+   * can have the kernel read it.
+   */
+  async settle(ino: Ino, opened: OpenedFile): Promise<OpenedFile> {
+    const { content } = opened
+    if (!(content instanceof Promise) || !this.#passthrough || this.#inodes.has(ino)) return opened
+    const asked = new AbortController()
+    const late = setTimeout(comparingMs, 'late' as const, { signal: asked.signal })
+    try {
+      const found = await Promise.race([content, late])
+      return found === 'late' ? opened : { ...opened, content: found }
+    } catch {
+      return { ...opened, content: undefined }
+    } finally {
+      late.catch(() => {})
+      asked.abort()
+    }
   }
 
   /** A file was opened; to be called before the kernel hears of it. */

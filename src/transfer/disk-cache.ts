@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { LRUCache } from 'lru-cache'
 import { GiB, MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Limiter } from '../concurrency.ts'
@@ -45,6 +46,10 @@ export interface DiskCacheStats {
 const pauseMs = 30_000
 /** Writes under way at once: the disk has others to serve. */
 const writesAtOnce = 2
+/** A version of up to this share of the cache is one file, and goes at once; larger ones go in parts. */
+const oneFileShare = 1 / 4
+/** Versions of which it is remembered what lies there, and what of that was compared. */
+const knownVersions = 256
 
 /**
  * Blocks of blobs on the local disk, which outlive the process and are shared with others, checked
@@ -59,6 +64,8 @@ export class DiskCache {
   readonly #maxPendingBytes: number
   readonly #writers = new Limiter(writesAtOnce)
   readonly #writing = new Set<Promise<void>>()
+  readonly #maxBytes: number
+  readonly #versions = new LRUCache<string, DiskVersion>({ max: knownVersions })
   #pendingBytes = 0
   #pausedUntilMs = Number.NEGATIVE_INFINITY
   #opening: Promise<boolean> | undefined
@@ -76,22 +83,28 @@ export class DiskCache {
     this.#directory = join(options.directory, 'blocks-1')
     this.#clock = options.clock ?? systemClock
     this.#maxPendingBytes = options.maxPendingBytes ?? 32 * MiB
-    const maxBytes = options.maxBytes ?? 10 * GiB
-    this.#room = new DiskRoom(this.#directory, maxBytes, (place) => this.#files.dropAt(place))
+    this.#maxBytes = options.maxBytes ?? 10 * GiB
+    this.#room = new DiskRoom(this.#directory, this.#maxBytes, (place) => this.#files.dropAt(place))
   }
 
   get stats(): DiskCacheStats {
     return this.#stats
   }
 
-  /** What is on the disk of one version. Looks at nothing yet. */
+  /** What is on the disk of one version, which its readers share. Looks at nothing yet. */
   open(key: VersionKey): DiskVersion {
-    return new DiskVersion({
-      directory: this.#directoryOf(key),
+    const directory = this.#directoryOf(key)
+    const known = this.#versions.get(directory)
+    if (known !== undefined) return known
+    const version = new DiskVersion({
+      directory,
       sizeBytes: key.sizeBytes,
+      inOneFile: key.sizeBytes <= this.#maxBytes * oneFileShare,
       files: this.#files,
       cache: this,
     })
+    this.#versions.set(directory, version)
+    return version
   }
 
   /**
@@ -101,6 +114,7 @@ export class DiskCache {
   async rename(key: Omit<VersionKey, 'sizeBytes'>, newEtag: string): Promise<string> {
     const from = this.#directoryOf(key)
     const to = this.#directoryOf({ ...key, etag: newEtag })
+    this.#versions.delete(from)
     await this.attempt('cache.rename', async () => {
       try {
         await rename(from, to)

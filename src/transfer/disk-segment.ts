@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs'
 import { chmod, type FileHandle, utimes } from 'node:fs/promises'
 import { crc32 } from '../crc32.ts'
 import type { DiskFiles, Placed, SegmentFiles } from './disk-files.ts'
@@ -31,6 +32,7 @@ export class DiskSegment implements Placed {
   /** Two words a granule, as on the disk. */
   readonly #sums: Uint32Array
   readonly #distrusted = new Set<number>()
+  readonly #compared: ComparedGranules
   #loading: Promise<void> | undefined
   #isLoaded = false
   #usedAtMs = Number.NEGATIVE_INFINITY
@@ -38,7 +40,9 @@ export class DiskSegment implements Placed {
   constructor({ place, sizeBytes, files }: SegmentOptions) {
     this.place = place
     this.#files = files
-    this.#sums = new Uint32Array(2 * Math.ceil(sizeBytes / granuleBytes))
+    const granules = Math.ceil(sizeBytes / granuleBytes)
+    this.#sums = new Uint32Array(2 * granules)
+    this.#compared = new ComparedGranules(granules)
   }
 
   get isLoaded(): boolean {
@@ -53,7 +57,7 @@ export class DiskSegment implements Placed {
 
   /** Looks what is there; calls at the same time share one look. */
   load(): Promise<void> {
-    this.#loading ??= this.#load().finally(() => {
+    this.#loading ??= this.#loadAll().finally(() => {
       this.#loading = undefined
     })
     return this.#loading
@@ -67,7 +71,7 @@ export class DiskSegment implements Placed {
   ): Promise<{ readonly missing: readonly number[]; readonly damaged: number }> {
     const wanted = countedFrom(first, Math.ceil(into.byteLength / granuleBytes))
     // Another process may have brought what this one knows nothing of.
-    if (!wanted.every((granule) => this.has(granule))) await this.load()
+    if (!wanted.every((granule) => this.has(granule))) await this.#load(first, wanted.length)
     const present = wanted.filter((granule) => this.has(granule))
     if (present.length === 0) return { missing: wanted, damaged: 0 }
     const damaged = await this.#files.use(this, { create: false }, async (files) => {
@@ -78,24 +82,30 @@ export class DiskSegment implements Placed {
     })
     await this.#noteUse(nowMs)
     for (const granule of damaged ?? present) this.#distrust(granule)
-    const missing = wanted.filter((granule) => !this.has(granule))
+    // Not what `has` says by now: others write meanwhile, and `into` has nothing of that.
+    const read = new Set(damaged === undefined ? [] : present)
+    for (const granule of damaged ?? []) read.delete(granule)
+    const missing = wanted.filter((granule) => !read.has(granule))
     return { missing, damaged: damaged?.length ?? 0 }
   }
 
   /**
    * Whether `data`, an open `.data` file that may have been removed since, holds all granules, each as
-   * it was once written.
+   * it was once written. Reads what this process has neither compared in that file nor written to it.
    */
   async isWhole(data: FileHandle, sizeBytes: number): Promise<boolean> {
     await this.load()
     const granules = countedFrom(0, Math.ceil(sizeBytes / granuleBytes))
     if (!granules.every((granule) => this.has(granule))) return false
+    this.#compared.use(await data.stat())
     const into = Buffer.allocUnsafeSlow(checkedAtOnce * granuleBytes)
     for (let first = 0; first < granules.length; first += checkedAtOnce) {
       const run = granules.slice(first, first + checkedAtOnce)
+      if (run.every((granule) => this.#compared.has(granule))) continue
       const last = Math.min(sizeBytes - first * granuleBytes, into.byteLength)
       const where = { first, into: into.subarray(0, last) }
       if ((await this.#readRun({ data }, run, where)).length > 0) return false
+      this.#compared.add(run)
     }
     return true
   }
@@ -110,6 +120,7 @@ export class DiskSegment implements Placed {
         this.#forgetAll()
         return
       }
+      this.#compared.use(await files.data.stat())
       for (const run of runsOf(absent)) written += await this.#writeRun(files, run, { first, data })
     })
     return written
@@ -120,16 +131,20 @@ export class DiskSegment implements Placed {
     this.#files.drop(this)
   }
 
-  async #load(): Promise<void> {
+  async #loadAll(): Promise<void> {
+    await this.#load(0, this.#sums.length / 2)
+    this.#isLoaded = true
+  }
+
+  async #load(first: number, count: number): Promise<void> {
     const found = await this.#files.use(this, { create: false }, async (files) => {
       if (await isRemoved(files)) return undefined
-      const bytes = Buffer.alloc(this.#sums.byteLength)
-      await files.sums.read(bytes, 0, bytes.byteLength, 0)
+      const bytes = Buffer.alloc(8 * count)
+      await files.sums.read(bytes, 0, bytes.byteLength, 8 * first)
       return bytes
     })
-    this.#isLoaded = true
     if (found === undefined) this.#forgetAll()
-    else this.#sums.set(new Uint32Array(found.buffer, found.byteOffset, this.#sums.length))
+    else this.#sums.set(new Uint32Array(found.buffer, found.byteOffset, 2 * count), 2 * first)
     for (const granule of this.#distrusted) this.#distrust(granule)
   }
 
@@ -164,6 +179,7 @@ export class DiskSegment implements Placed {
     await sums.write(new Uint8Array(words.buffer), 0, words.byteLength, 8 * from)
     this.#sums.set(words, 2 * from)
     for (const granule of run) this.#distrusted.delete(granule)
+    this.#compared.add(run)
     return view.byteLength
   }
 
@@ -178,12 +194,42 @@ export class DiskSegment implements Placed {
 
   #distrust(granule: number): void {
     this.#distrusted.add(granule)
+    this.#compared.delete(granule)
     this.#sums.fill(0, 2 * granule, 2 * granule + 2)
   }
 
   #forgetAll(): void {
     this.#sums.fill(0)
     this.release()
+  }
+}
+
+/** Which granules of one file were compared with their sums, or written, by this process. */
+class ComparedGranules {
+  readonly #isCompared: Uint8Array
+  #file = ''
+
+  constructor(granules: number) {
+    this.#isCompared = new Uint8Array(granules)
+  }
+
+  /** The file that is meant from here on: nothing is known of another that took its place. */
+  use({ dev, ino, birthtimeMs }: Stats): void {
+    const file = `${dev}:${ino}:${birthtimeMs}`
+    if (file !== this.#file) this.#isCompared.fill(0)
+    this.#file = file
+  }
+
+  has(granule: number): boolean {
+    return this.#isCompared[granule] === 1
+  }
+
+  add(granules: readonly number[]): void {
+    for (const granule of granules) this.#isCompared[granule] = 1
+  }
+
+  delete(granule: number): void {
+    this.#isCompared[granule] = 0
   }
 }
 

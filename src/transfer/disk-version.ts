@@ -4,15 +4,16 @@ import { type ByteRange, MiB } from '../byte-range.ts'
 import type { DiskCache } from './disk-cache.ts'
 import type { DiskFiles } from './disk-files.ts'
 import { DiskSegment } from './disk-segment.ts'
-import { granuleBytes } from './granule.ts'
+import { alignUp, granuleBytes } from './granule.ts'
 
-/** What goes at once to make room. */
-export const segmentBytes: number = 64 * MiB
-const granulesInSegment = segmentBytes / granuleBytes
+/** What goes at once to make room, of a version that has more than one file. */
+const segmentBytes = 64 * MiB
 
 export interface DiskVersionOptions {
   readonly directory: string
   readonly sizeBytes: number
+  /** In one file, which the kernel can read by itself; else in segments of 64 MiB. */
+  readonly inOneFile: boolean
   readonly files: DiskFiles
   readonly cache: DiskCache
 }
@@ -24,12 +25,16 @@ export class DiskVersion {
   readonly #files: DiskFiles
   readonly #cache: DiskCache
   readonly #segments = new Map<number, DiskSegment>()
+  readonly #segmentBytes: number
 
   constructor(options: DiskVersionOptions) {
     this.sizeBytes = options.sizeBytes
     this.#directory = options.directory
     this.#files = options.files
     this.#cache = options.cache
+    this.#segmentBytes = options.inOneFile
+      ? Math.max(alignUp(options.sizeBytes), segmentBytes)
+      : segmentBytes
   }
 
   /** Looks what there is of `range`, for `holds`; `undefined` when that is known. */
@@ -56,7 +61,7 @@ export class DiskVersion {
   async read(range: ByteRange, into: Uint8Array): Promise<ByteRange[]> {
     const missing: number[] = []
     for (const { segment, index, from, to } of this.#segmentsOf(range)) {
-      const base = index * granulesInSegment
+      const base = (index * this.#segmentBytes) / granuleBytes
       const start = (base + from) * granuleBytes - range.start
       const view = into.subarray(start, start + (to - from) * granuleBytes)
       const found = await this.#cache.attempt('cache.read', () =>
@@ -83,7 +88,7 @@ export class DiskVersion {
     const to = end === this.sizeBytes ? end : Math.floor(end / granuleBytes) * granuleBytes
     if (from >= to) return
     for (const piece of this.#segmentsOf({ start: from, end: to })) {
-      const at = piece.index * segmentBytes + piece.from * granuleBytes - start
+      const at = piece.index * this.#segmentBytes + piece.from * granuleBytes - start
       const bytes = data.subarray(
         at,
         Math.min(at + (piece.to - piece.from) * granuleBytes, to - start),
@@ -114,8 +119,8 @@ export class DiskVersion {
   }
 
   async #openPiece(segment: DiskSegment, index: number): Promise<WholePiece | undefined> {
-    const start = index * segmentBytes
-    const sizeBytes = Math.min(this.sizeBytes - start, segmentBytes)
+    const start = index * this.#segmentBytes
+    const sizeBytes = Math.min(this.sizeBytes - start, this.#segmentBytes)
     const file = await open(`${segment.place}.data`, 'r')
     if (await segment.isWhole(file, sizeBytes)) return { start, sizeBytes, file }
     await file.close()
@@ -125,30 +130,39 @@ export class DiskVersion {
   /** Goes on in another directory, where the segments were moved to. */
   moved(directory: string): void {
     this.#directory = directory
-    for (const [index, segment] of this.#segments) segment.place = join(directory, String(index))
+    for (const [index, segment] of this.#segments) segment.place = this.#placeOf(index)
   }
 
   #segmentsOf({ start, end }: ByteRange): Piece[] {
     const pieces: Piece[] = []
     const last = Math.min(end, this.sizeBytes)
-    for (let index = Math.floor(start / segmentBytes); index * segmentBytes < last; index += 1) {
-      const base = index * segmentBytes
+    for (
+      let index = Math.floor(start / this.#segmentBytes);
+      index * this.#segmentBytes < last;
+      index += 1
+    ) {
+      const base = index * this.#segmentBytes
       pieces.push({
         index,
         segment: this.#segment(index),
         from: Math.floor(Math.max(start - base, 0) / granuleBytes),
-        to: Math.ceil(Math.min(last - base, segmentBytes) / granuleBytes),
+        to: Math.ceil(Math.min(last - base, this.#segmentBytes) / granuleBytes),
       })
     }
     return pieces
+  }
+
+  /** Processes that cut a version differently have files of their own. */
+  #placeOf(index: number): string {
+    return join(this.#directory, this.#segmentBytes > segmentBytes ? 'whole' : String(index))
   }
 
   #segment(index: number): DiskSegment {
     const known = this.#segments.get(index)
     if (known !== undefined) return known
     const segment = new DiskSegment({
-      place: join(this.#directory, String(index)),
-      sizeBytes: Math.min(this.sizeBytes - index * segmentBytes, segmentBytes),
+      place: this.#placeOf(index),
+      sizeBytes: Math.min(this.sizeBytes - index * this.#segmentBytes, this.#segmentBytes),
       files: this.#files,
     })
     this.#segments.set(index, segment)

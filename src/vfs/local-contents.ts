@@ -5,7 +5,7 @@ import type { DiskCache } from '../transfer/disk-cache.ts'
 import { closePieces, type WholePiece } from '../transfer/disk-version.ts'
 import type { LocalContent } from './operations.ts'
 
-/** Descriptors that may be held for contents, one for each 64 MiB. */
+/** Descriptors that may be held for contents: one each, more for those in segments. */
 const maxOpenPieces = 64
 
 /** Which version of which blob. */

@@ -1,6 +1,16 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, open, readdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
@@ -10,6 +20,7 @@ import { type ByteRange, KiB, MiB } from '../../src/byte-range.ts'
 import { BlobReader, type BlobReaderOptions } from '../../src/transfer/blob-reader.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import { DiskCache, type DiskCacheOptions } from '../../src/transfer/disk-cache.ts'
+import { closePieces } from '../../src/transfer/disk-version.ts'
 import { readAhead } from '../../src/transfer/read-ahead.ts'
 import { CountingStore } from '../support/counting-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -51,6 +62,7 @@ async function readWhole(reader: BlobReader): Promise<Buffer> {
 
 /** Names of the files of all segments. */
 async function filesIn(directory: string): Promise<string[]> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
   const names = await readdir(directory, { recursive: true })
   return names.filter((name) => /\.(data|sums)$/.test(name)).map((name) => join(directory, name))
 }
@@ -315,6 +327,63 @@ t.test(
     )
   },
 )
+
+t.test('what is written while somebody reads is not taken for read', async (t) => {
+  const { openCache } = await setUp(t)
+  const disk = openCache()
+  const content = patternOf(256 * KiB)
+  for (let time = 0; time < 40; time += 1) {
+    const path = { container: 'data', name: `file-${time}` }
+    const version = disk.open({ endpoint: 'memory:', path, etag: '"1"', sizeBytes: 256 * KiB })
+    version.write(0, content.subarray(0, 64 * KiB))
+    await disk.settled()
+    const into = Buffer.alloc(256 * KiB)
+    version.write(64 * KiB, content.subarray(64 * KiB))
+    for (const { start, end } of await version.read({ start: 0, end: 256 * KiB }, into)) {
+      content.copy(into, start, start, end)
+    }
+    t.ok(into.equals(content), `time ${time}`)
+    await disk.settled()
+  }
+})
+
+t.test('a version is one file, unless the cache is small for it', async (t) => {
+  const { openCache } = await setUp(t)
+  const sizeBytes = 66 * MiB + 5
+  for (const [maxBytes, pieceCount] of [
+    [256 * MiB, 2],
+    [512 * MiB, 1],
+  ] as const) {
+    const disk = openCache({ maxBytes, maxPendingBytes: 80 * MiB })
+    const path = { container: 'data', name: 'large' }
+    const version = disk.open({ endpoint: 'memory:', path, etag: '"1"', sizeBytes })
+    t.equal(await version.openWhole(), undefined, 'nothing is there yet')
+    version.write(0, Buffer.alloc(sizeBytes, 'content'))
+    await disk.settled()
+    const pieces = (await version.openWhole()) ?? []
+    t.equal(pieces.length, pieceCount)
+    t.equal(
+      pieces.reduce((total, piece) => total + piece.sizeBytes, 0),
+      sizeBytes,
+    )
+    await closePieces(pieces)
+  }
+})
+
+t.test('a file that took the place of what was compared is compared anew', async (t) => {
+  const { directory, openCache } = await setUp(t)
+  const disk = openCache()
+  const path = { container: 'data', name: 'file' }
+  const version = disk.open({ endpoint: 'memory:', path, etag: '"1"', sizeBytes: 100_000 })
+  version.write(0, patternOf(100_000))
+  await disk.settled()
+  await closePieces((await version.openWhole()) ?? [])
+  const [name = ''] = (await filesIn(directory)).filter((each) => each.endsWith('.data'))
+  await writeFile(`${name}.new`, Buffer.alloc(100_000, 1))
+  await rename(`${name}.new`, name)
+
+  t.equal(await version.openWhole(), undefined)
+})
 
 t.test('processes that share a directory give each other the right bytes', async (t) => {
   const directory = join(t.testdir(), 'cache')
