@@ -7,6 +7,7 @@ import { defineCat } from './commands/cat.ts'
 import { defineConnector } from './commands/connector.ts'
 import { defineCp } from './commands/cp.ts'
 import { defineCredential } from './commands/credential.ts'
+import { defineDoctor } from './commands/doctor.ts'
 import { defineExec } from './commands/exec.ts'
 import { defineLs } from './commands/ls.ts'
 import { defineMkdir } from './commands/mkdir.ts'
@@ -39,7 +40,7 @@ export function createProgram(context: CliContext): Command {
   for (const define of [defineAcl, defineRecover]) define(program, context)
   program.commandsGroup('Drive:')
   for (const define of [defineMount, defineUnmount]) define(program, context)
-  for (const define of [defineStatus, defineStats]) define(program, context)
+  for (const define of [defineStatus, defineStats, defineDoctor]) define(program, context)
   program.commandsGroup('Credentials for other programs:')
   for (const define of [defineExec, defineAgent, defineCredential]) define(program, context)
   program.commandsGroup('Services:')
