@@ -70,10 +70,16 @@ export interface AuditLog {
   close(): Promise<void>
 }
 
-/** Appends one JSON line per record to a file that its owner alone may read (created 0600). */
-export async function openFileAudit(file: string): Promise<AuditLog> {
+/**
+ * Appends one JSON line per record to a file that its owner alone may read (created 0600). With
+ * `sync` a record counts as written when the disk has it: it outlives the machine, not only this process.
+ */
+export async function openFileAudit(
+  file: string,
+  { sync = false }: { readonly sync?: boolean | undefined } = {},
+): Promise<AuditLog> {
   const handle = await open(file, 'a', 0o600)
-  return new FileAudit(handle)
+  return new FileAudit(handle, sync)
 }
 
 /** Writes one JSON line per record to a stream, which it does not close. */
@@ -109,13 +115,15 @@ interface PendingLine {
 /** Lines that come while others are being written go out together: one system call for all. */
 class FileAudit implements AuditLog {
   readonly #handle: FileHandle
+  readonly #sync: boolean
   #pending: PendingLine[] = []
   #writing: Promise<void> | undefined
   /** Whether a write failed, perhaps within a line. */
   #torn = false
 
-  constructor(handle: FileHandle) {
+  constructor(handle: FileHandle, sync: boolean) {
     this.#handle = handle
+    this.#sync = sync
   }
 
   write(record: AuditRecord): Promise<void> {
@@ -146,6 +154,7 @@ class FileAudit implements AuditLog {
     const text = batch.map((each) => each.text).join('')
     try {
       await this.#handle.appendFile(this.#torn ? `\n${text}` : text)
+      if (this.#sync) await this.#handle.datasync()
       this.#torn = false
       for (const { resolve } of batch) resolve()
     } catch (error) {

@@ -127,6 +127,8 @@ export interface ConnectorConfig extends DeclaredConfig {
   readonly registries: readonly RegistryConfig[]
   /** Where decisions are written: a file's name, or `stdout`; the state, or else stdout when absent. */
   readonly audit?: string | undefined
+  /** Whether a line of the audit file is on the disk, not only with the kernel, before its credential leaves. */
+  readonly auditSync: boolean
   readonly requestsPerMinute: number
 }
 
@@ -323,6 +325,7 @@ export const configSchema: z.ZodType<ConnectorConfig> = z
     management: managementConfig.optional(),
     registries: z.array(registryConfig).default([]),
     audit: text.optional(),
+    auditSync: z.boolean().default(false),
     requestsPerMinute: z.number().int().min(1).default(600),
   })
   .superRefine(checkReferences)

@@ -1,10 +1,9 @@
 import type { TokenCredential } from '@azure/core-auth'
-import {
+import type {
   BlobServiceClient,
-  newPipeline,
-  type RequestPolicyFactory,
-  type StoragePipelineOptions,
-  type UserDelegationKey,
+  RequestPolicyFactory,
+  StoragePipelineOptions,
+  UserDelegationKey,
 } from '@azure/storage-blob'
 import type { Clock } from '../clock.ts'
 import { type Fetched, RenewedValues } from './renewed-values.ts'
@@ -53,16 +52,22 @@ export class DelegationKeys {
     return this.#held.get(account, refresh)
   }
 
+  /** Loads the library, which is half of what a connector loads, before the first key needs it. */
+  async prepare(): Promise<void> {
+    await library()
+  }
+
   async #fetch(account: string): Promise<Fetched<DelegationKey>> {
     const nowMs = this.#options.clock.nowMs()
-    const client = this.#client(account)
+    const client = await this.#client(account)
     const startsOn = new Date(nowMs - startAheadMs)
     const key = await client.getUserDelegationKey(startsOn, new Date(nowMs + keyLifeMs))
     const expiresAtMs = key.signedExpiresOn.getTime()
     return { value: { key, expiresAtMs, requestId: key.requestId }, expiresAtMs }
   }
 
-  #client(account: string): BlobServiceClient {
+  async #client(account: string): Promise<BlobServiceClient> {
+    const { BlobServiceClient, newPipeline } = await library()
     const { credential, endpointOf, audienceOf, ca } = this.#options
     const options: StoragePipelineOptions & { tlsOptions?: { ca: string[] } } = {
       audience: audienceOf(account),
@@ -73,6 +78,10 @@ export class DelegationKeys {
     pipeline.factories.unshift(versionPin)
     return new BlobServiceClient(endpointOf(account).href.replace(/\/$/, ''), pipeline)
   }
+}
+
+function library(): Promise<typeof import('@azure/storage-blob')> {
+  return import('@azure/storage-blob')
 }
 
 /** The library speaks the newest version it knows, which a service may not know yet. */

@@ -141,8 +141,9 @@ export class EntraIssuer implements Issuer {
     return { credential: bearerCredential(token, expiresOnTimestamp), reach: 'identity' }
   }
 
-  /** Signs in to Entra, unless a token from before is still good. */
+  /** Signs in to Entra, unless a token from before is still good: the first vend finds all ready. */
   async checkIdentity(signal?: AbortSignal): Promise<void> {
+    await this.#keys.prepare()
     await this.#token(`https://storage.azure.com/.default`, { signal })
   }
 

@@ -49,6 +49,8 @@ export interface ConnectorOptions {
   readonly logger?: FastifyBaseLogger
   /** Where files that the configuration names are read; the disk when absent. */
   readonly sources?: ConnectorSources
+  /** Within which a request arrives or is answered 408, milliseconds. Default 10 seconds. */
+  readonly requestTimeoutMs?: number
 }
 
 /** A connector that listens. */
@@ -60,10 +62,8 @@ export interface Connector {
 }
 
 const bodyLimitBytes = 16 * 1024
-/** A request arrives within ten seconds or not at all; idle connections are kept half a minute. */
+/** Idle connections are kept half a minute. */
 const timeouts = {
-  requestTimeout: 10_000,
-  headersTimeout: 10_000,
   keepAliveTimeout: 30_000,
   // Node looks for late requests every thirty seconds unless told otherwise.
   connectionsCheckingInterval: 1_000,
@@ -80,7 +80,7 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     options.registry ?? new Registry(declaredRecords(config, policyOf(config)), state, clock)
   const keys = new ApiKeys({ keys: async () => (await registry.current()).keys, clock })
   const authenticate = await createAuthenticator(config.callers, sources, clock, keys)
-  const audit = options.audit ?? (await openAudit(config.audit, state))
+  const audit = options.audit ?? (await openAudit(config, state))
   const policy = async (): Promise<Policy> => (await registry.current()).policy
   const catalog = new ResourceCatalog({ policy, issuer, cloud: config.cloud })
   const issuance = new Issuance({ policy, issuer, audit, clock })
@@ -129,13 +129,18 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
 }
 
 async function createServer(options: ConnectorOptions): Promise<FastifyInstance> {
-  const { config, logger } = options
+  const { config, logger, requestTimeoutMs = 10_000 } = options
   const tls = await readTls(config.listen)
+  const patience = {
+    ...timeouts,
+    requestTimeout: requestTimeoutMs,
+    headersTimeout: requestTimeoutMs,
+  }
   return fastify({
     serverFactory: (handler) =>
       tls === undefined
-        ? http.createServer(timeouts, handler)
-        : https.createServer({ ...timeouts, ...tls }, handler),
+        ? http.createServer(patience, handler)
+        : https.createServer({ ...patience, ...tls }, handler),
     bodyLimit: bodyLimitBytes,
     forceCloseConnections: 'idle',
     // What arrives while it closes is still answered: its connection may carry no other request.
@@ -173,16 +178,17 @@ function unreadable(detail: string, path: string, cause: unknown): FileSystemErr
 }
 
 /** The state's log, and the file that the configuration names; standard output without either. */
-async function openAudit(target: string | undefined, state: State | undefined): Promise<AuditLog> {
+async function openAudit(config: ConnectorConfig, state: State | undefined): Promise<AuditLog> {
+  const { audit: target, auditSync } = config
   if (target === undefined) return state?.audit ?? streamAudit(process.stdout)
-  const named = await openNamedAudit(target)
+  const named = await openNamedAudit(target, auditSync)
   return state === undefined ? named : bothAudits(state.audit, named)
 }
 
-async function openNamedAudit(target: string): Promise<AuditLog> {
+async function openNamedAudit(target: string, sync: boolean): Promise<AuditLog> {
   if (target === 'stdout') return streamAudit(process.stdout)
   try {
-    return await openFileAudit(target)
+    return await openFileAudit(target, { sync })
   } catch (error) {
     throw unreadable('the audit log cannot be opened for appending', target, error)
   }
