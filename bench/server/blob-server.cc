@@ -236,7 +236,10 @@ std::string ListPage(const std::string& container, std::map<std::string, std::st
   limit = std::min(limit, kMaxPage);
   std::string from = query["marker"].empty() ? query["startFrom"] : query["marker"];
   auto at = g_blobs.lower_bound(std::max(prefix, root + from));
-  std::string xml = "<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults><Blobs>";
+  std::string xml =
+      "<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults "
+      "ServiceEndpoint=\"http://bench/\" ContainerName=\"" +
+      container + "\"><Blobs>";
   std::string end = query["endBefore"], marker;
   for (size_t count = 0; at != g_blobs.end() && at->first.starts_with(prefix); count++) {
     std::string name = at->first.substr(root.size());
