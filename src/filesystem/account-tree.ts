@@ -139,6 +139,11 @@ export class AccountTree {
     return (await this.#infoIfAny(path, options)) !== undefined
   }
 
+  /** The same as {@link exists}: a link is never followed, so one whose target is missing exists. */
+  lexists(path: PathInput, options?: InfoOptions): Promise<boolean> {
+    return this.exists(path, options)
+  }
+
   /** Whether `path` is a directory; false when it is missing. */
   async isDir(path: PathInput, options?: InfoOptions): Promise<boolean> {
     return (await this.#infoIfAny(path, options))?.type === 'directory'

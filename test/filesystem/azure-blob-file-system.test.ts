@@ -505,6 +505,8 @@ t.test('preserve keeps modes, times, links and empty directories both ways', asy
   await utimes(join(local, 'src/run'), 1_600_000_000.125, 1_600_000_000.125)
 
   await fs.put(join(local, 'src'), 'box/kept', { recursive: true, preserve: true })
+  t.ok(await fs.lexists('box/kept/dangling'), 'a link without its target is there')
+  t.notOk(await fs.lexists('box/kept/none'))
   fs.invalidateCache()
   const result = await fs.get('box/kept', join(local, 'back'), { recursive: true, preserve: true })
 

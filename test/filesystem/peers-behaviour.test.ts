@@ -2,7 +2,7 @@
  * What the peers do wrong, by the rows of the comparison that this library was made against: each test
  * fails on the behaviour that its title denies.
  */
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
@@ -162,6 +162,48 @@ t.test(
         'one of the two, whole',
       )
     }
+  },
+)
+
+t.test(
+  'row 5: blocks that another commit took away, each time by force, are sent again',
+  async (t) => {
+    const data = patternOf(2 * MiB)
+    const local = join(t.testdir(), 'f')
+    await writeFile(local, data)
+    for (const thefts of [1, 2]) {
+      const { fs, memory, store } = await setUp()
+      const path = { container: 'box', name: 'f' }
+      let left = thefts
+      const codes: unknown[] = []
+      store.before = async ({ verb }) => {
+        if (verb !== 'commitBlocks' || left === 0) return
+        left -= 1
+        // Whoever commits drops what others have staged: our own commit then names blocks that are gone.
+        await memory.put(path, Buffer.from(`thief ${left}`))
+      }
+      await fs.putFile(local, 'box/f').catch((error) => codes.push(error.serviceCode))
+      const found = await new AzureBlobFileSystem({ store: memory }).catFile('box/f')
+      const isOurs = Buffer.from(found).equals(data)
+      t.ok(isOurs || codes[0] === 'InvalidBlockList', `${thefts} thefts: all of it, or told`)
+      if (thefts === 1) t.ok(isOurs, 'one theft is survived')
+      t.equal(left, 0, 'it happened')
+    }
+  },
+)
+
+t.test(
+  'row 5: a writer whose source is gone says so, and leaves the other writer’s file',
+  async (t) => {
+    const { fs, memory, store } = await setUp()
+    const path = { container: 'box', name: 'f' }
+    store.before = async ({ verb }) => {
+      if (verb === 'commitBlocks') await memory.put(path, Buffer.from('the other'))
+    }
+    await using file = await fs.open('box/f', 'w')
+    await file.write(patternOf(500 * KiB))
+    await t.rejects(file.close(), { code: 'ESTALE', serviceCode: 'InvalidBlockList' })
+    t.equal(await new AzureBlobFileSystem({ store: memory }).readText('box/f'), 'the other')
   },
 )
 
