@@ -125,10 +125,10 @@ async function takeTree(
   fs.invalidateCache()
   const inside = below(model, name)
   if (kind === 'remove tree') {
-    const code = await answerOf(() => fs.rm(at(name), { recursive: true }))
+    const answer = await answerOf(() => fs.rm(at(name), { recursive: true }))
     for (const key of inside) model.delete(key)
     // Without files the directory may be there, as a marker, or not.
-    return [code === undefined || (inside.length === 0 && code === 'ENOENT'), true]
+    return [typeof answer !== 'string' || (inside.length === 0 && answer === 'ENOENT'), true]
   }
   if (kind === 'copy tree') {
     if (inside.length === 0) return []
