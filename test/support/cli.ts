@@ -131,7 +131,7 @@ export async function temporaryDirectory(t: Test): Promise<string> {
 
 /** Waits for what another process does; rejects after 20 seconds. */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 20_000
+  const deadlineMs = performance.now() + 60_000
   while (!condition()) {
     if (performance.now() > deadlineMs) throw new Error(`still not: ${condition}`)
     await delay(20)
