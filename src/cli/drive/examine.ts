@@ -68,7 +68,7 @@ async function examinePassthrough(): Promise<Omit<Finding, 'name'>> {
     return warned(`Linux ${release()} has none: 6.9 is the first`)
   if (!isRoot())
     return warned('the kernel has it for root alone: cached files are read through the daemon')
-  return ok(`Linux ${release()} may have it; the log of a drive says whether it does`)
+  return ok(`Linux ${release()} can have it on read-only drives`)
 }
 
 async function examineAllowOther(): Promise<Omit<Finding, 'name'>> {
