@@ -27,14 +27,15 @@ export async function upload(
   path: BlobPath,
   options: UploadOptions,
 ): Promise<BlobProperties> {
+  const ids: string[] = []
   try {
-    const properties = await send(store, path, options)
+    const properties = await send(store, path, options, ids)
     await options.blocks.reset()
     return properties
   } catch (error) {
     await options.blocks.reset()
     if (!isFileSystemError(error, 'ESTALE', 'EEXIST')) throw error
-    const own = await findOwn(store, path, options)
+    const own = await findOwn(store, path, options, ids)
     if (own !== undefined) return own
     throw conflict(path, error)
   }
@@ -44,6 +45,7 @@ async function send(
   store: BlobStore,
   path: BlobPath,
   options: UploadOptions,
+  ids: string[],
 ): Promise<BlobProperties> {
   const { content, blocks, description, replaces } = options
   const conditions: Conditions =
@@ -51,7 +53,7 @@ async function send(
   const put: PutOptions = { ...description, ...conditions }
   const { sizeBytes } = content
   if (sizeBytes > blocks.blockBytes) {
-    const ids = await blocks.complete(path)
+    ids.push(...(await blocks.complete(path)))
     return store.commitBlocks(path, ids, { ...put, sizeBytes })
   }
   return store.put(path, await content.read({ start: 0, end: sizeBytes }), put)
@@ -59,24 +61,44 @@ async function send(
 
 /**
  * The blob that is there when it is what was sent: a commit whose answer was lost on the way is
- * sent again and then meets itself. The time of modification, in nanoseconds, tells it apart.
+ * sent again and then meets itself. Somebody else's may have the same size and times: blocks or bytes tell.
  */
 async function findOwn(
   store: BlobStore,
   path: BlobPath,
   sent: UploadOptions,
+  ids: readonly string[],
 ): Promise<BlobProperties | undefined> {
   try {
     const found = await store.head(path)
     if (found.sizeBytes !== sent.content.sizeBytes) return undefined
     const { metadata = {} } = sent.description
     const same = Object.keys(metadata).every((key) => found.metadata?.[key] === metadata[key])
-    return same ? found : undefined
+    return same && (await isSame(store, path, { found, sent, ids })) ? found : undefined
   } catch (error) {
     // The conflict is the news; that nothing is there, or nothing answers, only confirms it.
     if (error instanceof FileSystemError) return undefined
     throw error
   }
+}
+
+async function isSame(
+  store: BlobStore,
+  path: BlobPath,
+  version: {
+    readonly found: BlobProperties
+    readonly sent: UploadOptions
+    readonly ids: readonly string[]
+  },
+): Promise<boolean> {
+  const { found, sent, ids } = version
+  if (ids.length > 0) {
+    const { etag, blocks } = await store.getBlocks(path)
+    return etag === found.etag && blocks.map(({ id }) => id).join() === ids.join()
+  }
+  const { data } = await store.get(path, { ifMatch: found.etag })
+  const bytes = await sent.content.read({ start: 0, end: sent.content.sizeBytes })
+  return Buffer.compare(data, bytes) === 0
 }
 
 function conflict(path: BlobPath, cause: FileSystemError): FileSystemError {

@@ -1,0 +1,133 @@
+import { constants, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { isFileSystemError } from '../../src/errors.ts'
+import { randomFrom } from '../posix/random-calls.ts'
+import { faultyAccount } from '../support/faulty-account.ts'
+import { VfsMount } from '../support/vfs-mount.ts'
+
+// Two mounts, each with caches and a journal of its own, over one storage server.
+
+interface Machine {
+  readonly mount: VfsMount
+  readonly journal: string
+}
+
+async function twoMachines(t: Test): Promise<readonly Machine[]> {
+  const { store } = await faultyAccount(t, { phaseMs: 5000 })
+  await store.put({ container: 'box', name: 'f' }, Buffer.from('begin'))
+  const at = t.testdir()
+  return Promise.all(
+    ['a', 'b'].map(async (name) => {
+      const journal = join(at, name)
+      return {
+        journal,
+        mount: await VfsMount.make(t, { account: store, journalDirectory: journal }),
+      }
+    }),
+  )
+}
+
+type Outcome =
+  | { readonly kind: 'stored'; readonly seen: string }
+  /** write(2) took nothing: there is nothing to keep. */
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'conflict' }
+
+/** Adds `word` to what the file is. */
+async function append(mount: VfsMount, word: string, pauseMs: number): Promise<Outcome> {
+  const handle = await mount.open('f', constants.O_RDWR)
+  let isTaken = false
+  try {
+    const seen = (await mount.read(handle)).toString()
+    await setTimeout(pauseMs)
+    await mount.write(handle, seen.length, word)
+    isTaken = true
+    await mount.close(handle)
+    return { kind: 'stored', seen }
+  } catch (error) {
+    if (!isFileSystemError(error, 'ESTALE')) throw error
+    if (isTaken) return { kind: 'conflict' }
+    await mount.close(handle).catch(() => undefined)
+    return { kind: 'refused' }
+  }
+}
+
+function keptIn(journal: string): string[] {
+  const directory = join(journal, 'kept')
+  if (!existsSync(directory)) return []
+  const names = readdirSync(directory).filter((name) => name.endsWith('.data'))
+  return names.map((name) => readFileSync(join(directory, name), 'utf8'))
+}
+
+t.test('every version descends from the one before, and who lost keeps the bytes', async (t) => {
+  const seed = Date.now() % 2 ** 31
+  t.comment(`seed ${seed}`)
+  const random = randomFrom(seed)
+  const machines = await twoMachines(t)
+  const winners: { readonly seen: string; readonly word: string }[] = []
+  const losers: string[] = []
+
+  await Promise.all(
+    machines.map(async ({ mount, journal }, machine) => {
+      for (let round = 0; round < 25; round++) {
+        const word = ` ${machine}.${round}`
+        const kept = (): number => keptIn(journal).length
+        const before = kept()
+        const outcome = await append(mount, word, random(8))
+        if (outcome.kind === 'stored') winners.push({ seen: outcome.seen, word })
+        else losers.push(word)
+        t.equal(kept(), before + (outcome.kind === 'conflict' ? 1 : 0), `${word}: ${outcome.kind}`)
+        if (outcome.kind === 'conflict') {
+          const isKept = keptIn(journal).some((content) => content.endsWith(word))
+          t.ok(isKept, `${word} is kept with its bytes`)
+        }
+        await setTimeout(random(8))
+      }
+    }),
+  )
+
+  const [first] = machines
+  const end = (await first?.mount.stored('f')) ?? ''
+  let version = 'begin'
+  for (const { seen, word } of winners.sort((a, b) => a.seen.length - b.seen.length)) {
+    t.equal(seen, version, `${word} was written over the version before it`)
+    version = seen + word
+  }
+  t.equal(end, version, 'no update is lost')
+  t.equal(winners.length + losers.length, 50)
+  t.ok(winners.length > 0 && losers.length > 0, 'there were conflicts')
+})
+
+t.test('what one machine has closed the other one opens', async (t) => {
+  const [a, b] = (await twoMachines(t)).map(({ mount }) => mount)
+  if (a === undefined || b === undefined) throw new TypeError('two')
+  t.equal(await b.load('f'), 'begin')
+
+  for (let round = 0; round < 10; round++) {
+    await a.save('f', `a ${round}`)
+    t.equal(await b.load('f'), `a ${round}`)
+    await b.save('f', `b ${round}`)
+    t.equal(await a.load('f'), `b ${round}`)
+  }
+})
+
+t.test('a reader has one version from its first read on, or ESTALE', async (t) => {
+  const [a, b] = (await twoMachines(t)).map(({ mount }) => mount)
+  if (a === undefined || b === undefined) throw new TypeError('two')
+  const content = Buffer.alloc(2 ** 20, 'x')
+  await a.save('f', content)
+  const handle = await b.open('f')
+  const head = await b.read(handle, 0, 10)
+  await a.save('f', Buffer.alloc(2 ** 20, 'y'))
+
+  for (let at = 0; at < 2 ** 20; at += 2 ** 18) {
+    const part = await b.read(handle, at, at + 100).catch((error: unknown) => {
+      if (!isFileSystemError(error, 'ESTALE')) throw error
+    })
+    if (part !== undefined) t.ok(part.equals(content.subarray(0, 100)), `at ${at}`)
+  }
+  t.equal(head.toString(), 'x'.repeat(10))
+  await b.close(handle)
+})
