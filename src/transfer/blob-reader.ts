@@ -121,6 +121,7 @@ export class BlobReader {
     if (looked !== undefined) await looked.then(() => this.#checkOpen(options))
     const chunks = this.#chunksOf(wanted, run)
     this.#prefetch(run)
+    for (const { start, data } of chunks) if (data) this.#disk?.writeSkipped(start, data)
     const missing = chunks.filter((chunk) => chunk.data === undefined)
     if (missing.length > 0) await this.#waitFor(missing, options.signal)
     return Promise.all(chunks.map(async (chunk) => cut(await chunk.loaded, chunk, wanted)))
@@ -128,9 +129,8 @@ export class BlobReader {
 
   /**
    * Fills `target` with the bytes at `start`, straight from the network, and returns how many there
-   * were: fewer at the end of the blob. Nothing is kept in memory and nothing fetched ahead, so this
-   * is for reads that are long or will not be repeated. `target` is not written to after the call
-   * settles. `ESTALE` as `read`; `EBADF` when the reader is closed meanwhile.
+   * were: fewer at the end of the blob. Nothing is kept in memory and nothing fetched ahead: for reads
+   * that are long or not repeated. `ESTALE` as `read`; `EBADF` when the reader is closed meanwhile.
    */
   async readInto(target: Uint8Array, start: number, options: CallOptions = {}): Promise<number> {
     this.#checkOpen(options)

@@ -149,13 +149,13 @@ export class DiskCache {
     }
   }
 
-  /** For a `DiskVersion`: writes `bytes`, or a copy, as soon as that can be, when there is room to wait. */
-  later(bytes: Uint8Array, copy: boolean, write: (bytes: Uint8Array) => Promise<number>): void {
+  /** For a `DiskVersion`: writes `bytes`, or a copy, as soon as that can be, when there is room to wait; else false. */
+  later(bytes: Uint8Array, copy: boolean, write: (bytes: Uint8Array) => Promise<number>): boolean {
     const sizeBytes = bytes.byteLength
     const isPaused = this.#clock.nowMs() < this.#pausedUntilMs
     if (isPaused || this.#pendingBytes + sizeBytes > this.#maxPendingBytes) {
       this.count({ skippedBytes: sizeBytes })
-      return
+      return false
     }
     this.#pendingBytes += sizeBytes
     const kept = copy ? new Uint8Array(bytes) : bytes
@@ -166,6 +166,7 @@ export class DiskCache {
         this.#writing.delete(work)
       })
     this.#writing.add(work)
+    return true
   }
 
   /** For a `DiskVersion`. */

@@ -26,6 +26,7 @@ export class DiskVersion {
   readonly #cache: DiskCache
   readonly #segments = new Map<number, DiskSegment>()
   readonly #segmentBytes: number
+  readonly #skipped = new Set<number>()
 
   constructor(options: DiskVersionOptions) {
     this.sizeBytes = options.sizeBytes
@@ -94,8 +95,21 @@ export class DiskVersion {
         Math.min(at + (piece.to - piece.from) * granuleBytes, to - start),
       )
       const write = (kept: Uint8Array) => piece.segment.write(piece.from, kept)
-      this.#cache.later(bytes, options.copy === true, write)
+      if (this.#cache.later(bytes, options.copy === true, write)) continue
+      const base = (piece.index * this.#segmentBytes) / granuleBytes
+      for (let at = piece.from; at < piece.to; at += 1) this.#skipped.add(base + at)
     }
+  }
+
+  /** Writes `data`, as `write`, if too much waited to be written when that was asked for. */
+  writeSkipped(start: number, data: Uint8Array): void {
+    if (this.#skipped.size === 0) return
+    let wasSkipped = false
+    const last = Math.ceil((start + data.byteLength) / granuleBytes)
+    for (let at = Math.floor(start / granuleBytes); at < last; at += 1) {
+      if (this.#skipped.delete(at)) wasSkipped = true
+    }
+    if (wasSkipped) this.write(start, data)
   }
 
   /**

@@ -347,6 +347,27 @@ t.test('what is written while somebody reads is not taken for read', async (t) =
   }
 })
 
+t.test('what the disk could not take at once is written when it is read again', async (t) => {
+  const { openCache, openReader, write } = await setUp(t)
+  const content = patternOf(MiB)
+  const file = await write('file', content)
+  const disk = openCache({ maxPendingBytes: 256 * KiB })
+  const reader = openReader(file, disk)
+  for (let start = 0; start < MiB; start += 128 * KiB) {
+    await readRange(reader, { start, end: start + 128 * KiB })
+  }
+  t.ok(disk.stats.skippedBytes > 0)
+  for (let start = 0; start < MiB; start += 128 * KiB) {
+    await disk.settled()
+    await readRange(reader, { start, end: start + 128 * KiB })
+  }
+  await disk.settled()
+
+  const other = openCache()
+  t.ok((await readWhole(openReader(file, other))).equals(content))
+  t.equal(other.stats.missedBytes, 0)
+})
+
 t.test('a version is one file, unless the cache is small for it', async (t) => {
   const { openCache } = await setUp(t)
   const sizeBytes = 66 * MiB + 5
