@@ -87,10 +87,12 @@ async function readGroup(
   }))
   const etags = new Set<string>()
   await mapConcurrent(mergeRanges(wanted, options.maxGap ?? 0), 4, async (merged) => {
-    const { data, properties } = await readRange(remote, group.path, merged, options.signal)
+    const { start, end } = merged
+    const range = { start, end }
+    const { data, properties } = await readRange(remote, group.path, range, options.signal)
     etags.add(properties.etag)
-    for (const { start, end, index } of merged.parts) {
-      results[index] = data.slice(start - merged.start, end - merged.start)
+    for (const part of merged.parts) {
+      results[part.index] = data.slice(part.start - start, part.end - start)
     }
   })
   if (etags.size > 1) throw new FileSystemError('ESTALE', 'read', { path: formatPath(group.path) })
