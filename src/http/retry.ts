@@ -111,7 +111,7 @@ async function attemptAll(
   for (let attempt = 1; ; attempt++) {
     const sent = attempt === 1 ? request : { ...request, attempt }
     const outcome = await outcomeOf(next, sent, { ...settings, latestMs })
-    if (outcome.kind === 'answer' && !isPassing(outcome.response.status)) {
+    if (outcome.kind === 'answer' && !mayChange(outcome.response)) {
       return isUncertain ? { ...outcome.response, mayRepeatItself: true } : outcome.response
     }
     const delayMs = delayAfter(outcome, attempt, settings)
@@ -174,6 +174,11 @@ function paused(request: HttpRequest, budget: RequestBudget): FileSystemError {
     // Somebody has waited enough: not to be repeated here.
     cause: new FileSystemError('EIO', request.operation, { detail: 'paused by the account' }),
   })
+}
+
+/** A 500 that says what the service does not have says the same the next time. */
+function mayChange({ status, headers }: HttpResponse): boolean {
+  return isPassing(status) && headers['x-ms-error-code'] !== 'FeatureNotSupported'
 }
 
 /** Whether an answer may be another the next time. */

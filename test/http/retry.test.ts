@@ -182,3 +182,10 @@ t.test('an error names host and attempts, and never the query', async (t) => {
   t.match(message, /account\.example failed: odd \(tried 5 times\)/)
   t.notMatch(message, 'secret')
 })
+
+t.test('a service that says it does not have a feature is not asked again', async (t) => {
+  const refusal = response(500, { 'x-ms-error-code': 'FeatureNotSupported' })
+  const { calls, result } = attempt([refusal, 200])
+  t.equal((await result).status, 500)
+  t.equal(calls.length, 1)
+})
