@@ -129,7 +129,7 @@ export async function temporaryDirectory(t: Test): Promise<string> {
   return directory
 }
 
-/** Waits for what another process does; rejects after 20 seconds. */
+/** Waits for what another process does; rejects after a minute. */
 export async function until(condition: () => boolean): Promise<void> {
   const deadlineMs = performance.now() + 60_000
   while (!condition()) {
