@@ -12,6 +12,7 @@ serves it until it is unmounted. close(2) and fsync(2) succeed only when Azure h
 Examples:
   abfs mount abfs://datasets /mnt/datasets --read-only
   abfs mount abfs://models/run-7 ./run-7
+  abfs mount abfs://datasets /mnt/datasets --plan         check everything, mount nothing
   abfs mount abfs://datasets /mnt/datasets --foreground   log on the terminal, Ctrl-C unmounts
   abfs unmount /mnt/datasets
 
@@ -23,8 +24,8 @@ export function defineMount(program: Command, context: CliContext): void {
   const command = program
     .command('mount')
     .description('Show a container, or a directory in one, as a drive.')
-    .argument('<url>', 'abfs://CONTAINER[/PATH]')
-    .argument('<directory>', 'an existing, empty directory')
+    .argument('[url]', 'abfs://CONTAINER[/PATH]')
+    .argument('[directory]', 'an existing, empty directory')
     .option('-r, --read-only', 'refuse every change (and ask for credentials to read only)')
     .option('--allow-other', 'let other users in, as permissions allow')
     .option('--non-empty', 'mount over a directory that has files, hiding them')
@@ -55,22 +56,56 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--slow <seconds>', 'warn of calls that take longer, with the ids of requests', '0')
     .option('--metrics-listen <host:port>', 'serve metrics for Prometheus, and /health')
     .option('--health-file <file>', 'rewritten every ten seconds while the drive serves')
+    .option(
+      '--plan [probes]',
+      'mount nothing: check all that a mount needs; --plan=write tries to write, tag and delete too',
+    )
+    .option('--json', 'print the plan as one JSON object')
     .addHelpText('after', HELP)
-    .action((url: string, directory: string, flags: MountFlags) =>
-      mount({ url, directory, flags }, command, context),
+    .usage('[options] <url> <directory>')
+    .action((url: string | undefined, directory: string | undefined, flags: MountCommandFlags) =>
+      mount(argumentsOf([url, directory], flags), command, context),
     )
   command.addOption(command.createOption('--serve-launcher').hideHelp())
   addConnectionOptions(command)
 }
 
+interface MountCommandFlags extends MountFlags {
+  /** `true` without a value; the place that follows it is taken for one. */
+  readonly plan?: string | true
+  readonly json?: true
+}
+
 interface MountArguments {
+  readonly plan: 'no' | 'read' | 'write'
   readonly url: string
   readonly directory: string
   readonly flags: MountFlags
 }
 
+/** Gives back the place that `--plan` took for its value: `--plan abfs://data /mnt`. */
+function argumentsOf(
+  given: readonly (string | undefined)[],
+  { plan, ...flags }: MountCommandFlags,
+): MountArguments {
+  const places = given.filter((place) => place !== undefined)
+  const isValue = plan === undefined || plan === true || plan === 'read' || plan === 'write'
+  if (!isValue && plan.includes('://')) places.unshift(plan)
+  else if (!isValue) places.push(plan)
+  const [url, directory, excess] = places
+  if (url === undefined) throw usageError("missing required argument 'url'")
+  if (directory === undefined) throw usageError("missing required argument 'directory'")
+  if (excess !== undefined) throw usageError(`too many arguments for 'mount': ${excess}`)
+  if (plan === undefined && flags.json === true) throw usageError('--json is for --plan')
+  if (plan === 'write' && flags.readOnly === true) {
+    throw usageError('a drive that is --read-only writes nothing: leave out =write')
+  }
+  const probes = plan === undefined ? 'no' : plan === 'write' ? 'write' : 'read'
+  return { url, directory, flags, plan: probes }
+}
+
 async function mount(
-  { url: text, directory, flags }: MountArguments,
+  { url: text, directory, flags, plan }: MountArguments,
   command: Command,
   context: CliContext,
 ): Promise<void> {
@@ -80,6 +115,12 @@ async function mount(
     throw usageError('a drive shows one container: write abfs://CONTAINER[/PATH]')
   }
   const settings = parseDriveSettings(directory, flags, context.environment)
+  if (plan !== 'no') {
+    const { planDrive } = await import('../drive/plan.ts')
+    const { showPlan } = await import('../drive/plan-view.ts')
+    const planned = await planDrive({ url, settings, write: plan === 'write' }, command, context)
+    return showPlan(planned, command.opts<MountCommandFlags>().json === true, context)
+  }
   if (flags.foreground === true || flags.serveLauncher === true) {
     const { serveDrive } = await import('../drive/serve.ts')
     return serveDrive(

@@ -1,0 +1,105 @@
+/** What a drive would need of its place in Azure, tried without mounting it. */
+import { randomUUID } from 'node:crypto'
+import { isFileSystemError } from '../../errors.ts'
+import type { Entry } from '../../namespace/entry.ts'
+import type { BlobPath } from '../../path.ts'
+import type { Account } from '../compose.ts'
+import { describeError } from '../report-error.ts'
+import type { Finding } from './examine.ts'
+
+export interface ProbeOptions {
+  /** What the drive would show. */
+  readonly root: BlobPath
+  /** Whether to write, tag and delete a blob of a name that nobody has. */
+  readonly write: boolean
+  readonly signal: AbortSignal
+}
+
+/** Tries what the drive would do, with the credentials it would have. Never rejects for a refusal. */
+export async function probePlace(account: Account, options: ProbeOptions): Promise<Finding[]> {
+  const { root, signal } = options
+  let entries: readonly Entry[] = []
+  const list = await look('list', async () => {
+    entries = await listRoot(account, root, signal)
+    return `signed in to ${account.target.account}; ${entries.length} names in it`
+  })
+  // Whoever may not list may not do the rest either, and would be told so four times.
+  if (list.verdict === 'failed') return [list]
+  const read = await look('read', () => readOne(account, { root, entries, signal }))
+  return [list, read, ...(options.write ? await probeWriting(account, options) : [])]
+}
+
+async function look(name: string, work: () => Promise<string>): Promise<Finding> {
+  try {
+    return { name, verdict: 'ok', detail: await work() }
+  } catch (error) {
+    return { name, verdict: 'failed', detail: describeError(error).line }
+  }
+}
+
+/** A prefix that holds nothing yet is an empty drive; its container must exist. */
+async function listRoot(
+  { namespace }: Account,
+  root: BlobPath,
+  signal: AbortSignal,
+): Promise<readonly Entry[]> {
+  try {
+    return await namespace.list(root, { signal })
+  } catch (error) {
+    if (root.name === '' || !isFileSystemError(error, 'ENOENT')) throw error
+    await namespace.stat({ container: root.container, name: '' }, { signal })
+    return []
+  }
+}
+
+/** One byte of the first file that has one; a name that does not exist where there is none. */
+async function readOne(
+  { store }: Account,
+  found: { readonly root: BlobPath; readonly entries: readonly Entry[]; signal: AbortSignal },
+): Promise<string> {
+  const { root, entries, signal } = found
+  const file = entries.find(({ type, sizeBytes }) => type === 'file' && sizeBytes > 0)
+  if (file !== undefined) {
+    await store.get({ ...root, name: file.name }, { range: { start: 0, end: 1 }, signal })
+    return `one byte of ${file.name}`
+  }
+  try {
+    await store.head(ownName(root), { signal })
+  } catch (error) {
+    // Who may not read is refused before the service says that there is nothing.
+    if (!isFileSystemError(error, 'ENOENT')) throw error
+  }
+  return 'no file to read at its top; asking for one that does not exist is allowed'
+}
+
+async function probeWriting(account: Account, options: ProbeOptions): Promise<Finding[]> {
+  const { store, administration } = account
+  const { signal } = options
+  const path = ownName(options.root)
+  const write = await look('write', async () => {
+    await store.put(path, new Uint8Array(1), { ifNoneMatch: '*', signal })
+    return `one byte as ${path.name}`
+  })
+  if (write.verdict === 'failed') return [write]
+  const tags = await look('tags', async () => {
+    await administration.setTags(path, { probe: 'abfs' }, { signal })
+    const { probe } = await administration.getTags(path, { signal })
+    return probe === 'abfs' ? 'written and read' : 'written, but not there when they were read'
+  })
+  // What was written goes, whatever interrupts the plan.
+  const removed = await look('delete', async () => {
+    await store.delete(path)
+    return `${path.name} is gone`
+  })
+  return [write, lesser(tags), removed]
+}
+
+/** A drive works without tags: files that have some cannot be written. */
+function lesser(finding: Finding): Finding {
+  return finding.verdict === 'failed' ? { ...finding, verdict: 'warned' } : finding
+}
+
+function ownName({ container, name }: BlobPath): BlobPath {
+  const own = `.abfs-plan-${randomUUID()}`
+  return { container, name: name === '' ? own : `${name}/${own}` }
+}

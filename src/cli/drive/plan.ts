@@ -1,0 +1,141 @@
+/** What `abfs mount` would do, and whether it could. Nothing is mounted. */
+import { readdir } from 'node:fs/promises'
+import type { Command } from 'commander'
+import type { AzureUrl } from '../../azure-url.ts'
+import type { Config } from '../../config.ts'
+import { canonicalMountpoint, findMount } from '../../fuse/mount-table.ts'
+import { type CliContext, configOf } from '../context.ts'
+import { type AccountTarget, targetOf } from '../location.ts'
+import { withAccount } from '../session.ts'
+import type { DriveSettings } from './drive-options.ts'
+import { examineMachine, type Finding } from './examine.ts'
+import { probePlace } from './plan-probes.ts'
+
+/** One value that counts, and what gave it: a flag, a variable, or `default`. */
+export interface PlannedSetting {
+  readonly name: string
+  readonly value: string | number | boolean | null
+  readonly origin: string
+}
+
+/** What a mount would be. */
+export interface Plan {
+  readonly settings: readonly PlannedSetting[]
+  readonly findings: readonly Finding[]
+}
+
+export interface PlanOptions {
+  readonly url: AzureUrl
+  readonly settings: DriveSettings
+  /** Whether to try writing, tagging and deleting too. */
+  readonly write: boolean
+}
+
+/** Looks at everything that `abfs mount` would need. Rejects for settings that cannot be used. */
+export async function planDrive(
+  options: PlanOptions,
+  command: Command,
+  context: CliContext,
+): Promise<Plan> {
+  const { url, settings, write } = options
+  const config = await configOf(command, context)
+  const target = targetOf(config, [url])
+  const { signal } = context
+  const root = { container: url.container, name: url.name.replace(/\/+$/, '') }
+  const access = settings.readOnly ? 'read' : 'write'
+  const machine = await examineMachine(context.environment, signal)
+  const place = await withAccount(command, context, { access, urls: [url] }, (account) =>
+    probePlace(account, { root, write, signal }),
+  )
+  const findings = [
+    ...machine.flatMap((finding) => ofConcern(finding, settings)),
+    await examineDirectory(settings),
+    ...place,
+  ]
+  const effective = [...driveSettings(settings, command), ...connectionSettings(config, target)]
+  return { settings: effective, findings }
+}
+
+/** What the machine lacks matters where the drive would use it. */
+function ofConcern(finding: Finding, settings: DriveSettings): Finding[] {
+  const { name, verdict } = finding
+  if (name === 'settings' || name === 'drives') return []
+  if (name === 'passthrough' && !settings.passthrough) return []
+  if (name !== 'allow-other') return [finding]
+  if (!settings.allowOther) return []
+  return [verdict === 'warned' ? { ...finding, verdict: 'failed' } : finding]
+}
+
+/** As a mount would, but a dead drive there is left; what is mounted is not touched: it may hang. */
+async function examineDirectory({ directory, nonEmpty }: DriveSettings): Promise<Finding> {
+  const said = (verdict: Finding['verdict'], detail: string): Finding => {
+    return { name: 'directory', verdict, detail: `${directory} ${detail}` }
+  }
+  try {
+    const mountpoint = await canonicalMountpoint(directory)
+    const mounted = await findMount(mountpoint)
+    if (mounted !== undefined) return said('failed', `has ${mounted.source} mounted on it`)
+    const { length } = await readdir(mountpoint)
+    if (length === 0) return said('ok', 'is there and empty')
+    if (nonEmpty) return said('ok', `has ${length} names, which the drive would hide`)
+    return said('failed', `has ${length} names in it: --non-empty hides them`)
+  } catch (error) {
+    return said('failed', `cannot be used: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+/** Settings whose flag is named otherwise. */
+const flagOf: Readonly<Record<string, string>> = {
+  attrTtlMs: 'attrTtl',
+  timeoutMs: 'timeout',
+  cacheBytes: 'cacheSize',
+  xattrs: 'xattr',
+  slowMs: 'slow',
+}
+
+function driveSettings(settings: DriveSettings, command: Command): PlannedSetting[] {
+  return Object.entries(settings).map(([name, value]) => {
+    const flag = name === 'timeoutMs' && value === 0 ? 'hard' : (flagOf[name] ?? name)
+    const origin = originOf(command, name, flag)
+    return { name, value: plain(name, value), origin }
+  })
+}
+
+function originOf(command: Command, name: string, flag: string): string {
+  if (name === 'directory') return 'argument'
+  const source = command.getOptionValueSource(flag)
+  if (source !== 'cli') return source ?? 'default'
+  const option = command.options.find((each) => each.attributeName() === flag)
+  return option?.long ?? 'default'
+}
+
+function plain(name: string, value: unknown): PlannedSetting['value'] {
+  if (name === 'fileMode' || name === 'dirMode') return Number(value).toString(8)
+  if (typeof value === 'number' || typeof value === 'boolean') return value
+  if (value === undefined) return null
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+/** Secrets are not among them: of a proof only where it comes from. */
+function connectionSettings(config: Config, target: AccountTarget): PlannedSetting[] {
+  const { origins, connector } = config
+  const from = (name: string): string => origins[name] ?? 'default'
+  const accountFrom = config.account === target.account ? from('account') : 'argument'
+  return [
+    { name: 'account', value: target.account, origin: accountFrom },
+    { name: 'blobEndpoint', value: target.blobEndpoint.href, origin: from('blobEndpoint') },
+    { name: 'dfsEndpoint', value: target.dfsEndpoint.href, origin: from('dfsEndpoint') },
+    { name: 'hns', value: config.hns, origin: from('hns') },
+    { name: 'prefix', value: config.prefix ?? null, origin: from('prefix') },
+    { name: 'caFile', value: config.caFile ?? null, origin: from('caFile') },
+    { name: 'connectorUrl', value: connector?.url.href ?? null, origin: from('connectorUrl') },
+    {
+      name: 'connectorProof',
+      value: connector?.proof.kind ?? null,
+      origin: from('connectorProof'),
+    },
+    { name: 'cacheDir', value: config.cacheDir ?? null, origin: from('cacheDir') },
+    { name: 'logLevel', value: config.logLevel, origin: from('logLevel') },
+    { name: 'transport', value: config.transport, origin: from('transport') },
+  ]
+}
