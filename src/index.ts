@@ -68,6 +68,7 @@ export type {
   SignOptions,
 } from './filesystem/account-administration.ts'
 export type { FilePage, ListOptions } from './filesystem/account-search.ts'
+export type { FileSystemStats } from './filesystem/account-tree.ts'
 export {
   AzureBlobFileSystem,
   type AzureBlobFileSystemOptions,
@@ -122,5 +123,13 @@ export type { GivenCredential } from './given-credential.ts'
 export type { HedgeOptions } from './http/hedge.ts'
 export type { RecoveredRename, RecoverOptions, RenameProgress } from './namespace/namespace.ts'
 export { type BlobPath, formatPath } from './path.ts'
+export {
+  parentPath,
+  type SplitPath,
+  splitPath,
+  stripProtocol,
+  unstripProtocol,
+} from './path-spelling.ts'
 export { fromStorageOptions, type StorageOptions } from './storage-options.ts'
+export type { RequestCounts } from './telemetry.ts'
 export { DiskCache, type DiskCacheOptions, type DiskCacheStats } from './transfer/disk-cache.ts'

@@ -20,6 +20,23 @@ export interface HttpEvent {
   readonly requestId: string | undefined
 }
 
+/** What was sent to an account, attempt by attempt. */
+export interface RequestCounts {
+  /** Attempts: a call that was repeated twice counts three. */
+  readonly requests: number
+  /** The same by operation: `blob.get`, `blob.put-block`. */
+  readonly byOperation: Readonly<Record<string, number>>
+  /** Bytes of bodies, without heads. */
+  readonly bytesSent: number
+  readonly bytesReceived: number
+  /** Attempts that repeated an earlier one. */
+  readonly retries: number
+  /** Second requests for what was late. */
+  readonly hedges: number
+  /** Attempts that ended without an answer. */
+  readonly unanswered: number
+}
+
 /** A credential reached this process. Never the credential itself. */
 export interface CredentialEvent {
   readonly kind: 'bearer' | 'sas'

@@ -34,6 +34,7 @@ import {
 import { type HttpHandler, intercept } from '../http/handler.ts'
 import { type HedgeOptions, hedge } from '../http/hedge.ts'
 import { RequestBudget } from '../http/request-budget.ts'
+import { RequestCounter } from '../http/request-counter.ts'
 import { retry } from '../http/retry.ts'
 import { trace } from '../http/trace.ts'
 import { openTransport } from '../http/transport.ts'
@@ -56,6 +57,8 @@ export interface Account {
   readonly memory: MemoryBudget
   /** How many requests are under way, and the pauses that the account asks for. */
   readonly requests: RequestBudget
+  /** What was sent to the account. */
+  readonly counter: RequestCounter
   readonly credentials: CachedCredentialProvider
   /** Lends the account's credential to copies from it; `undefined` where it has one per request. */
   readonly lendRead: LendRead | undefined
@@ -102,6 +105,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   // trace is innermost: it counts what really went over the wire.
   const { callTimeoutMs } = options
   const requests = new RequestBudget({ maxRequests: options.requestBudget, clock })
+  const counter = new RequestCounter()
   const { account, blobEndpoint, dfsEndpoint } = target
   const scopeOf = requestScopes({
     endpoints: { account, blob: blobEndpoint, dfs: dfsEndpoint },
@@ -116,6 +120,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     retry({ clock, budget: requests, callTimeoutMs }),
     ...(options.hedge === undefined ? [] : [hedge({ ...options.hedge, clock, budget: requests })]),
     trace(clock),
+    counter.intercept,
   )
   const closeHttp = sockets.close
   const integrity = options.integrity ?? (hasFastCrc64() ? 'crc64' : 'none')
@@ -143,6 +148,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     }),
     memory: new MemoryBudget({ maxBytes: options.memoryBudgetBytes }),
     requests,
+    counter,
     credentials,
     lendRead: mediator === undefined ? lender(credentials, target, config.prefix) : undefined,
     target,
@@ -200,7 +206,11 @@ export function composeFileSystem(
 ): AzureBlobFileSystem {
   const { store, namespace, administration, chunks: chunkCache, memory, lendRead, clock } = account
   const parts = { store, namespace, administration, chunkCache, memory, lendRead, clock }
-  return new AzureBlobFileSystem({ ...options, ...parts })
+  return new AzureBlobFileSystem({
+    ...options,
+    ...parts,
+    requestCounts: () => account.counter.counts,
+  })
 }
 
 /** Named artifacts below `root`, an `abfs://` URL, on an account. */

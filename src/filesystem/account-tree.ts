@@ -5,7 +5,9 @@ import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Limiter, mapConcurrent } from '../concurrency.ts'
 import { Namespace } from '../namespace/namespace.ts'
+import type { RequestCounts } from '../telemetry.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
+import type { DiskCacheStats } from '../transfer/disk-cache.ts'
 import { MemoryBudget } from '../transfer/memory-budget.ts'
 import { drawTree, type TreeDrawingOptions } from './draw-tree.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
@@ -44,6 +46,8 @@ export interface AzureBlobFileSystemOptions {
   readonly administration?: BlobAdministration | undefined
   /** Lends the account's credential to copies from it to another account, on the server's side. */
   readonly lendRead?: LendRead | undefined
+  /** What was sent to the account so far, for `stats`. Absent: nobody counts. */
+  readonly requestCounts?: (() => RequestCounts) | undefined
   /** How the file system was made, without secrets; what `toJSON` gives. */
   readonly recipe?: object | undefined
 }
@@ -58,12 +62,29 @@ export interface InfoOptions extends CallOptions {
   readonly metadata?: boolean | undefined
 }
 
+/** What a file system did since it was made. */
+export interface FileSystemStats {
+  /** Requests to the account; `undefined` for one that was put together without a counter. */
+  readonly requests: RequestCounts | undefined
+  readonly memoryCache: {
+    /** Bytes held now. */
+    readonly bytes: number
+    /** Look-ups that found their bytes in memory. */
+    readonly hits: number
+    /** Blocks that were fetched, ahead of readers or for them. */
+    readonly loads: number
+  }
+  /** `undefined` without one. */
+  readonly diskCache: DiskCacheStats | undefined
+}
+
 const defaultListingTtlMs = 5000
 
 /** What an account holds: listing, searching and asking. See `AzureBlobFileSystem`. */
 export class AccountTree {
   readonly #remote: Remote
   readonly #recipe: object | undefined
+  readonly #requestCounts: (() => RequestCounts) | undefined
 
   constructor(options: AzureBlobFileSystemOptions) {
     const { store, clock = systemClock, concurrency = 16 } = options
@@ -72,6 +93,7 @@ export class AccountTree {
     const namespace =
       options.namespace ?? new Namespace({ store, hierarchyOf, clock, listingTtlMs })
     this.#recipe = options.recipe
+    this.#requestCounts = options.requestCounts
     this.#remote = {
       store,
       namespace,
@@ -103,6 +125,19 @@ export class AccountTree {
   /** How it was made, without secrets, for `fromJSON`; the account alone when it was put together by hand. */
   toJSON(): object {
     return this.#recipe ?? { account: this.account }
+  }
+
+  /**
+   * Requests by operation, bytes, retries, hedges and uses of the caches since it was made. Asks nobody.
+   * Subtract two to know what lies between.
+   */
+  stats(): FileSystemStats {
+    const { chunkCache } = this.remote
+    return {
+      requests: this.#requestCounts?.(),
+      memoryCache: { bytes: chunkCache.sizeBytes, ...chunkCache.uses },
+      diskCache: chunkCache.disk?.stats,
+    }
   }
 
   /** `container/path`, which any spelling of a path or URL stands for. `EINVAL` for another account. */

@@ -25,6 +25,7 @@ export interface VersionOfBlob {
  * the local disk where there is one. Shared between readers, and between accounts.
  */
 export class ChunkCache {
+  readonly #uses: ChunkUses = { hits: 0, loads: 0 }
   readonly #versions = new Map<string, VersionChunks>()
   readonly #recent: LRUCache<Chunk, Uint8Array>
   readonly disk: DiskCache | undefined
@@ -43,11 +44,16 @@ export class ChunkCache {
     return this.#recent.calculatedSize
   }
 
+  /** What became of look-ups since the cache was made. */
+  get uses(): Readonly<ChunkUses> {
+    return { ...this.#uses }
+  }
+
   /** The chunks of one version; to be given back with `close()`. */
   open(of: VersionOfBlob & { readonly sizeBytes: number }): VersionChunks {
     const key = keyOf(of)
     const known = this.#versions.get(key)
-    const version = known ?? new VersionChunks(this.#recent, this.#onDisk(of))
+    const version = known ?? new VersionChunks(this.#recent, this.#uses, this.#onDisk(of))
     if (known === undefined) this.#name(version, key)
     version.readers += 1
     return version
@@ -100,6 +106,12 @@ export class ChunkCache {
   }
 }
 
+/** How often chunks were found in memory, and how often one was fetched. */
+export interface ChunkUses {
+  hits: number
+  loads: number
+}
+
 /** An aligned run of bytes of one version: in memory, or on its way there. */
 export interface Chunk {
   readonly version: VersionChunks
@@ -119,14 +131,16 @@ export class VersionChunks {
   readonly keys: string[] = []
   readers = 0
   readonly #recent: LRUCache<Chunk, Uint8Array>
+  readonly #uses: ChunkUses
   /** Each chunk stands under every granule that it covers. */
   readonly #byGranule = new Map<number, Chunk>()
 
   /** The same version on the local disk. */
   readonly disk: DiskVersion | undefined
 
-  constructor(recent: LRUCache<Chunk, Uint8Array>, disk?: DiskVersion) {
+  constructor(recent: LRUCache<Chunk, Uint8Array>, uses: ChunkUses, disk?: DiskVersion) {
     this.#recent = recent
+    this.#uses = uses
     this.disk = disk
   }
 
@@ -137,12 +151,16 @@ export class VersionChunks {
   /** The chunk that holds the byte at `offset`, in memory or on its way. */
   find(offset: number): Chunk | undefined {
     const chunk = this.#byGranule.get(Math.floor(offset / granuleBytes))
-    if (chunk?.data !== undefined) this.#recent.get(chunk)
+    if (chunk?.data !== undefined) {
+      this.#recent.get(chunk)
+      this.#uses.hits += 1
+    }
     return chunk
   }
 
   /** Starts to fetch `[start, end)`, of which no part may be present. A failure is forgotten. */
   load(start: number, end: number, fetch: (signal: AbortSignal) => Promise<Uint8Array>): Chunk {
+    this.#uses.loads += 1
     const cancel = new AbortController()
     const loaded = fetch(cancel.signal).then(
       (data) => this.#keep(chunk, data),
