@@ -14,6 +14,7 @@ export type AuditAction =
   | 'connectors.change'
   | 'connectors.read'
   | 'connectors.use'
+  | 'connectors.verify'
   | 'credentials.issue'
   | 'keys.change'
   | 'keys.read'

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { intercept } from '../http/handler.ts'
+import { type HttpHandler, intercept } from '../http/handler.ts'
 import { retry } from '../http/retry.ts'
 import { openTransport } from '../http/transport.ts'
 import { BlobLister } from './blob-lister.ts'
@@ -11,6 +11,8 @@ import { RegistryExchange } from './registry-exchange.ts'
 
 /** What a connector asks of Azure beside Entra and storage. */
 export interface AzureLookups {
+  /** What they are asked over. */
+  readonly http: HttpHandler
   readonly registries: RegistryExchange
   readonly lister: BlobLister
   /** Absent where the configuration names no management. */
@@ -36,6 +38,7 @@ export async function openLookups(
       config.management && new ManagementClient({ ...config.management, tokenFor, http })
     const clusters = management && new ClusterLookup(management, clock)
     return {
+      http,
       lister: new BlobLister({ tokenFor, http, ...placesOf(config) }),
       registries: new RegistryExchange({ registries, tokenFor, http, clock }),
       management,

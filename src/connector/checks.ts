@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { ConnectorError } from './connector-error.ts'
 
 /** What one check found. */
 export interface CheckResult {
@@ -10,8 +11,10 @@ export interface CheckResult {
 }
 
 export type CheckName =
+  | 'config-well-formed'
   | 'identity-acquired'
   | 'policy-allows'
+  | 'udk-issued'
   | 'credential-issued'
   | 'hns-detected'
   | 'list-root'
@@ -33,10 +36,13 @@ export class Checks {
   readonly results: CheckResult[] = []
   readonly #clock: Clock
   readonly #signal: AbortSignal | undefined
+  readonly #limitMs: number | undefined
 
-  constructor(clock: Clock, signal: AbortSignal | undefined) {
+  /** A check that takes longer than `limitMs` has failed; there is no limit when it is absent. */
+  constructor(clock: Clock, signal?: AbortSignal | undefined, limitMs?: number | undefined) {
     this.#clock = clock
     this.#signal = signal
+    this.#limitMs = limitMs
   }
 
   /** Never rejects but when aborted. */
@@ -47,14 +53,36 @@ export class Checks {
       this.results.push({ name, status, durationMs, reason })
     }
     try {
-      await look()
+      await this.#inTime(look)
       end('passed')
     } catch (error) {
       this.#signal?.throwIfAborted()
-      const reason = error instanceof Error ? error.message : String(error)
-      end(error instanceof Skipped ? 'skipped' : 'failed', reason)
+      end(error instanceof Skipped ? 'skipped' : 'failed', reasonOf(error))
     }
   }
+
+  async #inTime(look: () => Promise<void>): Promise<void> {
+    const limitMs = this.#limitMs
+    if (limitMs === undefined) return look()
+    const waiting = new AbortController()
+    const late = this.#clock.sleep(limitMs, waiting.signal).then(() => {
+      throw new Error(`there was no answer within ${limitMs / 1000} s`)
+    })
+    try {
+      await Promise.race([look(), late])
+    } finally {
+      late.catch(() => undefined)
+      waiting.abort()
+    }
+  }
+}
+
+/** A refusal with what to do about it, the missing role's command among it. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof ConnectorError))
+    return error instanceof Error ? error.message : String(error)
+  const { reason, detail, hint } = error
+  return hint === undefined ? `${reason}: ${detail}` : `${reason}: ${detail}; ${hint}`
 }
 
 /** Throws for any other status than those wanted. */

@@ -1,11 +1,19 @@
 import type { AccessToken, TokenCredential } from '@azure/core-auth'
+import { decodeJwt } from 'jose'
 import type { Clock } from '../clock.ts'
 import { bearerCredential, type Scope, sasCredential } from '../credential/credential.ts'
 import type { AzureLookups } from './azure-lookups.ts'
 import { ConnectorError } from './connector-error.ts'
 import { type DelegationKey, DelegationKeys } from './delegation-keys.ts'
 import { signScope } from './delegation-signature.ts'
-import type { Issued, IssuedToken, IssueOptions, Issuer, SignedBlobs } from './issuer.ts'
+import type {
+  IdentityFacts,
+  Issued,
+  IssuedToken,
+  IssueOptions,
+  Issuer,
+  SignedBlobs,
+} from './issuer.ts'
 import { maxSignatureMs } from './mediation.ts'
 import type { Grant } from './policy.ts'
 import type { TokenGrant } from './token-policy.ts'
@@ -147,6 +155,16 @@ export class EntraIssuer implements Issuer {
     await this.#token(`https://storage.azure.com/.default`, { signal })
   }
 
+  /** What the token says of itself; Entra made it, so it is not checked. */
+  async identityOf(
+    _connector: string,
+    resource: string,
+    signal?: AbortSignal,
+  ): Promise<IdentityFacts> {
+    const { token } = await this.#token(`${resource}/.default`, { signal })
+    return factsOf(token)
+  }
+
   async lookupsFor(): Promise<AzureLookups | undefined> {
     return this.lookups
   }
@@ -184,6 +202,21 @@ export class EntraIssuer implements Issuer {
  */
 export function entraScope(scope: Pick<Scope, 'account' | 'service'>, cloud: string): string {
   return `https://${scope.account}.${scope.service}.${cloud}/.default`
+}
+
+/** Of a token that is no JWT nothing is known. */
+function factsOf(token: string): IdentityFacts {
+  if (token.split('.').length !== 3) return {}
+  const claims = decodeJwt(token)
+  const textOf = (name: string): string | undefined => {
+    const value = claims[name]
+    return typeof value === 'string' ? value : undefined
+  }
+  return {
+    tenantId: textOf('tid'),
+    clientId: textOf('appid') ?? textOf('azp'),
+    objectId: textOf('oid'),
+  }
 }
 
 /** Signatures carry whole seconds. */

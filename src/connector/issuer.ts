@@ -36,6 +36,14 @@ export interface SignedBlobs {
   readonly upstreamIds: readonly string[]
 }
 
+/** Whom Entra takes an identity for. */
+export interface IdentityFacts {
+  readonly tenantId?: string | undefined
+  /** The application's client id. */
+  readonly clientId?: string | undefined
+  readonly objectId?: string | undefined
+}
+
 /** Turns a grant into a credential. Rejects with `ConnectorError`. */
 export interface Issuer {
   /** Makes the storage credential that was granted. */
@@ -46,6 +54,8 @@ export interface Issuer {
   signBlobs?(grants: readonly Grant[], options: IssueOptions): Promise<SignedBlobs>
   /** Rejects when the identity behind it cannot sign in; absent where there is none. */
   checkIdentity?(signal?: AbortSignal): Promise<void>
+  /** Signs a connector's identity in at Entra for `resource`, and says whom the token names. */
+  identityOf?(connector: string, resource: string, signal?: AbortSignal): Promise<IdentityFacts>
   /** Where names are looked up for a connector; absent where nothing is known of Azure but storage. */
   lookupsFor?(connector: string | undefined): Promise<AzureLookups | undefined>
   /** Closes its connections; absent where it has none. Never throws. */

@@ -4,6 +4,7 @@ import { connectorObjectRoutes } from './api/connector-routes.ts'
 import { keyRoutes } from './api/key-routes.ts'
 import { policyRoutes } from './api/policy-routes.ts'
 import { type SessionDesk, sessionRoutes } from './api/session-routes.ts'
+import { type VerifyDesk, verifyRoutes } from './api/verify-routes.ts'
 import { streamAudit } from './audit.ts'
 import { ConnectorError } from './connector-error.ts'
 import { credentialRoutes } from './credential-routes.ts'
@@ -27,7 +28,7 @@ import { zenmlStartRoutes } from './zenml-start-routes.ts'
 import { ZenmlView } from './zenml-view.ts'
 
 /** What the routes of a connector are answered from. */
-export interface RouteSources extends SessionDesk, StatusSources, ZenmlDesk {}
+export interface RouteSources extends SessionDesk, StatusSources, VerifyDesk, ZenmlDesk {}
 
 /** All that a connector answers, its own description included. */
 export function connectorRoutes(sources: RouteSources): readonly Route[] {
@@ -37,6 +38,7 @@ export function connectorRoutes(sources: RouteSources): readonly Route[] {
     ...mediationRoutes(sources),
     ...sessionRoutes(sources),
     ...connectorObjectRoutes(administration),
+    ...verifyRoutes(sources),
     ...policyRoutes(administration),
     ...keyRoutes(administration),
     ...auditRoutes(administration),
@@ -69,7 +71,8 @@ export function describeConnector(clock: Clock): OpenApiDocument {
   }
   const sessions = new Sessions({ store: new MemorySessionStore(), clock })
   const nonce = (): string => ''
-  const desks = { catalog, administration, zenml, sessions, nonce }
+  const verify = () => Promise.reject(issuer.issue())
+  const desks = { verify, catalog, administration, zenml, sessions, nonce }
   const sources = { ...desks, issuance, clock, metrics, readiness }
   return openApiOf(connectorRoutes(sources))
 }

@@ -11,6 +11,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
 import { admission, identification } from './admission.ts'
+import type { VerifyConnector } from './api/verify-routes.ts'
 import { type AuditLog, bothAudits, openFileAudit, streamAudit } from './audit.ts'
 import { createAuthenticator } from './authenticate.ts'
 import { ApiKeys } from './callers/api-keys.ts'
@@ -31,6 +32,7 @@ import { connectorRoutes } from './routes.ts'
 import { openSessions } from './session/open-sessions.ts'
 import { type ConnectorSources, diskSources } from './sources.ts'
 import type { State } from './state/state.ts'
+import { verifyStored } from './verify-stored.ts'
 import { ZenmlSessions } from './zenml-session.ts'
 import { ZenmlView } from './zenml-view.ts'
 
@@ -100,7 +102,11 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const { close: closeSessions, ...proving } = openSessions(state, clock)
   const { sessions, proofs } = proving
   const nonce = (): string => proofs.nonce()
-  const desks = { catalog, administration, zenml, sessions, nonce }
+  const verify: VerifyConnector = async (record, choice) => {
+    const { accounts } = await policy()
+    return verifyStored(record, accounts, choice, { config, issuer, clock })
+  }
+  const desks = { verify, catalog, administration, zenml, sessions, nonce }
   const { tls, behindTlsProxy, unixSocket, publicUrl } = config.listen
   addRoutes(server, connectorRoutes({ ...desks, issuance, clock, metrics, readiness }), {
     admit: admission({

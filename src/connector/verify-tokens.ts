@@ -7,7 +7,7 @@ import { type CheckResult, Checks, expectStatus, Skipped } from './checks.ts'
 export interface TokenVerification {
   /** Asks the connector. */
   readonly exchange: (target: {
-    readonly audience: string
+    readonly audience?: string | undefined
     readonly scope?: string | undefined
   }) => Promise<BearerCredential>
   readonly http: HttpHandler
@@ -15,6 +15,8 @@ export interface TokenVerification {
   /** Makes the names of what is looked for unlike all others. */
   readonly nonce: string
   readonly signal?: AbortSignal | undefined
+  /** How long one check may take, milliseconds; as long as its requests when absent. */
+  readonly limitMs?: number | undefined
 }
 
 /** One repository of a registry. */
@@ -33,9 +35,9 @@ export interface RegistryPlace {
  */
 export async function verifyRegistry(
   { registry, repository, url }: RegistryPlace,
-  { exchange, http, clock, nonce, signal }: TokenVerification,
+  { exchange, http, clock, nonce, signal, limitMs }: TokenVerification,
 ): Promise<readonly CheckResult[]> {
-  const checks = new Checks(clock, signal)
+  const checks = new Checks(clock, signal, limitMs)
   const scope = `repository:${repository}:pull`
   let credential: BearerCredential | undefined
   await checks.run('acr-exchange', async () => {
@@ -75,9 +77,9 @@ export interface ClusterProbe {
 /** Asks for a token and for the API server, and asks that one for its version. Rejects as above. */
 export async function verifyCluster(
   { cluster, find }: ClusterProbe,
-  { exchange, clock, signal }: TokenVerification,
+  { exchange, clock, signal, limitMs }: TokenVerification,
 ): Promise<readonly CheckResult[]> {
-  const checks = new Checks(clock, signal)
+  const checks = new Checks(clock, signal, limitMs)
   let credential: BearerCredential | undefined
   await checks.run('aks-token', async () => {
     credential = await exchange({ audience: cluster })

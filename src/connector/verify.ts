@@ -6,11 +6,15 @@ import { segmentsOf } from './canonical-scope.ts'
 import { type CheckName, type CheckResult, Checks, expectStatus, Skipped } from './checks.ts'
 
 /** What a verification works with. */
-export interface VerifyOptions {
+export interface VerifyOptions extends ProbeOptions {
   /** The connector's URL, before `/v1`. */
   readonly connector: URL
   /** Asks that connector, without a cache. */
   readonly provider: CredentialProvider
+}
+
+/** What a credential is tried on. */
+export interface ProbeOptions {
   /** The blob endpoint of the scope's account. */
   readonly blobEndpoint: URL
   /** What is asked for: a container or a prefix in it, with `read` and `list` at least. */
@@ -20,6 +24,10 @@ export interface VerifyOptions {
   /** Makes the names of what is written and looked for unlike all others. */
   readonly nonce: string
   readonly signal?: AbortSignal | undefined
+  /** Asks the account of which kind it is, where the credential itself may not. */
+  readonly accountCredential?: Credential | undefined
+  /** How long one check may take, milliseconds; as long as its requests when absent. */
+  readonly limitMs?: number | undefined
 }
 
 /**
@@ -29,8 +37,23 @@ export interface VerifyOptions {
  */
 export async function verifyConnector(options: VerifyOptions): Promise<readonly CheckResult[]> {
   const run = new Verification(options)
-  await run.check('identity-acquired', () => run.signIn())
-  const credential = await run.obtain()
+  await run.check('identity-acquired', () => run.signIn(options.connector))
+  await tryCredential(run, await run.obtain(options.provider))
+  return run.results
+}
+
+/** Tries a credential as {@link verifyConnector} does, beside the connector that made it. */
+export async function verifyCredential(
+  options: ProbeOptions,
+  credential: Credential | undefined,
+): Promise<readonly CheckResult[]> {
+  const run = new Verification(options)
+  run.isOwnClock()
+  await tryCredential(run, credential)
+  return run.results
+}
+
+async function tryCredential(run: Verification, credential: Credential | undefined): Promise<void> {
   await run.use('hns-detected', credential, () => run.detectsKind(credential))
   await run.use('list-root', credential, (query) => run.lists(query))
   await run.use('read-write', credential, (query) => run.writes(query))
@@ -38,7 +61,6 @@ export async function verifyConnector(options: VerifyOptions): Promise<readonly 
   await run.use('scope-enforced-parent', credential, (query) => run.refused(query, run.parent()))
   await run.use('scope-enforced-sibling', credential, (query) => run.refused(query, run.sibling()))
   await run.check('clock-skew', async () => run.compareClocks())
-  return run.results
 }
 
 /** Where a credential must not work: a list and a blob. */
@@ -50,15 +72,15 @@ interface Outside {
 type Sent = (method: 'GET' | 'PUT' | 'DELETE', target: string) => Promise<number>
 
 class Verification {
-  readonly #options: VerifyOptions
+  readonly #options: ProbeOptions
   readonly #checks: Checks
   #connectorAheadMs: number | undefined
   #azureAheadMs: number | undefined
   #written: string | undefined
 
-  constructor(options: VerifyOptions) {
+  constructor(options: ProbeOptions) {
     this.#options = options
-    this.#checks = new Checks(options.clock, options.signal)
+    this.#checks = new Checks(options.clock, options.signal, options.limitMs)
   }
 
   check(name: CheckName, look: () => Promise<void>): Promise<void> {
@@ -69,8 +91,13 @@ class Verification {
     return this.#checks.results
   }
 
-  async signIn(): Promise<void> {
-    const url = new URL(this.#options.connector)
+  /** The connector is this process. */
+  isOwnClock(): void {
+    this.#connectorAheadMs = 0
+  }
+
+  async signIn(connector: URL): Promise<void> {
+    const url = new URL(connector)
     url.pathname = `${url.pathname.replace(/\/$/, '')}/readyz`
     const { http, signal } = this.#options
     const operation = 'connector.verify'
@@ -83,8 +110,8 @@ class Verification {
   }
 
   /** Two checks of one request: what policy says, and whether a credential comes of it. */
-  async obtain(): Promise<Credential | undefined> {
-    const { provider, scope, signal } = this.#options
+  async obtain(provider: CredentialProvider): Promise<Credential | undefined> {
+    const { scope, signal } = this.#options
     let credential: Credential | undefined
     let failure: unknown
     await this.check('policy-allows', async () => {
@@ -117,7 +144,8 @@ class Verification {
   }
 
   async lists(send: Sent): Promise<void> {
-    const { container, prefix } = this.#options.scope
+    const { container, prefix, permissions } = this.#options.scope
+    if (!permissions.includes('list')) throw new Skipped('list was not asked for')
     expectStatus('a list', await send('GET', listOf(container, prefix)), [200])
   }
 
@@ -141,9 +169,10 @@ class Verification {
   /** A prefix can be enforced on a hierarchical account alone. */
   async detectsKind(credential: Credential | undefined): Promise<void> {
     if (credential === undefined) throw new Skipped('no credential was issued')
-    const { container, prefix } = this.#options.scope
+    const { accountCredential = credential, scope } = this.#options
+    const { container, prefix } = scope
     const target = `${container}?restype=account&comp=properties`
-    const { status, headers } = await this.#request(credential, 'GET', target)
+    const { status, headers } = await this.#request(accountCredential, 'GET', target)
     const kind = headers['x-ms-is-hns-enabled']
     if (kind === undefined) throw new Skipped(`the account does not say (HTTP ${status})`)
     if (prefix !== undefined && kind !== 'true') {

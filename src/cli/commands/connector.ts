@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { VerifyFlags } from '../connector/verify.ts'
+import type { StoredFlags } from '../connector/verify-registered.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { defineConnectorAdministration } from './connector-admin.ts'
 
@@ -29,7 +30,8 @@ Examples:
   abfs connector verify --container datasets
   abfs connector verify --container lake --prefix teams/blue --write
   abfs connector verify --registry team5.azurecr.io --repository app --cluster ml/train
-  abfs connector verify --container datasets --json | jq .passed`
+  abfs connector verify --container datasets --json | jq .passed
+  abfs connector verify --connector prod --config connector.yaml`
 
 /** Adds `abfs connector`. */
 export function defineConnector(program: Command, context: CliContext): void {
@@ -88,10 +90,17 @@ function defineVerify(connector: Command, context: CliContext): void {
     .option('--registry <name>', 'for this container registry: NAME.azurecr.io')
     .option('--repository <name>', 'the repository of the registry to pull from')
     .option('--cluster <group/name>', 'for this Kubernetes cluster')
+    .option('--connector <name>', 'have a registered connector try itself; for administrators')
+    .option('-c, --config <file>', 'with --connector: its configuration, where it does not run')
+    .option('--resource <id>', 'with --connector: this resource of it alone')
     .option('--write', 'permissions to change things too')
     .option('--json', 'print one JSON object')
     .addHelpText('after', VERIFY_HELP)
-    .action(async (flags: VerifyFlags) => {
+    .action(async (flags: VerifyFlags & StoredFlags) => {
+      if (flags.connector !== undefined) {
+        const { verifyRegistered } = await import('../connector/verify-registered.ts')
+        return verifyRegistered(flags.connector, flags, context)
+      }
       const { verify } = await import('../connector/verify.ts')
       await verify(flags, command, context)
     })

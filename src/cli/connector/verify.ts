@@ -77,11 +77,13 @@ function registryPlace(
 function print(results: readonly CheckResult[], json: boolean, context: CliContext): Promise<void> {
   const passed = !results.some(({ status }) => status === 'failed')
   if (json) return context.stdout.json({ passed, checks: results })
-  const rows = results.map(({ name, status, durationMs, reason }) => [
-    name,
-    status,
-    `${durationMs} ms`,
-    reason ?? '',
-  ])
-  return context.stdout.line(formatTable(rows, [2]).join('\n'))
+  return context.stdout.line(formatTable(results.map(rowOf), [2]).join('\n'))
 }
+
+/** A check as one row of a table. */
+export function rowOf({ name, status, durationMs, reason = '' }: CheckRow): readonly string[] {
+  return [name, status, `${durationMs} ms`, reason]
+}
+
+/** What is shown of a check; its name may be of a later connector. */
+export type CheckRow = Omit<CheckResult, 'name'> & { readonly name: string }

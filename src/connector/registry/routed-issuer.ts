@@ -1,7 +1,14 @@
 import { LRUCache } from 'lru-cache'
 import type { AzureLookups } from '../azure-lookups.ts'
 import { ConnectorError } from '../connector-error.ts'
-import type { Issued, IssuedToken, IssueOptions, Issuer, SignedBlobs } from '../issuer.ts'
+import type {
+  IdentityFacts,
+  Issued,
+  IssuedToken,
+  IssueOptions,
+  Issuer,
+  SignedBlobs,
+} from '../issuer.ts'
 import { type Auth, isImplicit, type Secrets } from '../model/auth.ts'
 import type { ConnectorBody } from '../model/connector.ts'
 import type { StoredRecord } from '../model/record.ts'
@@ -62,6 +69,16 @@ export class RoutedIssuer implements Issuer {
   async lookupsFor(connector: string | undefined): Promise<AzureLookups | undefined> {
     const issuer = await this.#issuerOf(connector)
     return issuer.lookupsFor?.(connector)
+  }
+
+  async identityOf(
+    connector: string,
+    resource: string,
+    signal?: AbortSignal,
+  ): Promise<IdentityFacts> {
+    const issuer = await this.#issuerOf(connector)
+    if (issuer.identityOf === undefined) throw storageAlone()
+    return issuer.identityOf(connector, resource, signal)
   }
 
   async close(): Promise<void> {
