@@ -67,7 +67,12 @@ export type {
   SetMetadataOptions,
   SignOptions,
 } from './filesystem/account-administration.ts'
-export type { FilePage, ListOptions } from './filesystem/account-search.ts'
+export type {
+  FileListing,
+  FilePage,
+  ListCheckpoint,
+  ListOptions,
+} from './filesystem/account-search.ts'
 export type { FileSystemStats } from './filesystem/account-tree.ts'
 export {
   AzureBlobFileSystem,
@@ -83,10 +88,13 @@ export type { CacheType } from './filesystem/cache-type.ts'
 export type { Capabilities } from './filesystem/capabilities.ts'
 export type { CatRangesOptions, RangeRequest } from './filesystem/cat.ts'
 export type { CatOptions } from './filesystem/cat-paths.ts'
+export type { DecodedFileReader } from './filesystem/decoded-file-reader.ts'
 export { DirFileSystem } from './filesystem/dir-file-system.ts'
 export type { TreeDrawingOptions } from './filesystem/draw-tree.ts'
+export type { EncodedFileWriter } from './filesystem/encoded-file-writer.ts'
 export type { ExpandOptions } from './filesystem/expand-path.ts'
 export type { GlobPlan } from './filesystem/explain-glob.ts'
+export type { CodingOptions, Compression, FileEncoding } from './filesystem/file-coding.ts'
 export type { FileInfo } from './filesystem/file-info.ts'
 export type { FileLock, LockOptions } from './filesystem/file-lock.ts'
 export type { FormerFile } from './filesystem/former-file.ts'

@@ -7,6 +7,9 @@ import { BlobFileReader, type OpenOptions } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import { type CatRangesOptions, catFile, catRanges, type RangeRequest } from './cat.ts'
 import { type CatOptions, catPaths } from './cat-paths.ts'
+import { DecodedFileReader } from './decoded-file-reader.ts'
+import { EncodedFileWriter } from './encoded-file-writer.ts'
+import { type CodingOptions, codingOf } from './file-coding.ts'
 import type { FileInfo } from './file-info.ts'
 import { locateFile, type PathInput } from './location.ts'
 import { type PipeOptions, pipeFile, touch, type WriteOptions } from './pipe.ts'
@@ -122,7 +125,20 @@ export class AccountContent extends AccountTree {
    * it unless it exists (checked here and again at the end, `EEXIST`), `a` writes on at its end, `r+`
    * reads and changes it in place (both `ESTALE` at the end when somebody else wrote it). A writer's bytes
    * become visible when it is closed, and never when it is aborted, disposed of or left.
+   *
+   * With `encoding` or `compression` what is read is decoded, and what is written encoded, on its way: from
+   * the beginning to the end, without positions; not in `r+`.
    */
+  async open(
+    path: PathInput,
+    mode: 'r',
+    options: OpenOptions & CodingOptions,
+  ): Promise<DecodedFileReader>
+  async open(
+    path: PathInput,
+    mode: 'w' | 'x' | 'a',
+    options: WriteOptions & CodingOptions,
+  ): Promise<EncodedFileWriter>
   async open(path: PathInput, mode?: 'r', options?: OpenOptions): Promise<BlobFileReader>
   async open(
     path: PathInput,
@@ -133,14 +149,26 @@ export class AccountContent extends AccountTree {
   async open(
     path: PathInput,
     mode: 'r' | 'w' | 'x' | 'a' | 'r+' = 'r',
-    options: WriteOptions & OpenOptions = {},
-  ): Promise<BlobFileReader | BlobFileWriter | BlobFileEditor> {
+    options: WriteOptions & OpenOptions & Partial<CodingOptions> = {},
+  ): Promise<
+    BlobFileReader | BlobFileWriter | BlobFileEditor | DecodedFileReader | EncodedFileWriter
+  > {
     const place = locateFile(this.account, path, 'open')
-    if (mode === 'r') return BlobFileReader.open(this.remote, place, options)
-    if (mode === 'w' || mode === 'x') {
-      return BlobFileWriter.open(this.remote, place, { ...options, exclusive: mode === 'x' })
+    const coding = codingOf(place, options)
+    if (mode === 'r') {
+      const reader = await BlobFileReader.open(this.remote, place, options)
+      return coding === undefined ? reader : new DecodedFileReader(reader, coding)
     }
-    if (mode === 'a') return appendFile(this.remote, place, options)
+    if (mode === 'w' || mode === 'x' || mode === 'a') {
+      const writer =
+        mode === 'a'
+          ? await appendFile(this.remote, place, options)
+          : await BlobFileWriter.open(this.remote, place, { ...options, exclusive: mode === 'x' })
+      return coding === undefined ? writer : new EncodedFileWriter(writer, coding)
+    }
+    if (mode === 'r+' && coding !== undefined) {
+      throw new TypeError("mode: 'r+' edits bytes in place, without encoding or compression")
+    }
     if (mode === 'r+') return BlobFileEditor.open(this.remote, place, options)
     throw new TypeError(`mode: expected 'r', 'w', 'x', 'a' or 'r+', got ${JSON.stringify(mode)}`)
   }

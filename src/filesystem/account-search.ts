@@ -22,13 +22,41 @@ export interface FilePage {
   readonly continuation: string | undefined
 }
 
+/** Where a listing stands. */
+export interface ListCheckpoint {
+  /** What a later listing goes on from; `undefined` before the first page and after the last. */
+  readonly continuation: string | undefined
+  /** Whether the last page was given. */
+  readonly isDone: boolean
+  /** Files in the pages that were given. */
+  readonly files: number
+}
+
+/** Pages of a listing, which tells where it stands. */
+export interface FileListing extends AsyncGenerator<FilePage, void> {
+  /** Behind the page that was given last. JSON keeps it; `list` goes on from its `continuation`. */
+  checkpoint(): ListCheckpoint
+}
+
 /** Long listings, plans of searches, and changes that nobody's are lost by. See `AzureBlobFileSystem`. */
 export class AccountSearch extends AccountSharing {
   /**
    * All files below a directory, page by page, with what a later listing goes on from. Nothing when it
    * is missing. What was written or removed meanwhile behind the page may or may not be told.
    */
-  async *list(path: PathInput, options: ListOptions = {}): AsyncGenerator<FilePage, void> {
+  list(path: PathInput, options: ListOptions = {}): FileListing {
+    let last: ListCheckpoint = { continuation: options.continuation, isDone: false, files: 0 }
+    const note = ({ files, continuation }: FilePage) => {
+      last = { continuation, isDone: continuation === undefined, files: last.files + files.length }
+    }
+    return Object.assign(this.#pages(path, options, note), { checkpoint: () => last })
+  }
+
+  async *#pages(
+    path: PathInput,
+    options: ListOptions,
+    note: (page: FilePage) => void,
+  ): AsyncGenerator<FilePage, void> {
     const place = locate(this.account, path, 'list')
     const { pageSize, signal } = options
     if (pageSize !== undefined && !(Number.isInteger(pageSize) && pageSize > 0)) {
@@ -42,10 +70,12 @@ export class AccountSearch extends AccountSharing {
       continuation = page.continuation
       const files = page.entries.flatMap((entry) => {
         if (entry.kind !== 'blob' || !isPathName(entry.name) || isReserved(entry.name)) return []
-        const found = entryFromBlob(entry.name, entry.properties)
-        return found.type === 'directory' ? [] : [toFileInfo(place.container, found)]
+        const known = entryFromBlob(entry.name, entry.properties)
+        return known.type === 'directory' ? [] : [toFileInfo(place.container, known)]
       })
-      yield { files, continuation }
+      const found = { files, continuation }
+      note(found)
+      yield found
     } while (continuation !== undefined)
   }
 

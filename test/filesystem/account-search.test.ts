@@ -112,3 +112,26 @@ t.test('an update that always meets somebody ends, and the other’s bytes stay'
   )
   await t.rejects(fs.update('box/f', change, { retries: -1 }), RangeError)
 })
+
+t.test('a checkpoint tells what a later listing goes on from', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const names = ['a', 'b', 'c', 'd', 'e'].map((name) => `box/${name}`)
+  for (const name of names) await fs.writeText(name, name)
+  const namesOf = (page: { files: readonly { name: string }[] }) => page.files.map((f) => f.name)
+  const seen: string[] = []
+  const listing = fs.list('box', { pageSize: 2 })
+  t.strictSame(listing.checkpoint(), { continuation: undefined, isDone: false, files: 0 })
+
+  for await (const page of listing) {
+    seen.push(...namesOf(page))
+    break
+  }
+  const kept = JSON.parse(JSON.stringify(listing.checkpoint()))
+  t.match(kept, { isDone: false, files: 2 })
+  const rest = fs.list('box', { pageSize: 2, continuation: kept.continuation })
+  t.equal(rest.checkpoint().continuation, kept.continuation)
+  for await (const page of rest) seen.push(...namesOf(page))
+
+  t.strictSame(seen, names)
+  t.strictSame(rest.checkpoint(), { continuation: undefined, isDone: true, files: 3 })
+})
