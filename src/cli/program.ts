@@ -8,6 +8,7 @@ import { defineConnector } from './commands/connector.ts'
 import { defineCp } from './commands/cp.ts'
 import { defineCredential } from './commands/credential.ts'
 import { defineDoctor } from './commands/doctor.ts'
+import { defineEvict } from './commands/evict.ts'
 import { defineExec } from './commands/exec.ts'
 import { defineLs } from './commands/ls.ts'
 import { defineMkdir } from './commands/mkdir.ts'
@@ -21,6 +22,7 @@ import { defineStats } from './commands/stats.ts'
 import { defineStatus } from './commands/status.ts'
 import { defineTree } from './commands/tree.ts'
 import { defineUnmount } from './commands/unmount.ts'
+import { defineWarm } from './commands/warm.ts'
 import type { CliContext } from './context.ts'
 import { ExitStatus, exitCodes, exitCodesHelp } from './exit-codes.ts'
 import { describeError, formatReport } from './report-error.ts'
@@ -41,6 +43,7 @@ export function createProgram(context: CliContext): Command {
   program.commandsGroup('Drive:')
   for (const define of [defineMount, defineUnmount]) define(program, context)
   for (const define of [defineStatus, defineStats, defineDoctor]) define(program, context)
+  for (const define of [defineWarm, defineEvict]) define(program, context)
   program.commandsGroup('Credentials for other programs:')
   for (const define of [defineExec, defineAgent, defineCredential]) define(program, context)
   program.commandsGroup('Services:')

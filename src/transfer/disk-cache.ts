@@ -8,7 +8,7 @@ import { Limiter } from '../concurrency.ts'
 import type { BlobPath } from '../path.ts'
 import { faultChannel } from '../telemetry.ts'
 import { codeOf, DiskFiles } from './disk-files.ts'
-import { DiskRoom } from './disk-room.ts'
+import { DiskRoom, listVersions, removeVersion } from './disk-room.ts'
 import { DiskVersion } from './disk-version.ts'
 
 export interface DiskCacheOptions {
@@ -40,6 +40,12 @@ export interface DiskCacheStats {
   /** Granules of 64 KiB that were not what was once written. */
   readonly damagedCount: number
   readonly failureCount: number
+}
+
+/** What was removed. */
+export interface Evicted {
+  readonly versions: number
+  readonly bytes: number
 }
 
 /** After a failure of the disk nothing is written for so long. */
@@ -124,6 +130,24 @@ export class DiskCache {
       }
     })
     return to
+  }
+
+  /**
+   * Removes what is kept of one version, or of all; resolves to how many there were and what they took
+   * on the disk. Rejects, unlike the rest, when the directory is not ours or the disk fails.
+   */
+  async evict(key?: Omit<VersionKey, 'sizeBytes'>): Promise<Evicted> {
+    await this.#demandOurs()
+    const directories =
+      key === undefined ? await listVersions(this.#directory) : [this.#directoryOf(key)]
+    const evicted = { versions: 0, bytes: 0 }
+    for (const directory of directories) {
+      const bytes = await removeVersion(directory)
+      this.#versions.delete(directory)
+      evicted.bytes += bytes
+      if (bytes > 0) evicted.versions += 1
+    }
+    return evicted
   }
 
   /** Resolves when all that was handed over is written, or given up. */

@@ -96,13 +96,29 @@ function sum(segments: readonly Kept[]): number {
 
 async function listSegments(directory: string): Promise<Kept[]> {
   const segments: Kept[] = []
-  for (const version of await namesIn(directory)) {
-    if (!/^[0-9a-f]{64}$/.test(version)) continue
-    for (const name of await namesIn(join(directory, version))) {
-      const place = join(directory, version, name.replace(/\.data$/, ''))
-      const found = name.endsWith('.data') ? await statIfAny(`${place}.data`) : undefined
-      if (found !== undefined) segments.push({ place, ...found })
-    }
+  for (const version of await listVersions(directory)) segments.push(...(await segmentsOf(version)))
+  return segments
+}
+
+/** The directories of the versions that lie in a directory of segments. */
+export async function listVersions(directory: string): Promise<string[]> {
+  const names = await namesIn(directory)
+  return names.filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => join(directory, name))
+}
+
+/** Removes what is kept of a version; resolves to the bytes that it took on the disk. */
+export async function removeVersion(directory: string): Promise<number> {
+  const segments = await segmentsOf(directory)
+  for (const { place } of segments) await removeSegment(place)
+  return sum(segments)
+}
+
+async function segmentsOf(version: string): Promise<Kept[]> {
+  const segments: Kept[] = []
+  for (const name of await namesIn(version)) {
+    const place = join(version, name.replace(/\.data$/, ''))
+    const found = name.endsWith('.data') ? await statIfAny(`${place}.data`) : undefined
+    if (found !== undefined) segments.push({ place, ...found })
   }
   return segments
 }

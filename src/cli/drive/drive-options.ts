@@ -134,7 +134,7 @@ function parsePolicy(text: string): ConflictPolicy {
 const policies: readonly ConflictPolicy[] = ['error', 'ours', 'theirs', 'rename']
 
 /** A number of bytes, or of the unit behind it: `10G` are ten gibibytes. */
-function parseSize(flag: string, text: string): number {
+export function parseSize(flag: string, text: string): number {
   const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? []
   const power = ['', 'K', 'M', 'G', 'T'].indexOf(unit.toUpperCase())
   if (digits !== undefined) return Math.floor(Number(digits) * 1024 ** power)

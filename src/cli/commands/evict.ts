@@ -1,0 +1,74 @@
+import type { Command } from 'commander'
+import type { Evicted } from '../../transfer/disk-cache.ts'
+import { addConnectionOptions, type CliContext } from '../context.ts'
+import { formatBytes } from '../output.ts'
+import { withAccount } from '../session.ts'
+import { usageError } from '../usage.ts'
+
+interface EvictFlags {
+  readonly all?: true
+  readonly json?: true
+}
+
+const HELP = `
+With a place: the versions that Azure has now; earlier ones go by themselves when room is needed.
+Drives that use the cache go on, and fetch what is gone when it is read.
+
+Examples:
+  abfs evict abfs://datasets/train --cache-dir /var/cache/abfs
+  abfs evict /mnt/datasets train/a.bin
+  abfs evict --all --cache-dir /var/cache/abfs`
+
+/** Adds `abfs evict`. */
+export function defineEvict(program: Command, context: CliContext): void {
+  const command = program
+    .command('evict')
+    .description('Remove files from a disk cache.')
+    .argument('[place]', 'abfs://CONTAINER[/PATH], or a directory of a drive')
+    .argument('[path...]', 'files and directories below it (default: all)')
+    .option('--all', 'everything that the cache holds; asks Azure nothing')
+    .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR)')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', HELP)
+    .action(async (place: string | undefined, paths: string[], flags: EvictFlags) => {
+      const gone = await evict({ place, paths, all: flags.all === true }, command, context)
+      if (flags.json === true)
+        return context.stdout.json({ files: gone.versions, bytes: gone.bytes })
+      return context.stdout.line(`${gone.versions} files, ${formatBytes(gone.bytes)} on the disk`)
+    })
+  addConnectionOptions(command)
+}
+
+interface EvictArguments {
+  readonly place: string | undefined
+  readonly paths: readonly string[]
+  readonly all: boolean
+}
+
+async function evict(
+  { place, paths, all }: EvictArguments,
+  command: Command,
+  context: CliContext,
+): Promise<Evicted> {
+  const { filesAt, openCache, placeOf, versionOf } = await import('../drive/cached-files.ts')
+  if (all !== (place === undefined)) throw usageError('name a place, or --all, and not both')
+  const cache = await openCache(command, context)
+  if (place === undefined) return cache.evict()
+  const url = placeOf(place, context)
+  const { container, name } = url
+  const { signal } = context
+  return withAccount(command, context, { access: 'read', urls: [url] }, async (account) => {
+    const gone = { versions: 0, bytes: 0 }
+    for (const path of paths.length === 0 ? [''] : paths) {
+      for await (const file of filesAt(account, { container, name }, { path, signal })) {
+        const version = versionOf(account, container, file)
+        const { versions, bytes } = version === undefined ? nothing : await cache.evict(version)
+        gone.versions += versions
+        gone.bytes += bytes
+      }
+    }
+    return gone
+  })
+}
+
+const nothing: Evicted = { versions: 0, bytes: 0 }

@@ -1,0 +1,129 @@
+import type { Command } from 'commander'
+import { formatPath } from '../../path.ts'
+import type { VersionKey } from '../../transfer/disk-cache.ts'
+import type { Account } from '../compose.ts'
+import { addConnectionOptions, type CliContext } from '../context.ts'
+import type { Warmed } from '../drive/warm.ts'
+import { ExitStatus, exitCodes } from '../exit-codes.ts'
+import { formatBytes, printable } from '../output.ts'
+import { describeError } from '../report-error.ts'
+import { withAccount } from '../session.ts'
+import { usageError } from '../usage.ts'
+
+interface WarmFlags {
+  readonly manifest?: string
+  readonly cacheSize: string
+  readonly json?: true
+}
+
+const HELP = `
+Drives and libraries that use the same directory and size read those files from it, without a
+request for their bytes, as long as they are the same version.
+
+Examples:
+  abfs warm abfs://datasets/train --cache-dir /var/cache/abfs
+  abfs warm /mnt/datasets train/a.bin validation     by the directory of a drive
+  abfs warm abfs://datasets --manifest epoch-1.txt   one path a line, in the order of use`
+
+/** Adds `abfs warm`. */
+export function defineWarm(program: Command, context: CliContext): void {
+  const command = program
+    .command('warm')
+    .description('Fetch files into a disk cache before they are read.')
+    .argument('<place>', 'abfs://CONTAINER[/PATH], or a directory of a drive')
+    .argument('[path...]', 'files and directories below it (default: all)')
+    .option('--manifest <file>', 'paths below it, one a line, in this order; - is standard input')
+    .option('--cache-dir <directory>', 'the cache to fill (ABFS_CACHE_DIR)')
+    .option('--cache-size <size>', 'how much it holds; as given to the drive', '10G')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', HELP)
+    .action((place: string, paths: string[], flags: WarmFlags) =>
+      warmPlace({ place, paths, flags }, command, context),
+    )
+  addConnectionOptions(command)
+}
+
+interface WarmArguments {
+  readonly place: string
+  readonly paths: readonly string[]
+  readonly flags: WarmFlags
+}
+
+async function warmPlace(
+  { place, paths, flags }: WarmArguments,
+  command: Command,
+  context: CliContext,
+): Promise<void> {
+  const { openCache, placeOf, readManifest } = await import('../drive/cached-files.ts')
+  const { warm } = await import('../drive/warm.ts')
+  const { parseSize } = await import('../drive/drive-options.ts')
+  const url = placeOf(place, context)
+  const { signal } = context
+  const cache = await openCache(command, context)
+  const listed = flags.manifest === undefined ? [] : await readManifest(flags.manifest, context)
+  const wanted = [...paths, ...listed]
+  if (wanted.length === 0 && flags.manifest === undefined) wanted.push('')
+  let failures = 0
+  const onFailure = (what: string, error: unknown): void => {
+    failures += 1
+    context.stderr.write(`abfs: not warmed: ${printable(what)}: ${describeError(error).line}\n`)
+  }
+  const done = await withAccount(
+    command,
+    context,
+    { access: 'read', urls: [url] },
+    async (account) => {
+      const versions = await versionsOf(account, { root: url, wanted, signal, onFailure })
+      checkRoom(versions, parseSize('--cache-size', flags.cacheSize))
+      const failed = ({ path }: VersionKey, error: unknown) => onFailure(formatPath(path), error)
+      return warm(account, versions, { cache, signal, onFailure: failed })
+    },
+  ).finally(() => cache.close())
+  if (flags.json === true) await context.stdout.json({ ...done, failures })
+  else await context.stdout.line(describe(done))
+  if (failures > 0 || done.lostBytes > 0) throw new ExitStatus(exitCodes.failure)
+}
+
+interface Wanted {
+  readonly root: { readonly container: string; readonly name: string }
+  readonly wanted: readonly string[]
+  readonly signal: AbortSignal
+  readonly onFailure: (path: string, error: unknown) => void
+}
+
+/** Each version once, in the order of `wanted`. */
+async function versionsOf(
+  account: Account,
+  { root, wanted, signal, onFailure }: Wanted,
+): Promise<VersionKey[]> {
+  const { filesAt, versionOf } = await import('../drive/cached-files.ts')
+  const { container, name } = root
+  const versions = new Map<string, VersionKey>()
+  for (const path of wanted) {
+    try {
+      for await (const file of filesAt(account, { container, name }, { path, signal })) {
+        const version = versionOf(account, container, file)
+        if (version !== undefined) versions.set(file.name, version)
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      onFailure(path, error)
+    }
+  }
+  return [...versions.values()]
+}
+
+/** What does not fit would drive out what was fetched first. */
+function checkRoom(versions: readonly VersionKey[], maxBytes: number): void {
+  const bytes = versions.reduce((total, { sizeBytes }) => total + sizeBytes, 0)
+  if (bytes <= maxBytes * 0.9) return
+  throw usageError(
+    `${formatBytes(bytes)} are asked for: more than nine tenths of --cache-size ${formatBytes(maxBytes)}`,
+  )
+}
+
+function describe({ files, bytes, foundBytes, lostBytes }: Warmed): string {
+  const lost = lostBytes === 0 ? '' : `; ${formatBytes(lostBytes)} could not be kept`
+  const fetched = formatBytes(bytes - foundBytes)
+  return `${files} files, ${formatBytes(bytes)}: ${fetched} fetched, ${formatBytes(foundBytes)} found${lost}`
+}

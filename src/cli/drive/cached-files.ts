@@ -1,0 +1,75 @@
+/** Which files of Azure `abfs warm` and `abfs evict` are about, and where they are kept. */
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { text } from 'node:stream/consumers'
+import type { Command } from 'commander'
+import { type AzureUrl, parseAzureUrl } from '../../azure-url.ts'
+import { runtimeDirectory } from '../../config.ts'
+import type { Entry } from '../../namespace/entry.ts'
+import type { BlobPath } from '../../path.ts'
+import { DiskCache, type VersionKey } from '../../transfer/disk-cache.ts'
+import type { Account } from '../compose.ts'
+import { type CliContext, configOf } from '../context.ts'
+import { parseLocation } from '../location.ts'
+import { usageError } from '../usage.ts'
+import { parseSize } from './drive-options.ts'
+import { recallDrives } from './registry.ts'
+
+/** The place that `text` names: a URL, or what the drive shows that a local directory lies in. */
+export function placeOf(text: string, { environment }: CliContext): AzureUrl {
+  const location = parseLocation(text)
+  if (location.kind === 'remote') return location.url
+  const place = resolve(text)
+  const drives = recallDrives(runtimeDirectory(environment, process.getuid?.() ?? 0))
+  const drive = drives.find(({ directory }) => `${place}/`.startsWith(`${directory}/`))
+  if (drive === undefined) {
+    throw usageError(`${place} lies in no drive of this user: write abfs://CONTAINER[/PATH]`)
+  }
+  const url = parseAzureUrl(drive.source)
+  const name = joined(url.name.replace(/\/+$/, ''), place.slice(drive.directory.length))
+  return { ...url, name }
+}
+
+/** The cache that the flags of `command` name; it must be named, or nobody would find it again. */
+export async function openCache(command: Command, context: CliContext): Promise<DiskCache> {
+  const { cacheDir: directory } = await configOf(command, context)
+  const { cacheSize = '10G' } = command.opts<{ readonly cacheSize?: string }>()
+  if (directory === undefined) throw usageError('--cache-dir (or ABFS_CACHE_DIR) must be named')
+  return new DiskCache({ directory, maxBytes: parseSize('--cache-size', cacheSize) })
+}
+
+/** Paths of `file`, one a line, in its order; `-` is standard input. */
+export async function readManifest(file: string, { stdin }: CliContext): Promise<string[]> {
+  const content = file === '-' ? await text(stdin) : await readFile(file, 'utf8')
+  const lines = content.split(/\r?\n/)
+  return lines.filter((line) => line !== '')
+}
+
+/** The files that `path` below `root` is, or has below it; rejects as the namespace does. */
+export async function* filesAt(
+  { namespace }: Account,
+  root: BlobPath,
+  { path, signal }: { readonly path: string; readonly signal: AbortSignal },
+): AsyncGenerator<Entry> {
+  const place = { ...root, name: joined(root.name.replace(/\/+$/, ''), path) }
+  const entry = await namespace.stat(place, { signal })
+  if (entry.type === 'file') yield entry
+  if (entry.type !== 'directory') return
+  for await (const each of namespace.listTree(place, { signal })) {
+    if (each.type === 'file') yield each
+  }
+}
+
+/** What the bytes of `file` are kept under; `undefined` where nothing is kept. */
+export function versionOf(
+  { store: { endpoint } }: Account,
+  container: string,
+  { name, etag, sizeBytes }: Entry,
+): VersionKey | undefined {
+  if (endpoint === undefined || etag === undefined || sizeBytes === 0) return undefined
+  return { endpoint, path: { container, name }, etag, sizeBytes }
+}
+
+function joined(above: string, below: string): string {
+  return [above, ...below.split('/')].filter((part) => part !== '' && part !== '.').join('/')
+}

@@ -1,0 +1,80 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import {
+  failsWith,
+  runAbfs,
+  startCliSandbox,
+  temporaryDirectory,
+  whyNoCli,
+} from '../support/cli.ts'
+import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+
+for (const kind of ['flat', 'hierarchical']) {
+  t.test(`abfs warm and evict, ${kind}`, { skip: whyNoCli() || whyNoMounts() }, async (t) => {
+    const hierarchical = kind === 'flat' ? [] : ['--hns']
+    const { client } = await startCliSandbox(t, '--engine', 'abfs', ...hierarchical)
+    const cache = await temporaryDirectory(t)
+    const env = { ...client, ABFS_CACHE_DIR: cache, XDG_STATE_HOME: await temporaryDirectory(t) }
+    const abfs = (argv: readonly string[], input = '') => runAbfs(argv, { env, input })
+    const json = async (t: Test, ...argv: string[]) => {
+      const { code, stdout, stderr } = await abfs([...argv, '--json'])
+      t.equal(code, 0, stderr)
+      return JSON.parse(stdout)
+    }
+    const big = Buffer.alloc(9_000_001, 'warm and evict')
+    await writeFile(join(cache, 'big'), big)
+    await abfs(['cp', join(cache, 'big'), 'abfs://data/train/big'])
+    await abfs(['cp', '-', 'abfs://data/train/deep/small'], 'small')
+    await abfs(['cp', '-', 'abfs://data/other'], 'other file')
+
+    t.test('what was warmed is read on a drive without a request for its bytes', async (t) => {
+      const first = await json(t, 'warm', 'abfs://data/train')
+      t.match(first, { files: 2, bytes: 9_000_006, foundBytes: 0, lostBytes: 0, failures: 0 })
+      const second = await json(t, 'warm', 'abfs://data', 'train', 'train/big')
+      t.match(second, { files: 2, bytes: 9_000_006, foundBytes: 9_000_006 })
+
+      const directory = await temporaryMountpoint(t)
+      t.equal((await abfs(['mount', 'abfs://data', directory])).code, 0)
+      const read = await readFile(join(directory, 'train/big'))
+      const { traffic } = await json(t, 'stats', directory)
+      t.match(await json(t, 'warm', join(directory, 'train')), { files: 2, foundBytes: 9_000_006 })
+      t.equal((await abfs(['unmount', directory])).code, 0)
+
+      t.ok(read.equals(big))
+      t.equal(traffic.requestsByOperation['blob.get'], undefined)
+    })
+
+    t.test('evict removes a file, and all', async (t) => {
+      const one = await json(t, 'evict', 'abfs://data/train', 'big')
+      t.equal(one.files, 1)
+      t.ok(one.bytes >= big.byteLength, `${one.bytes}`)
+      t.match(await json(t, 'warm', 'abfs://data/train'), { files: 2, foundBytes: 5 })
+      t.match(await json(t, 'evict', '--all'), { files: 2 })
+      t.match(await json(t, 'evict', '--all'), { files: 0, bytes: 0 })
+      t.match(await json(t, 'warm', 'abfs://data/train/deep'), { files: 1, foundBytes: 0 })
+    })
+
+    t.test('a manifest names paths; one that is missing is told and ends with 1', async (t) => {
+      const { code, stdout, stderr } = await abfs(
+        ['warm', 'abfs://data', '--manifest', '-', '--json'],
+        'other\nmissing\n',
+      )
+      t.equal(code, 1)
+      t.match(JSON.parse(stdout), { files: 1, bytes: 10, failures: 1 })
+      t.match(stderr, /^abfs: not warmed: missing: ENOENT/)
+    })
+
+    t.test('refuses what cannot work', async (t) => {
+      const refused: [string[], RegExp][] = [
+        [['warm', 'abfs://data', '--cache-size', '1M'], /nine tenths of --cache-size/],
+        [['warm', cache], /lies in no drive/],
+        [['evict'], /name a place, or --all/],
+        [['evict', '--all', 'abfs://data'], /name a place, or --all/],
+      ]
+      for (const [argv, line] of refused) failsWith(t, await abfs(argv), { code: 2, line })
+      const unnamed = await runAbfs(['warm', 'abfs://data'], { env: client })
+      failsWith(t, unnamed, { code: 2, line: /--cache-dir \(or ABFS_CACHE_DIR\) must be named/ })
+    })
+  })
+}
