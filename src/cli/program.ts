@@ -25,6 +25,7 @@ import { defineUnmount } from './commands/unmount.ts'
 import { defineWarm } from './commands/warm.ts'
 import type { CliContext } from './context.ts'
 import { ExitStatus, exitCodes, exitCodesHelp } from './exit-codes.ts'
+import { insteadOfRclone } from './rclone-flags.ts'
 import { describeError, formatReport } from './report-error.ts'
 import { usageError } from './usage.ts'
 
@@ -71,7 +72,12 @@ export async function runProgram(
 function reportUsage(error: CommanderError, context: CliContext): number {
   if (error.exitCode === 0) return exitCodes.ok
   if (error.code === 'commander.help') return exitCodes.usage
-  return report(usageError(error.message.replace(/^error: /, ''), error), context)
+  const message = error.message.replace(/^error: /, '')
+  const instead = insteadOfRclone(message)
+  return report(
+    usageError(instead === undefined ? message : `${message}: ${instead}`, error),
+    context,
+  )
 }
 
 function report(error: unknown, context: CliContext): number {

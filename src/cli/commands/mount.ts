@@ -60,12 +60,18 @@ export function defineMount(program: Command, context: CliContext): void {
       '--plan [probes]',
       'mount nothing: check all that a mount needs; --plan=write tries to write, tag and delete too',
     )
+    .option('--config-file <file>', 'settings in blobfuse2’s YAML; flags beat them')
     .option('--json', 'print the plan as one JSON object')
     .addHelpText('after', HELP)
     .usage('[options] <url> <directory>')
-    .action((url: string | undefined, directory: string | undefined, flags: MountCommandFlags) =>
-      mount(argumentsOf([url, directory], flags), command, context),
-    )
+    .action(async (url: string | undefined, directory: string | undefined) => {
+      const { configFile } = command.opts<MountCommandFlags>()
+      const places =
+        configFile === undefined
+          ? [url, directory]
+          : await placesOf([url, directory], configFile, command, context)
+      return mount(argumentsOf(places, command.opts<MountCommandFlags>()), command, context)
+    })
   command.addOption(command.createOption('--serve-launcher').hideHelp())
   addConnectionOptions(command)
 }
@@ -74,6 +80,7 @@ interface MountCommandFlags extends MountFlags {
   /** `true` without a value; the place that follows it is taken for one. */
   readonly plan?: string | true
   readonly json?: true
+  readonly configFile?: string
 }
 
 interface MountArguments {
@@ -81,6 +88,25 @@ interface MountArguments {
   readonly url: string
   readonly directory: string
   readonly flags: MountFlags
+}
+
+/** Sets what `file` says and no flag does; the place that it names goes first where none is given. */
+async function placesOf(
+  given: readonly (string | undefined)[],
+  file: string,
+  command: Command,
+  { environment }: CliContext,
+): Promise<(string | undefined)[]> {
+  const { readFile } = await import('node:fs/promises')
+  const { parseBlobfuseConfig } = await import('../drive/blobfuse-config.ts')
+  const { url, settings } = parseBlobfuseConfig(await readFile(file, 'utf8'), file, environment)
+  for (const { flag, value, key } of settings) {
+    if (command.getOptionValueSource(flag) === 'cli') continue
+    command.setOptionValueWithSource(flag, value, `${file}: ${key}`)
+  }
+  const { plan } = command.opts<MountCommandFlags>()
+  const isNamed = [...given, plan].some((each) => typeof each === 'string' && each.includes('://'))
+  return isNamed || url === undefined ? [...given] : [url, ...given]
 }
 
 /** Gives back the place that `--plan` took for its value: `--plan abfs://data /mnt`. */

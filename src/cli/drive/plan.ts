@@ -52,7 +52,10 @@ export async function planDrive(
     await examineDirectory(settings),
     ...place,
   ]
-  const effective = [...driveSettings(settings, command), ...connectionSettings(config, target)]
+  const effective = [
+    ...driveSettings(settings, command),
+    ...connectionSettings(config, target, command),
+  ]
   return { settings: effective, findings }
 }
 
@@ -117,9 +120,19 @@ function plain(name: string, value: unknown): PlannedSetting['value'] {
 }
 
 /** Secrets are not among them: of a proof only where it comes from. */
-function connectionSettings(config: Config, target: AccountTarget): PlannedSetting[] {
+function connectionSettings(
+  config: Config,
+  target: AccountTarget,
+  command: Command,
+): PlannedSetting[] {
   const { origins, connector } = config
-  const from = (name: string): string => origins[name] ?? 'default'
+  const from = (name: string): string => {
+    const origin = origins[name] ?? 'default'
+    // A value of a configuration file stands where that of a flag does.
+    return origin.startsWith('--') && command.getOptionValueSource(name) !== undefined
+      ? originOf(command, name, name)
+      : origin
+  }
   const accountFrom = config.account === target.account ? from('account') : 'argument'
   return [
     { name: 'account', value: target.account, origin: accountFrom },
