@@ -167,8 +167,9 @@ export class Issuance {
     error: unknown,
     caller: Partial<Caller>,
     action: AuditAction = 'credentials.issue',
+    subject?: string,
   ): Promise<ConnectorError> {
-    return this.#refusal(this.#entry(action, randomUUID(), caller), error)
+    return this.#refusal({ ...this.#entry(action, randomUUID(), caller), subject }, error)
   }
 
   async #decide(caller: Caller, request: CredentialRequest): Promise<Grant> {

@@ -18,6 +18,7 @@ import type { Caller } from './issuance.ts'
 import { formatProblem, PROBLEM_TYPE } from './protocol.ts'
 import type { RequestMeter } from './request-meter.ts'
 import type { Route, RouteAnswer } from './route.ts'
+import { subjectOf } from './subject.ts'
 import { beginSpan, endSpan, spanned, withinSpan } from './tracing.ts'
 
 /** What stands between the socket and the handlers. */
@@ -29,6 +30,7 @@ export interface Desk {
     error: unknown,
     caller: Partial<Caller>,
     action: AuditAction,
+    subject?: string,
   ) => Promise<ConnectorError>
   readonly meter: RequestMeter
 }
@@ -102,7 +104,8 @@ async function handled(route: Route, desk: Desk, under: Handled): Promise<Fastif
   } catch (error) {
     const isWrittenDown = error instanceof ConnectorError && error.auditId !== undefined
     if (route.action === undefined || isWrittenDown) throw error
-    throw await desk.turnAway(error, caller ?? {}, route.action)
+    const subject = subjectOf(route.action, params, body)
+    throw await desk.turnAway(error, caller ?? {}, route.action, subject)
   }
 }
 

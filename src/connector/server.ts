@@ -116,7 +116,7 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
       unixSocket: unixSocket !== undefined,
       proving: { ...proving, isHttps: tls !== undefined || behindTlsProxy, publicUrl },
     }),
-    turnAway: (error, caller, action) => issuance.turnAway(error, caller, action),
+    turnAway: (...refused) => issuance.turnAway(...refused),
     meter,
   })
   try {

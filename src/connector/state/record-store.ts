@@ -194,9 +194,11 @@ export function exists(kind: string, name: string): ConnectorError {
 
 /** Says that no object has this id or name. */
 export function notFound(kind: string, idOrName: string): ConnectorError {
+  // What is longer than an id may be a whole key, and details are kept in the audit log.
+  const named = kind === 'key' && idOrName.length > 36 ? '' : ` '${idOrName.slice(0, 64)}'`
   return new ConnectorError('invalid_request', 'not_found', {
     status: 404,
-    detail: `there is no ${kind} '${idOrName.slice(0, 64)}'`,
+    detail: `there is no ${kind}${named}`,
     hint: `list them, and use an id or a name`,
   })
 }

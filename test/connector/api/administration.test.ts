@@ -241,6 +241,61 @@ t.test('with a state', async (t) => {
     }
     t.equal((await ask('GET', '/v1/connectors/mine')).status, 404)
   })
+
+  t.test('what is refused is recorded with its subject, and repeats nothing else', async (t) => {
+    const { key } = (await ask('POST', '/v1/keys', { caller: 'plain' })).json
+    const refused: [string, string, unknown, string | undefined][] = [
+      ['PATCH', '/v1/connectors/declared', { description: 'x' }, 'connector/declared'],
+      ['POST', '/v1/connectors', { ...body, name: 'declared' }, 'connector/declared'],
+      ['DELETE', '/v1/connectors/nobody', undefined, 'connector/nobody'],
+      ['POST', '/v1/connectors/nobody:verify', {}, 'connector/nobody'],
+      ['DELETE', '/v1/policies/declared-plain', undefined, 'policy/declared-plain'],
+      ['DELETE', '/v1/keys/none', undefined, 'key/none'],
+      ['DELETE', `/v1/keys/${key}`, undefined, undefined],
+      ['POST', '/v1/connectors', { ...body, name: `${secret} {}` }, undefined],
+    ]
+    for (const [method, path, sent, subject] of refused) {
+      const { status, text } = await ask(method, path, sent)
+      t.ok(status >= 400, text)
+      const record = bench.audit.records.at(-1)
+      t.equal(record?.decision, 'denied', path)
+      t.equal(record?.subject, subject, path)
+      t.equal(record?.caller, 'operator')
+    }
+    const log = JSON.stringify(bench.audit.records)
+    t.notOk(log.includes(key), 'no key')
+    t.notMatch(log, secret)
+  })
+
+  t.test('no answer holds a secret, whatever is asked and however it fails', async (t) => {
+    const { key, name } = (await ask('POST', '/v1/keys', { caller: 'plain' })).json
+    await ask('POST', '/v1/connectors', { ...body, name: 'searched' })
+    const texts: string[] = []
+    for (const [method, path, sent] of [
+      ['GET', '/v1/connectors'],
+      ['GET', '/v1/connectors/searched'],
+      ['POST', '/v1/connectors', { ...body, name: 'searched' }],
+      ['POST', '/v1/connectors', { ...body, name: 'b', extra: secret }],
+      ['POST', '/v1/connectors', { ...body, name: secret.repeat(9) }],
+      ['PATCH', '/v1/connectors/searched', { auth: { ...body.auth, clientSecret: 7, x: secret } }],
+      ['PATCH', '/v1/connectors/searched', { auth: body.auth }],
+      ['POST', '/v1/connectors/searched:verify', {}],
+      ['POST', '/v1/connectors/searched:verify', { resource: 'none' }],
+      ['GET', '/v1/policies'],
+      ['GET', '/v1/keys'],
+      ['DELETE', `/v1/keys/${name}`],
+      ['GET', '/v1/audit?limit=1000'],
+      ['DELETE', '/v1/connectors/searched'],
+    ] as const) {
+      const { text, status } = await ask(method, path, sent)
+      t.ok(status < 500, `${method} ${path}: ${status}`)
+      texts.push(text)
+    }
+    const all = texts.join('\n')
+    t.notMatch(all, secret)
+    t.notOk(all.includes(key), 'no key')
+    t.notMatch(all, /\$argon2id\$/, 'nor its hash')
+  })
 })
 
 t.test('without a state', async (t) => {
