@@ -49,12 +49,12 @@ export interface FaultyAccountOptions {
   readonly phaseMs?: number
 }
 
-/** Has the container `box`; ends with the test. Requests wait `phaseMs` (200) in each phase. */
+/** Has the container `box`; ends with the test. Requests wait `phaseMs` (750) in each phase. */
 export async function faultyAccount(
   t: Test,
   options: FaultyAccountOptions = {},
 ): Promise<FaultyAccount> {
-  const { integrity = 'crc64', maxAttempts = 3, phaseMs = 200 } = options
+  const { integrity = 'crc64', maxAttempts = 3, phaseMs = 750 } = options
   const clock = new FakeClock(Date.now())
   const control = new ServerControl({ clock: { nowMs: () => Date.now(), sleep: hasty.sleep } })
   const account = testAccount(clock)
