@@ -1,4 +1,5 @@
 import type { BlobProperties, BlobStore, Conditions, PutOptions } from '../blob/store.ts'
+import { lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { FileContent } from '../transfer/file-content.ts'
@@ -82,6 +83,10 @@ async function findOwn(
   }
 }
 
+/**
+ * The blocks are the ones that were sent, or, after a process that died, every byte that was changed here
+ * is in that version: then nothing of ours is lost, whoever stored it.
+ */
 async function isSame(
   store: BlobStore,
   path: BlobPath,
@@ -94,12 +99,20 @@ async function isSame(
   const { found, sent, ids } = version
   if (ids.length > 0) {
     const { etag, blocks } = await store.getBlocks(path)
-    return etag === found.etag && blocks.map(({ id }) => id).join() === ids.join()
+    if (etag === found.etag && blocks.map(({ id }) => id).join() === ids.join()) return true
   }
-  const { data } = await store.get(path, { ifMatch: found.etag })
-  const bytes = await sent.content.read({ start: 0, end: sent.content.sizeBytes })
-  return Buffer.compare(data, bytes) === 0
+  for await (const { range, bytes } of sent.content.changes()) {
+    for (const part of splitRange(range, comparedBytes)) {
+      const { data } = await store.get(path, { range: part, ifMatch: found.etag })
+      const own = bytes?.subarray(part.start - range.start, part.end - range.start)
+      if (Buffer.compare(data, own ?? Buffer.alloc(lengthOf(part))) !== 0) return false
+    }
+  }
+  return true
 }
+
+/** What is compared at a time. */
+const comparedBytes = 4 * MiB
 
 function conflict(path: BlobPath, cause: FileSystemError): FileSystemError {
   return new FileSystemError('ESTALE', 'close', { path: formatPath(path), cause })
