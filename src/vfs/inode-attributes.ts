@@ -40,7 +40,10 @@ export class ExtendedAttributes {
       const { metadata } = await this.#tree.entryOf(inode, { signal: context.signal })
       return userValue(metadata, name)
     }
-    if (!name.startsWith('azure.') || inode.writable?.unborn === true) return undefined
+    if (!name.startsWith('azure.')) {
+      throw this.#tree.failure('ENOTSUP', 'getxattr', this.#tree.pathOf(inode))
+    }
+    if (inode.writable?.unborn === true) return undefined
     const value = await azureValue(this.#azure, this.#tree.pathOf(inode), name)
     return value === undefined ? undefined : Buffer.from(value)
   }

@@ -71,8 +71,22 @@ t.test('create, replace and remove answer as a disk does', async (t) => {
   t.equal(await mount.vfs.removexattr(ino, 'user.a', caller), true)
   t.equal(await mount.vfs.removexattr(ino, 'user.a', caller), false)
   t.equal(await get(mount, ino, 'user.a'), undefined)
-  await t.rejects(mount.vfs.setxattr(ino, 'trusted.a', change('1'), caller), { code: 'ENOTSUP' })
 })
+
+t.test(
+  'namespaces that are not offered are refused to readers too, who then ask no more',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.save('f', 'x')
+    const ino = await mount.ino('f')
+
+    for (const name of ['security.selinux', 'system.posix_acl_access', 'trusted.a']) {
+      await t.rejects(mount.vfs.getxattr(ino, name, caller), { code: 'ENOTSUP' })
+      await t.rejects(mount.vfs.setxattr(ino, name, change('1'), caller), { code: 'ENOTSUP' })
+      await t.rejects(mount.vfs.removexattr(ino, name, caller), { code: 'ENOTSUP' })
+    }
+  },
+)
 
 t.test('attributes change no content: readers go on', async (t) => {
   const mount = await VfsMount.make(t)
