@@ -15,6 +15,7 @@ import { Call } from './call.ts'
 import type { FuseChannel, HeldFrame } from './channel.ts'
 import { limitsFor, maxRequestBytes, noLimits } from './limits.ts'
 import { OpenModes } from './open-modes.ts'
+import { parseRequest } from './parse-request.ts'
 import { watchProgress } from './progress.ts'
 import { initReply, type Message, statusReply } from './reply.ts'
 import {
@@ -23,7 +24,6 @@ import {
   MalformedRequest,
   opcodeName,
   parseHeader,
-  parseRequest,
   type RequestHeader,
 } from './request.ts'
 

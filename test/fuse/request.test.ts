@@ -1,12 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { opcodes, structs } from '../../src/fuse/abi.ts'
-import {
-  type FuseRequest,
-  MalformedRequest,
-  parseHeader,
-  parseRequest,
-} from '../../src/fuse/request.ts'
+import { parseRequest } from '../../src/fuse/parse-request.ts'
+import { type FuseRequest, MalformedRequest, parseHeader } from '../../src/fuse/request.ts'
 import { bodyOf, frameOf } from '../support/fake-channel.ts'
 
 function parse(frame: Buffer): FuseRequest {
