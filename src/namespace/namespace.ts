@@ -1,12 +1,11 @@
-import type { AccessControl, HierarchyOf, HierarchyStore } from '../blob/hierarchy.ts'
+import type { AccessControl, HierarchyStore } from '../blob/hierarchy.ts'
 import type { BlobStore, CallOptions, Metadata } from '../blob/store.ts'
-import { type Clock, systemClock } from '../clock.ts'
+import { systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { entryFromBlob, impliedDirectory, isImplied } from './blob-entry.ts'
 import { checkPath, isReserved } from './blob-name.ts'
+import { listContainers, makeContainer } from './containers.ts'
 import {
-  keepParent,
   type NamespaceParts,
   removeDirectory,
   requireAbsent,
@@ -14,35 +13,23 @@ import {
   writeMarker,
 } from './directories.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
+import { changeMetadata, setAttributes } from './entry-metadata.ts'
 import { HierarchicalNames } from './hierarchical-names.ts'
 import { walkTree } from './listing.ts'
 import { ListingCache } from './listing-cache.ts'
 import { callOptions, Lookup, type LookupOptions } from './lookup.ts'
-import { readPosixAttributes, withPosixAttributes } from './posix-metadata.ts'
-import { copyEntry, type RenameOptions, rename } from './rename.ts'
+import type { NamespaceOptions } from './namespace-options.ts'
+import { removeFile, removeTree } from './removal.ts'
+import { copyFile, type RenameOptions, rename } from './rename.ts'
 import { type RecoveredRename, type RecoverOptions, recoverRenames } from './rename-recovery.ts'
-import { removeBlobs, type TreeOptions } from './tree.ts'
+import { createSymlink, readSymlink } from './symlinks.ts'
+import type { TreeOptions } from './tree.ts'
 
 export type { RenameProgress } from './move-tree.ts'
+export type { NamespaceOptions } from './namespace-options.ts'
 export type { RenameOptions } from './rename.ts'
 export type { RecoveredRename, RecoverOptions } from './rename-recovery.ts'
 export type { TreeOptions } from './tree.ts'
-
-export interface NamespaceOptions {
-  readonly store: BlobStore
-  /** The hierarchy of an account that has one. Absent: names are flat. */
-  readonly hierarchyOf?: HierarchyOf | undefined
-  readonly clock?: Clock | undefined
-  /**
-   * How long a listing answers without being asked again; milliseconds. Default 5,000; 0 asks every
-   * time.
-   */
-  readonly listingTtlMs?: number | undefined
-  /** How many entries listings may hold in memory altogether. Default 200,000. */
-  readonly maxEntries?: number | undefined
-  /** Called for each blob a listing meets whose name cannot be a path (`a//b`, `../c`). */
-  readonly onUnreachable?: ((path: BlobPath) => void) | undefined
-}
 
 /** Options of `stat`, `exists` and `list`; `fresh` asks the service whatever the cache knows. */
 export type StatOptions = LookupOptions
@@ -58,9 +45,6 @@ export interface TreeListingOptions extends CallOptions {
   readonly directories?: boolean | undefined
   readonly metadata?: boolean | undefined
 }
-
-/** Attempts at an operation on a version that others keep replacing. */
-const maxAttempts = 3
 
 /**
  * Directories and files over the flat names of blobs: what `stat`, `list` and the operations on
@@ -124,7 +108,7 @@ export class Namespace {
    */
   async list(directory: BlobPath, options: StatOptions = {}): Promise<readonly Entry[]> {
     checkPath(directory, 'list')
-    if (directory.container === '') return this.#listContainers(options)
+    if (directory.container === '') return listContainers(this.#parts, options)
     return [...(await this.#lookup.entries(directory, options)).values()]
   }
 
@@ -171,7 +155,7 @@ export class Namespace {
    */
   async makeDirectory(path: BlobPath, options: MakeDirectoryOptions = {}): Promise<Entry> {
     checkPath(path, 'mkdir')
-    if (path.name === '') return this.#makeContainer(path, options)
+    if (path.name === '') return makeContainer(this.#parts, path, options)
     const names = await this.#hierarchical(path, options)
     if (names !== undefined) return names.makeDirectory(path, options)
     await requireParent(this.#parts, path, options)
@@ -199,13 +183,7 @@ export class Namespace {
     options: CallOptions & { readonly ifMatch?: string | undefined } = {},
   ): Promise<void> {
     checkPath(path, 'unlink')
-    await this.#onCurrent(path, options, async (entry) => {
-      if (entry.type === 'directory') throw failure('EISDIR', 'unlink', path)
-      const ifMatch = options.ifMatch ?? entry.etag
-      await keepParent(this.#parts, path, options)
-      await this.store.delete(path, { ...callOptions(options), ifMatch })
-    })
-    this.#cache.remove(path)
+    await removeFile(this.#parts, path, options)
   }
 
   /**
@@ -216,34 +194,15 @@ export class Namespace {
   async removeTree(path: BlobPath, options: TreeOptions = {}): Promise<void> {
     checkPath(path, 'removeTree')
     if (path.container === '') refuseRoot(path, 'removeTree')
-    const hides = isDirectory(this.#lookup.known(path))
-    const entry = await this.#lookup.stat(path, { ...callOptions(options), fresh: true })
-    if (entry.type !== 'directory' && !hides) return this.removeFile(path, options)
     const names = await this.#hierarchical(path, options)
-    if (names !== undefined) return names.removeTree(path, options)
-    await keepParent(this.#parts, path, options)
-    try {
-      await removeBlobs(this.#parts, path, options)
-      if (entry.markerName === path.name) await this.store.delete(path, callOptions(options))
-    } finally {
-      this.#cache.invalidate(path, true)
-    }
-    if (path.name !== '') this.#cache.remove(path)
+    await removeTree(this.#parts, path, { ...options, names })
   }
 
   /** Copies a file on the server's side and waits for it. `ENOENT`; `EISDIR` on either side. */
   async copyFile(from: BlobPath, to: BlobPath, options: CallOptions = {}): Promise<Entry> {
     checkPath(from, 'copy')
     checkPath(to, 'copy')
-    const [source, target] = await Promise.all([
-      this.#lookup.stat(from, callOptions(options)),
-      this.#lookup.find(to, callOptions(options)),
-    ])
-    if (source.type === 'directory') throw failure('EISDIR', 'copy', from)
-    if (typeof target === 'object' && target.type === 'directory') {
-      throw failure('EISDIR', 'copy', to)
-    }
-    return (await copyEntry(this.#parts, { from, to, source }, options)).copied
+    return copyFile(this.#parts, from, to, options)
   }
 
   /**
@@ -294,11 +253,7 @@ export class Namespace {
       throw failure('ENOTSUP', 'setattr', path, detail)
     }
     const names = await this.#hierarchical(path, options)
-    return this.#onCurrent(path, options, async (entry) => {
-      if (names !== undefined) return names.setAttributes(path, entry, { attributes, ...options })
-      if (!isImplied(entry)) return this.#writeAttributes(path, entry, { attributes, ...options })
-      return writeMarker(this.#parts, path, { ...options, posix: attributes })
-    })
+    return setAttributes(this.#parts, path, { ...options, attributes, names })
   }
 
   /**
@@ -311,19 +266,7 @@ export class Namespace {
     options: CallOptions = {},
   ): Promise<Entry> {
     checkPath(path, 'setxattr')
-    return this.#onCurrent(path, options, async (known) => {
-      const partial = known.partial === true
-      const entry = partial ? await this.#lookup.stat(path, { ...options, fresh: true }) : known
-      const metadata = change(entry.metadata)
-      if (metadata === undefined) return entry
-      if (isImplied(entry)) throw failure('ENOTSUP', 'setxattr', path, 'no blob stands for it')
-      const blob = { ...path, name: entry.markerName ?? path.name }
-      const put = { ...callOptions(options), ifMatch: entry.etag }
-      const { etag, lastModifiedMs } = await this.store.setMetadata(blob, metadata, put)
-      const changed = { ...entry, etag, lastModifiedMs, metadata }
-      this.#cache.upsert(path, changed)
-      return changed
-    })
+    return changeMetadata(this.#parts, path, change, options)
   }
 
   /** Makes a symbolic link: a blob whose body is `target`. `EEXIST` when the name is taken. */
@@ -333,26 +276,13 @@ export class Namespace {
     options: CallOptions & { readonly posix?: PosixAttributes | undefined } = {},
   ): Promise<Entry> {
     checkPath(path, 'symlink')
-    if (path.name === '') throw failure('EEXIST', 'symlink', path)
-    if (target === '') throw failure('EINVAL', 'symlink', path, 'a link needs a target')
-    await requireAbsent(this.#parts, path, { ...callOptions(options), syscall: 'symlink' })
-    const body = Buffer.from(target)
-    const metadata = withPosixAttributes({}, 'symlink', { mode: 0o777, ...options.posix })
-    const put = { ...callOptions(options), metadata, ifNoneMatch: '*' } as const
-    const properties = await this.store.put(path, body, put)
-    const sizeBytes = body.byteLength
-    const entry = entryFromBlob(path.name, { ...properties, sizeBytes, metadata })
-    this.#cache.upsert(path, entry)
-    return entry
+    return createSymlink(this.#parts, path, target, options)
   }
 
   /** The target of a symbolic link; `EINVAL` when `path` is something else. */
   async readSymlink(path: BlobPath, options: CallOptions = {}): Promise<string> {
     checkPath(path, 'readlink')
-    const entry = await this.#lookup.stat(path, callOptions(options))
-    if (entry.type !== 'symlink') throw failure('EINVAL', 'readlink', path, 'not a symbolic link')
-    const { data } = await this.store.get(path, callOptions(options))
-    return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()
+    return readSymlink(this.#parts, path, options)
   }
 
   /**
@@ -432,67 +362,10 @@ export class Namespace {
     this.#names ??= new HierarchicalNames(this.#parts, hierarchy)
     return this.#names
   }
-
-  async #listContainers(options: CallOptions): Promise<Entry[]> {
-    const entries: Entry[] = []
-    for await (const container of this.store.listContainers(callOptions(options))) {
-      entries.push(impliedDirectory(container.name, container.lastModifiedMs))
-    }
-    return entries
-  }
-
-  async #makeContainer(path: BlobPath, options: CallOptions): Promise<Entry> {
-    if (path.container === '') throw failure('EEXIST', 'mkdir', path)
-    await this.store.createContainer(path.container, callOptions(options))
-    this.#cache.keep(path, new Map(), false)
-    return impliedDirectory('')
-  }
-
-  /**
-   * Runs `act` on the entry as the cache knows it, and anew on what the service says when the blob
-   * has changed since. A version that the caller asked for is not replaced by another.
-   */
-  async #onCurrent<T>(
-    path: BlobPath,
-    options: CallOptions & { readonly ifMatch?: string | undefined },
-    act: (entry: Entry) => Promise<T>,
-  ): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
-      const fresh = attempt > 1
-      const entry = await this.#lookup.stat(path, { ...callOptions(options), fresh })
-      try {
-        return await act(entry)
-      } catch (error) {
-        if (isFileSystemError(error, 'ENOENT')) this.#cache.remove(path)
-        const changed = isFileSystemError(error, 'ESTALE', 'EEXIST')
-        if (!changed || options.ifMatch !== undefined || attempt === maxAttempts) throw error
-      }
-    }
-  }
-
-  async #writeAttributes(
-    path: BlobPath,
-    entry: Entry,
-    change: CallOptions & { readonly attributes: PosixAttributes },
-  ): Promise<Entry> {
-    const blob = { ...path, name: entry.markerName ?? path.name }
-    const metadata = withPosixAttributes(entry.metadata, entry.type, change.attributes)
-    const ifMatch = entry.etag
-    const options = { ...callOptions(change), ifMatch }
-    const { etag, lastModifiedMs } = await this.store.setMetadata(blob, metadata, options)
-    const posix = readPosixAttributes(metadata)
-    const changed = { ...entry, etag, lastModifiedMs, metadata, posix }
-    this.#cache.upsert(path, changed)
-    return changed
-  }
 }
 
 async function flatNames(): Promise<undefined> {
   return undefined
-}
-
-function isDirectory(found: Entry | string | undefined): boolean {
-  return typeof found === 'object' && found.type === 'directory'
 }
 
 function refuseRoot(path: BlobPath, syscall: string): void {

@@ -41,11 +41,27 @@ export async function rename(
   await renameDirectory(parts, { ...move, source, target }, options)
 }
 
+/** As `Namespace.copyFile`. */
+export async function copyFile(
+  parts: NamespaceParts,
+  from: BlobPath,
+  to: BlobPath,
+  options: CallOptions,
+): Promise<Entry> {
+  const [source, target] = await Promise.all([
+    parts.lookup.stat(from, callOptions(options)),
+    parts.lookup.find(to, callOptions(options)),
+  ])
+  if (source.type === 'directory') throw isDirectory('copy', from)
+  if (typeof target === 'object' && target.type === 'directory') throw isDirectory('copy', to)
+  return (await copyEntry(parts, { from, to, source }, options)).copied
+}
+
 /**
  * Copies on the server's side the version of `source` that is known; looks again, once, when that
  * version is gone. Returns the entry at the destination.
  */
-export async function copyEntry(
+async function copyEntry(
   parts: NamespaceParts,
   copy: { readonly from: BlobPath; readonly to: BlobPath; readonly source: Entry },
   options: RenameOptions,
@@ -205,6 +221,10 @@ function checkKinds(
   const intoDirectory = target.type === 'directory'
   if (source.type !== 'directory' && intoDirectory) throw failure('EISDIR', move.from, move.to)
   if (source.type === 'directory' && !intoDirectory) throw failure('ENOTDIR', move.from, move.to)
+}
+
+function isDirectory(syscall: string, path: BlobPath): FileSystemError {
+  return new FileSystemError('EISDIR', syscall, { path: formatPath(path) })
 }
 
 function failure(

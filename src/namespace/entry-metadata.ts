@@ -1,0 +1,65 @@
+/** Changes of what blobs say of themselves, on the version that the change was made for. */
+import type { CallOptions, Metadata } from '../blob/store.ts'
+import { FileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { isImplied } from './blob-entry.ts'
+import { onCurrentEntry } from './current-entry.ts'
+import { type NamespaceParts, writeMarker } from './directories.ts'
+import type { Entry, PosixAttributes } from './entry.ts'
+import type { HierarchicalNames } from './hierarchical-names.ts'
+import { callOptions } from './lookup.ts'
+import { readPosixAttributes, withPosixAttributes } from './posix-metadata.ts'
+
+/** As `Namespace.setAttributes`; `names` where the account is hierarchical. */
+export function setAttributes(
+  parts: NamespaceParts,
+  path: BlobPath,
+  change: CallOptions & {
+    readonly attributes: PosixAttributes
+    readonly names: HierarchicalNames | undefined
+  },
+): Promise<Entry> {
+  const { attributes, names, ...options } = change
+  return onCurrentEntry(parts, path, options, async (entry) => {
+    if (names !== undefined) return names.setAttributes(path, entry, { attributes, ...options })
+    if (isImplied(entry)) return writeMarker(parts, path, { ...options, posix: attributes })
+    const metadata = withPosixAttributes(entry.metadata, entry.type, attributes)
+    const posix = readPosixAttributes(metadata)
+    return write(parts, path, { ...options, entry: { ...entry, metadata, posix } })
+  })
+}
+
+/** As `Namespace.changeMetadata`. */
+export function changeMetadata(
+  parts: NamespaceParts,
+  path: BlobPath,
+  change: (metadata: Metadata) => Metadata | undefined,
+  options: CallOptions,
+): Promise<Entry> {
+  return onCurrentEntry(parts, path, options, async (known) => {
+    const partial = known.partial === true
+    const entry = partial ? await parts.lookup.stat(path, { ...options, fresh: true }) : known
+    const metadata = change(entry.metadata)
+    if (metadata === undefined) return entry
+    if (isImplied(entry)) {
+      const detail = 'no blob stands for it'
+      throw new FileSystemError('ENOTSUP', 'setxattr', { path: formatPath(path), detail })
+    }
+    return write(parts, path, { ...options, entry: { ...entry, metadata } })
+  })
+}
+
+/** Stores the metadata of `entry` in the place of the version that the entry was. */
+async function write(
+  { store, cache }: NamespaceParts,
+  path: BlobPath,
+  change: CallOptions & { readonly entry: Entry },
+): Promise<Entry> {
+  const { entry } = change
+  const blob = { ...path, name: entry.markerName ?? path.name }
+  const options = { ...callOptions(change), ifMatch: entry.etag }
+  const { etag, lastModifiedMs } = await store.setMetadata(blob, entry.metadata, options)
+  const changed = { ...entry, etag, lastModifiedMs }
+  cache.upsert(path, changed)
+  return changed
+}

@@ -1,0 +1,20 @@
+import type { HierarchyOf } from '../blob/hierarchy.ts'
+import type { BlobStore } from '../blob/store.ts'
+import type { Clock } from '../clock.ts'
+import type { BlobPath } from '../path.ts'
+
+export interface NamespaceOptions {
+  readonly store: BlobStore
+  /** The hierarchy of an account that has one. Absent: names are flat. */
+  readonly hierarchyOf?: HierarchyOf | undefined
+  readonly clock?: Clock | undefined
+  /**
+   * How long a listing answers without being asked again; milliseconds. Default 5,000; 0 asks every
+   * time.
+   */
+  readonly listingTtlMs?: number | undefined
+  /** How many entries listings may hold in memory altogether. Default 200,000. */
+  readonly maxEntries?: number | undefined
+  /** Called for each blob a listing meets whose name cannot be a path (`a//b`, `../c`). */
+  readonly onUnreachable?: ((path: BlobPath) => void) | undefined
+}

@@ -1,0 +1,52 @@
+import type { CallOptions } from '../blob/store.ts'
+import { FileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { onCurrentEntry } from './current-entry.ts'
+import { keepParent, type NamespaceParts } from './directories.ts'
+import type { HierarchicalNames } from './hierarchical-names.ts'
+import { callOptions } from './lookup.ts'
+import { removeBlobs, type TreeOptions } from './tree.ts'
+
+export interface RemoveFileOptions extends CallOptions {
+  /** The version that must be there. */
+  readonly ifMatch?: string | undefined
+}
+
+/** As `Namespace.removeFile`. */
+export async function removeFile(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: RemoveFileOptions,
+): Promise<void> {
+  await onCurrentEntry(parts, path, options, async (entry) => {
+    if (entry.type === 'directory') {
+      throw new FileSystemError('EISDIR', 'unlink', { path: formatPath(path) })
+    }
+    const ifMatch = options.ifMatch ?? entry.etag
+    await keepParent(parts, path, options)
+    await parts.store.delete(path, { ...callOptions(options), ifMatch })
+  })
+  parts.cache.remove(path)
+}
+
+/** As `Namespace.removeTree`; `names` where the account is hierarchical. */
+export async function removeTree(
+  parts: NamespaceParts,
+  path: BlobPath,
+  removal: TreeOptions & { readonly names: HierarchicalNames | undefined },
+): Promise<void> {
+  const { names, ...options } = removal
+  const known = parts.lookup.known(path)
+  const hides = typeof known === 'object' && known.type === 'directory'
+  const entry = await parts.lookup.stat(path, { ...callOptions(options), fresh: true })
+  if (entry.type !== 'directory' && !hides) return removeFile(parts, path, options)
+  if (names !== undefined) return names.removeTree(path, options)
+  await keepParent(parts, path, options)
+  try {
+    await removeBlobs(parts, path, options)
+    if (entry.markerName === path.name) await parts.store.delete(path, callOptions(options))
+  } finally {
+    parts.cache.invalidate(path, true)
+  }
+  if (path.name !== '') parts.cache.remove(path)
+}
