@@ -206,10 +206,7 @@ export class BlobFileEditor {
   }
 
   #change(syscall: string, endBytes: number, work: () => Promise<void>): Promise<void> {
-    if (endBytes > this.#blocks.maxFileBytes) {
-      const detail = `this file can grow to ${this.#blocks.maxFileBytes} bytes; write a larger one anew`
-      throw new FileSystemError('EFBIG', syscall, { path: formatPath(this.#path), detail })
-    }
+    this.#blocks.checkSize(endBytes, { path: this.#path, syscall })
     return this.#run(syscall, () => {
       this.#isDirty = true
       return work()

@@ -56,6 +56,14 @@ export class StagedBlocks {
     return maxBlocks * this.blockBytes
   }
 
+  /** `EFBIG` for a file that is to have more bytes than blocks can hold. */
+  checkSize(sizeBytes: number, call: { readonly path: BlobPath; readonly syscall: string }): void {
+    const { maxFileBytes } = this
+    if (sizeBytes <= maxFileBytes) return
+    const detail = `this file can grow to ${maxFileBytes} bytes; write a larger one anew`
+    throw new FileSystemError('EFBIG', call.syscall, { path: formatPath(call.path), detail })
+  }
+
   /**
    * Forgets the uploads that a change of `range` touches, the zeros between the end of the content
    * and the range included. To be called before the change is made.

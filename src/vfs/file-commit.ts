@@ -8,9 +8,9 @@ import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import type { FileContent } from '../transfer/file-content.ts'
 import type { StagedBlocks } from '../transfer/staged-blocks.ts'
+import { publishFault } from './fault.ts'
 import type { KeptReason, KeptVersion } from './journal.ts'
 import type { Journals } from './journals.ts'
 import { type Described, upload } from './transfers.ts'
@@ -97,7 +97,7 @@ async function keepVersion(
     })
     return { kept, place: journals.kept.placeOf(kept) }
   } catch (error) {
-    publish('journal', path, error)
+    publishFault('journal', path, error)
     return undefined
   }
 }
@@ -112,7 +112,7 @@ export async function keepFailed(
   const kept = await keepVersion(context, version, 'failed')
   if (kept === undefined) return undefined
   const detail = `what could not be stored is kept in ${kept.place}`
-  publish('keep', version.path, new FileSystemError(cause.code, 'keep', { detail, cause }))
+  publishFault('keep', version.path, new FileSystemError(cause.code, 'keep', { detail, cause }))
   return kept.place
 }
 
@@ -145,7 +145,7 @@ async function resolve(
   namespace.invalidate({ ...path, name: parentName(path.name) }, { recursive: false })
   const kept = await keepVersion(context, version, 'conflict')
   const conflict = conflictError(path, kept?.place, cause)
-  if (onConflict === 'theirs') publish('close', path, conflict)
+  if (onConflict === 'theirs') publishFault('close', path, conflict)
   if (onConflict === 'theirs') return undefined
   if (onConflict === 'error') throw conflict
   // What of the base is not here any more is nowhere: no whole version can be made.
@@ -183,7 +183,7 @@ async function storeBeside(
   const beside = { ...path, name: `${path.name}.conflict-${time}` }
   await upload(namespace.store, beside, { ...version, replaces: undefined })
   const detail = `somebody else wrote the file since it was opened here: this version is ${formatPath(beside)}`
-  publish('close', path, new FileSystemError('ESTALE', 'close', { detail, cause: conflict }))
+  publishFault('close', path, new FileSystemError('ESTALE', 'close', { detail, cause: conflict }))
 }
 
 function conflictError(
@@ -196,9 +196,4 @@ function conflictError(
     'somebody else wrote or removed the file since it was opened here; this version was not ' +
     `stored and ${kept}`
   return new FileSystemError('ESTALE', 'close', { path: formatPath(path), detail, cause })
-}
-
-function publish(operation: string, path: BlobPath, cause: unknown): void {
-  const error = cause instanceof Error ? cause : new Error(String(cause))
-  faultChannel.publish({ operation, path: formatPath(path), error } satisfies FaultEvent)
 }

@@ -8,8 +8,8 @@ import {
   userValue,
   withUserValue,
 } from './extended-attributes.ts'
+import type { FileAttributes } from './file-attributes.ts'
 import type { Inode } from './inode-table.ts'
-import type { OpenFiles } from './open-files.ts'
 import type { CallContext, XattrChange } from './operations.ts'
 import type { Tree } from './tree.ts'
 import type { VfsOptions } from './vfs-options.ts'
@@ -17,19 +17,19 @@ import type { VfsOptions } from './vfs-options.ts'
 /** The extended attributes of inodes, as xattr(7) has them. */
 export class ExtendedAttributes {
   readonly #tree: Tree
-  readonly #files: OpenFiles
+  readonly #attributes: FileAttributes
   readonly #azure: AzureAttributes
   readonly #offered: boolean
 
   constructor(
     tree: Tree,
-    files: OpenFiles,
+    attributes: FileAttributes,
     options: Pick<VfsOptions, 'administration' | 'xattrs'>,
   ) {
     const { store } = tree.namespace
     const { administration } = options
     this.#tree = tree
-    this.#files = files
+    this.#attributes = attributes
     this.#azure = { head: (path, call) => store.head(path, call), administration }
     this.#offered = options.xattrs ?? true
   }
@@ -84,7 +84,7 @@ export class ExtendedAttributes {
     change: XattrChange | undefined,
   ): Promise<boolean> {
     let found = true
-    await this.#files.changeMetadata(inode, (metadata) => {
+    await this.#attributes.changeMetadata(inode, (metadata) => {
       const changed = withUserValue(metadata, name, change)
       found = changed !== undefined
       return changed

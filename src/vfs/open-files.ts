@@ -1,14 +1,14 @@
 import { constants } from 'node:fs'
-import type { Metadata } from '../blob/store.ts'
-import { type ByteRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
+import { type ByteRange, MiB } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
 import { checkPath } from '../namespace/blob-name.ts'
-import type { Entry, PosixAttributes } from '../namespace/entry.ts'
-import { type BlobPath, formatPath } from '../path.ts'
-import { type FaultEvent, faultChannel } from '../telemetry.ts'
-import { withoutStored } from './attributes.ts'
+import type { Entry } from '../namespace/entry.ts'
+import { copyBytes } from './copy-bytes.ts'
+import { publishFault } from './fault.ts'
+import { FileAttributes } from './file-attributes.ts'
 import type { FileHandle, HandleTable } from './handle-table.ts'
 import type { Inode } from './inode-table.ts'
+import { LastClose } from './last-close.ts'
 import { interruptible } from './mutex.ts'
 import type {
   Allocation,
@@ -21,7 +21,8 @@ import type {
 } from './operations.ts'
 import { PinnedReader } from './pinned-reader.ts'
 import type { Tree } from './tree.ts'
-import { WritableFile, type WritableFileContext } from './writable-file.ts'
+import { WritableFile } from './writable-file.ts'
+import type { WritableFileContext } from './writable-file-options.ts'
 
 export interface OpenFilesOptions {
   readonly tree: Tree
@@ -29,36 +30,27 @@ export interface OpenFilesOptions {
   readonly files: WritableFileContext
 }
 
-/** A version of a file that is not in Azure. */
-export interface Unsaved {
-  readonly path: string
-  readonly error: FileSystemError
-  /** Where it is kept; `undefined` when it is lost. */
-  readonly place: string | undefined
-}
-
 /** Opening, reading, writing and closing files. */
 export class OpenFiles {
   readonly #tree: Tree
   readonly #handles: HandleTable
   readonly #options: OpenFilesOptions
-  readonly #finishing = new Set<Promise<void>>()
-  /** What could not be stored since the mount began. */
-  readonly unsaved: Unsaved[] = []
-  readonly #unheard = new Map<string, FileSystemError>()
-  readonly #closing = new AbortController()
+  readonly lastClose: LastClose
+  readonly attributes: FileAttributes
 
   constructor(options: OpenFilesOptions) {
     this.#tree = options.tree
     this.#handles = options.handles
     this.#options = options
+    this.lastClose = new LastClose(options.tree, options.files.journals)
+    this.attributes = new FileAttributes(options.tree, () => this.lastClose.settle())
   }
 
   async open(inode: Inode, flags: number, context: CallContext): Promise<OpenedFile> {
     if (inode.type === 'directory') {
       throw this.#tree.failure('EISDIR', 'open', this.#tree.pathOf(inode))
     }
-    this.#tellUnheard(this.#tree.pathOf(inode))
+    this.lastClose.tellUnheard(this.#tree.pathOf(inode))
     const access = accessOf(flags)
     const truncates = (flags & constants.O_TRUNC) !== 0
     if (!access.write) {
@@ -69,7 +61,7 @@ export class OpenFiles {
     const entry = await this.#joinWriters(inode, context)
     if (truncates) {
       await inode.writable?.startOver()
-      if (context.uid !== 0) await this.dropPrivileges(inode)
+      if (context.uid !== 0) await this.attributes.dropPrivileges(inode)
     }
     return this.#opened(inode, entry, flags)
   }
@@ -82,7 +74,7 @@ export class OpenFiles {
     this.#tree.checkWritable('create', parent)
     const path = this.#tree.table.pathIn(parent, name)
     checkPath(path, 'create')
-    this.#tellUnheard(path)
+    this.lastClose.tellUnheard(path)
     const { context } = options
     const present = await this.#tree.find(parent, name, { signal: context.signal })
     if (present !== undefined && (options.flags & constants.O_EXCL) !== 0) {
@@ -113,10 +105,10 @@ export class OpenFiles {
     const { inode, append } = this.#writer(id, 'write')
     try {
       const taken = await this.#content(inode).write(append ? 'end' : offsetBytes, data)
-      if (context.uid !== 0) await this.dropPrivileges(inode)
+      if (context.uid !== 0) await this.attributes.dropPrivileges(inode)
       return taken
     } catch (error) {
-      if (isDiskFull(error)) this.#publish('write', inode, error)
+      if (isDiskFull(error)) publishFault('write', this.#tree.pathOf(inode), error)
       throw error
     }
   }
@@ -125,7 +117,7 @@ export class OpenFiles {
   async allocate(id: HandleId, allocation: Allocation, context: CallContext): Promise<void> {
     const { inode } = this.#writer(id, 'fallocate')
     await this.#content(inode).allocate(allocation)
-    if (context.uid !== 0) await this.dropPrivileges(inode)
+    if (context.uid !== 0) await this.attributes.dropPrivileges(inode)
     this.#tree.touch(inode)
   }
 
@@ -162,7 +154,7 @@ export class OpenFiles {
     this.#handles.remove(id)
     if (reader !== undefined) inode.readers.delete(reader)
     reader?.close()
-    if (handle.writable) await this.#leaveWriters(inode)
+    if (handle.writable) await this.lastClose.leaveWriters(inode, this.#content(inode))
     else await this.#closeKept(inode)
     this.#tree.table.prune(inode)
   }
@@ -180,49 +172,8 @@ export class OpenFiles {
       if (writable.writers > 1) return
       await this.#await('truncate', inode, writable.commit(), context)
     } finally {
-      await this.#leaveWriters(inode)
+      await this.lastClose.leaveWriters(inode, this.#content(inode))
     }
-  }
-
-  /**
-   * Changes mode, owner or time of modification: with the next commit while the file is open for
-   * writing, at once otherwise.
-   */
-  async setAttributes(inode: Inode, changes: PosixAttributes): Promise<void> {
-    const kept = inode.unlinked && inode.writable !== undefined
-    if (kept || (inode.writable?.writers ?? 0) > 0)
-      return this.#content(inode).setAttributes(changes)
-    await this.settle()
-    const before = await this.#tree.entryOf(inode)
-    const different = withoutStored(changes, before.posix)
-    if (Object.keys(different).length === 0) return
-    const after = await this.#tree.setAttributes(inode, different)
-    this.#tree.reattributed(inode, before, after)
-  }
-
-  /** Changing content takes the set-user-id and set-group-id bits away, unless root does it. */
-  async dropPrivileges(inode: Inode): Promise<void> {
-    const { mode = 0 } = (inode.writable?.entry() ?? (await this.#tree.entryOf(inode))).posix
-    const kept = mode & ((mode & 0o010) === 0 ? ~0o4000 : ~0o6000)
-    if (kept !== mode) await this.setAttributes(inode, { mode: kept })
-  }
-
-  /** Changes metadata that is not POSIX attributes: as `setAttributes` does those. */
-  async changeMetadata(
-    inode: Inode,
-    change: (metadata: Metadata) => Metadata | undefined,
-  ): Promise<void> {
-    if ((inode.writable?.writers ?? 0) > 0) {
-      await this.#content(inode).changeMetadata(change)
-    } else {
-      await this.settle()
-      const path = this.#tree.pathOf(inode)
-      if (path.name === '') throw this.#tree.failure('ENOTSUP', 'setxattr', path)
-      const before = await this.#tree.entryOf(inode)
-      const after = await this.#tree.namespace.changeMetadata(path, change)
-      if (before.etag !== after.etag) this.#tree.reattributed(inode, before, after)
-    }
-    this.#tree.touch(inode)
   }
 
   /** Where data or a hole begins, as `FileOperations.seek`. */
@@ -253,46 +204,21 @@ export class OpenFiles {
       const version = { path: this.#tree.pathOf(inode), etag, sizeBytes }
       if (await this.#content(to).copyFrom(version)) return sizeBytes
     }
-    return this.#copyBytes(id, range, target, context)
-  }
-
-  async #copyBytes(
-    id: HandleId,
-    { start, end }: ByteRange,
-    target: CopyTarget,
-    context: CallContext,
-  ): Promise<number> {
-    let done = 0
-    for (const piece of splitRange({ start, end: Math.min(end, start + maxCopyBytes) }, 4 * MiB)) {
-      const parts = await this.read(id, piece, context)
-      const bytes = parts.reduce((sum, { length }) => sum + length, 0)
-      for (const part of parts) {
-        await this.write(target.handle, target.offsetBytes + done, part, context)
-        done += part.length
-      }
-      if (bytes < lengthOf(piece)) break
-    }
-    return done
-  }
-
-  /** Resolves when every release under way has committed or failed. */
-  async settle(): Promise<void> {
-    await Promise.all(this.#finishing)
-  }
-
-  /** From here on nothing that failed is tried again. */
-  giveUp(): void {
-    this.#closing.abort()
+    const { handle, offsetBytes } = target
+    return copyBytes(range, {
+      read: (piece) => this.read(id, piece, context),
+      write: (done, part) => this.write(handle, offsetBytes + done, part, context),
+    })
   }
 
   /** Commits what open handles hold, as at the end of a mount; failures go to the fault channel. */
   async commitAll(): Promise<void> {
-    this.giveUp()
+    this.lastClose.giveUp()
     const inodes = new Set([...this.#handles.files()].map((handle) => handle.inode))
     for (const inode of inodes) {
-      if (inode.writable !== undefined) await this.#finish(inode, inode.writable)
+      if (inode.writable !== undefined) await this.lastClose.finish(inode, inode.writable)
     }
-    await this.settle()
+    await this.lastClose.settle()
   }
 
   async #openToRead(inode: Inode, context: CallContext): Promise<OpenedFile> {
@@ -304,7 +230,7 @@ export class OpenFiles {
   async #empty(inode: Inode, context: CallContext): Promise<void> {
     this.#tree.checkWritable('open', inode)
     await this.truncate(inode, 0, context)
-    if (context.uid !== 0) await this.dropPrivileges(inode)
+    if (context.uid !== 0) await this.attributes.dropPrivileges(inode)
   }
 
   /** Lets go of what `keepContent` fetched once nobody has the file open. */
@@ -374,66 +300,6 @@ export class OpenFiles {
     })
   }
 
-  /** Takes a writer off; the last one commits what no flush did. */
-  #leaveWriters(inode: Inode): Promise<void> {
-    const writable = this.#content(inode)
-    writable.writers--
-    if (writable.writers > 0) return Promise.resolve()
-    const work = this.#finish(inode, writable)
-      .then(() => this.#closeUnused(inode, writable))
-      .finally(() => this.#finishing.delete(work))
-    this.#finishing.add(work)
-    return work
-  }
-
-  /** Stores what is left. What the journal has promised is tried again while the mount lives. */
-  async #finish(inode: Inode, writable: WritableFile): Promise<void> {
-    const { signal } = this.#closing
-    for (let delayMs = minRetryMs; ; delayMs = Math.min(2 * delayMs, maxRetryMs)) {
-      try {
-        await writable.finish()
-        if (writable.dirty) await this.#preserve(inode, writable, undefined)
-        return
-      } catch (error) {
-        this.#publish('release', inode, error)
-        if (!writable.isPromised || signal.aborted) return this.#preserve(inode, writable, error)
-      }
-      await this.#tree.clock.sleep(delayMs, signal).catch(() => undefined)
-    }
-  }
-
-  /** Notes what is not stored, for the next who opens the file and for the end of the mount. */
-  async #preserve(inode: Inode, writable: WritableFile, cause: unknown): Promise<void> {
-    const path = formatPath(this.#tree.pathOf(inode))
-    const error = asFailure(cause, path)
-    const place = writable.isPromised
-      ? this.#options.files.journals?.pending.directory
-      : await writable.preserve(error)
-    if (cause === undefined && place === undefined) return
-    this.unsaved.push({ path, error, place })
-    if (cause !== undefined) this.#unheard.set(path, error)
-  }
-
-  /** A failure that nobody was told is the first thing that the next one to open the file hears. */
-  #tellUnheard(path: BlobPath): void {
-    const key = formatPath(path)
-    const error = this.#unheard.get(key)
-    this.#unheard.delete(key)
-    if (error !== undefined) throw error
-  }
-
-  async #closeUnused(inode: Inode, writable: WritableFile): Promise<void> {
-    if (writable.writers > 0 || inode.writable !== writable) return
-    if (inode.unlinked && inode.readers.size > 0) return
-    // What the kernel holds of content that was never stored must not be read again.
-    if (writable.dirty) inode.cachedEtag = undefined
-    if (!writable.dirty) inode.entry = writable.entry()
-    inode.writable = undefined
-    if (writable.unborn) this.#tree.table.detach(inode)
-    await writable.close()
-    this.#tree.table.prune(inode)
-  }
-
   #opened(
     inode: Inode,
     entry: Entry | undefined,
@@ -479,15 +345,10 @@ export class OpenFiles {
     context: CallContext,
   ): Promise<void> {
     work.catch((error: unknown) => {
-      if (context.signal.aborted || isConflict(error)) this.#publish(operation, inode, error)
+      if (context.signal.aborted || isConflict(error))
+        publishFault(operation, this.#tree.pathOf(inode), error)
     })
     return interruptible(work, context.signal)
-  }
-
-  #publish(operation: string, inode: Inode, cause: unknown): void {
-    const path = formatPath(this.#tree.pathOf(inode))
-    const error = cause instanceof Error ? cause : new Error(String(cause))
-    faultChannel.publish({ operation, path, error } satisfies FaultEvent)
   }
 
   #writer(id: HandleId, syscall: string): FileHandle {
@@ -508,11 +369,6 @@ export class OpenFiles {
 
 /** Smaller files are read and stored by one request each. */
 const minServiceCopyBytes = 8 * MiB
-/** What one call copies of a file that the service does not: the caller comes back for the rest. */
-const maxCopyBytes = 64 * MiB
-const minRetryMs = 1000
-const maxRetryMs = 60_000
-
 /** The largest file whose content is fetched when it loses its name. */
 const maxKeptBytes = 64 * MiB
 
@@ -529,10 +385,4 @@ function isDiskFull(error: unknown): boolean {
 
 function isConflict(error: unknown): boolean {
   return error instanceof FileSystemError && error.code === 'ESTALE'
-}
-
-function asFailure(cause: unknown, path: string): FileSystemError {
-  if (cause instanceof FileSystemError) return cause
-  const detail = 'what was written could not be stored'
-  return new FileSystemError('EIO', 'release', { path, detail, cause })
 }

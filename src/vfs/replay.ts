@@ -6,7 +6,7 @@ import { FileContent } from '../transfer/file-content.ts'
 import { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { commitVersion } from './file-commit.ts'
 import type { Journal, KeptVersion } from './journal.ts'
-import type { WritableFileContext } from './writable-file.ts'
+import type { WritableFileContext } from './writable-file-options.ts'
 
 /** What became of a version that a process had promised to store when it died. */
 export interface Replayed {

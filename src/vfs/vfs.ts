@@ -9,9 +9,10 @@ import { HandleTable } from './handle-table.ts'
 import { ExtendedAttributes } from './inode-attributes.ts'
 import type { Inode } from './inode-table.ts'
 import { Journals } from './journals.ts'
+import type { Unsaved } from './last-close.ts'
 import { LocalContents } from './local-contents.ts'
 import { Naming } from './naming.ts'
-import { OpenFiles, type Unsaved } from './open-files.ts'
+import { OpenFiles } from './open-files.ts'
 import type {
   AbsentEntry,
   Allocation,
@@ -38,7 +39,7 @@ import type {
 import { type Replayed, replay } from './replay.ts'
 import { Tree } from './tree.ts'
 import type { VfsOptions } from './vfs-options.ts'
-import type { WritableFileContext } from './writable-file.ts'
+import type { WritableFileContext } from './writable-file-options.ts'
 
 export type { VfsOptions } from './vfs-options.ts'
 
@@ -93,7 +94,7 @@ export class Vfs implements FileOperations {
       handles: this.#handles,
       files: this.#fileContext,
     })
-    this.#extended = new ExtendedAttributes(this.#tree, this.#files, options)
+    this.#extended = new ExtendedAttributes(this.#tree, this.#files.attributes, options)
     const { endpoint } = options.namespace.store
     const disk = options.chunkCache?.disk
     if (disk !== undefined && endpoint !== undefined) {
@@ -136,9 +137,9 @@ export class Vfs implements FileOperations {
       await this.#files.truncate(inode, changes.sizeBytes, context)
     }
     const posix = this.#posixChanges(changes)
-    if (posix !== undefined) await this.#files.setAttributes(inode, posix)
+    if (posix !== undefined) await this.#files.attributes.set(inode, posix)
     if (changes.dropPrivileges === true && inode.type !== 'directory')
-      await this.#files.dropPrivileges(inode)
+      await this.#files.attributes.dropPrivileges(inode)
     // A directory's time that somebody sets is not that of its names any more.
     if (changes.mtimeNs !== undefined) inode.namesChangedNs = undefined
     this.#tree.touch(inode)
@@ -357,7 +358,7 @@ export class Vfs implements FileOperations {
 
   /** What could not be stored since the mount began, and where it is kept. */
   get unsaved(): readonly Unsaved[] {
-    return this.#files.unsaved
+    return this.#files.lastClose.unsaved
   }
 
   /** The name of an inode's blob, for logs; `undefined` when the inode is not known any more. */
@@ -368,7 +369,7 @@ export class Vfs implements FileOperations {
 
   /** From here on nothing that failed is tried again, as when the mount is to end. */
   giveUp(): void {
-    this.#files.giveUp()
+    this.#files.lastClose.giveUp()
   }
 
   /** Commits what open handles hold and waits for releases under way. Failures are published. */

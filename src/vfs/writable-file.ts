@@ -1,45 +1,18 @@
 import type { Metadata } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
-import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { type FileSystemError, isFileSystemError } from '../errors.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
-import { type BlobPath, formatPath } from '../path.ts'
-import type { ChunkCache } from '../transfer/chunk-cache.ts'
-import { type BaseVersion, FileContent } from '../transfer/file-content.ts'
-import type { SpoolOptions } from '../transfer/spool.ts'
-import { StagedBlocks } from '../transfer/staged-blocks.ts'
-import { millisecondsToNs, withoutStored } from './attributes.ts'
-import {
-  type CommitContext,
-  commitVersion,
-  describe,
-  keepFailed,
-  type NewVersion,
-  withKnownHeaders,
-} from './file-commit.ts'
+import { unlessMissing } from '../namespace/lookup.ts'
+import type { BlobPath } from '../path.ts'
+import type { BaseVersion } from '../transfer/file-content.ts'
+import { asFailure } from './fault.ts'
+import { commitVersion, describe, keepFailed, type NewVersion } from './file-commit.ts'
 import { Mutex } from './mutex.ts'
 import type { Allocation } from './operations.ts'
 import { PromisedVersion } from './promised-version.ts'
-
-/** What writable files of one mount share. */
-export interface WritableFileContext extends CommitContext {
-  readonly spool: SpoolOptions
-  readonly chunkCache: ChunkCache
-  readonly blockBytes?: number | undefined
-  /** close(2) and fsync(2) write down what is to be stored, and it is stored after the last close. */
-  readonly writeBack?: boolean | undefined
-}
-
-export interface WritableFileOptions {
-  readonly context: WritableFileContext
-  /** The path as it is when it is asked for: a rename changes it. */
-  readonly path: () => BlobPath
-  /** The version to begin with; `undefined` for a file that does not exist yet. */
-  readonly stored: Entry | undefined
-  /** Attributes that a file which does not exist yet begins with. */
-  readonly posix?: PosixAttributes | undefined
-  /** Called after each commit with the version before it and the one that it made. */
-  readonly onCommitted: (before: Entry | undefined, after: Entry, contentChanged: boolean) => void
-}
+import { UnsavedChanges } from './unsaved-changes.ts'
+import type { WritableFileContext, WritableFileOptions } from './writable-file-options.ts'
+import { type ContentAndBlocks, WrittenContent } from './written-content.ts'
 
 /**
  * A file that is open for writing: its content and attributes until a commit has made them a blob.
@@ -58,21 +31,10 @@ export class WritableFile {
   readonly #context: WritableFileContext
   readonly #path: () => BlobPath
   readonly #onCommitted: WritableFileOptions['onCommitted']
-  #stored: Entry | undefined
+  readonly #content: WrittenContent
+  readonly #changes: UnsavedChanges
   /** The version that a commit must find in its place; `undefined`: none. */
   #replaces: string | undefined
-  #content: FileContent | undefined
-  #blocks: StagedBlocks | undefined
-  /** Attributes to send with the next commit. */
-  #changes: PosixAttributes
-  /** Metadata that the next commit sends, instead of the stored version's. */
-  #metadata: Metadata | undefined
-  #changedAtMs: number
-  #contentDirty = false
-  /** Something was written, or an attribute was set, since the last commit. */
-  #touched = false
-  /** The last commit failed, its caller knows, and nothing was changed since. */
-  #reported = false
   /** Why nothing of this file can be committed any more. */
   #failure: FileSystemError | undefined
   #discarded = false
@@ -84,23 +46,22 @@ export class WritableFile {
     this.#promised = new PromisedVersion(options.context)
     this.#path = options.path
     this.#onCommitted = options.onCommitted
-    this.#stored = options.stored
+    this.#content = new WrittenContent(options.context)
+    this.#changes = new UnsavedChanges(options.context.clock, options.stored, options.posix)
     this.#replaces = options.stored?.etag
-    this.#changedAtMs = options.context.clock.nowMs()
-    this.#changes = options.posix ?? {}
     if (options.stored !== undefined) return
     this.#startEmpty()
-    this.#setTime()
+    this.#changes.setTime()
   }
 
   /** Whether readers must come here: the content differs, or may soon, from what is stored. */
   get active(): boolean {
-    return this.#content !== undefined || this.#failure !== undefined
+    return this.#content.held !== undefined || this.#failure !== undefined
   }
 
   /** Whether nothing of this file was ever stored. */
   get unborn(): boolean {
-    return this.#stored === undefined
+    return this.stored === undefined
   }
 
   /** The version that a commit replaces; `undefined` when there is none. */
@@ -110,40 +71,22 @@ export class WritableFile {
 
   /** The version that the content began with, or that was committed last. */
   get stored(): Entry | undefined {
-    return this.#stored
+    return this.#changes.stored
   }
 
   get dirty(): boolean {
-    return !this.#discarded && this.#differs
-  }
-
-  get #differs(): boolean {
-    return this.#contentDirty || Object.keys(this.#changes).length > 0
+    return !this.#discarded && this.#changes.exist
   }
 
   /** What the file is to this mount, commits to come included. */
   entry(): Entry {
-    const stored = this.#stored
-    const posix = { ...stored?.posix, ...this.#changes }
-    const name = this.#path().name
-    if (stored !== undefined && !this.#differs) return { ...stored, name }
-    return {
-      metadata: {},
-      ...stored,
-      name,
-      type: 'file',
-      sizeBytes: this.#content?.sizeBytes ?? stored?.sizeBytes ?? 0,
-      etag: this.#contentDirty ? undefined : stored?.etag,
-      lastModifiedMs: this.#changedAtMs,
-      posix,
-      ...(this.#metadata === undefined ? {} : { metadata: this.#metadata }),
-    }
+    return this.#changes.entry(this.#path().name, this.#content.held?.content.sizeBytes)
   }
 
   /** A copy of the bytes in `range` as they were last written. Only while `active`. */
   async read(range: ByteRange): Promise<Uint8Array> {
     if (this.#failure !== undefined) throw this.#failure
-    return (await this.#content?.read(range)) ?? new Uint8Array(0)
+    return (await this.#content.held?.content.read(range)) ?? new Uint8Array(0)
   }
 
   /** Takes `data` at `offsetBytes`, or at the end; the number of bytes taken. */
@@ -152,7 +95,7 @@ export class WritableFile {
       const { content, blocks } = await this.#orFail(() => this.#load())
       const start = offsetBytes === 'end' ? content.sizeBytes : offsetBytes
       const range = { start, end: start + data.length }
-      this.#checkSize(range.end, blocks)
+      blocks.checkSize(range.end, { path: this.#path(), syscall: 'write' })
       await this.#orFail(async () => {
         blocks.changed(range)
         await content.write(start, data)
@@ -167,9 +110,9 @@ export class WritableFile {
   truncate(sizeBytes: number): Promise<void> {
     return this.mutex.run(async () => {
       if (sizeBytes === 0) await this.#restart()
-      if (!this.active && sizeBytes === this.#stored?.sizeBytes) return this.#touch()
+      if (!this.active && sizeBytes === this.stored?.sizeBytes) return this.#changes.touch()
       const { content, blocks } = await this.#orFail(() => this.#load(sizeBytes))
-      this.#checkSize(sizeBytes, blocks)
+      blocks.checkSize(sizeBytes, { path: this.#path(), syscall: 'write' })
       await this.#orFail(async () => {
         const larger = Math.max(sizeBytes, content.sizeBytes)
         blocks.changed({ start: sizeBytes, end: larger })
@@ -183,7 +126,7 @@ export class WritableFile {
   allocate({ range, zero, keepSize }: Allocation): Promise<void> {
     return this.mutex.run(async () => {
       const { content, blocks } = await this.#orFail(() => this.#load())
-      if (!keepSize) this.#checkSize(range.end, blocks)
+      if (!keepSize) blocks.checkSize(range.end, { path: this.#path(), syscall: 'write' })
       await this.#orFail(async () => {
         blocks.changed(range)
         if (!keepSize && range.end > content.sizeBytes) content.truncate(range.end)
@@ -207,22 +150,13 @@ export class WritableFile {
     return this.mutex.run(async () => {
       this.#failure = undefined
       await this.#restart()
-      this.#setTime()
+      this.#changes.setTime()
     })
   }
 
   /** As `FileOperations.seek`, while `active`. */
   seek(offset: number, what: 'data' | 'hole'): number | undefined {
-    const { sizeBytes = 0 } = this.#content ?? {}
-    if (offset >= sizeBytes) return undefined
-    const data = this.#content?.nextData(offset)
-    if (what === 'data') return data?.start
-    return data === undefined || data.start > offset ? offset : this.#endOfData(data.end)
-  }
-
-  #endOfData(end: number): number {
-    const next = this.#content?.nextData(end)
-    return next?.start === end ? this.#endOfData(next.end) : end
+    return this.#content.seek(offset, what)
   }
 
   /** Makes an empty file the content of a stored version elsewhere, which the service copies; whether it is empty. */
@@ -238,13 +172,7 @@ export class WritableFile {
 
   /** Changes what stat shows, and what the next commit sends. */
   setAttributes(changes: PosixAttributes): Promise<void> {
-    return this.mutex.run(async () => {
-      const merged = { ...this.#changes, ...withoutStored(changes, {}) }
-      this.#changes = this.#contentDirty ? merged : withoutStored(merged, this.#stored?.posix ?? {})
-      this.#changedAtMs = this.#context.clock.nowMs()
-      this.#touched = true
-      this.#reported = false
-    })
+    return this.mutex.run(async () => this.#changes.setAttributes(changes))
   }
 
   /**
@@ -253,25 +181,18 @@ export class WritableFile {
    */
   changeMetadata(change: (metadata: Metadata) => Metadata | undefined): Promise<boolean> {
     return this.mutex.run(async () => {
-      if (!this.#contentDirty) return this.#changeStoredMetadata(change)
-      const metadata = change(this.#metadata ?? this.#stored?.metadata ?? {})
-      if (metadata === undefined) return false
-      this.#metadata = metadata
-      this.#touched = true
-      this.#reported = false
-      return true
+      if (!this.#changes.inContent) return this.#changeStoredMetadata(change)
+      return this.#changes.changeMetadata(change)
     })
   }
 
   async #changeStoredMetadata(
     change: (metadata: Metadata) => Metadata | undefined,
   ): Promise<boolean> {
-    const before = this.#stored
+    const before = this.stored
     const entry = await this.#context.namespace.changeMetadata(this.#path(), change)
     if (entry.etag === before?.etag) return false
-    this.#adopt(entry)
-    this.#rebase(entry)
-    await this.#blocks?.reset()
+    await this.#follow(entry)
     this.#onCommitted(before, entry, false)
     return true
   }
@@ -283,7 +204,7 @@ export class WritableFile {
    */
   flush(): Promise<void> {
     return this.mutex.run(async () => {
-      if (this.#failure !== undefined || this.#touched) await this.#secure()
+      if (this.#failure !== undefined || this.#changes.touched) await this.#secure()
     })
   }
 
@@ -303,25 +224,25 @@ export class WritableFile {
    */
   finish(): Promise<void> {
     return this.mutex.run(async () => {
-      if (!this.#reported || this.isPromised) await this.commitLocked()
+      if (!this.#changes.reported || this.isPromised) await this.commitLocked()
     })
   }
 
   /** Keeps what could not be stored for its owner; where, if anything was kept. */
   preserve(cause: FileSystemError): Promise<string | undefined> {
     return this.mutex.run(async () => {
-      if (!this.dirty || this.#content === undefined || this.isPromised) return undefined
+      if (!this.dirty || this.#content.held === undefined || this.isPromised) return undefined
       return keepFailed(this.#context, await this.#newVersion({ tags: false }), cause)
     })
   }
 
   /** In the journal where the mount writes back, in Azure otherwise, or where the journal fails. */
   async #secure(): Promise<void> {
-    const mayWait = this.#contentDirty && this.#failure === undefined && !this.#discarded
+    const mayWait = this.#changes.inContent && this.#failure === undefined && !this.#discarded
     if (!mayWait) return this.commitLocked()
-    if (this.#promised.exists && !this.#touched) return
+    if (this.#promised.exists && !this.#changes.touched) return
     if (!(await this.#promised.write(() => this.#newVersion()))) return this.commitLocked()
-    this.#touched = false
+    this.#changes.touched = false
   }
 
   /** Stores all that differs from what is stored, for a caller that holds the mutex. */
@@ -330,25 +251,23 @@ export class WritableFile {
     if (this.#discarded) return
     try {
       if (this.#failure !== undefined) throw this.#failure
-      await (this.#contentDirty ? this.#commitContent() : this.#commitAttributes())
-      this.#touched = false
+      await (this.#changes.inContent ? this.#commitContent() : this.#commitAttributes())
+      this.#changes.touched = false
     } catch (error) {
-      this.#reported = true
+      this.#changes.reported = true
       throw error
     }
   }
 
   /** For a holder of the mutex: the file moved; `stored` is what lies at its new path. */
   async movedLocked(stored: Entry): Promise<void> {
-    this.#adopt(stored)
-    this.#rebase(stored)
-    await this.#blocks?.reset()
+    await this.#follow(stored)
   }
 
   /** For a holder of the mutex: the file is not stored yet and will replace version `replaces`. */
   async retargetLocked(replaces: string | undefined): Promise<void> {
     this.#replaces = replaces
-    await this.#blocks?.reset()
+    await this.#content.forgetBlocks()
   }
 
   /** For a holder of the mutex: the file has another path now, and what was promised is meant for that. */
@@ -359,92 +278,53 @@ export class WritableFile {
   /** The file lost its name: nothing of it is committed any more. */
   async discardLocked(): Promise<void> {
     this.#discarded = true
-    await this.#blocks?.reset()
+    await this.#content.forgetBlocks()
     await this.#promised.forget()
   }
 
   /** Gives memory, disk and uploads back. */
   async close(): Promise<void> {
     this.#discarded = true
-    await this.#release()
+    await this.#content.release()
   }
 
   #startEmpty(): void {
-    this.#begin(undefined)
-    this.#contentDirty = true
-  }
-
-  #begin(base: BaseVersion | undefined): Content {
-    const { spool, namespace, chunkCache, blockBytes } = this.#context
-    const { store } = namespace
-    const content = new FileContent({ store, chunkCache, spool, base })
-    const blocks = new StagedBlocks({ store, content, blockBytes })
-    this.#content = content
-    this.#blocks = blocks
-    return { content, blocks }
-  }
-
-  /** The content is as it was, but of another version now. */
-  #rebase(entry: Entry): void {
-    const { etag, sizeBytes } = entry
-    if (etag !== undefined) this.#content?.rebase({ path: this.#path(), etag, sizeBytes })
+    this.#content.begin(undefined)
+    this.#changes.inContentNow()
   }
 
   /** Lets go of content and failure, so that nothing has to be downloaded before a truncation. */
   async #restart(): Promise<void> {
     if (this.#failure?.code !== 'ESTALE') this.#failure = undefined
     if (this.#failure !== undefined) return
-    await this.#release()
+    await this.#content.release()
     this.#startEmpty()
   }
 
-  async #release(): Promise<void> {
-    const content = this.#content
-    const blocks = this.#blocks
-    this.#content = undefined
-    this.#blocks = undefined
-    await blocks?.reset()
-    await content?.close()
+  /** `stored` has the content as it is here. */
+  async #follow(stored: Entry): Promise<void> {
+    this.#adopt(stored)
+    this.#content.rebase(this.#path(), stored)
+    await this.#content.forgetBlocks()
   }
 
   #adopt(stored: Entry): void {
-    this.#stored = withKnownHeaders(stored, this.#stored)
+    this.#changes.adopt(stored)
     this.#replaces = stored.etag
   }
 
   #touchContent(): void {
-    this.#contentDirty = true
-    this.#touch()
-  }
-
-  #touch(): void {
-    this.#touched = true
-    this.#reported = false
-    this.#setTime()
-  }
-
-  #setTime(): void {
-    this.#changedAtMs = this.#context.clock.nowMs()
-    this.#changes = { ...this.#changes, mtimeNs: millisecondsToNs(this.#changedAtMs) }
-  }
-
-  #checkSize(sizeBytes: number, blocks: StagedBlocks): void {
-    if (sizeBytes <= blocks.maxFileBytes) return
-    throw new FileSystemError('EFBIG', 'write', {
-      path: formatPath(this.#path()),
-      detail: `files written through the drive have at most ${blocks.maxFileBytes} bytes`,
-    })
+    this.#changes.inContentNow()
+    this.#changes.touch()
   }
 
   /** The content; of a small file downloaded first, at most `limit` bytes of it. */
-  async #load(limit: number = Number.POSITIVE_INFINITY): Promise<Content> {
+  async #load(limit: number = Number.POSITIVE_INFINITY): Promise<ContentAndBlocks> {
     if (this.#failure !== undefined) throw this.#failure
-    if (this.#content !== undefined && this.#blocks !== undefined) {
-      return { content: this.#content, blocks: this.#blocks }
-    }
-    const { etag, sizeBytes = 0 } = this.#stored ?? {}
+    if (this.#content.held !== undefined) return this.#content.held
+    const { etag, sizeBytes = 0 } = this.stored ?? {}
     const base = etag === undefined ? undefined : { path: this.#path(), etag, sizeBytes }
-    const begun = this.#begin(base)
+    const begun = this.#content.begin(base)
     // Its commit is one request with all of it: had now, it is there whatever others do.
     if (sizeBytes <= begun.blocks.blockBytes) await begun.content.fetch({ start: 0, end: limit })
     return begun
@@ -455,8 +335,8 @@ export class WritableFile {
     try {
       return await step()
     } catch (error) {
-      const failure = asFileSystemError(error, this.#path())
-      if (this.dirty && this.#content !== undefined) {
+      const failure = asFailure(error, 'write', this.#path())
+      if (this.dirty && this.#content.held !== undefined) {
         await keepFailed(this.#context, await this.#newVersion({ tags: false }), failure)
       }
       await this.#fail(failure)
@@ -465,26 +345,22 @@ export class WritableFile {
   }
 
   async #commitAttributes(): Promise<void> {
-    const before = this.#stored
-    const entry = await this.#context.namespace.setAttributes(this.#path(), this.#changes)
-    this.#adopt(entry)
-    this.#rebase(entry)
-    await this.#blocks?.reset()
-    this.#changes = {}
+    const before = this.stored
+    const entry = await this.#context.namespace.setAttributes(this.#path(), this.#changes.posix)
+    this.#changes.attributesStored(entry)
+    await this.#follow(entry)
     this.#onCommitted(before, entry, false)
   }
 
   async #commitContent(): Promise<void> {
-    const before = this.#stored
+    const before = this.stored
     const version = await this.#newVersion()
     try {
       const entry = await commitVersion(this.#context, version, before)
       if (entry === undefined) return await this.#yieldToTheirs(version.path)
-      this.#adopt(entry)
-      this.#rebase(entry)
-      this.#changes = {}
-      this.#metadata = undefined
-      this.#contentDirty = false
+      this.#changes.allStored(entry)
+      this.#replaces = entry.etag
+      this.#content.rebase(version.path, entry)
       this.#onCommitted(before, entry, true)
     } catch (error) {
       if (isFileSystemError(error, 'ESTALE')) await this.#fail(error)
@@ -497,22 +373,18 @@ export class WritableFile {
     const path = this.#path()
     const { content, blocks } = await this.#load()
     const context = tags ? this.#context : { ...this.#context, tagsOf: undefined }
-    const given = {
-      before: this.#stored,
-      changes: this.#changes,
-      metadata: this.#metadata ?? this.#stored?.metadata ?? {},
-    }
+    const { stored: before, posix: changes, metadata } = this.#changes
+    const given = { before, changes, metadata }
     const description = await describe(context, path, given)
     return { path, content, blocks, description, replaces: this.#replaces }
   }
 
   /** Somebody else's version is the file from here on. */
   async #yieldToTheirs(path: BlobPath): Promise<void> {
-    this.#changes = {}
-    this.#contentDirty = false
-    await this.#release()
+    this.#changes.drop()
+    await this.#content.release()
     await this.#promised.forget()
-    const theirs = await this.#context.namespace.stat(path, { fresh: true }).catch(ignoreMissing)
+    const theirs = await unlessMissing(this.#context.namespace.stat(path, { fresh: true }))
     if (theirs === undefined) this.#discarded = true
     else this.#adopt(theirs)
   }
@@ -520,21 +392,7 @@ export class WritableFile {
   /** Nothing of this can be stored any more. */
   async #fail(error: FileSystemError): Promise<void> {
     this.#failure = error
-    await this.#release()
+    await this.#content.release()
     await this.#promised.forget()
   }
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!isFileSystemError(error, 'ENOENT')) throw error
-}
-
-interface Content {
-  readonly content: FileContent
-  readonly blocks: StagedBlocks
-}
-
-function asFileSystemError(error: unknown, path: BlobPath): FileSystemError {
-  if (error instanceof FileSystemError) return error
-  return new FileSystemError('EIO', 'write', { path: formatPath(path), cause: error })
 }

@@ -1,0 +1,67 @@
+import type { Metadata } from '../blob/store.ts'
+import type { PosixAttributes } from '../namespace/entry.ts'
+import { withoutStored } from './attributes.ts'
+import type { Inode } from './inode-table.ts'
+import type { Tree } from './tree.ts'
+import type { WritableFile } from './writable-file.ts'
+
+/**
+ * Changes of what inodes say of themselves: with the next commit while the file is open for writing,
+ * at once otherwise.
+ */
+export class FileAttributes {
+  readonly #tree: Tree
+  readonly #settle: () => Promise<void>
+
+  /** `settle` waits for commits under way, which send attributes as well. */
+  constructor(tree: Tree, settle: () => Promise<void>) {
+    this.#tree = tree
+    this.#settle = settle
+  }
+
+  /** Changes mode, owner or time of modification. */
+  async set(inode: Inode, changes: PosixAttributes): Promise<void> {
+    const kept = inode.unlinked ? inode.writable : writtenContent(inode)
+    if (kept !== undefined) return kept.setAttributes(changes)
+    await this.#settle()
+    const before = await this.#tree.entryOf(inode)
+    const different = withoutStored(changes, before.posix)
+    if (Object.keys(different).length === 0) return
+    const after = await this.#tree.setAttributes(inode, different)
+    this.#tree.reattributed(inode, before, after)
+  }
+
+  /** Changing content takes the set-user-id and set-group-id bits away, unless root does it. */
+  async dropPrivileges(inode: Inode): Promise<void> {
+    const { mode = 0 } = (inode.writable?.entry() ?? (await this.#tree.entryOf(inode))).posix
+    const kept = mode & ((mode & 0o010) === 0 ? ~0o4000 : ~0o6000)
+    if (kept !== mode) await this.set(inode, { mode: kept })
+  }
+
+  /** Changes metadata that is not POSIX attributes. */
+  async changeMetadata(
+    inode: Inode,
+    change: (metadata: Metadata) => Metadata | undefined,
+  ): Promise<void> {
+    const content = writtenContent(inode)
+    if (content === undefined) await this.#changeStored(inode, change)
+    else await content.changeMetadata(change)
+    this.#tree.touch(inode)
+  }
+
+  async #changeStored(
+    inode: Inode,
+    change: (metadata: Metadata) => Metadata | undefined,
+  ): Promise<void> {
+    await this.#settle()
+    const path = this.#tree.pathOf(inode)
+    if (path.name === '') throw this.#tree.failure('ENOTSUP', 'setxattr', path)
+    const before = await this.#tree.entryOf(inode)
+    const after = await this.#tree.namespace.changeMetadata(path, change)
+    if (before.etag !== after.etag) this.#tree.reattributed(inode, before, after)
+  }
+}
+
+function writtenContent({ writable }: Inode): WritableFile | undefined {
+  return writable !== undefined && writable.writers > 0 ? writable : undefined
+}

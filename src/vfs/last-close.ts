@@ -1,0 +1,103 @@
+import type { FileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
+import { asFailure, publishFault } from './fault.ts'
+import type { Inode } from './inode-table.ts'
+import type { Journals } from './journals.ts'
+import type { Tree } from './tree.ts'
+import type { WritableFile } from './writable-file.ts'
+
+/** A version of a file that is not in Azure. */
+export interface Unsaved {
+  readonly path: string
+  readonly error: FileSystemError
+  /** Where it is kept; `undefined` when it is lost. */
+  readonly place: string | undefined
+}
+
+const minRetryMs = 1000
+const maxRetryMs = 60_000
+
+/** What becomes of files after their last close: what no flush stored is stored, or kept and told. */
+export class LastClose {
+  readonly #tree: Tree
+  readonly #journals: Journals | undefined
+  readonly #finishing = new Set<Promise<void>>()
+  /** What could not be stored since the mount began. */
+  readonly unsaved: Unsaved[] = []
+  readonly #unheard = new Map<string, FileSystemError>()
+  readonly #closing = new AbortController()
+
+  constructor(tree: Tree, journals: Journals | undefined) {
+    this.#tree = tree
+    this.#journals = journals
+  }
+
+  /** Takes a writer off; the last one commits what no flush did. */
+  leaveWriters(inode: Inode, writable: WritableFile): Promise<void> {
+    writable.writers--
+    if (writable.writers > 0) return Promise.resolve()
+    const work = this.finish(inode, writable)
+      .then(() => this.#closeUnused(inode, writable))
+      .finally(() => this.#finishing.delete(work))
+    this.#finishing.add(work)
+    return work
+  }
+
+  /** Stores what is left. What the journal has promised is tried again while the mount lives. */
+  async finish(inode: Inode, writable: WritableFile): Promise<void> {
+    const { signal } = this.#closing
+    for (let delayMs = minRetryMs; ; delayMs = Math.min(2 * delayMs, maxRetryMs)) {
+      try {
+        await writable.finish()
+        if (writable.dirty) await this.#preserve(inode, writable, undefined)
+        return
+      } catch (error) {
+        publishFault('release', this.#tree.pathOf(inode), error)
+        if (!writable.isPromised || signal.aborted) return this.#preserve(inode, writable, error)
+      }
+      await this.#tree.clock.sleep(delayMs, signal).catch(() => undefined)
+    }
+  }
+
+  /** Resolves when every release under way has committed or failed. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#finishing)
+  }
+
+  /** From here on nothing that failed is tried again. */
+  giveUp(): void {
+    this.#closing.abort()
+  }
+
+  /** A failure that nobody was told is the first thing that the next one to open the file hears. */
+  tellUnheard(path: BlobPath): void {
+    const key = formatPath(path)
+    const error = this.#unheard.get(key)
+    this.#unheard.delete(key)
+    if (error !== undefined) throw error
+  }
+
+  /** Notes what is not stored, for the next who opens the file and for the end of the mount. */
+  async #preserve(inode: Inode, writable: WritableFile, cause: unknown): Promise<void> {
+    const path = formatPath(this.#tree.pathOf(inode))
+    const error = asFailure(cause, 'release', this.#tree.pathOf(inode))
+    const place = writable.isPromised
+      ? this.#journals?.pending.directory
+      : await writable.preserve(error)
+    if (cause === undefined && place === undefined) return
+    this.unsaved.push({ path, error, place })
+    if (cause !== undefined) this.#unheard.set(path, error)
+  }
+
+  async #closeUnused(inode: Inode, writable: WritableFile): Promise<void> {
+    if (writable.writers > 0 || inode.writable !== writable) return
+    if (inode.unlinked && inode.readers.size > 0) return
+    // What the kernel holds of content that was never stored must not be read again.
+    if (writable.dirty) inode.cachedEtag = undefined
+    if (!writable.dirty) inode.entry = writable.entry()
+    inode.writable = undefined
+    if (writable.unborn) this.#tree.table.detach(inode)
+    await writable.close()
+    this.#tree.table.prune(inode)
+  }
+}

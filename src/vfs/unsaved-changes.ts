@@ -1,0 +1,128 @@
+import type { Metadata } from '../blob/store.ts'
+import type { Clock } from '../clock.ts'
+import type { Entry, PosixAttributes } from '../namespace/entry.ts'
+import { millisecondsToNs, withoutStored } from './attributes.ts'
+import { withKnownHeaders } from './file-commit.ts'
+
+/** What an open file has that its stored version has not, apart from the bytes themselves. */
+export class UnsavedChanges {
+  readonly #clock: Clock
+  #stored: Entry | undefined
+  /** Attributes to send with the next commit. */
+  #posix: PosixAttributes
+  /** Metadata that the next commit sends, instead of the stored version's. */
+  #metadata: Metadata | undefined
+  #changedAtMs: number
+  #content = false
+  /** Something was written, or an attribute was set, since the last commit. */
+  touched = false
+  /** The last commit failed, its caller knows, and nothing was changed since. */
+  reported = false
+
+  constructor(clock: Clock, stored: Entry | undefined, posix: PosixAttributes = {}) {
+    this.#clock = clock
+    this.#stored = stored
+    this.#posix = posix
+    this.#changedAtMs = clock.nowMs()
+  }
+
+  /** The version that the content began with, or that was committed last. */
+  get stored(): Entry | undefined {
+    return this.#stored
+  }
+
+  get posix(): PosixAttributes {
+    return this.#posix
+  }
+
+  get metadata(): Metadata {
+    return this.#metadata ?? this.#stored?.metadata ?? {}
+  }
+
+  /** The bytes differ from what is stored, or nothing is stored. */
+  get inContent(): boolean {
+    return this.#content
+  }
+
+  get exist(): boolean {
+    return this.#content || Object.keys(this.#posix).length > 0
+  }
+
+  /** What the file is to this mount, with `sizeBytes` of content. */
+  entry(name: string, sizeBytes: number | undefined): Entry {
+    const stored = this.#stored
+    if (stored !== undefined && !this.exist) return { ...stored, name }
+    return {
+      metadata: {},
+      ...stored,
+      name,
+      type: 'file',
+      sizeBytes: sizeBytes ?? stored?.sizeBytes ?? 0,
+      etag: this.#content ? undefined : stored?.etag,
+      lastModifiedMs: this.#changedAtMs,
+      posix: { ...stored?.posix, ...this.#posix },
+      ...(this.#metadata === undefined ? {} : { metadata: this.#metadata }),
+    }
+  }
+
+  /** The content is another than what is stored. */
+  inContentNow(): void {
+    this.#content = true
+  }
+
+  /** Somebody wrote or cut, whatever came of it: the next close has something to store. */
+  touch(): void {
+    this.#touched()
+    this.setTime()
+  }
+
+  setTime(): void {
+    this.#changedAtMs = this.#clock.nowMs()
+    this.#posix = { ...this.#posix, mtimeNs: millisecondsToNs(this.#changedAtMs) }
+  }
+
+  setAttributes(changes: PosixAttributes): void {
+    const merged = { ...this.#posix, ...withoutStored(changes, {}) }
+    this.#posix = this.#content ? merged : withoutStored(merged, this.#stored?.posix ?? {})
+    this.#changedAtMs = this.#clock.nowMs()
+    this.#touched()
+  }
+
+  /** `undefined` changes nothing; whether something did change. */
+  changeMetadata(change: (metadata: Metadata) => Metadata | undefined): boolean {
+    const metadata = change(this.metadata)
+    if (metadata === undefined) return false
+    this.#metadata = metadata
+    this.#touched()
+    return true
+  }
+
+  /** `stored` is what lies there now; what differs from it still does. */
+  adopt(stored: Entry): void {
+    this.#stored = withKnownHeaders(stored, this.#stored)
+  }
+
+  /** `stored` has the attributes that were set here. */
+  attributesStored(stored: Entry): void {
+    this.adopt(stored)
+    this.#posix = {}
+  }
+
+  /** `stored` has all that was changed here. */
+  allStored(stored: Entry): void {
+    this.attributesStored(stored)
+    this.#metadata = undefined
+    this.#content = false
+  }
+
+  /** Nobody wants them any more. */
+  drop(): void {
+    this.#posix = {}
+    this.#content = false
+  }
+
+  #touched(): void {
+    this.touched = true
+    this.reported = false
+  }
+}

@@ -1,0 +1,26 @@
+import type { Entry, PosixAttributes } from '../namespace/entry.ts'
+import type { BlobPath } from '../path.ts'
+import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import type { SpoolOptions } from '../transfer/spool.ts'
+import type { CommitContext } from './file-commit.ts'
+
+/** What writable files of one mount share. */
+export interface WritableFileContext extends CommitContext {
+  readonly spool: SpoolOptions
+  readonly chunkCache: ChunkCache
+  readonly blockBytes?: number | undefined
+  /** close(2) and fsync(2) write down what is to be stored, and it is stored after the last close. */
+  readonly writeBack?: boolean | undefined
+}
+
+export interface WritableFileOptions {
+  readonly context: WritableFileContext
+  /** The path as it is when it is asked for: a rename changes it. */
+  readonly path: () => BlobPath
+  /** The version to begin with; `undefined` for a file that does not exist yet. */
+  readonly stored: Entry | undefined
+  /** Attributes that a file which does not exist yet begins with. */
+  readonly posix?: PosixAttributes | undefined
+  /** Called after each commit with the version before it and the one that it made. */
+  readonly onCommitted: (before: Entry | undefined, after: Entry, contentChanged: boolean) => void
+}

@@ -1,0 +1,66 @@
+import type { Entry } from '../namespace/entry.ts'
+import type { BlobPath } from '../path.ts'
+import { type BaseVersion, FileContent } from '../transfer/file-content.ts'
+import { StagedBlocks } from '../transfer/staged-blocks.ts'
+import type { WritableFileContext } from './writable-file-options.ts'
+
+/** The bytes of a file that is being written, and the blocks that are made of them. */
+export interface ContentAndBlocks {
+  readonly content: FileContent
+  readonly blocks: StagedBlocks
+}
+
+/** Holds the content of an open file from the first change of it until nobody needs it. */
+export class WrittenContent {
+  readonly #context: WritableFileContext
+  #held: ContentAndBlocks | undefined
+
+  constructor(context: WritableFileContext) {
+    this.#context = context
+  }
+
+  get held(): ContentAndBlocks | undefined {
+    return this.#held
+  }
+
+  /** Holds the content of `base`, or none. */
+  begin(base: BaseVersion | undefined): ContentAndBlocks {
+    const { spool, namespace, chunkCache, blockBytes } = this.#context
+    const { store } = namespace
+    const content = new FileContent({ store, chunkCache, spool, base })
+    this.#held = { content, blocks: new StagedBlocks({ store, content, blockBytes }) }
+    return this.#held
+  }
+
+  /** The content is as it was, but of another version now. */
+  rebase(path: BlobPath, { etag, sizeBytes }: Entry): void {
+    if (etag !== undefined) this.#held?.content.rebase({ path, etag, sizeBytes })
+  }
+
+  /** Gives uploads up: they were for another name or version. */
+  async forgetBlocks(): Promise<void> {
+    await this.#held?.blocks.reset()
+  }
+
+  /** Gives memory, disk and uploads back. */
+  async release(): Promise<void> {
+    const held = this.#held
+    this.#held = undefined
+    await held?.blocks.reset()
+    await held?.content.close()
+  }
+
+  /** As `FileOperations.seek`. */
+  seek(offset: number, what: 'data' | 'hole'): number | undefined {
+    const content = this.#held?.content
+    if (content === undefined || offset >= content.sizeBytes) return undefined
+    const data = content.nextData(offset)
+    if (what === 'data') return data?.start
+    return data === undefined || data.start > offset ? offset : endOfData(content, data.end)
+  }
+}
+
+function endOfData(content: FileContent, end: number): number {
+  const next = content.nextData(end)
+  return next?.start === end ? endOfData(content, next.end) : end
+}
