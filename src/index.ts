@@ -15,7 +15,6 @@ export {
 export { type AzureEndpoint, type AzureUrl, parseAzureUrl } from './azure-url.ts'
 export type {
   BlobAdministration,
-  BlobState,
   ContentSettings,
   FormerId,
   TaggedBlob,
@@ -79,6 +78,8 @@ export {
   type AzureBlobFileSystemOptions,
   type CopySource,
   type InfoOptions,
+  type ListingOptions,
+  type Preference,
 } from './filesystem/azure-blob-file-system.ts'
 export type { BlobFileEditor, EditOptions } from './filesystem/blob-file-editor.ts'
 export type { BlobFileReader, OpenOptions } from './filesystem/blob-file-reader.ts'

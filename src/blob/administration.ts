@@ -2,12 +2,12 @@
  * What only some accounts offer, and few calls need: index tags, access tiers, snapshots, versions,
  * deleted blobs and signatures. Apart from `BlobStore`, so that who reads and writes needs none of it.
  */
-import type { ByteRange } from '../byte-range.ts'
 import type { Permission } from '../credential/credential.ts'
 import type { BlobPath } from '../path.ts'
-import type { BlobProperties, CallOptions, Conditions, ContentHeaders, Metadata } from './store.ts'
+import type { CallOptions, Conditions, ContentHeaders, FormerId, Metadata } from './store.ts'
 
 export type { Permission } from '../credential/credential.ts'
+export type { FormerId } from './store.ts'
 
 /** Index tags of a blob: at most 10. */
 export type Tags = Readonly<Record<string, string>>
@@ -30,32 +30,6 @@ export interface TierState {
 export interface TierOptions extends CallOptions {
   /** How soon a blob leaves the archive. Default `Standard`: within 15 hours. */
   readonly rehydratePriority?: 'Standard' | 'High' | undefined
-}
-
-/** One former state of a blob: exactly one of the two is there. */
-export type FormerId =
-  | { readonly versionId: string; readonly snapshot?: undefined }
-  | { readonly snapshot: string; readonly versionId?: undefined }
-
-/** A blob as it is, as it was, or as it was when it was deleted. */
-export interface BlobState {
-  readonly name: string
-  readonly versionId: string | undefined
-  readonly snapshot: string | undefined
-  /** Whether this is what reading the name gives. */
-  readonly isCurrent: boolean
-  /** Whether it was deleted and can be brought back. */
-  readonly isDeleted: boolean
-  readonly deletedMs: number | undefined
-  /** Days until a deleted one is gone for ever. */
-  readonly daysLeft: number | undefined
-  readonly properties: Pick<BlobProperties, 'sizeBytes' | 'etag' | 'lastModifiedMs' | 'accessTier'>
-}
-
-export interface StateListOptions extends CallOptions {
-  readonly versions?: boolean | undefined
-  readonly snapshots?: boolean | undefined
-  readonly deleted?: boolean | undefined
 }
 
 /** Headers that a blob is answered with; each `undefined` when it has none. */
@@ -107,14 +81,6 @@ export interface BlobAdministration {
     path: BlobPath,
     options?: CallOptions & Conditions & { readonly metadata?: Metadata | undefined },
   ): Promise<string>
-  /** Current blobs whose names begin with `prefix.name`, and the former states that are asked for. */
-  listStates(prefix: BlobPath, options?: StateListOptions): AsyncIterable<BlobState>
-  /** At most 256 MiB of a former state. */
-  getFormer(
-    path: BlobPath,
-    former: FormerId,
-    options?: CallOptions & { readonly range?: ByteRange | undefined },
-  ): Promise<Uint8Array>
   /** Makes a former state the current one, by a copy on the server's side. */
   restore(path: BlobPath, former: FormerId, options?: CallOptions): Promise<void>
   /** Deletes one former state for good. */

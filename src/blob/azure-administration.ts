@@ -1,5 +1,4 @@
-import type { BlobClient, BlobItem, UserDelegationKey } from '@azure/storage-blob'
-import type { ByteRange } from '../byte-range.ts'
+import type { BlobClient, UserDelegationKey } from '@azure/storage-blob'
 import type { Clock } from '../clock.ts'
 import type { CredentialProvider } from '../credential/credential.ts'
 import type { TextSigner } from '../credential/text-signer.ts'
@@ -8,19 +7,16 @@ import type { HttpHandler } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type {
   BlobAdministration,
-  BlobState,
   ContentSettings,
   FormerId,
   SignRequest,
-  StateListOptions,
   TaggedBlob,
   Tags,
   Tier,
   TierOptions,
   TierState,
 } from './administration.ts'
-import { baseHeaders, endpointBase, quoted, rangeHeader, resourceUrl } from './azure-request.ts'
-import { errorFrom } from './azure-response.ts'
+import { endpointBase, formerQuery, resourceUrl } from './azure-request.ts'
 import { sdkTransport } from './azure-sdk-transport.ts'
 import { type SigningKey, signatureQuery } from './signature.ts'
 import type { CallOptions, Conditions, Metadata } from './store.ts'
@@ -111,47 +107,6 @@ export class AzureAdministration implements BlobAdministration {
     if (snapshot !== undefined) return snapshot
     const detail = 'the service made a snapshot without telling its id'
     throw new FileSystemError('EIO', 'blob.createSnapshot', { path: formatPath(path), detail })
-  }
-
-  async *listStates(
-    prefix: BlobPath,
-    options: StateListOptions = {},
-  ): AsyncGenerator<BlobState, void> {
-    const syscall = 'blob.listStates'
-    checkContainer(prefix.container, syscall)
-    const { sdk, pipeline } = await this.#pipeline(prefix, syscall, options)
-    const url = resourceUrl(this.#base, { ...prefix, name: '' }).href
-    const blobs = new sdk.ContainerClient(url, pipeline).listBlobsFlat({
-      ...abortable(options),
-      ...(prefix.name === '' ? {} : { prefix: prefix.name }),
-      includeVersions: options.versions === true,
-      includeSnapshots: options.snapshots === true,
-      includeDeleted: options.deleted === true,
-    })
-    for await (const item of blobs) yield stateOf(item, options.versions === true)
-  }
-
-  async getFormer(
-    path: BlobPath,
-    former: FormerId,
-    options: CallOptions & { readonly range?: ByteRange | undefined } = {},
-  ): Promise<Uint8Array> {
-    const operation = 'blob.getFormer'
-    checkBlobPath(path, operation)
-    const { range, signal } = options
-    if (range !== undefined && range.end <= range.start) return new Uint8Array()
-    const named = formatPath(path)
-    const response = await this.#options.http({
-      method: 'GET',
-      url: resourceUrl(this.#base, path, formerQuery(former)),
-      headers: { ...baseHeaders(), ...(range === undefined ? {} : { range: openRange(range) }) },
-      operation,
-      path: named,
-      signal,
-    })
-    if (response.status === 416) return new Uint8Array()
-    if (response.status >= 300) throw errorFrom(response, { operation, path: named })
-    return response.body
   }
 
   async restore(path: BlobPath, former: FormerId, options: CallOptions = {}): Promise<void> {
@@ -289,38 +244,4 @@ export class AzureAdministration implements BlobAdministration {
 
 function abortable(options: CallOptions): { abortSignal?: AbortSignal } {
   return options.signal === undefined ? {} : { abortSignal: options.signal }
-}
-
-/** An end beyond every blob is left out: services take a number that large for no range at all. */
-function openRange(range: ByteRange): string {
-  return range.end === Number.MAX_SAFE_INTEGER ? `bytes=${range.start}-` : rangeHeader(range)
-}
-
-function formerQuery({ versionId, snapshot }: FormerId): string {
-  return versionId === undefined
-    ? `?snapshot=${encodeURIComponent(snapshot)}`
-    : `?versionid=${encodeURIComponent(versionId)}`
-}
-
-function stateOf(item: BlobItem, versions: boolean): BlobState {
-  const { name, versionId, properties } = item
-  // The service sends an empty element, or none, for what is no snapshot.
-  const snapshot = item.snapshot === '' ? undefined : item.snapshot
-  const isDeleted = item.deleted === true
-  const isLatest = versions && versionId !== undefined ? item.isCurrentVersion === true : true
-  return {
-    name,
-    versionId,
-    snapshot,
-    isDeleted,
-    isCurrent: !isDeleted && snapshot === undefined && isLatest,
-    deletedMs: properties.deletedOn?.getTime(),
-    daysLeft: properties.remainingRetentionDays,
-    properties: {
-      sizeBytes: properties.contentLength ?? 0,
-      etag: quoted(properties.etag),
-      lastModifiedMs: properties.lastModified.getTime(),
-      accessTier: properties.accessTier,
-    },
-  }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ByteRange } from '../byte-range.ts'
 import type { BlobPath } from '../path.ts'
-import type { Conditions, ListOptions, Metadata, PutOptions } from './store.ts'
+import type { Conditions, FormerId, ListOptions, Metadata, PutOptions } from './store.ts'
 import { maxListResults } from './validate.ts'
 
 /**
@@ -74,8 +74,12 @@ export function blobHeaders(options: PutOptions): Headers {
 /** What Azure stores when nobody says. Sent outright: emulators differ in what they make up. */
 export const defaultContentType = 'application/octet-stream'
 
-/** `bytes=first-last`: both ends included, and never empty. */
+/**
+ * `bytes=first-last`: both ends included, and never empty. An end beyond every blob is left out: services
+ * take a number that large for no range at all.
+ */
 export function rangeHeader(range: ByteRange): string {
+  if (range.end === Number.MAX_SAFE_INTEGER) return `bytes=${range.start}-`
   return `bytes=${range.start}-${range.end - 1}`
 }
 
@@ -85,9 +89,24 @@ export function listQuery(prefix: string, options: ListOptions): string {
   let query = `?restype=container&comp=list&maxresults=${limit}`
   if (prefix !== '') query += `&prefix=${encodeURIComponent(prefix)}`
   if (options.delimiter !== undefined) query += `&delimiter=${options.delimiter}`
-  if (options.metadata !== false) query += '&include=metadata'
+  const include = includes.filter((name) => options[name] === true || isDefault(name, options))
+  if (include.length > 0) query += `&include=${include.join(',')}`
   const { continuation } = options
   return continuation === undefined ? query : `${query}&marker=${encodeURIComponent(continuation)}`
+}
+
+const includes = ['metadata', 'tags', 'versions', 'snapshots', 'deleted'] as const
+
+function isDefault(name: (typeof includes)[number], options: ListOptions): boolean {
+  return name === 'metadata' && options.metadata !== false
+}
+
+/** The query that names a former state; empty for the current one. */
+export function formerQuery(former: FormerId | undefined): string {
+  if (former === undefined) return ''
+  return former.versionId === undefined
+    ? `?snapshot=${encodeURIComponent(former.snapshot)}`
+    : `?versionid=${encodeURIComponent(former.versionId)}`
 }
 
 /** The body of Put Block List. `Latest` prefers a block staged since to a committed one. */

@@ -12,6 +12,7 @@ import {
   addMetadata,
   baseHeaders,
   endpointBase,
+  formerQuery,
   listQuery,
   rangeHeader,
 } from './azure-request.ts'
@@ -33,6 +34,7 @@ import type {
   ContentSink,
   CopyOptions,
   GetOptions,
+  HeadOptions,
   Integrity,
   ListOptions,
   ListPage,
@@ -103,8 +105,9 @@ export class AzureBlobStore implements BlobStore {
     return this.#roundTripMs
   }
 
-  async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
-    return this.#head(path, 'blob.head', { signal: options.signal })
+  async head(path: BlobPath, options: HeadOptions = {}): Promise<BlobProperties> {
+    const { signal, former } = options
+    return this.#head(path, 'blob.head', { signal, former })
   }
 
   async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
@@ -188,7 +191,7 @@ export class AzureBlobStore implements BlobStore {
     })
     try {
       const page = Buffer.from(body.buffer, body.byteOffset, body.length)
-      return await scanInTurns(page, { metadata: options.metadata !== false, pause: nextTurn })
+      return await scanInTurns(page, { ...options, pause: nextTurn })
     } catch (cause) {
       throw unreadableListing(prefix, cause)
     }
@@ -296,18 +299,19 @@ export class AzureBlobStore implements BlobStore {
   async #head(
     path: BlobPath,
     operation: string,
-    options: CallOptions & Conditions,
+    options: HeadOptions & Conditions,
   ): Promise<BlobProperties> {
     checkBlobPath(path, operation)
     const headers = addConditions(baseHeaders(), options)
     const { signal } = options
-    const response = await this.#timed({ operation, method: 'HEAD', path, headers, signal })
+    const query = formerQuery(options.former)
+    const response = await this.#timed({ operation, method: 'HEAD', path, query, headers, signal })
     return propertiesFrom(response.headers)
   }
 
   async #getNothing(path: BlobPath, options: GetOptions): Promise<BlobContent> {
-    const { ifMatch, signal } = options
-    const properties = await this.#head(path, 'blob.get', { ifMatch, signal })
+    const { ifMatch, signal, former } = options
+    const properties = await this.#head(path, 'blob.get', { ifMatch, signal, former })
     return { data: options.into?.subarray(0, 0) ?? new Uint8Array(0), properties }
   }
 }
@@ -332,13 +336,15 @@ function rangeCall(path: BlobPath, range: ByteRange | undefined, options: GetOpt
     operation: 'blob.get',
     method: 'GET',
     path,
+    query: formerQuery(options.former),
     headers,
     signal: options.signal,
   } as const
   if (range === undefined) return { ...call, into: options.into, maxBodyBytes: maxBlobPutBytes }
   headers['x-ms-range'] = rangeHeader(range)
   const length = range.end - range.start
-  return { ...call, into: options.into?.subarray(0, length), maxBodyBytes: length, accept: 416 }
+  const maxBodyBytes = range.end === Number.MAX_SAFE_INTEGER ? maxBlobPutBytes : length
+  return { ...call, into: options.into?.subarray(0, length), maxBodyBytes, accept: 416 }
 }
 
 /** Checks that the answer is the range asked for: a wrong one would be silent corruption. */

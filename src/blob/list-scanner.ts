@@ -2,8 +2,9 @@ import { KiB } from '../byte-range.ts'
 import { quoted } from './azure-request.ts'
 import { type ListedBlob, ListPattern, type ListValues, type PageText } from './list-pattern.ts'
 import { decodeText, parseHttpDate, quotedEtag } from './list-values.ts'
-import type { BlobProperties, ListEntry, ListPage } from './store.ts'
+import type { BlobProperties, ListEntry, ListOptions, ListPage, StateMark } from './store.ts'
 import { markKey } from './written-mark.ts'
+import { CLOSE, END, XmlCursor } from './xml-cursor.ts'
 
 /**
  * Reads one page of List Blobs (XML, UTF-8) in one pass: the subset of XML that the service sends,
@@ -14,11 +15,17 @@ import { markKey } from './written-mark.ts'
  *
  * Throws `SyntaxError` when the page ends early or is not of this form.
  */
-export function scanListPage(page: Buffer, options: { readonly metadata: boolean }): ListPage {
-  const scanner = new ListScanner(page, options.metadata)
+export function scanListPage(page: Buffer, options: ScanOptions): ListPage {
+  const scanner = new ListScanner(page, options)
   scanner.scan(Number.POSITIVE_INFINITY)
   return scanner.page()
 }
+
+/** What the listing was asked for, and entries therefore tell. */
+export type ScanOptions = Pick<
+  ListOptions,
+  'metadata' | 'tags' | 'versions' | 'snapshots' | 'deleted'
+>
 
 /** A page of 5,000 entries is ten of these or more: some two milliseconds each. */
 export const turnBytes: number = 256 * KiB
@@ -29,22 +36,12 @@ export const turnBytes: number = 256 * KiB
  */
 export async function scanInTurns(
   page: Buffer,
-  options: { readonly metadata: boolean; readonly pause: () => Promise<void> },
+  options: ScanOptions & { readonly pause: () => Promise<void> },
 ): Promise<ListPage> {
-  const scanner = new ListScanner(page, options.metadata)
+  const scanner = new ListScanner(page, options)
   while (scanner.scan(turnBytes)) await options.pause()
   return scanner.page()
 }
-
-const OPEN = 1
-const CLOSE = 2
-const END = 0
-
-const LESS = 0x3c
-const GREATER = 0x3e
-const SLASH = 0x2f
-const QUESTION = 0x3f
-const EXCLAMATION = 0x21
 
 /** Forms that a page's entries are learned to have; beyond, one for each so many that had a known one. */
 const freeForms = 8
@@ -53,17 +50,13 @@ const noMetadata: Readonly<Record<string, string>> = Object.freeze({})
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
 
-class ListScanner {
-  readonly #bytes: Buffer
-  readonly #text: string
+class ListScanner extends XmlCursor {
+  readonly #options: ScanOptions
   readonly #withMetadata: boolean
-  /** Where the next token begins. */
-  #at = 0
-  /** The element of the last tag: where its name lies, and whether it is `<Name/>`. */
-  #nameStart = 0
-  #nameEnd = 0
-  #isEmpty = false
+  readonly #withState: boolean
   readonly #entries: ListEntry[] = []
+  /** What the blob under way has that most have not. */
+  #state: FoundState = {}
   #continuation: string | undefined
   #isComplete = false
   #isInBlobs = false
@@ -76,11 +69,12 @@ class ListScanner {
   readonly #values: ListValues
   readonly #page: PageText
 
-  constructor(bytes: Buffer, withMetadata: boolean) {
-    this.#bytes = bytes
-    this.#text = bytes.toString('latin1')
-    this.#withMetadata = withMetadata
-    this.#page = { text: this.#text, bytes }
+  constructor(bytes: Buffer, options: ScanOptions) {
+    super(bytes)
+    this.#options = options
+    this.#withMetadata = options.metadata !== false
+    this.#withState = [options.versions, options.snapshots, options.deleted].includes(true)
+    this.#page = { text: this.text, bytes }
     this.#values = {
       text: (start, end) => decodeText(bytes, start, end),
       etag: (start, end) => quotedEtag(bytes, start, end),
@@ -90,8 +84,8 @@ class ListScanner {
 
   /** Reads on until `bytes` are behind it; false when the whole page is. */
   scan(bytes: number): boolean {
-    const until = this.#at + bytes
-    while (this.#at < until) {
+    const until = this.at + bytes
+    while (this.at < until) {
       if (this.#isInBlobs) this.#isInBlobs = this.#blobOrEnd()
       else if (!this.#element()) return false
     }
@@ -107,33 +101,33 @@ class ListScanner {
 
   /** False at the end of the page. */
   #element(): boolean {
-    const tag = this.#tag()
+    const tag = this.tag()
     if (tag === END) return false
-    if (tag === CLOSE) this.#isComplete ||= this.#is('EnumerationResults')
-    else if (this.#is('Blobs')) this.#isInBlobs = !this.#isEmpty
-    else if (this.#is('NextMarker')) this.#continuation = this.#value()
-    else if (!this.#is('EnumerationResults')) this.#skip()
+    if (tag === CLOSE) this.#isComplete ||= this.is('EnumerationResults')
+    else if (this.is('Blobs')) this.#isInBlobs = !this.isEmpty
+    else if (this.is('NextMarker')) this.#continuation = this.value()
+    else if (!this.is('EnumerationResults')) this.skip()
     return true
   }
 
   /** False at the end of the blobs. */
   #blobOrEnd(): boolean {
-    const start = this.#at
+    const start = this.at
     const known = this.#pattern?.match(this.#page, start, this.#values)
     if (known !== undefined) {
       this.#entries.push(known.blob)
       this.#matched++
-      this.#at = known.end
+      this.at = known.end
       return true
     }
-    if (!this.#child()) return false
-    if (this.#is('Blob')) {
+    if (!this.child()) return false
+    if (this.is('Blob')) {
       const blob = this.#blob()
       this.#entries.push(blob)
       this.#learn(start, blob)
-    } else if (this.#is('BlobPrefix')) {
+    } else if (this.is('BlobPrefix')) {
       this.#entries.push({ kind: 'prefix', name: this.#prefixName() })
-    } else this.#skip()
+    } else this.skip()
     return true
   }
 
@@ -141,17 +135,17 @@ class ListScanner {
   #learn(start: number, model: ListedBlob): void {
     if (this.#learned - freeForms > this.#matched / freeForms) return
     this.#learned++
-    const place = { start, end: this.#at }
+    const place = { start, end: this.at }
     const values = this.#values
     this.#pattern = ListPattern.learn(this.#page, place, { model, values }) ?? this.#pattern
   }
 
   #prefixName(): string {
     let name = ''
-    if (this.#isEmpty) return name
-    while (this.#child()) {
-      if (this.#is('Name')) name = this.#name()
-      else this.#skip()
+    if (this.isEmpty) return name
+    while (this.child()) {
+      if (this.is('Name')) name = this.#name()
+      else this.skip()
     }
     return name
   }
@@ -160,44 +154,92 @@ class ListScanner {
     let name = ''
     let metadata: Readonly<Record<string, string>> | undefined
     const properties: Mutable<BlobProperties> = { sizeBytes: 0, etag: '', lastModifiedMs: 0 }
-    if (!this.#isEmpty) {
-      while (this.#child()) {
-        if (this.#is('Name')) name = this.#name()
-        else if (this.#is('Properties')) this.#properties(properties)
-        else if (this.#is('Metadata')) metadata = this.#metadata()
-        else this.#skip()
+    this.#state = {}
+    if (!this.isEmpty) {
+      while (this.child()) {
+        if (this.is('Name')) name = this.#name()
+        else if (this.is('Properties')) this.#properties(properties)
+        else if (this.is('Metadata')) metadata = this.#metadata()
+        else if (this.#withState || this.#options.tags === true) this.#rare()
+        else this.skip()
       }
     }
     if (this.#withMetadata) properties.metadata = metadata ?? noMetadata
-    return { kind: 'blob', name, properties }
+    const blob: ListedBlob = { kind: 'blob', name, properties }
+    return this.#withState || this.#options.tags === true ? this.#withRare(blob) : blob
+  }
+
+  #rare(): void {
+    if (this.is('VersionId')) this.#state.versionId = this.#nonEmpty()
+    else if (this.is('Snapshot')) this.#state.snapshot = this.#nonEmpty()
+    else if (this.is('IsCurrentVersion')) this.#state.isCurrentVersion = this.value() === 'true'
+    else if (this.is('Deleted')) this.#state.isDeleted = this.value() === 'true'
+    else if (this.is('Tags')) this.#state.tags = this.#tags()
+    else this.skip()
+  }
+
+  #withRare(blob: ListedBlob): ListedBlob {
+    const { tags, ...found } = this.#state
+    return {
+      ...blob,
+      ...(this.#withState && { state: stateMark(found, this.#options.versions === true) }),
+      ...(this.#options.tags === true && { tags: tags ?? noMetadata }),
+    }
+  }
+
+  #tags(): Readonly<Record<string, string>> {
+    const tags: Record<string, string> = {}
+    if (this.isEmpty) return tags
+    while (this.child()) {
+      if (!this.is('TagSet') || this.isEmpty) this.skip()
+      else while (this.child()) this.#addTag(tags)
+    }
+    return tags
+  }
+
+  #addTag(tags: Record<string, string>): void {
+    if (!this.is('Tag') || this.isEmpty) {
+      this.skip()
+      return
+    }
+    let [key, value] = ['', '']
+    while (this.child()) {
+      if (this.is('Key')) key = this.value()
+      else if (this.is('Value')) value = this.value()
+      else this.skip()
+    }
+    tags[key] = value
   }
 
   #properties(properties: Mutable<BlobProperties>): void {
-    if (this.#isEmpty) return
-    while (this.#child()) {
-      if (this.#is('Last-Modified')) properties.lastModifiedMs = this.#date()
-      else if (this.#is('Content-Length')) properties.sizeBytes = Number(this.#value())
-      else if (this.#is('Etag')) properties.etag = this.#etag()
+    if (this.isEmpty) return
+    while (this.child()) {
+      if (this.is('Last-Modified')) properties.lastModifiedMs = this.#date()
+      else if (this.is('Content-Length')) properties.sizeBytes = Number(this.value())
+      else if (this.is('Etag')) properties.etag = this.#etag()
       else this.#optionalProperty(properties)
     }
   }
 
   #optionalProperty(properties: Mutable<BlobProperties>): void {
-    if (this.#is('Creation-Time')) properties.createdMs = this.#date()
-    else if (this.#is('Content-Type')) properties.contentType = this.#contentType()
-    else if (this.#is('Content-MD5')) properties.contentMd5 = this.#nonEmpty()
-    else if (this.#is('BlobType')) properties.blobType = blobTypeOf(this.#value())
-    else if (this.#is('AccessTier')) properties.accessTier = this.#nonEmpty()
-    else this.#skip()
+    if (this.is('Creation-Time')) properties.createdMs = this.#date()
+    else if (this.is('Content-Type')) properties.contentType = this.#contentType()
+    else if (this.is('Content-MD5')) properties.contentMd5 = this.#nonEmpty()
+    else if (this.is('BlobType')) properties.blobType = blobTypeOf(this.value())
+    else if (this.is('AccessTier')) properties.accessTier = this.#nonEmpty()
+    else if (this.#withState && this.is('DeletedTime')) this.#state.deletedMs = this.#date()
+    else if (this.#withState && this.is('RemainingRetentionDays')) {
+      this.#state.daysLeft = Number(this.value())
+    } else this.skip()
   }
 
   #metadata(): Readonly<Record<string, string>> {
-    if (this.#isEmpty) return noMetadata
+    if (this.isEmpty) return noMetadata
     const metadata: Record<string, string> = {}
-    while (this.#child()) {
+    while (this.child()) {
       // Headers lose the case of keys, so that one listed and one asked for would differ.
-      const key = this.#text.slice(this.#nameStart, this.#nameEnd).toLowerCase()
-      const value = this.#value()
+      const key = this.text.slice(this.nameStart, this.nameEnd).toLowerCase()
+      const value = this.value()
       if (key !== markKey) metadata[key] = value
     }
     return metadata
@@ -205,22 +247,22 @@ class ListScanner {
 
   /** The value of `<Name>`, whose characters beyond XML's are percent-encoded when it says so. */
   #name(): string {
-    const isEncoded = this.#at - this.#nameEnd > 1 && this.#hasEncodedMark()
-    const name = this.#value()
+    const isEncoded = this.at - this.nameEnd > 1 && this.#hasEncodedMark()
+    const name = this.value()
     return isEncoded ? decodeURIComponent(name) : name
   }
 
   #hasEncodedMark(): boolean {
-    const attributes = this.#text.slice(this.#nameEnd, this.#at)
+    const attributes = this.text.slice(this.nameEnd, this.at)
     return /\bEncoded\s*=\s*["'](?:true|1)["']/i.test(attributes)
   }
 
   #etag(): string {
-    const start = this.#at
-    const value = this.#value()
+    const start = this.at
+    const value = this.value()
     const end = start + value.length
-    return this.#text.startsWith(`${value}<`, start)
-      ? quotedEtag(this.#bytes, start, end)
+    return this.text.startsWith(`${value}<`, start)
+      ? quotedEtag(this.bytes, start, end)
       : quoted(value)
   }
 
@@ -233,144 +275,40 @@ class ListScanner {
   }
 
   #nonEmpty(): string | undefined {
-    const value = this.#value()
+    const value = this.value()
     return value === '' ? undefined : value
   }
 
   #date(): number {
-    const start = this.#at
-    const value = this.#value()
-    const isPlain = this.#text.startsWith(`${value}<`, start)
+    const start = this.at
+    const value = this.value()
+    const isPlain = this.text.startsWith(`${value}<`, start)
     return isPlain ? this.#dateAt(start, start + value.length) : parseHttpDate(value)
   }
 
   /** A page often repeats one second many times over. */
   #dateAt(start: number, end: number): number {
-    if (this.#dateText.length === end - start && this.#text.startsWith(this.#dateText, start)) {
+    if (this.#dateText.length === end - start && this.text.startsWith(this.#dateText, start)) {
       return this.#dateMs
     }
-    this.#dateText = this.#bytes.toString('latin1', start, end)
+    this.#dateText = this.bytes.toString('latin1', start, end)
     this.#dateMs = parseHttpDate(this.#dateText)
     return this.#dateMs
   }
+}
 
-  /** The text of the element whose opening tag was just read; moves behind its closing tag. */
-  #value(): string {
-    if (this.#isEmpty) return ''
-    const start = this.#at
-    const end = this.#text.indexOf('<', start)
-    if (end === -1) throw new SyntaxError('the list page ends inside a value')
-    if (this.#text.charCodeAt(end + 1) !== SLASH) return this.#mixedValue()
-    this.#closeLeaf(end)
-    return decodeText(this.#bytes, start, end)
-  }
+/** What a row says of which state it is. */
+type FoundState = Mutable<Partial<Omit<StateMark, 'isCurrent'>>> & {
+  isCurrentVersion?: boolean
+  tags?: Readonly<Record<string, string>>
+}
 
-  /** A value with CDATA sections or comments in it. */
-  #mixedValue(): string {
-    let value = ''
-    for (;;) {
-      const end = this.#text.indexOf('<', this.#at)
-      if (end === -1) throw new SyntaxError('the list page ends inside a value')
-      value += decodeText(this.#bytes, this.#at, end)
-      if (this.#text.startsWith('<![CDATA[', end)) {
-        const close = this.#after(']]>', end)
-        value += this.#bytes.toString('utf8', end + 9, close - 3)
-      } else if (this.#text.startsWith('<!--', end)) {
-        this.#after('-->', end)
-      } else if (this.#text.charCodeAt(end + 1) === SLASH) {
-        this.#closeLeaf(end)
-        return value
-      } else throw new SyntaxError('the list page has an element where a value should be')
-    }
-  }
-
-  #closeLeaf(end: number): void {
-    if (this.#text.charCodeAt(end + 1) !== SLASH) {
-      throw new SyntaxError('the list page has an element where a value should be')
-    }
-    this.#after('>', end)
-  }
-
-  /** Moves behind the closing tag of the element whose opening tag was just read. */
-  #skip(): void {
-    if (this.#isEmpty) return
-    for (let depth = 1; depth > 0; ) {
-      const tag = this.#tag()
-      if (tag === END) throw new SyntaxError('the list page ends inside an element')
-      if (tag === CLOSE) depth--
-      else if (!this.#isEmpty) depth++
-    }
-  }
-
-  /** Reads the opening tag of the next child; false at the closing tag of the parent. */
-  #child(): boolean {
-    const tag = this.#tag()
-    if (tag === END) throw new SyntaxError('the list page ends inside an element')
-    return tag === OPEN
-  }
-
-  #tag(): typeof OPEN | typeof CLOSE | typeof END {
-    const text = this.#text
-    for (;;) {
-      const start = text.indexOf('<', this.#at)
-      if (start === -1) return END
-      const first = text.charCodeAt(start + 1)
-      if (first === QUESTION) this.#after('?>', start)
-      else if (first === EXCLAMATION) this.#skipDeclaration(start)
-      else {
-        const isClosing = first === SLASH
-        this.#readName(isClosing ? start + 2 : start + 1)
-        return isClosing ? CLOSE : OPEN
-      }
-    }
-  }
-
-  #skipDeclaration(start: number): void {
-    if (this.#text.startsWith('<!--', start)) this.#after('-->', start)
-    else if (this.#text.startsWith('<![CDATA[', start)) this.#after(']]>', start)
-    else this.#after('>', start)
-  }
-
-  #readName(start: number): void {
-    const text = this.#text
-    let end = start
-    for (; end < text.length; end++) {
-      const code = text.charCodeAt(end)
-      if (code === GREATER || code <= 0x20 || code === SLASH) break
-      if (code === LESS) throw new SyntaxError('the list page has a broken tag')
-    }
-    this.#nameStart = start
-    this.#nameEnd = end
-    const close = text.charCodeAt(end) === GREATER ? end : this.#tagEnd(end)
-    this.#isEmpty = text.charCodeAt(close - 1) === SLASH
-    this.#at = close + 1
-  }
-
-  /** Where the `>` of a tag with attributes is: the first one outside quotes. */
-  #tagEnd(from: number): number {
-    let quote = ''
-    for (let index = from; index < this.#text.length; index++) {
-      const character = this.#text.charAt(index)
-      if (quote !== '') quote = character === quote ? '' : quote
-      else if (character === '"' || character === "'") quote = character
-      else if (character === '>') return index
-    }
-    throw new SyntaxError('the list page ends inside a tag')
-  }
-
-  #after(mark: string, from: number): number {
-    const found = this.#text.indexOf(mark, from)
-    if (found === -1) throw new SyntaxError(`the list page ends before ${mark}`)
-    this.#at = found + mark.length
-    return this.#at
-  }
-
-  #is(name: string): boolean {
-    return (
-      this.#nameEnd - this.#nameStart === name.length &&
-      this.#text.startsWith(name, this.#nameStart)
-    )
-  }
+/** Only a listing of versions says which of them is the current one. */
+function stateMark(found: FoundState, versions: boolean): StateMark {
+  const { versionId, snapshot, isDeleted = false, deletedMs, daysLeft } = found
+  const isLatest = versions && versionId !== undefined ? found.isCurrentVersion === true : true
+  const isCurrent = !isDeleted && snapshot === undefined && isLatest
+  return { versionId, snapshot, isCurrent, isDeleted, deletedMs, daysLeft }
 }
 
 function blobTypeOf(value: string): BlobProperties['blobType'] {

@@ -19,6 +19,7 @@ import type {
   ContainerProperties,
   CopyOptions,
   GetOptions,
+  HeadOptions,
   ListEntry,
   ListOptions,
   ListPage,
@@ -59,7 +60,7 @@ export class MemoryHierarchicalStore implements BlobStore {
     return this.#blobs.endpoint
   }
 
-  async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
+  async head(path: BlobPath, options: HeadOptions = {}): Promise<BlobProperties> {
     this.#purge(path, 'blob.head')
     return this.#blobs.head(path, options)
   }

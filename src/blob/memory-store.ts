@@ -17,6 +17,7 @@ import type {
   ContainerProperties,
   CopyOptions,
   GetOptions,
+  HeadOptions,
   ListOptions,
   ListPage,
   Metadata,
@@ -58,7 +59,7 @@ export class MemoryBlobStore implements BlobStore {
     return this.#state.endpoint
   }
 
-  async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
+  async head(path: BlobPath, options: HeadOptions = {}): Promise<BlobProperties> {
     return withMetadata(this.#existing(path, 'blob.head', options))
   }
 

@@ -22,6 +22,7 @@ import type {
   ContainerProperties,
   CopyOptions,
   GetOptions,
+  HeadOptions,
   ListOptions,
   ListPage,
   Metadata,
@@ -114,7 +115,7 @@ export class ReplacingBlobStore implements BlobStore {
     return this.#store.roundTripMs
   }
 
-  head(path: BlobPath, options?: CallOptions): Promise<BlobProperties> {
+  head(path: BlobPath, options?: HeadOptions): Promise<BlobProperties> {
     return this.#store.head(path, options)
   }
 

@@ -56,9 +56,36 @@ export interface BlobProperties {
   readonly facts?: PathFacts | undefined
 }
 
+/** One former state of a blob: exactly one of the two is there. */
+export type FormerId =
+  | { readonly versionId: string; readonly snapshot?: undefined }
+  | { readonly snapshot: string; readonly versionId?: undefined }
+
+/** Which of the states of a name a row of a listing shows. */
+export interface StateMark {
+  /** `undefined` where the account keeps no versions, and where none were asked for. */
+  readonly versionId: string | undefined
+  readonly snapshot: string | undefined
+  /** Whether this is what reading the name gives. */
+  readonly isCurrent: boolean
+  /** Whether it was deleted and can be brought back. */
+  readonly isDeleted: boolean
+  readonly deletedMs: number | undefined
+  /** Days until a deleted one is gone for ever. */
+  readonly daysLeft: number | undefined
+}
+
 /** One row of a listing: a blob, or (with a delimiter) everything below a prefix that ends in `/`. */
 export type ListEntry =
-  | { readonly kind: 'blob'; readonly name: string; readonly properties: BlobProperties }
+  | {
+      readonly kind: 'blob'
+      readonly name: string
+      readonly properties: BlobProperties
+      /** Where the listing was asked for former or deleted states. */
+      readonly state?: StateMark | undefined
+      /** Index tags, where the listing was asked for them. */
+      readonly tags?: Readonly<Record<string, string>> | undefined
+    }
   | { readonly kind: 'prefix'; readonly name: string }
 
 /** One page of a listing, in the service's order. */
@@ -82,7 +109,12 @@ export interface Conditions {
   readonly leaseId?: string | undefined
 }
 
-export interface GetOptions extends CallOptions {
+export interface HeadOptions extends CallOptions {
+  /** A former state instead of the current one: `ENOENT` when it is gone. */
+  readonly former?: FormerId | undefined
+}
+
+export interface GetOptions extends HeadOptions {
   /** Absent: the whole blob, which must then be at most 256 MiB. A range past the end is empty. */
   readonly range?: ByteRange | undefined
   readonly ifMatch?: string | undefined
@@ -190,7 +222,19 @@ export interface CopyOptions extends CallOptions, Conditions {
   readonly sourceIfMatch?: string | undefined
 }
 
-export interface ListOptions extends CallOptions {
+/** What a listing shows beside the blobs as they are. An account that keeps none of it refuses or has none. */
+export interface StateListOptions extends CallOptions {
+  /** Former versions too, and of each blob which version it is. */
+  readonly versions?: boolean | undefined
+  /** Snapshots too. Not with a delimiter: `EINVAL`. */
+  readonly snapshots?: boolean | undefined
+  /** What was deleted and can be brought back, too. */
+  readonly deleted?: boolean | undefined
+  /** The index tags of each. */
+  readonly tags?: boolean | undefined
+}
+
+export interface ListOptions extends StateListOptions {
   /** `/` lists one level. Absent: everything below. */
   readonly delimiter?: '/' | undefined
   /** Entries per page, at most 5,000 (the default). */
@@ -231,7 +275,7 @@ export interface BlobStore {
    */
   readonly roundTripMs?: number | undefined
 
-  head(path: BlobPath, options?: CallOptions): Promise<BlobProperties>
+  head(path: BlobPath, options?: HeadOptions): Promise<BlobProperties>
   get(path: BlobPath, options?: GetOptions): Promise<BlobContent>
   /** Replaces the blob at once with `data` (at most 256 MiB here; use blocks beyond). */
   put(path: BlobPath, data: Uint8Array, options?: PutOptions): Promise<BlobProperties>
@@ -269,7 +313,10 @@ export interface BlobStore {
     blockIds: readonly string[],
     options?: CommitOptions,
   ): Promise<BlobProperties>
-  /** One page of what lies in `prefix.container` and begins with `prefix.name` (a string prefix). */
+  /**
+   * One page of what lies in `prefix.container` and begins with `prefix.name` (a string prefix). The states
+   * of one name stand together, the oldest first; those that were deleted last.
+   */
   listPage(prefix: BlobPath, options?: ListOptions): Promise<ListPage>
   /** Replaces all metadata. The content stays; the etag changes. */
   setMetadata(

@@ -1,7 +1,5 @@
 import type {
   BlobAdministration,
-  BlobState,
-  FormerId,
   Permission,
   SignRequest,
   TaggedBlob,
@@ -10,14 +8,23 @@ import type {
   TierOptions,
   TierState,
 } from '../blob/administration.ts'
-import type { CallOptions, Metadata } from '../blob/store.ts'
+import {
+  type BlobProperties,
+  type CallOptions,
+  type FormerId,
+  listAll,
+  type Metadata,
+  type StateMark,
+} from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { parentName } from '../namespace/blob-name.ts'
 import type { BlobPath } from '../path.ts'
 import { AccountAccess } from './account-access.ts'
 import type { AzureBlobFileSystemOptions } from './account-tree.ts'
 import { fullName } from './file-info.ts'
+import { statesAt } from './list-states.ts'
 import { locate, locateFile, type PathInput } from './location.ts'
+import { collect } from './walk.ts'
 
 export interface SetMetadataOptions extends CallOptions {
   /** Keeps what is not given. Default true. */
@@ -34,10 +41,11 @@ export interface SignOptions
   readonly expiresInMs?: number | undefined
 }
 
-/** A file as it is, was, or was when it was deleted. See `BlobState`. */
-export interface FileState extends Omit<BlobState, 'name'> {
+/** A file as it is, was, or was when it was deleted. */
+export interface FileState extends StateMark {
   /** `container/path`. */
   readonly name: string
+  readonly properties: Pick<BlobProperties, 'sizeBytes' | 'etag' | 'lastModifiedMs' | 'accessTier'>
 }
 
 const maxAttempts = 5
@@ -152,12 +160,9 @@ export class AccountAdministration extends AccountAccess {
   /** The states that a file is and was in: versions and snapshots, as far as the account keeps them. */
   async listVersions(path: PathInput, options: CallOptions = {}): Promise<FileState[]> {
     const place = locateFile(this.account, path, 'listVersions')
-    const states: FileState[] = []
     const what = { ...options, versions: true, snapshots: true }
-    for await (const state of this.admin('listVersions').listStates(place, what)) {
-      if (state.name === place.name) states.push(named(place.container, state))
-    }
-    return states
+    const states = await collect(statesAt(this.remote, place, what))
+    return states.map((row) => toFileState(place.container, row))
   }
 
   /** The bytes `[start, end)` of a former state, at most 256 MiB. Absent: all of it. */
@@ -172,7 +177,7 @@ export class AccountAdministration extends AccountAccess {
       start === undefined && end === undefined
         ? undefined
         : { start: start ?? 0, end: end ?? Number.MAX_SAFE_INTEGER }
-    return this.admin('readVersion').getFormer(place, former, { range, signal })
+    return (await this.remote.store.get(place, { former, range, signal })).data
   }
 
   /** Makes a former state the current one. What is current stays a version where the account keeps them. */
@@ -191,11 +196,12 @@ export class AccountAdministration extends AccountAccess {
   /** What was deleted at and below `path` and can be brought back. */
   async *listDeleted(path: PathInput, options: CallOptions = {}): AsyncGenerator<FileState, void> {
     const place = locate(this.account, path, 'listDeleted')
-    const states = this.admin('listDeleted').listStates(place, { ...options, deleted: true })
-    for await (const state of states) {
-      const below = place.name === '' || state.name.startsWith(`${place.name}/`)
-      if (state.isDeleted && (below || state.name === place.name)) {
-        yield named(place.container, state)
+    const rows = listAll(this.remote.store, place, { signal: options.signal, deleted: true })
+    for await (const row of rows) {
+      const below = place.name === '' || row.name.startsWith(`${place.name}/`)
+      if (row.kind !== 'blob' || row.state?.isDeleted !== true) continue
+      if (below || row.name === place.name) {
+        yield toFileState(place.container, { ...row, state: row.state })
       }
     }
   }
@@ -246,8 +252,16 @@ export async function retryStale(work: () => Promise<void>): Promise<void> {
   }
 }
 
-function named(container: string, state: BlobState): FileState {
-  return { ...state, name: fullName({ container, name: state.name }) }
+function toFileState(
+  container: string,
+  row: { readonly name: string; readonly properties: BlobProperties; readonly state: StateMark },
+): FileState {
+  const { sizeBytes, etag, lastModifiedMs, accessTier } = row.properties
+  return {
+    ...row.state,
+    name: fullName({ container, name: row.name }),
+    properties: { sizeBytes, etag, lastModifiedMs, accessTier },
+  }
 }
 
 function lowerCased<T>(values: Readonly<Record<string, T>>): Record<string, T> {

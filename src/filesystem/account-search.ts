@@ -1,14 +1,13 @@
 import type { CallOptions } from '../blob/store.ts'
-import { entryFromBlob } from '../namespace/blob-entry.ts'
-import { isPathName, isReserved } from '../namespace/blob-name.ts'
 import { AccountSharing } from './account-sharing.ts'
 import { explainGlob, type GlobPlan } from './explain-glob.ts'
-import { type FileInfo, fullName, toFileInfo } from './file-info.ts'
+import { type FileInfo, fullName } from './file-info.ts'
 import type { GlobOptions } from './glob.ts'
+import { fileOfRow, type StateChoice } from './list-states.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import { type Change, type UpdateOptions, updateFile } from './update-file.ts'
 
-export interface ListOptions extends CallOptions {
+export interface ListOptions extends CallOptions, StateChoice {
   /** Names that one request tells, at most 5,000 (the default). */
   readonly pageSize?: number | undefined
   /** Where a listing that was interrupted goes on. */
@@ -58,21 +57,18 @@ export class AccountSearch extends AccountSharing {
     note: (page: FilePage) => void,
   ): AsyncGenerator<FilePage, void> {
     const place = locate(this.account, path, 'list')
-    const { pageSize, signal } = options
+    const { pageSize, signal, versions, snapshots, deleted, tags } = options
     if (pageSize !== undefined && !(Number.isInteger(pageSize) && pageSize > 0)) {
       throw new RangeError(`pageSize: expected an integer above 0, got ${pageSize}`)
     }
     const prefix = { ...place, name: place.name === '' ? '' : `${place.name}/` }
     let { continuation } = options
     do {
-      const request = { maxResults: pageSize, continuation, signal }
+      const states = { versions, snapshots, deleted, tags }
+      const request = { ...states, maxResults: pageSize, continuation, signal }
       const page = await this.remote.store.listPage(prefix, request)
       continuation = page.continuation
-      const files = page.entries.flatMap((entry) => {
-        if (entry.kind !== 'blob' || !isPathName(entry.name) || isReserved(entry.name)) return []
-        const known = entryFromBlob(entry.name, entry.properties)
-        return known.type === 'directory' ? [] : [toFileInfo(place.container, known)]
-      })
+      const files = page.entries.flatMap((row) => fileOfRow(place.container, row) ?? [])
       const found = { files, continuation }
       note(found)
       yield found

@@ -1,7 +1,6 @@
 import type { ContentSettings, FormerId, Tier, TierOptions } from '../blob/administration.ts'
 import type { CallOptions } from '../blob/store.ts'
-import { FileSystemError, isFileSystemError } from '../errors.ts'
-import { formatPath } from '../path.ts'
+import { isFileSystemError } from '../errors.ts'
 import {
   AccountAdministration,
   forget,
@@ -72,23 +71,9 @@ export class AccountSharing extends AccountAdministration {
     options: CallOptions = {},
   ): Promise<FormerFile> {
     const place = locateFile(this.account, path, 'openVersion')
-    const administration = this.admin('openVersion')
-    const what = { ...options, versions: true, snapshots: true }
-    for await (const state of administration.listStates(place, what)) {
-      const { name, properties } = state
-      const isIt =
-        former.versionId === undefined
-          ? state.snapshot === former.snapshot
-          : state.versionId === former.versionId && state.snapshot === undefined
-      if (name !== place.name || !isIt) continue
-      return new FormerFile({
-        administration,
-        path: place,
-        former,
-        sizeBytes: properties.sizeBytes,
-      })
-    }
-    throw new FileSystemError('ENOENT', 'openVersion', { path: formatPath(place) })
+    const { store } = this.remote
+    const { sizeBytes } = await store.head(place, { ...options, former })
+    return new FormerFile({ store, path: place, former, sizeBytes })
   }
 
   /** Takes a file out of the archive, to `tier` (default `Hot`); that takes hours. */

@@ -14,6 +14,7 @@ import { type ExpandOptions, expandPath } from './expand-path.ts'
 import { checksumOf, timeOf, uniqueKeyOf } from './file-identity.ts'
 import { type FileInfo, fullName } from './file-info.ts'
 import { glob } from './glob.ts'
+import { asksForStates, findStates, listStates, type StateChoice } from './list-states.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import type { Remote } from './remote.ts'
 import { RemoteView } from './remote-view.ts'
@@ -61,6 +62,17 @@ export interface InfoOptions extends CallOptions {
    */
   readonly metadata?: boolean | undefined
 }
+
+export interface Preference {
+  /**
+   * Which of the two is told, where a file and a directory have one name, as on flat accounts they may.
+   * Absent: what a listing in memory shows (the directory), else the file.
+   */
+  readonly prefer?: 'file' | 'directory' | undefined
+}
+
+/** What a listing shows beside the files that are there; each state of a file is an entry of its own. */
+export interface ListingOptions extends InfoOptions, StateChoice {}
 
 /** What a file system did since it was made. */
 export interface FileSystemStats {
@@ -145,27 +157,28 @@ export class AccountTree {
     return fullName(locate(this.account, path, 'nameOf'))
   }
 
-  /** The children of a directory by name; a file's own entry; the containers at the root. */
-  async ls(path: PathInput, options: InfoOptions = {}): Promise<FileInfo[]> {
-    const place = locate(this.account, path, 'ls')
-    return this.remote.view.listOrSelf(fullName(place), {
-      signal: options.signal,
-      fresh: options.refresh,
-      metadata: options.metadata,
-    })
+  /**
+   * The children of a directory by name; a file's own entry; the containers at the root. With `versions`,
+   * `snapshots` or `deleted` each state of a file is an entry, the oldest first (`isCurrent` tells the one
+   * that is there); with `tags` entries tell the index tags. Those are always asked of the service.
+   */
+  async ls(path: PathInput, options: ListingOptions = {}): Promise<FileInfo[]> {
+    const name = fullName(locate(this.account, path, 'ls'))
+    const { refresh: fresh, ...more } = options
+    if (asksForStates(options)) return listStates(this.remote, name, { ...more, fresh })
+    const { signal, metadata } = options
+    return this.remote.view.listOrSelf(name, { signal, fresh, metadata })
   }
 
   /** What is known of `path`; `ENOENT` when nothing has that name. */
-  async info(path: PathInput, options: InfoOptions = {}): Promise<FileInfo> {
+  async info(path: PathInput, options: InfoOptions & Preference = {}): Promise<FileInfo> {
     const place = locate(this.account, path, 'info')
-    return this.remote.view.info(fullName(place), {
-      signal: options.signal,
-      fresh: options.refresh,
-    })
+    const { signal, refresh: fresh, prefer } = options
+    return this.remote.view.info(fullName(place), { signal, fresh, prefer })
   }
 
   /** The same as {@link info}. */
-  stat(path: PathInput, options?: InfoOptions): Promise<FileInfo> {
+  stat(path: PathInput, options?: InfoOptions & Preference): Promise<FileInfo> {
     return this.info(path, options)
   }
 
@@ -225,9 +238,14 @@ export class AccountTree {
     return first.name === second.name
   }
 
-  /** Files below `path` (or the file itself) by name; with `withDirs` directories and `path` too. */
-  async find(path: PathInput, options: FindOptions = {}): Promise<FileInfo[]> {
-    return find(this.remote.view, fullName(locate(this.account, path, 'find')), options)
+  /**
+   * Files below `path` (or the file itself) by name; with `withDirs` directories and `path` too. Former and
+   * deleted states and tags as in {@link ls}.
+   */
+  async find(path: PathInput, options: FindOptions & StateChoice = {}): Promise<FileInfo[]> {
+    const name = fullName(locate(this.account, path, 'find'))
+    if (asksForStates(options)) return findStates(this.remote, name, options)
+    return find(this.remote.view, name, options)
   }
 
   /** Directory by directory; see {@link WalkStep}. */

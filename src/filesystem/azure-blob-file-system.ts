@@ -28,7 +28,12 @@ import { type RemoveOptions, remove, removeFile } from './remove.ts'
 import { runTransaction, Transaction } from './transaction.ts'
 import type { TransferOptions, TransferResult } from './transfer-run.ts'
 
-export type { AzureBlobFileSystemOptions, InfoOptions } from './account-tree.ts'
+export type {
+  AzureBlobFileSystemOptions,
+  InfoOptions,
+  ListingOptions,
+  Preference,
+} from './account-tree.ts'
 
 /** Where copies come from. */
 export interface CopySource {

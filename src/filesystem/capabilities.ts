@@ -2,6 +2,7 @@ import type { BlobAdministration } from '../blob/administration.ts'
 import type { CallOptions } from '../blob/store.ts'
 import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
+import { statesAt } from './list-states.ts'
 import type { Remote } from './remote.ts'
 
 /**
@@ -45,7 +46,7 @@ export async function probe(
   const sample = first.path
   return {
     hierarchical: await ifTold(() => namespace.isHierarchical(place.container, { signal })),
-    versioning: sample && (await hasVersion(administration, sample, { signal })),
+    versioning: sample && (await hasVersion(remote, sample, { signal })),
     tags:
       sample &&
       administration &&
@@ -74,15 +75,13 @@ async function firstFile(
 }
 
 async function hasVersion(
-  administration: BlobAdministration | undefined,
+  remote: Remote,
   path: BlobPath,
   options: CallOptions,
 ): Promise<boolean | undefined> {
-  if (administration === undefined) return undefined
   return ifTold(async () => {
-    const states = administration.listStates(path, { ...options, versions: true })
-    for await (const { name, versionId } of states) {
-      if (name === path.name) return versionId !== undefined
+    for await (const { state } of statesAt(remote, path, { ...options, versions: true })) {
+      return state.versionId !== undefined
     }
     return false
   })

@@ -1,7 +1,7 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { BulkResult } from '../bulk.ts'
 import { FileSystemError } from '../errors.ts'
-import type { InfoOptions } from './account-tree.ts'
+import type { InfoOptions, ListingOptions, Preference } from './account-tree.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
 import type { BlobFileReader } from './blob-file-reader.ts'
 import type { BlobFileWriter } from './blob-file-writer.ts'
@@ -9,6 +9,7 @@ import type { BlobMap } from './blob-map.ts'
 import type { CatOptions } from './cat-paths.ts'
 import type { ExpandOptions } from './expand-path.ts'
 import { changedInfo, type FileInfo } from './file-info.ts'
+import type { StateChoice } from './list-states.ts'
 import type { LocalFileOptions } from './local-file.ts'
 import type { MoveOptions } from './move.ts'
 import type { PipeOptions, WriteOptions } from './pipe.ts'
@@ -35,15 +36,15 @@ export class DirFileSystem {
   }
 
   /** See `AzureBlobFileSystem.ls`; so for all that follow. */
-  async ls(path = '', options?: InfoOptions): Promise<FileInfo[]> {
+  async ls(path = '', options?: ListingOptions): Promise<FileInfo[]> {
     return this.#all(await this.#fs.ls(this.#inside(path, 'ls'), options))
   }
 
-  async info(path = '', options?: InfoOptions): Promise<FileInfo> {
+  async info(path = '', options?: InfoOptions & Preference): Promise<FileInfo> {
     return this.#outside(await this.#fs.info(this.#inside(path, 'info'), options))
   }
 
-  stat(path = '', options?: InfoOptions): Promise<FileInfo> {
+  stat(path = '', options?: InfoOptions & Preference): Promise<FileInfo> {
     return this.info(path, options)
   }
 
@@ -75,7 +76,7 @@ export class DirFileSystem {
     return this.#fs.ukey(this.#inside(path, 'info'), options)
   }
 
-  async find(path = '', options?: FindOptions): Promise<FileInfo[]> {
+  async find(path = '', options?: FindOptions & StateChoice): Promise<FileInfo[]> {
     return this.#all(await this.#fs.find(this.#inside(path, 'find'), options))
   }
 

@@ -1,11 +1,11 @@
 import { inspect } from 'node:util'
-import type { Metadata } from '../blob/store.ts'
+import type { Metadata, StateMark } from '../blob/store.ts'
 import type { Entry, EntryType, PosixAttributes } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { TreeEntry } from './tree-view.ts'
 
 /** What is known of one name. Times of directories that nothing marks are `undefined`. */
-export interface FileInfo extends TreeEntry {
+export interface FileInfo extends TreeEntry, Partial<StateMark> {
   /** `container/path`, without scheme and trailing slash. */
   readonly name: string
   /** `other`: a symbolic link, device, socket or fifo; `entryType` says which. */
@@ -38,6 +38,8 @@ export interface FileInfo extends TreeEntry {
   readonly permissions?: string | undefined
   /** When the service removes the file by itself. */
   readonly expires?: Date | undefined
+  /** Index tags, where a listing was asked for them. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -151,6 +153,14 @@ export function changedInfo(
   changes: Partial<Pick<FileInfo, 'name' | 'type'>>,
 ): FileInfo {
   return { ...(info instanceof EntryInfo ? info.toJSON() : info), ...changes }
+}
+
+/** The same, in the state that a listing shows. */
+export function statedInfo(
+  info: FileInfo,
+  state: Partial<StateMark> & Pick<FileInfo, 'tags'>,
+): FileInfo {
+  return { ...(info instanceof EntryInfo ? info.toJSON() : info), ...state }
 }
 
 /** A directory of which nothing but its name is known: the root, or one that blobs imply. */

@@ -1,11 +1,10 @@
-import type { BlobAdministration, FormerId } from '../blob/administration.ts'
-import type { CallOptions } from '../blob/store.ts'
+import type { BlobStore, CallOptions, FormerId } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 
 export interface FormerFileOptions {
-  readonly administration: BlobAdministration
+  readonly store: BlobStore
   readonly path: BlobPath
   readonly former: FormerId
   readonly sizeBytes: number
@@ -34,7 +33,7 @@ export class FormerFile implements AsyncIterable<Uint8Array> {
 
   /** The next `length` bytes, at most 256 MiB, fewer at the end. */
   async read(length: number, options: CallOptions = {}): Promise<Uint8Array> {
-    const { administration, path, former } = this.#options
+    const { store, path, former } = this.#options
     if (!this.#isOpen) throw new FileSystemError('EBADF', 'read', { path: formatPath(path) })
     if (!Number.isSafeInteger(length) || length < 0) {
       throw new RangeError(`length: expected bytes, 0 or more, got ${length}`)
@@ -43,7 +42,7 @@ export class FormerFile implements AsyncIterable<Uint8Array> {
     const end = Math.min(start + Math.min(length, maxReadBytes), this.size)
     if (end <= start) return new Uint8Array()
     const range = { start, end }
-    const data = await administration.getFormer(path, former, { range, signal: options.signal })
+    const { data } = await store.get(path, { former, range, signal: options.signal })
     this.#position = start + data.byteLength
     return data
   }

@@ -17,6 +17,8 @@ export interface LookupOptions extends CallOptions {
    * a hierarchical account, where that costs a second listing. Default false.
    */
   readonly metadata?: boolean | undefined
+  /** Which is told where a file and a directory have one name. */
+  readonly prefer?: 'file' | 'directory' | undefined
 }
 
 /**
@@ -54,12 +56,27 @@ export class Lookup {
   /** What `path` is, or the code that says it is nothing. */
   async find(path: BlobPath, options: LookupOptions = {}): Promise<Entry | 'ENOENT' | 'ENOTDIR'> {
     if (path.name === '') return this.#root(path, options)
-    const found = await this.#find(path, options)
+    const found = (await this.#preferred(path, options)) ?? (await this.#find(path, options))
     if (typeof found === 'string' || found.partial !== true) return found
     const complete = await this.#ask(path, options)
     if (complete === undefined) return 'ENOENT'
     this.#cache.upsert(path, complete)
     return complete
+  }
+
+  /** What is asked for outright, unless what is known is that already; `undefined` where there is none. */
+  async #preferred(path: BlobPath, options: LookupOptions): Promise<Entry | undefined> {
+    const { prefer } = options
+    if (prefer === undefined) return undefined
+    if ((await this.#hierarchyOf(path.container, callOptions(options))) !== undefined)
+      return undefined
+    const known = options.fresh === true ? undefined : this.known(path)
+    if (typeof known === 'string') return undefined
+    if (prefer === 'directory') return known ?? this.#directoryAt(path, options)
+    if (known !== undefined && known.type !== 'directory') return known
+    const blob = await unlessMissing(this.#store.head(path, callOptions(options)))
+    const entry = blob && entryFromBlob(path.name, blob)
+    return entry?.type === 'directory' ? undefined : entry
   }
 
   async #find(path: BlobPath, options: LookupOptions): Promise<Entry | 'ENOENT' | 'ENOTDIR'> {
@@ -163,6 +180,11 @@ export class Lookup {
     if (blob !== undefined) return entryFromBlob(path.name, blob)
     if ((await this.#hierarchyOf(path.container, callOptions(options))) !== undefined)
       return undefined
+    return this.#directoryAt(path, options)
+  }
+
+  /** A directory that what lies below it implies, or the blob `dir/` marks. */
+  async #directoryAt(path: BlobPath, options: CallOptions): Promise<Entry | undefined> {
     const [first] = await this.firstBelow(path, 1, options)
     if (first?.kind !== 'blob') return undefined
     const marks = first.name === childPrefix(path.name)
