@@ -1,10 +1,17 @@
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
-import { checkEndpoint, checkedProof } from '../connector/client.ts'
-import { parseProblem, TOKEN_PATH } from '../connector/protocol.ts'
+import {
+  type Asking,
+  askConnector,
+  checkEndpoint,
+  connectorUrl,
+  isOfProof,
+  type ProvenBy,
+} from '../connector/asking.ts'
+import { parseProblem, readJson, TOKEN_PATH } from '../connector/protocol.ts'
 import { type BearerCredential, bearerCredential } from '../credential/credential.ts'
 import { FileSystemError } from '../errors.ts'
-import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
+import type { HttpRequest, HttpResponse } from '../http/handler.ts'
 
 /** What a token is asked for, in RFC 8693's words. */
 export interface ExchangeTarget {
@@ -17,12 +24,7 @@ export interface ExchangeTarget {
 }
 
 /** What a {@link TokenExchange} needs. */
-export interface TokenExchangeOptions {
-  /** The connector's URL, before `/v1`. `https`, or `http` on this machine alone. */
-  readonly endpoint: URL
-  /** Gives the caller's key or token, read anew for each request. */
-  readonly callerProof: () => Promise<string>
-  readonly http: HttpHandler
+export interface TokenExchangeOptions extends Asking {
   readonly clock: Clock
 }
 
@@ -52,8 +54,7 @@ export class TokenExchange {
   constructor(options: TokenExchangeOptions) {
     checkEndpoint(options.endpoint)
     this.#options = options
-    this.#url = new URL(options.endpoint)
-    this.#url.pathname = `${this.#url.pathname.replace(/\/$/, '')}${TOKEN_PATH}`
+    this.#url = connectorUrl(options.endpoint, TOKEN_PATH)
   }
 
   /**
@@ -61,17 +62,20 @@ export class TokenExchange {
    * but storage credentials, `EIO` when it does not answer.
    */
   async get(target: ExchangeTarget, signal?: AbortSignal): Promise<BearerCredential> {
-    const proof = await checkedProof(this.#options.callerProof)
     const sentAtMs = this.#options.clock.nowMs()
-    const response = await this.#send(this.#request(target, proof, signal))
+    const response = await this.#ask(target, signal)
     if (response.status === 200) return readToken(response, target, sentAtMs)
     throw this.#refusal(response, target)
   }
 
-  #request(target: ExchangeTarget, proof: string, signal: AbortSignal | undefined): HttpRequest {
+  #request(
+    target: ExchangeTarget,
+    { authorization, token }: ProvenBy,
+    signal: AbortSignal | undefined,
+  ): HttpRequest {
     const form = new URLSearchParams({
       grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-      subject_token: proof,
+      subject_token: token,
       subject_token_type: tokenTypes['access-token'],
       requested_token_type: tokenTypes[target.type ?? 'access-token'],
       ...(target.audience === undefined ? {} : { audience: target.audience }),
@@ -82,7 +86,7 @@ export class TokenExchange {
       url: this.#url,
       headers: {
         accept: 'application/json',
-        authorization: `Bearer ${proof}`,
+        authorization,
         'content-type': 'application/x-www-form-urlencoded',
       },
       body: Buffer.from(form.toString()),
@@ -94,11 +98,15 @@ export class TokenExchange {
     }
   }
 
-  async #send(request: HttpRequest): Promise<HttpResponse> {
+  async #ask(target: ExchangeTarget, signal: AbortSignal | undefined): Promise<HttpResponse> {
+    const { audience, scope } = target
     try {
-      return await this.#options.http(request)
+      return await askConnector(this.#options, { tokens: [{ audience, scope }] }, (proof) =>
+        this.#request(target, proof, signal),
+      )
     } catch (error) {
-      request.signal?.throwIfAborted()
+      signal?.throwIfAborted()
+      if (isOfProof(error)) throw error
       throw this.#silent(error)
     }
   }
@@ -112,7 +120,7 @@ export class TokenExchange {
   }
 
   #refusal(response: HttpResponse, target: ExchangeTarget): FileSystemError {
-    const body = parseJson(response.body)
+    const body = readJson(response.body)
     const path = nameOf(target)
     const problem = parseProblem(body)
     if (problem?.reason === 'not_found' || (problem === undefined && response.status === 404)) {
@@ -131,7 +139,7 @@ function readToken(
   target: ExchangeTarget,
   sentAtMs: number,
 ): BearerCredential {
-  const result = tokenAnswer.safeParse(parseJson(response.body))
+  const result = tokenAnswer.safeParse(readJson(response.body))
   const wanted = tokenTypes[target.type ?? 'access-token']
   if (result.success && result.data.issued_token_type === wanted) {
     return bearerCredential(result.data.access_token, sentAtMs + result.data.expires_in * 1000)
@@ -159,13 +167,4 @@ function oauthRefusal(status: number, body: unknown, path: string): FileSystemEr
 
 function nameOf({ audience, scope }: ExchangeTarget): string {
   return [audience, scope].filter((part) => part !== undefined).join(' ')
-}
-
-function parseJson(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString('utf8'))
-  } catch {
-    // No message of the protocol; the caller says so with the status.
-    return undefined
-  }
 }

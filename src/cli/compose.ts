@@ -16,8 +16,8 @@ import { ReplacingBlobStore } from '../blob/replacing-store.ts'
 import type { BlobStore, Integrity, LendRead } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import type { CallerProof, Config } from '../config.ts'
-import type { ClientSessions, ClientSessionsOptions } from '../connector/client-session.ts'
+import type { CallerProof, Config, ConnectorSettings } from '../config.ts'
+import type { Asking } from '../connector/asking.ts'
 import type { PrefixClient } from '../connector/prefix-client.ts'
 import type { CredentialKind } from '../connector/protocol.ts'
 import type { TokenVerification } from '../connector/verify-tokens.ts'
@@ -177,16 +177,10 @@ async function openMediator(
   { provider }: AccountOptions,
   http: HttpHandler,
 ): Promise<PrefixClient | undefined> {
-  const { connector } = config
+  const { connector, prefix } = config
   if (connector === undefined || provider !== undefined || !isMediated(config)) return undefined
-  const clock = systemClock
   const { PrefixClient } = await import('../connector/prefix-client.ts')
-  return new PrefixClient({
-    endpoint: connector.url,
-    callerProof: () => readProof(connector.proof),
-    http: patient(http, clock),
-    clock,
-  })
+  return new PrefixClient({ ...(await openAsking(connector, http)), prefix })
 }
 
 function isMediated({ hns, prefix, connector }: Config): boolean {
@@ -281,7 +275,10 @@ export async function openVerifier(config: Config): Promise<Verifier> {
       return tokens.get(target)
     },
     findCluster: async (cluster) => {
-      const { server, certificateAuthorityPem: ca } = await findCluster(config, http, cluster)
+      const { findCluster } = await import('../connector/resource-client.ts')
+      if (config.connector === undefined) throw new TypeError('a connector is configured')
+      const asking = await openAsking(config.connector, sockets.handle)
+      const { server, certificateAuthorityPem: ca } = await findCluster(asking, cluster)
       const own = await openTransport(config.transport, { ca })
       others.push(own.close)
       return { server, http: patient(own.handle, clock) }
@@ -292,30 +289,25 @@ export async function openVerifier(config: Config): Promise<Verifier> {
   }
 }
 
-/** Asks the connector where a cluster is. */
-async function findCluster(
-  { connector }: Config,
-  http: HttpHandler,
-  cluster: string,
-): Promise<{ server: string; certificateAuthorityPem: string }> {
-  const { resourcesRequest, readCluster } = await import('../connector/resource-client.ts')
-  if (connector === undefined) throw new TypeError('a connector is configured')
-  const question = { type: 'kubernetes-cluster', id: cluster } as const
-  const proof = await readProof(connector.proof)
-  return readCluster(await http(resourcesRequest(connector.url, proof, question)), cluster)
-}
-
 async function openExchange(config: Config, http: HttpHandler): Promise<TokenExchange | undefined> {
   const { connector } = config
   if (connector === undefined) return undefined
-  const clock = systemClock
   const { TokenExchange } = await import('../agent/token-exchange.ts')
-  return new TokenExchange({
-    endpoint: connector.url,
-    callerProof: () => readProof(connector.proof),
-    http: patient(http, clock),
-    clock,
-  })
+  return new TokenExchange(await openAsking(connector, http))
+}
+
+/** How the connector is asked: with the caller's proof, or in sessions where that is wanted. */
+async function openAsking(
+  { url, proof, session }: ConnectorSettings,
+  http: HttpHandler,
+): Promise<Asking & { readonly clock: Clock }> {
+  const clock = systemClock
+  const { checkedProof } = await import('../connector/asking.ts')
+  const callerProof = (): Promise<string> => checkedProof(() => readProof(proof))
+  const asking = { endpoint: url, callerProof, http: patient(http, clock), clock }
+  if (!session) return asking
+  const { ClientSessions } = await import('../connector/client-session.ts')
+  return { ...asking, sessions: new ClientSessions(asking) }
 }
 
 /** Less patience than with storage: a connector is near, and every request waits for it. */
@@ -331,21 +323,8 @@ async function openProvider(
 ): Promise<CredentialProvider> {
   const { connector } = config
   if (connector === undefined) return openOwnIdentity(config)
-  const clock = systemClock
-  const { ConnectorClient, checkedProof } = await import('../connector/client.ts')
-  const asking = {
-    endpoint: connector.url,
-    callerProof: () => checkedProof(() => readProof(connector.proof)),
-    http: patient(http, clock),
-    clock,
-  }
-  const sessions = connector.session ? await openClientSessions(asking) : undefined
-  return new ConnectorClient({ ...asking, kind, sessions })
-}
-
-async function openClientSessions(asking: ClientSessionsOptions): Promise<ClientSessions> {
-  const { ClientSessions } = await import('../connector/client-session.ts')
-  return new ClientSessions(asking)
+  const { ConnectorClient } = await import('../connector/client.ts')
+  return new ConnectorClient({ ...(await openAsking(connector, http)), kind })
 }
 
 /** Signs in to Entra as this process, as DefaultAzureCredential finds it. */

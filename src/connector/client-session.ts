@@ -3,15 +3,10 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'j
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
-import { type Scope, scopeKey } from '../credential/credential.ts'
+import { scopeKey } from '../credential/credential.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
-import {
-  type CredentialRequest,
-  formatRequest,
-  parseProblem,
-  readJson,
-  SESSIONS_PATH,
-} from './protocol.ts'
+import { connectorUrl, type ProvenBy, type SessionWish } from './asking.ts'
+import { parseProblem, readJson, SESSIONS_PATH } from './protocol.ts'
 import { hashOf } from './session/token-hash.ts'
 
 /** What {@link ClientSessions} needs. */
@@ -42,8 +37,6 @@ interface Call {
   /** The session's token, which the proof names. */
   readonly token?: string | undefined
   readonly body?: string | undefined
-  readonly operation: string
-  readonly signal?: AbortSignal | undefined
 }
 
 const openedAnswer = z.object({
@@ -52,17 +45,16 @@ const openedAnswer = z.object({
   expiresInMs: z.number(),
   refreshToken: z.string(),
 })
-const credentialsAnswer = z.object({ credentials: z.array(z.unknown()).length(1) })
 const maxAnswerBytes = 64 * 1024
-/** Sessions that are held, one per scope; a session that falls out ends by itself. */
+/** Sessions that are held; one that falls out ends by itself. */
 const maxSessions = 256
 /** An access token with less than this left is renewed first, milliseconds. */
 const minAccessMs = 10_000
 
 /**
- * Sessions of one client: one per scope, all bound to a key that is made here and never leaves
- * the process. Each request is signed anew (RFC 9449). A session that the connector no longer
- * knows, or that has ended, is opened again with the caller's proof.
+ * Sessions of one client: one for each thing that is asked for, all bound to a key that is made here
+ * and never leaves the process. Each request is signed anew (RFC 9449). A session that the connector
+ * no longer knows, or that has ended, is opened again with the caller's proof.
  */
 export class ClientSessions {
   readonly #options: ClientSessionsOptions
@@ -75,45 +67,40 @@ export class ClientSessions {
   }
 
   /**
-   * The answer to a request for a credential: 200 with the credential's body, or a refusal.
-   * Rejects as the HTTP handler does.
+   * The answer to a request, sent in a session that is open for what is wanted: the connector's
+   * answer, or its refusal of the session. Rejects as the HTTP handler does.
    */
-  async ask(need: CredentialRequest, signal?: AbortSignal): Promise<HttpResponse> {
-    const first = await this.#askOnce(need, signal)
+  async ask(wanted: SessionWish, request: (proof: ProvenBy) => HttpRequest): Promise<HttpResponse> {
+    const first = await this.#askOnce(wanted, request)
     if (!isUnknown(first)) return first
-    this.#open.delete(scopeKey(need.scope))
-    return this.#askOnce(need, signal)
+    this.#open.delete(keyOf(wanted))
+    return this.#askOnce(wanted, request)
   }
 
-  async #askOnce(need: CredentialRequest, signal?: AbortSignal): Promise<HttpResponse> {
+  async #askOnce(
+    wanted: SessionWish,
+    request: (proof: ProvenBy) => HttpRequest,
+  ): Promise<HttpResponse> {
     try {
-      const { id, accessToken } = await this.#session(need.scope)
-      const response = await this.#send({
-        path: `/${id}/credentials`,
-        authorization: `DPoP ${accessToken}`,
-        token: accessToken,
-        body: `{"needs":[${formatRequest(need)}]}`,
-        operation: 'connector.credentials',
-        signal,
-      })
-      return response.status === 200 ? unwrapped(response) : response
+      const { accessToken: token } = await this.#session(wanted)
+      return await this.#send(request({ authorization: `DPoP ${token}`, token }), token)
     } catch (error) {
       if (error instanceof Refused) return error.response
       throw error
     }
   }
 
-  /** The session for a scope. Those that ask together share its opening and its refresh. */
-  async #session(scope: Scope): Promise<Open> {
-    const key = scopeKey(scope)
+  /** The session for a wish. Those that ask together share its opening and its refresh. */
+  async #session(wanted: SessionWish): Promise<Open> {
+    const key = keyOf(wanted)
     const known = this.#open.get(key)
-    if (known === undefined) return this.#keep(key, this.#openFor(scope))
+    if (known === undefined) return this.#keep(key, this.#openFor(wanted))
     const session = await known
     if (session.accessExpiresAtMs - this.#options.clock.nowMs() > minAccessMs) return session
     const newer = this.#open.get(key)
     return newer !== undefined && newer !== known
       ? newer
-      : this.#keep(key, this.#renewed(scope, session))
+      : this.#keep(key, this.#renewed(wanted, session))
   }
 
   /** Kept while it is under way and when it came to something; a failure is forgotten. */
@@ -125,71 +112,69 @@ export class ClientSessions {
     return session
   }
 
-  async #openFor(scope: Scope): Promise<Open> {
+  async #openFor(wanted: SessionWish): Promise<Open> {
     const proof = await this.#options.callerProof()
     const sentAtMs = this.#options.clock.nowMs()
-    const response = await this.#send({
+    const request = this.#request({
       path: '',
       authorization: `Bearer ${proof}`,
-      body: JSON.stringify({ grants: [scope] }),
-      operation: 'connector.session',
+      body: JSON.stringify(wanted),
     })
-    return openOf(response, 201, sentAtMs)
+    return openOf(await this.#send(request), 201, sentAtMs)
   }
 
-  async #renewed(scope: Scope, { id, refreshToken }: Open): Promise<Open> {
+  async #renewed(wanted: SessionWish, { id, refreshToken }: Open): Promise<Open> {
     const sentAtMs = this.#options.clock.nowMs()
-    const response = await this.#send({
+    const request = this.#request({
       path: `/${id}/refresh`,
       authorization: `DPoP ${refreshToken}`,
-      token: refreshToken,
-      operation: 'connector.session',
     })
-    return isUnknown(response) ? this.#openFor(scope) : openOf(response, 200, sentAtMs)
+    const response = await this.#send(request, refreshToken)
+    return isUnknown(response) ? this.#openFor(wanted) : openOf(response, 200, sentAtMs)
   }
 
   /** Once more with the connector's nonce, when it wants another than was sent. */
-  async #send(call: Call): Promise<HttpResponse> {
-    const first = await this.#sendOnce(call)
+  async #send(request: HttpRequest, token?: string): Promise<HttpResponse> {
+    const first = await this.#sendOnce(request, token)
     const isWanted = first.status === 401 && first.headers['dpop-nonce'] !== undefined
-    return isWanted ? this.#sendOnce(call) : first
+    return isWanted ? this.#sendOnce(request, token) : first
   }
 
-  async #sendOnce(call: Call): Promise<HttpResponse> {
-    const response = await this.#options.http(await this.#request(call))
+  async #sendOnce(request: HttpRequest, token: string | undefined): Promise<HttpResponse> {
+    const dpop = await this.#proof(request, token)
+    const response = await this.#options.http({
+      ...request,
+      headers: { ...request.headers, dpop },
+    })
     this.#nonce = response.headers['dpop-nonce'] ?? this.#nonce
     return response
   }
 
-  async #request(call: Call): Promise<HttpRequest> {
-    const { path, authorization, token, body, operation, signal } = call
-    const url = new URL(this.#options.endpoint)
-    url.pathname = `${url.pathname.replace(/\/$/, '')}${SESSIONS_PATH}${path}`
+  #request({ path, authorization, body }: Call): HttpRequest {
+    const url = connectorUrl(this.#options.endpoint, `${SESSIONS_PATH}${path}`)
     return {
       method: 'POST',
       url,
       headers: {
         accept: 'application/json',
         authorization,
-        dpop: await this.#proof(url, token),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       body: body === undefined ? undefined : Buffer.from(body),
-      operation,
+      operation: 'connector.session',
       path: url.href,
       maxBodyBytes: maxAnswerBytes,
       // Sent again it is refused as a proof that was used, and then signed anew.
       idempotent: true,
-      signal,
     }
   }
 
-  async #proof(url: URL, token: string | undefined): Promise<string> {
+  async #proof({ method, url }: HttpRequest, token: string | undefined): Promise<string> {
     this.#key ??= makeKey()
     const { privateKey, jwk } = await this.#key
     const claims = {
-      htm: 'POST',
-      htu: url.href,
+      htm: method,
+      htu: url.href.replace(/[?#].*$/, ''),
       iat: Math.floor(this.#options.clock.nowMs() / 1000),
       jti: randomUUID(),
       ...(this.#nonce === undefined ? {} : { nonce: this.#nonce }),
@@ -224,10 +209,8 @@ function openOf(response: HttpResponse, status: number, sentAtMs: number): Open 
   return { id, accessToken, accessExpiresAtMs: sentAtMs + expiresInMs, refreshToken }
 }
 
-function unwrapped(response: HttpResponse): HttpResponse {
-  const result = credentialsAnswer.safeParse(readJson(response.body))
-  if (!result.success) return { ...response, body: Buffer.alloc(0) }
-  return { ...response, body: Buffer.from(JSON.stringify(result.data.credentials[0])) }
+function keyOf({ grants = [], tokens = [] }: SessionWish): string {
+  return JSON.stringify([grants.map(scopeKey), tokens])
 }
 
 /** The token or the caller is not known: not a refusal of what was asked for. */

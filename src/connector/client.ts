@@ -6,9 +6,8 @@ import type {
   Scope,
 } from '../credential/credential.ts'
 import { FileSystemError } from '../errors.ts'
-import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
-import type { ClientSessions } from './client-session.ts'
-import { isLoopback } from './loopback.ts'
+import type { HttpRequest, HttpResponse } from '../http/handler.ts'
+import { type Asking, askConnector, checkEndpoint, connectorUrl, isOfProof } from './asking.ts'
 import {
   CREDENTIALS_PATH,
   type CredentialAnswer,
@@ -22,20 +21,10 @@ import {
 import { publishCredential, scopePath } from './received.ts'
 
 /** What a {@link ConnectorClient} needs. */
-export interface ConnectorClientOptions {
-  /** The connector's URL, before `/v1`. `https`, or `http` on this machine alone. */
-  readonly endpoint: URL
-  /** Gives the caller's key or token, read anew for each request: tokens are rotated under us. */
-  readonly callerProof: () => Promise<string>
-  readonly http: HttpHandler
+export interface ConnectorClientOptions extends Asking {
   readonly clock: Clock
   /** The kind of credential to ask for; the connector's policy chooses when absent. */
   readonly kind?: CredentialKind | undefined
-  /**
-   * Sessions to ask in: the caller's proof is then sent to open them alone, and every request is
-   * signed by a key of this process.
-   */
-  readonly sessions?: Pick<ClientSessions, 'ask'> | undefined
 }
 
 const maxAnswerBytes = 64 * 1024
@@ -52,8 +41,7 @@ export class ConnectorClient implements CredentialProvider {
   constructor(options: ConnectorClientOptions) {
     checkEndpoint(options.endpoint)
     this.#options = options
-    this.#url = new URL(options.endpoint)
-    this.#url.pathname = `${this.#url.pathname.replace(/\/$/, '')}${CREDENTIALS_PATH}`
+    this.#url = connectorUrl(options.endpoint, CREDENTIALS_PATH)
   }
 
   /**
@@ -69,42 +57,30 @@ export class ConnectorClient implements CredentialProvider {
   }
 
   async #ask(scope: Scope, options: CredentialOptions): Promise<HttpResponse> {
-    const { kind, sessions, http } = this.#options
     const { refresh, challenge, signal } = options
-    const need = { scope, kind, refresh, claims: challenge?.claims }
-    if (sessions === undefined) {
-      const request = await this.#request(need, signal)
-      return this.#answered(() => http(request), signal)
+    const need = { scope, kind: this.#options.kind, refresh, claims: challenge?.claims }
+    try {
+      return await askConnector(this.#options, { grants: [scope] }, ({ authorization }) =>
+        this.#request(need, authorization, signal),
+      )
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (isOfProof(error)) throw error
+      throw this.#silent(error)
     }
-    return this.#answered(() => sessions.ask(need, signal), signal)
   }
 
-  async #request(need: CredentialRequest, signal?: AbortSignal): Promise<HttpRequest> {
-    const proof = await checkedProof(this.#options.callerProof)
+  #request(need: CredentialRequest, authorization: string, signal?: AbortSignal): HttpRequest {
     return {
       method: 'POST',
       url: this.#url,
-      headers: {
-        accept: 'application/json',
-        authorization: `Bearer ${proof}`,
-        'content-type': 'application/json',
-      },
+      headers: { accept: 'application/json', authorization, 'content-type': 'application/json' },
       body: Buffer.from(formatRequest(need)),
       operation: 'connector.credentials',
       path: this.#url.href,
       maxBodyBytes: maxAnswerBytes,
       idempotent: true,
       signal,
-    }
-  }
-
-  async #answered(send: () => Promise<HttpResponse>, signal?: AbortSignal): Promise<HttpResponse> {
-    try {
-      return await send()
-    } catch (error) {
-      signal?.throwIfAborted()
-      if (isOfProof(error)) throw error
-      throw this.#silent(error)
     }
   }
 
@@ -135,40 +111,10 @@ export class ConnectorClient implements CredentialProvider {
   }
 }
 
-/** The caller's proof, fit for a header. Rejects with `EACCES` when it is empty or none. */
-export async function checkedProof(callerProof: () => Promise<string>): Promise<string> {
-  const proof = (await callerProof()).trim()
-  if (/^[\w.~+/=-]+$/.test(proof)) return proof
-  throw new FileSystemError('EACCES', 'connector.credentials', {
-    detail:
-      proof === ''
-        ? "the caller's key or token is empty: write it to the file that is named for it"
-        : "the caller's key or token has characters that cannot be one: check the file that is named for it",
-  })
-}
-
-/** The caller's own proof cannot be read or sent: nothing that the connector could answer. */
-function isOfProof(error: unknown): boolean {
-  return error instanceof FileSystemError && ['EACCES', 'EINVAL', 'ENOENT'].includes(error.code)
-}
-
 /** An answer for something else than was asked is not used. */
 function isFor(answer: CredentialAnswer, scope: Scope): boolean {
   const { account, service, container, prefix } = answer.scope
   const samePlace = account === scope.account && service === scope.service
   const sameName = container === scope.container && (prefix ?? '') === (scope.prefix ?? '')
   return samePlace && sameName
-}
-
-/** Throws `TypeError` for an endpoint to which a proof cannot be sent safely. */
-export function checkEndpoint(endpoint: URL): void {
-  const { protocol, hostname, search, username } = endpoint
-  if (protocol !== 'https:' && !(protocol === 'http:' && isLoopback(hostname))) {
-    throw new TypeError(
-      `endpoint: '${endpoint.protocol}//${endpoint.host}' would carry the caller's key in the clear; expected an https URL, or http on 127.0.0.1`,
-    )
-  }
-  if (search !== '' || username !== '') {
-    throw new TypeError('endpoint: expected a URL without query and user name')
-  }
 }

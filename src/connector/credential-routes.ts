@@ -28,6 +28,7 @@ function credentials({ issuance, clock }: CredentialDesk): Route {
   return callerRoute({
     method: 'POST',
     path: CREDENTIALS_PATH,
+    inSessions: true,
     operationId: 'issueCredential',
     summary: 'A short-lived credential for one scope of a storage account',
     action: 'credentials.issue',
@@ -56,6 +57,7 @@ function tokens({ issuance, clock }: CredentialDesk): Route {
   return callerRoute({
     method: 'POST',
     path: TOKEN_PATH,
+    inSessions: true,
     operationId: 'exchangeToken',
     summary: "A token beyond storage for the caller's proof (RFC 8693)",
     action: 'tokens.issue',
@@ -89,6 +91,7 @@ function resources({ catalog }: CredentialDesk): Route {
   return callerRoute({
     method: 'GET',
     path: RESOURCES_PATH,
+    inSessions: true,
     operationId: 'listResources',
     summary: 'What the caller may ask credentials for: all of a type, or one by its id',
     action: 'resources.list',

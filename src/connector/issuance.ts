@@ -7,9 +7,17 @@ import { canonicalScope } from './canonical-scope.ts'
 import { ConnectorError } from './connector-error.ts'
 import type { Issued, IssuedToken, IssueOptions, Issuer, SignedBlobs } from './issuer.ts'
 import { directoryOfPrefix, type ListRequest, type SignRequest } from './mediation.ts'
-import { type Denial, decide, type Grant, type Policy, type Principal } from './policy.ts'
+import {
+  type Denial,
+  decide,
+  type Grant,
+  type Policy,
+  type PolicyQuestion,
+  type Principal,
+} from './policy.ts'
 import type { CredentialAnswer, CredentialRequest } from './protocol.ts'
-import { covers, type Session } from './session/sessions.ts'
+import type { SessionBody } from './session/session.ts'
+import { covers, coversTarget, type Session } from './session/sessions.ts'
 import { decideToken, type TokenGrant } from './token-policy.ts'
 import type { TokenTarget } from './token-target.ts'
 import { spanned } from './tracing.ts'
@@ -71,17 +79,17 @@ export class Issuance {
     }
   }
 
-  /** Rejects unless policy grants each scope, of the connector named; issues nothing. */
+  /** Rejects unless policy grants all that a session is for, of its connector; issues nothing. */
   async check(
     principal: Principal,
-    scopes: readonly Scope[],
-    connector: string | undefined,
+    { grants, targets, connector }: Pick<SessionBody, 'connector' | 'grants' | 'targets'>,
   ): Promise<void> {
     const policy = await this.#policy()
-    for (const scope of scopes) {
-      const outcome = decide(policy, principal, { scope, connector })
-      if (outcome.decision === 'denial') throw denied(outcome)
-    }
+    const outcomes = [
+      ...grants.map((scope) => decideForSession(policy, principal, { scope, connector })),
+      ...targets.map((each) => decideToken(policy.tokens ?? [], principal, each, connector)),
+    ]
+    for (const outcome of outcomes) if (outcome.decision === 'denial') throw denied(outcome)
   }
 
   /** Writes down what was decided on a session. Rejects when the log cannot be written. */
@@ -99,7 +107,10 @@ export class Issuance {
     const auditId = randomUUID()
     const entry = { ...this.#entry('tokens.issue', auditId, caller), target }
     try {
-      const outcome = decideToken((await this.#policy()).tokens ?? [], caller.principal, target)
+      const { principal, session } = caller
+      if (session !== undefined && !coversTarget(session, target)) throw outsideSession()
+      const { tokens = [] } = await this.#policy()
+      const outcome = decideToken(tokens, principal, target, session?.body.connector)
       if (outcome.decision === 'denial') throw denied(outcome)
       const issued = await spanned('issue', () => this.#issueToken(outcome, { auditId, claims }))
       await this.#record({ ...entry, ...issuedFields(issued) })
@@ -121,7 +132,7 @@ export class Issuance {
     try {
       const grants = await Promise.all(
         request.operations.map(({ name, permissions }) =>
-          this.#decideMediated(caller.principal, { account, container, prefix: name, permissions }),
+          this.#decideMediated(caller, { account, container, prefix: name, permissions }),
         ),
       )
       const issuer = this.#issuer
@@ -151,7 +162,7 @@ export class Issuance {
     try {
       const place = { account, container, prefix: directoryOfPrefix(prefix) }
       const asked = { ...place, permissions: ['list'] } as const
-      const { connector } = await this.#decideMediated(caller.principal, asked)
+      const { connector } = await this.#decideMediated(caller, asked)
       const { lister } = (await this.#issuer.lookupsFor?.(connector)) ?? {}
       if (lister === undefined) throw storageAlone()
       const page = await this.#inTime((signal) => lister.list(request, signal))
@@ -183,11 +194,15 @@ export class Issuance {
     throw denied(outcome)
   }
 
-  async #decideMediated(principal: Principal, place: Omit<Scope, 'service'>): Promise<Grant> {
+  async #decideMediated(caller: Caller, place: Omit<Scope, 'service'>): Promise<Grant> {
     const scope = canonicalScope({ ...place, service: 'blob' })
+    const { principal, session } = caller
+    if (session !== undefined && !covers(session, scope)) throw outsideSession()
     const isList = scope.permissions.includes('list')
     const kind = isList ? undefined : ('sas' as const)
-    const outcome = decide(await this.#policy(), principal, { scope, kind, mediated: true })
+    const connector = session?.body.connector
+    const question = { scope, kind, connector, mediated: true }
+    const outcome = decide(await this.#policy(), principal, question)
     if (outcome.decision === 'grant') return outcome
     throw denied(outcome)
   }
@@ -292,6 +307,19 @@ function issuedFields({ credential, reach }: Issued | IssuedToken): GrantedField
     expiresAt: new Date(credential.expiresAtMs).toISOString(),
     fingerprint: fingerprint(credential.kind === 'sas' ? credential.query : credential.token),
   }
+}
+
+/** A session is for what the connector signs and lists itself, too. */
+function decideForSession(
+  policy: Policy,
+  principal: Principal,
+  question: PolicyQuestion,
+): Grant | Denial {
+  const outcome = decide(policy, principal, question)
+  const isUnscopable = outcome.decision === 'denial' && outcome.reason === 'scope_unenforceable'
+  if (!isUnscopable) return outcome
+  const mediated = decide(policy, principal, { ...question, mediated: true })
+  return mediated.decision === 'grant' ? mediated : outcome
 }
 
 function outsideSession(): ConnectorError {

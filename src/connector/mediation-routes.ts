@@ -27,6 +27,7 @@ export function mediationRoutes({ issuance, clock }: MediationDesk): readonly Ro
   const sign = callerRoute({
     method: 'POST',
     path: SIGN_PATH,
+    inSessions: true,
     operationId: 'signBlobs',
     summary: 'Signatures for single blobs below a prefix, for five minutes at most',
     action: 'blobs.sign',
@@ -47,6 +48,7 @@ export function mediationRoutes({ issuance, clock }: MediationDesk): readonly Ro
   const list = callerRoute({
     method: 'POST',
     path: LIST_PATH,
+    inSessions: true,
     operationId: 'listPrefix',
     summary: 'A page of the list of a prefix, made with the identity of the connector',
     action: 'blobs.list',

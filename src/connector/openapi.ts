@@ -41,13 +41,18 @@ export function describeRoutes(routes: readonly Route[], version: string): OpenA
           scheme: 'bearer',
           description: "The caller's key, or a token of its platform",
         },
+        session: {
+          type: 'http',
+          scheme: 'dpop',
+          description: 'An access token of a session, with a proof of possession (RFC 9449)',
+        },
       },
     },
   }
 }
 
 function operation(route: Route): object {
-  const { operationId, summary, action, schemas, encoding } = route
+  const { operationId, summary, schemas, encoding } = route
   const parameters = [
     ...parametersOf(schemas.params, 'path'),
     ...parametersOf(schemas.query, 'query'),
@@ -56,13 +61,18 @@ function operation(route: Route): object {
   return {
     operationId,
     summary,
-    security: action === undefined ? [] : [{ callerProof: [] }],
+    security: securityOf(route),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(schemas.body === undefined
       ? {}
       : { requestBody: { required: true, content: content(mediaType, schemas.body, 'input') } }),
     responses: { ...answersOf(route), ...refusalsOf(route) },
   }
+}
+
+function securityOf({ action, inSessions }: Route): object[] {
+  if (action === undefined) return []
+  return [{ callerProof: [] }, ...(inSessions === true ? [{ session: [] }] : [])]
 }
 
 /** Each member of an object of parameters is one. */

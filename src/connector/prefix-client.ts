@@ -3,24 +3,28 @@ import {
   type Credential,
   type CredentialOptions,
   type CredentialProvider,
+  type Permission,
   type Scope,
   sasCredential,
 } from '../credential/credential.ts'
 import { FileSystemError } from '../errors.ts'
-import type { HttpHandler, HttpRequest, HttpResponse, Interceptor } from '../http/handler.ts'
-import { checkEndpoint, checkedProof } from './client.ts'
+import type { HttpRequest, HttpResponse, Interceptor } from '../http/handler.ts'
+import {
+  type Asking,
+  askConnector,
+  checkEndpoint,
+  connectorUrl,
+  type SessionWish,
+} from './asking.ts'
 import { LIST_PATH, SIGN_PATH, type SignAnswer, signAnswer } from './mediation.ts'
-import { parseProblem } from './protocol.ts'
+import { parseProblem, readJson, sortPermissions } from './protocol.ts'
 import { publishCredential, scopePath } from './received.ts'
 
 /** What a {@link PrefixClient} needs. */
-export interface PrefixClientOptions {
-  /** The connector's URL, before `/v1`. `https`, or `http` on this machine alone. */
-  readonly endpoint: URL
-  /** Gives the caller's key or token, read anew for each request. */
-  readonly callerProof: () => Promise<string>
-  readonly http: HttpHandler
+export interface PrefixClientOptions extends Asking {
   readonly clock: Clock
+  /** The prefix that sessions are opened for; the whole container when absent. */
+  readonly prefix?: string | undefined
 }
 
 interface Waiting {
@@ -28,6 +32,16 @@ interface Waiting {
   readonly options: CredentialOptions
   readonly resolve: (credential: Credential) => void
   readonly reject: (error: unknown) => void
+}
+
+interface ContainerOf {
+  readonly account: string
+  readonly container: string
+  readonly prefix: string
+}
+
+interface Wanting {
+  readonly wanted: SessionWish
 }
 
 const maxBatch = 256
@@ -67,7 +81,8 @@ export class PrefixClient implements CredentialProvider {
     return (next) => async (request) => {
       const body = listOf(request, account, endpoint)
       if (body === undefined) return next(request)
-      const answer = await this.#post(LIST_PATH, body, request)
+      const wanted = this.#wish(account, body.container, ['list'])
+      const answer = await this.#post(LIST_PATH, body, { ...request, wanted })
       if (answer.status === 200) return answer
       throw refusalOf(answer, 'connector.list', request.path ?? request.url.pathname)
     }
@@ -116,38 +131,42 @@ export class PrefixClient implements CredentialProvider {
       operations: batch.map(({ scope }) => ({ name: scope.blob, permissions: scope.permissions })),
       ...(first?.options.refresh === true ? { refresh: true } : {}),
     }
-    const answer = await this.#post(SIGN_PATH, body, { signal: undefined })
-    const parsed = signAnswer.safeParse(jsonOf(answer))
+    const permissions = batch.flatMap(({ scope }) => scope.permissions)
+    const wanted = this.#wish(account, container, sortPermissions(permissions))
+    const answer = await this.#post(SIGN_PATH, body, { wanted })
+    const parsed = signAnswer.safeParse(readJson(answer.body))
     const isWhole = parsed.success && parsed.data.signatures.length === batch.length
     if (answer.status === 200 && isWhole) return parsed.data
     throw refusalOf(answer, 'connector.sign', first === undefined ? '' : scopePath(first.scope))
   }
 
-  async #post(
+  #wish(account = '', container: string | undefined, permissions: Permission[]): SessionWish {
+    const { prefix } = this.#options
+    return { grants: [{ account, service: 'blob', container, prefix, permissions }] }
+  }
+
+  #post(
     path: string,
     body: object,
-    { signal, maxBodyBytes }: Pick<HttpRequest, 'signal' | 'maxBodyBytes'>,
+    { wanted, signal, maxBodyBytes }: Pick<HttpRequest, 'signal' | 'maxBodyBytes'> & Wanting,
   ): Promise<HttpResponse> {
-    const { endpoint, callerProof, http } = this.#options
-    const url = new URL(endpoint)
-    url.pathname = `${url.pathname.replace(/\/$/, '')}${path}`
-    const proof = await checkedProof(callerProof)
-    return http({
+    const url = connectorUrl(this.#options.endpoint, path)
+    return askConnector(this.#options, wanted, ({ authorization }) => ({
       method: 'POST',
       url,
-      headers: { authorization: `Bearer ${proof}`, 'content-type': 'application/json' },
+      headers: { authorization, 'content-type': 'application/json' },
       body: Buffer.from(JSON.stringify(body)),
       operation: 'connector.prefix',
       path: url.href,
       maxBodyBytes: maxBodyBytes ?? maxAnswerBytes,
       idempotent: true,
       signal,
-    })
+    }))
   }
 }
 
 /** What the connector is asked in the place of a list; `undefined` for any other request. */
-function listOf(request: HttpRequest, account: string, endpoint: URL): object | undefined {
+function listOf(request: HttpRequest, account: string, endpoint: URL): ContainerOf | undefined {
   const { url, method } = request
   const query = url.searchParams
   const isList = query.get('restype') === 'container' && query.get('comp') === 'list'
@@ -168,7 +187,7 @@ function listOf(request: HttpRequest, account: string, endpoint: URL): object | 
 }
 
 function refusalOf(answer: HttpResponse, operation: string, path: string): FileSystemError {
-  const problem = parseProblem(jsonOf(answer))
+  const problem = parseProblem(readJson(answer.body))
   if (problem !== undefined) return problem.toFileSystemError(path)
   return new FileSystemError('EIO', operation, {
     detail: `what answers is no abfs connector of this version (HTTP ${answer.status}): check its URL`,
@@ -176,15 +195,6 @@ function refusalOf(answer: HttpResponse, operation: string, path: string): FileS
     statusCode: answer.status,
     retryable: answer.status >= 500,
   })
-}
-
-function jsonOf({ body }: HttpResponse): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString('utf8'))
-  } catch {
-    // Whatever it is, it is no message of the protocol; the caller says so with the status.
-    return undefined
-  }
 }
 
 function notSigned(scope: Scope): FileSystemError {

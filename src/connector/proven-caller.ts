@@ -31,17 +31,15 @@ export function provenKey(
   return proofs.thumbprint(proof, { method: request.method, url, token })
 }
 
-/** A session's token opens what is below the sessions' path, and nothing else. */
+/** An access token opens the routes that say so; a refresh token its session's refresh alone. */
 export async function sessionCaller(
   { sessions }: Proving,
   request: FastifyRequest,
   { token, jkt }: { readonly token: string; readonly jkt: string },
 ): Promise<Caller> {
-  const { path = '' } = request.routeOptions.config
+  const { path, inSessions } = request.routeOptions.config
   const isRefresh = path === `${SESSIONS_PATH}/{id}/refresh`
-  if (!path.startsWith(`${SESSIONS_PATH}/`) || token.startsWith('abfsr_') !== isRefresh) {
-    throw notHere()
-  }
+  if (inSessions !== true || token.startsWith('abfsr_') !== isRefresh) throw notHere()
   const session = await sessions.authenticate(token, jkt)
   return { principal: { name: session.body.caller }, jkt, session }
 }
@@ -49,6 +47,6 @@ export async function sessionCaller(
 function notHere(): ConnectorError {
   return new ConnectorError('invalid_client', 'caller_unknown', {
     detail: 'a token of a session is not good on this path',
-    hint: "access tokens are for the session's credentials, refresh tokens for its refresh",
+    hint: 'access tokens are for what the session was opened for, refresh tokens for its refresh',
   })
 }

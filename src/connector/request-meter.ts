@@ -10,6 +10,8 @@ declare module 'fastify' {
     action?: AuditAction
     /** The path as it is declared. */
     path?: string
+    /** Whether an access token of a session opens it. */
+    inSessions?: boolean
   }
 }
 

@@ -33,6 +33,8 @@ export interface Desk {
     subject?: string,
   ) => Promise<ConnectorError>
   readonly meter: RequestMeter
+  /** The nonce for the next proof of possession of a client. */
+  readonly nonce: () => string
 }
 
 /** Adds the routes, and problem documents for all that is none. */
@@ -76,7 +78,11 @@ function addRoute(scope: FastifyInstance, route: Route, desk: Desk): void {
   scope.route({
     method: route.method satisfies HTTPMethods,
     url: fastifyPath(route.path),
-    config: { path: route.path, ...(action === undefined ? {} : { action }) },
+    config: {
+      path: route.path,
+      inSessions: route.inSessions === true,
+      ...(action === undefined ? {} : { action }),
+    },
     ...(route.bodyLimitBytes === undefined ? {} : { bodyLimit: route.bodyLimitBytes }),
     exposeHeadRoute: false,
     onRequest: async (request) => {
@@ -100,6 +106,7 @@ async function handled(route: Route, desk: Desk, under: Handled): Promise<Fastif
   const { params, query, body, headers } = request
   try {
     const answer = await route.run({ params, query, body, headers, peer: request.ip, caller })
+    if (caller?.jkt !== undefined) reply.header('dpop-nonce', desk.nonce())
     return send(reply, route, answer)
   } catch (error) {
     const isWrittenDown = error instanceof ConnectorError && error.auditId !== undefined

@@ -38,6 +38,8 @@ interface RouteFacts {
   readonly operationId: string
   readonly summary: string
   readonly encoding?: BodyEncoding | undefined
+  /** Whether an access token of a session may stand in the place of the caller's proof. */
+  readonly inSessions?: boolean | undefined
   /** The longest body, bytes; 16 KiB when absent. */
   readonly bodyLimitBytes?: number | undefined
   readonly answers: Readonly<Record<number, AnswerSpec>>

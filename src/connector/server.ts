@@ -118,6 +118,7 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     }),
     turnAway: (...refused) => issuance.turnAway(...refused),
     meter,
+    nonce,
   })
   try {
     const url = await listen(server, config.listen)

@@ -50,14 +50,19 @@ export interface TokenGrant {
 
 /**
  * Decides without I/O. The first rule that grants the whole request decides; rules are not added
- * up. A denial tells nothing of what exists or of what others get.
+ * up. A denial tells nothing of what exists or of what others get. With `connector`, an id, its
+ * rules alone are asked.
  */
 export function decideToken(
   rules: readonly TokenRule[],
   principal: Principal,
   target: TokenTarget,
+  connector?: string,
 ): TokenGrant | Denial {
-  const own = rules.filter(({ caller }) => caller === principal.name)
+  const own = rules.filter(
+    (rule) =>
+      rule.caller === principal.name && (connector === undefined || rule.connector === connector),
+  )
   const rule = own.find((each) => covers(each, target))
   if (rule !== undefined) {
     const from = rule.connector === undefined ? {} : { connector: rule.connector }

@@ -25,14 +25,22 @@ export interface TokenBody {
   readonly expires_in: number
 }
 
+/** What a token is for, as it is written on the wire. */
+export const tokenFields: {
+  readonly audience: z.ZodOptional<z.ZodString>
+  readonly scope: z.ZodOptional<z.ZodString>
+} = {
+  audience: z.string().min(1).max(300).optional(),
+  scope: z.string().min(1).max(4096).optional(),
+}
+
 /** The form that is exchanged for a token. */
 export const tokenRequest: z.ZodType<TokenForm> = z.strictObject({
   grant_type: z.literal('urn:ietf:params:oauth:grant-type:token-exchange'),
   subject_token: z.string().min(1),
   subject_token_type: z.enum([accessToken, jwt]),
   requested_token_type: z.string().default(accessToken),
-  audience: z.string().min(1).max(300).optional(),
-  scope: z.string().min(1).max(4096).optional(),
+  ...tokenFields,
   claims: claims.optional(),
 })
 
@@ -51,7 +59,7 @@ export const tokenAnswer: z.ZodType<TokenBody> = z.object({
 export function parseTokenRequest(form: TokenForm, authorization: string | undefined): TokenTarget {
   const { subject_token, requested_token_type, audience, scope } = form
   // Never echoed: it is the caller's secret.
-  if (authorization?.replace(/^Bearer /i, '') !== subject_token) throw otherSubject()
+  if (authorization?.replace(/^(Bearer|DPoP) /i, '') !== subject_token) throw otherSubject()
   if (requested_token_type !== accessToken) throw unsupported()
   return tokenTarget(audience, scope)
 }

@@ -87,6 +87,28 @@ export function isStorageAudience(audience: string): boolean {
   return /^https:\/\/[^/]+\.(blob|dfs|file|queue|table)\.(core|storage)\./.test(text)
 }
 
+/** Whether all that `asked` is for is for what `given` is for. */
+export function isWithin(asked: TokenTarget, given: TokenTarget): boolean {
+  switch (given.resource) {
+    case 'azure-generic':
+      return asked.resource === given.resource && asked.audience === given.audience
+    case 'kubernetes-cluster':
+      return asked.resource === given.resource && asked.cluster === given.cluster
+    case 'docker-registry':
+      return (
+        asked.resource === given.resource &&
+        asked.registry === given.registry &&
+        asked.repositories.every((each) => given.repositories.some((it) => isPart(each, it)))
+      )
+    default:
+      return given satisfies never
+  }
+}
+
+function isPart(asked: RepositoryAccess, given: RepositoryAccess): boolean {
+  return asked.name === given.name && asked.actions.every((each) => given.actions.includes(each))
+}
+
 function genericTarget(scope: string | undefined): GenericTarget {
   const audience = scope?.endsWith(suffix) === true ? scope.slice(0, -suffix.length) : undefined
   if (audience !== undefined && isAudience(audience)) return { resource: 'azure-generic', audience }

@@ -1,17 +1,19 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
+import { TokenExchange } from '../../src/agent/token-exchange.ts'
 import { systemClock } from '../../src/clock.ts'
 import { generateCallerKey } from '../../src/connector/authenticate.ts'
 import { ConnectorClient } from '../../src/connector/client.ts'
 import { ClientSessions } from '../../src/connector/client-session.ts'
 import { type ConnectorConfig, parseConnectorConfig } from '../../src/connector/config.ts'
+import { findCluster } from '../../src/connector/resource-client.ts'
 import { CachedCredentialProvider } from '../../src/credential/cached-provider.ts'
 import type { HttpRequest } from '../../src/http/handler.ts'
 import { undiciHandler } from '../../src/http/undici-handler.ts'
 import { credentialConformance, granted } from '../conformance/credentials.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { startTestConnector, type TestConnector } from '../support/test-connector.ts'
+import { startTestConnector, type TestConnector, testConfig } from '../support/test-connector.ts'
 
 const trainer = generateCallerKey()
 const stranger = generateCallerKey()
@@ -201,6 +203,43 @@ t.test('behind a proxy with another name, proofs are for the name that clients u
   }
   t.match(await ask(', publicUrl: "https://vend.example/abfs"'), { kind: 'sas' })
   await t.rejects(ask(''), { code: 'EACCES', message: /another URL/ })
+})
+
+t.test('tokens beyond storage and lists of resources are asked for in sessions too', async (t) => {
+  const clock = new FakeClock(1_800_000_000_000)
+  const tokens = `
+tokens:
+  - { caller: trainer, resource: azure-generic, audiences: ['https://vault.azure.net'] }
+  - { caller: trainer, resource: kubernetes-cluster, clusters: [ml/train] }
+`
+  const server = await startTestConnector({ config: testConfig(trainer, tokens), clock })
+  const http = undiciHandler()
+  t.teardown(async () => {
+    await http.close()
+    await server.close()
+  })
+  const sent: HttpRequest[] = []
+  const asking = {
+    endpoint: server.connector.url,
+    callerProof: async () => trainer.key,
+    http: (request: HttpRequest) => {
+      sent.push(request)
+      return http.handle(request)
+    },
+    clock,
+  }
+  const inSessions = { ...asking, sessions: new ClientSessions(asking) }
+  const exchange = new TokenExchange(inSessions)
+  t.match(await exchange.get({ scope: 'https://vault.azure.net/.default' }), { kind: 'bearer' })
+  t.match(await exchange.get({ audience: 'ml/train' }), { kind: 'bearer' })
+  await t.rejects(exchange.get({ audience: 'ml/other' }), { code: 'EACCES' })
+  await t.rejects(findCluster(inSessions, 'ml/train'), { code: 'EIO', message: /management/ })
+  const opened = sent.filter(({ url }) => url.pathname === '/v1/sessions')
+  t.equal(bearers(sent), opened.length, 'the key opens sessions, and does nothing else')
+  for (const { url, body } of sent) {
+    const holds = Buffer.from(body ?? []).includes(trainer.key)
+    t.equal(holds, false, `${url.pathname} has no key in its body`)
+  }
 })
 
 t.test('it works in a worker thread', async (t) => {

@@ -194,19 +194,31 @@ t.test('what a list’s prefix stays in is its directory, whatever stands there'
   t.end()
 })
 
-t.test('the command line works below the prefix', { skip: whyNoCli() }, async (t) => {
-  const env = { ...bench.client, ABFS_PREFIX: 'teams/blue', ABFS_HNS: 'false' }
-  const abfs = (argv: readonly string[], input = '') => runAbfs(argv, { env, input })
-  const place = 'abfs://data/teams/blue/cli'
-  t.equal((await abfs(['cp', '-', `${place}/one`], 'hello')).code, 0)
-  t.equal((await abfs(['cp', `${place}/one`, `${place}/two`])).code, 0, 'a copy signs both ends')
-  t.equal((await abfs(['cat', `${place}/two`])).stdout, 'hello')
-  t.match((await abfs(['ls', place])).stdout, /one[\s\S]*two/)
-  t.equal((await abfs(['mv', `${place}/two`, `${place}/three`])).code, 0)
-  t.equal((await abfs(['rm', '-r', place])).code, 0)
-  t.notMatch((await abfs(['ls', 'abfs://data/teams/blue'])).stdout, /cli/)
-  for (const other of ['abfs://data/teams/blue-2', 'abfs://data/teams', 'abfs://data']) {
-    t.equal((await abfs(['ls', other])).code, 4, other)
-  }
-  t.equal((await abfs(['cat', 'abfs://data/teams/blue-2/secret'])).code, 4)
-})
+for (const session of ['0', '1']) {
+  const how = session === '1' ? 'in sessions' : 'with its key'
+  t.test(`the command line works below the prefix ${how}`, { skip: whyNoCli() }, async (t) => {
+    const more = { ABFS_PREFIX: 'teams/blue', ABFS_HNS: 'false', ABFS_CONNECTOR_SESSION: session }
+    const env = { ...bench.client, ...more }
+    const abfs = (argv: readonly string[], input = '') => runAbfs(argv, { env, input })
+    const place = 'abfs://data/teams/blue/cli'
+    const from = bench.audit.records.length
+    t.equal((await abfs(['cp', '-', `${place}/one`], 'hello')).code, 0)
+    t.equal((await abfs(['cp', `${place}/one`, `${place}/two`])).code, 0, 'a copy signs both ends')
+    t.equal((await abfs(['cat', `${place}/two`])).stdout, 'hello')
+    t.match((await abfs(['ls', place])).stdout, /one[\s\S]*two/)
+    t.equal((await abfs(['mv', `${place}/two`, `${place}/three`])).code, 0)
+    t.equal((await abfs(['rm', '-r', place])).code, 0)
+    t.notMatch((await abfs(['ls', 'abfs://data/teams/blue'])).stdout, /cli/)
+    for (const other of ['abfs://data/teams/blue-2', 'abfs://data/teams', 'abfs://data']) {
+      t.equal((await abfs(['ls', other])).code, 4, other)
+    }
+    t.equal((await abfs(['cat', 'abfs://data/teams/blue-2/secret'])).code, 4)
+    const given = bench.audit.records.slice(from).filter(({ action }) => /^blobs/.test(action))
+    t.ok(given.some(({ action }) => action === 'blobs.sign'))
+    t.ok(given.some(({ action }) => action === 'blobs.list'))
+    t.equal(
+      given.every((each) => (each.session !== undefined) === (session === '1')),
+      true,
+    )
+  })
+}

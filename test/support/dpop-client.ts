@@ -57,7 +57,7 @@ export class DpopClient {
     const { typ = 'dpop+jwt', ...claims } = changes
     return new SignJWT({
       htm: method,
-      htu: url.href,
+      htu: url.href.replace(/[?#].*$/, ''),
       iat: Math.floor(this.#nowMs() / 1000),
       jti: randomUUID(),
       nonce: this.nonce,
@@ -73,11 +73,16 @@ export class DpopClient {
     method: string,
     url: URL,
     authorization: string,
-    options: { body?: unknown; proof?: string; changes?: ProofChanges } = {},
+    options: {
+      body?: unknown
+      form?: Record<string, string>
+      proof?: string
+      changes?: ProofChanges
+    } = {},
   ): Promise<DpopAnswer> {
     const token = /^DPoP (.*)$/.exec(authorization)?.[1]
     const proof = options.proof ?? (await this.proof(method, url, token, options.changes))
-    const { body } = options
+    const { body, form } = options
     const response = await fetch(url, {
       method,
       headers: {
@@ -86,6 +91,7 @@ export class DpopClient {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(form === undefined ? {} : { body: new URLSearchParams(form) }),
     })
     this.nonce = response.headers.get('dpop-nonce') ?? this.nonce
     const text = await response.text()

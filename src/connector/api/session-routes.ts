@@ -14,6 +14,8 @@ import {
 import { callerRoute, type Route } from '../route.ts'
 import type { Session, Sessions, SessionTokens } from '../session/sessions.ts'
 import { notFound } from '../state/record-store.ts'
+import { tokenFields } from '../token-request.ts'
+import { tokenTarget } from '../token-target.ts'
 import { type Administration, checkAdministrator, idParams } from './administration.ts'
 
 /** What sessions are answered from. */
@@ -27,6 +29,23 @@ export interface SessionDesk extends CredentialDesk {
 const maxGrants = 64
 const maxNeeds = 16
 
+/** What a session is opened for: storage, what is none, or both. */
+const sessionRequest = z
+  .strictObject({
+    connector: z.string().min(1).max(64).optional(),
+    grants: z.array(scopeSchema).max(maxGrants).default([]),
+    /** As `audience` and `scope` of a token exchange. */
+    tokens: z
+      .array(
+        z.strictObject({
+          audience: tokenFields.audience,
+          scope: tokenFields.scope,
+        }),
+      )
+      .max(maxGrants)
+      .default([]),
+  })
+  .refine(({ grants, tokens }) => grants.length + tokens.length > 0, 'give grants, tokens or both')
 const opened = z.object({
   sessionId: z.string(),
   /** For `Authorization: DPoP …`, with a proof by the key that opened the session. */
@@ -59,21 +78,20 @@ function open(desk: SessionDesk): Route {
     summary: 'Open a session for scopes that policy grants, bound to the key of the DPoP header',
     action: 'sessions.open',
     bodyLimitBytes: 64 * 1024,
-    body: z.strictObject({
-      connector: z.string().min(1).max(64).optional(),
-      grants: z.array(scopeSchema).min(1).max(maxGrants),
-    }),
+    body: sessionRequest,
     answers: { 201: { description: 'The session and its tokens', body: opened } },
-    problems: ['path_invalid', 'path_outside_root', 'scope_unenforceable'],
+    problems: ['audience_not_allowed', 'path_invalid', 'path_outside_root', 'scope_unenforceable'],
     handle: async ({ caller, body }) => {
       const { principal, jkt } = caller
       if (jkt === undefined) throw noProof(desk)
       const grants = body.grants.map(canonicalScope)
+      const targets = body.tokens.map(({ audience, scope }) => tokenTarget(audience, scope))
       const connector = await connectorId(desk, body.connector)
-      await desk.issuance.check(principal, grants, connector)
-      const tokens = await desk.sessions.open({ caller: principal.name, connector, grants, jkt })
+      await desk.issuance.check(principal, { grants, targets, connector })
+      const opened = { caller: principal.name, connector, grants, targets, jkt }
+      const tokens = await desk.sessions.open(opened)
       await desk.issuance.note(caller, 'sessions.open', tokens.session.id)
-      return { status: 201, body: view(desk, tokens), headers: nonceHeader(desk) }
+      return { status: 201, body: view(desk, tokens) }
     },
   })
 }
@@ -82,6 +100,7 @@ function credentials(desk: SessionDesk): Route {
   return callerRoute({
     method: 'POST',
     path: `${SESSIONS_PATH}/{id}/credentials`,
+    inSessions: true,
     operationId: 'issueSessionCredentials',
     summary: 'Credentials within the grants of a session; policy is asked each time',
     action: 'credentials.issue',
@@ -101,7 +120,7 @@ function credentials(desk: SessionDesk): Route {
       )
       const nowMs = desk.clock.nowMs()
       const given = answers.map((answer) => answerBody(answer, nowMs))
-      return { status: 200, body: { credentials: given }, headers: nonceHeader(desk) }
+      return { status: 200, body: { credentials: given } }
     },
   })
 }
@@ -110,6 +129,7 @@ function refresh(desk: SessionDesk): Route {
   return callerRoute({
     method: 'POST',
     path: `${SESSIONS_PATH}/{id}/refresh`,
+    inSessions: true,
     operationId: 'refreshSession',
     summary: 'New tokens for the refresh token in Authorization, if policy still grants all of it',
     action: 'sessions.refresh',
@@ -120,7 +140,7 @@ function refresh(desk: SessionDesk): Route {
       await stillGranted(desk, caller, session)
       const tokens = await desk.sessions.refresh(session)
       await desk.issuance.note(caller, 'sessions.refresh', session.id)
-      return { status: 200, body: view(desk, tokens), headers: nonceHeader(desk) }
+      return { status: 200, body: view(desk, tokens) }
     },
   })
 }
@@ -129,6 +149,7 @@ function revoke(desk: SessionDesk): Route {
   return callerRoute({
     method: 'DELETE',
     path: `${SESSIONS_PATH}/{id}`,
+    inSessions: true,
     operationId: 'revokeSession',
     summary: 'End a session: by who holds it, or by an administrator',
     action: 'sessions.revoke',
@@ -168,9 +189,8 @@ function introspect(desk: SessionDesk): Route {
 
 /** Policy is asked again; a session that it no longer allows whole ends. */
 async function stillGranted(desk: SessionDesk, caller: Caller, session: Session): Promise<void> {
-  const { grants, connector } = session.body
   try {
-    await desk.issuance.check(caller.principal, grants, connector)
+    await desk.issuance.check(caller.principal, session.body)
   } catch (error) {
     await desk.sessions.revoke(session.id)
     throw error
@@ -198,10 +218,6 @@ function noProof(desk: SessionDesk): ConnectorError {
     hint: `send a DPoP header (RFC 9449), or ask POST ${CREDENTIALS_PATH} without a session`,
     nonce: desk.nonce(),
   })
-}
-
-function nonceHeader(desk: SessionDesk): { readonly 'dpop-nonce': string } {
-  return { 'dpop-nonce': desk.nonce() }
 }
 
 function view(desk: SessionDesk, tokens: SessionTokens): z.input<typeof opened> {

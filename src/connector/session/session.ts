@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Scope } from '../../credential/credential.ts'
 import { scopeSchema } from '../protocol.ts'
+import { registryActions, type TokenTarget } from '../token-target.ts'
 
 /** What a caller opened: what it may ask for, and with which key. */
 export interface SessionBody {
@@ -10,6 +11,8 @@ export interface SessionBody {
   readonly connector?: string | undefined
   /** The most that is asked for in it; canonical. */
   readonly grants: readonly Scope[]
+  /** What is no storage, and may be asked for too. */
+  readonly targets: readonly TokenTarget[]
   /** The thumbprint of the key that every request is signed with (RFC 7638). */
   readonly jkt: string
   readonly openedAtMs: number
@@ -19,10 +22,23 @@ export interface SessionBody {
   readonly usedRefreshHashes: readonly string[]
 }
 
+const target: z.ZodType<TokenTarget> = z.discriminatedUnion('resource', [
+  z.strictObject({ resource: z.literal('azure-generic'), audience: z.string() }),
+  z.strictObject({ resource: z.literal('kubernetes-cluster'), cluster: z.string() }),
+  z.strictObject({
+    resource: z.literal('docker-registry'),
+    registry: z.string(),
+    repositories: z.array(
+      z.strictObject({ name: z.string(), actions: z.array(z.enum(registryActions)) }),
+    ),
+  }),
+])
+
 export const sessionBody: z.ZodType<SessionBody> = z.strictObject({
   caller: z.string(),
   connector: z.string().optional(),
   grants: z.array(scopeSchema),
+  targets: z.array(target).default([]),
   jkt: z.string(),
   openedAtMs: z.number(),
   accessHash: z.string(),

@@ -5,6 +5,7 @@ import type { Scope } from '../../credential/credential.ts'
 import { segmentsOf } from '../canonical-scope.ts'
 import { ConnectorError } from '../connector-error.ts'
 import type { SessionStore, StoredSession } from '../state/session-store.ts'
+import { isWithin, type TokenTarget } from '../token-target.ts'
 import { isSame } from './dpop.ts'
 import type { SessionBody } from './session.ts'
 import { hashOf } from './token-hash.ts'
@@ -51,7 +52,7 @@ export class Sessions {
 
   /** Opens one for a caller whose grants policy has allowed. */
   async open(
-    body: Pick<SessionBody, 'caller' | 'connector' | 'grants' | 'jkt'>,
+    body: Pick<SessionBody, 'caller' | 'connector' | 'grants' | 'targets' | 'jkt'>,
   ): Promise<SessionTokens> {
     const { store, clock } = this.#options
     const id = randomUUID()
@@ -157,6 +158,11 @@ export function covers({ body }: Session, scope: Scope): boolean {
     const isSubset = scope.permissions.every((each) => grant.permissions.includes(each))
     return samePlace && sameContainer && isBelow && isSubset
   })
+}
+
+/** Whether a session was opened for a target: one of its own, with all that is asked of it. */
+export function coversTarget({ body }: Session, target: TokenTarget): boolean {
+  return body.targets.some((given) => isWithin(target, given))
 }
 
 function newToken(kind: 'a' | 'r', id: string): string {

@@ -15,12 +15,16 @@ const config = parseConnectorConfig(
   `
 listen: { port: 0 }
 identity: { kind: service-principal, tenantId: t, clientId: c, clientSecretEnv: S }
-accounts: [{ name: acct, hierarchicalNamespace: true }]
+accounts: [{ name: acct, hierarchicalNamespace: true }, { name: flat }]
 callers:
   - { name: trainer, keySha256: ${trainer.keySha256} }
   - { name: operator, admin: true, keySha256: ${operator.keySha256} }
 policy:
   - { caller: trainer, account: acct, container: data, permissions: [read, list] }
+  - { caller: trainer, account: flat, container: data, prefix: a, permissions: [read, list], onUnscopable: sign }
+tokens:
+  - { caller: trainer, resource: azure-generic, audiences: ['https://vault.azure.net', 'https://graph.microsoft.com'] }
+  - { caller: trainer, resource: docker-registry, registry: name1.azurecr.io, repositories: ['*'], actions: [pull, push] }
 requestsPerMinute: 100000
 `,
   { file: 'test.yaml' },
@@ -77,6 +81,15 @@ for (const kept of ['in memory', 'in a state'] as const) {
         body: { connector: 'none', grants: [grant] },
       })
       t.equal(status, 403)
+      for (const [tokens, expected] of [
+        [[{ scope: 'https://management.azure.com/.default' }], 403],
+        [[{ audience: 'name2.azurecr.io', scope: 'repository:app:pull' }], 403],
+        [[{ scope: 'none' }], 400],
+        [[], 400],
+      ] as const) {
+        const answer = await client.send('POST', at('/v1/sessions'), bearer, { body: { tokens } })
+        t.equal(answer.status, expected, JSON.stringify(tokens))
+      }
       const bare = await fetch(at('/v1/sessions'), {
         method: 'POST',
         headers: { authorization: bearer, 'content-type': 'application/json' },
@@ -127,18 +140,75 @@ for (const kept of ['in memory', 'in a state'] as const) {
       t.equal(bearerToken.status, 401, 'as a bearer it is worth nothing')
     })
 
+    t.test('its access token asks wherever credentials are given, within its grants', async (t) => {
+      const flat = { ...grant, account: 'flat', permissions: ['read', 'list'] }
+      const tokens = [
+        { scope: 'https://vault.azure.net/.default' },
+        { audience: 'name1.azurecr.io', scope: 'repository:app:pull' },
+      ]
+      const body = { grants: [grant, flat], tokens }
+      const { json, text } = await client.send('POST', at('/v1/sessions'), bearer, { body })
+      t.ok(json.accessToken, text)
+      const dpop = `DPoP ${json.accessToken}`
+      const ask = async (path: string, body?: unknown) => {
+        const before = client.nonce
+        client.nonce = 'old'
+        await client.send(body === undefined ? 'GET' : 'POST', at(path), dpop, { body })
+        t.equal(client.nonce, before, 'the nonce comes with each answer')
+        return client.send(body === undefined ? 'GET' : 'POST', at(path), dpop, { body })
+      }
+      const credential = (scope: object) => ask('/v1/credentials', { scope })
+      t.match(await credential({ ...grant, prefix: 'a/b' }), { status: 200, json: { kind: 'sas' } })
+      t.equal((await credential({ ...grant, prefix: 'b' })).status, 403)
+      t.equal((await credential({ ...grant, permissions: ['list'] })).status, 403)
+
+      const operations = (name: string, ...permissions: string[]) => [{ name, permissions }]
+      const place = { account: 'flat', container: 'data' }
+      const sign = (operations: object[]) => ask('/v1/sign', { ...place, operations })
+      // The issuer of this test signs nothing: what passed policy and session comes as far as that.
+      const passed = { status: 422, json: { reason: 'unsupported_auth_for_resource' } }
+      const refused = { status: 403, json: { reason: 'permission_not_granted' } }
+      t.match(await sign(operations('a/x', 'read')), passed)
+      t.match(await sign(operations('a/x', 'write')), refused)
+      t.match(await sign([...operations('a/x', 'read'), ...operations('ab/x', 'read')]), refused)
+      t.match(await ask('/v1/list', { ...place, prefix: 'a/' }), passed)
+      t.match(await ask('/v1/list', { ...place, prefix: 'ab/' }), refused)
+
+      const exchange = (fields: object, subject = json.accessToken) =>
+        client.send('POST', at('/v1/token'), dpop, {
+          form: {
+            grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+            subject_token: subject,
+            subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+            ...fields,
+          },
+        })
+      for (const each of tokens) t.equal((await exchange(each)).status, 200, JSON.stringify(each))
+      for (const scope of ['repository:app:pull,push', 'repository:app2:pull']) {
+        t.match(await exchange({ audience: 'name1.azurecr.io', scope }), refused, scope)
+      }
+      t.match(await exchange({ scope: 'https://graph.microsoft.com/.default' }), refused)
+      const another = await exchange(tokens[0] ?? {}, trainer.key)
+      t.equal(another.status, 400, 'the subject is the session')
+      t.match(await ask('/v1/resources?type=azure-generic'), { status: 200 })
+    })
+
     t.test("a session's token opens nothing else", async (t) => {
       const [one, two] = [(await open()).json, (await open()).json]
       const dpop = `DPoP ${one.accessToken}`
-      const scope = { scope: grant }
-      const plain = await client.send('POST', at('/v1/credentials'), dpop, { body: scope })
-      t.equal(plain.status, 401)
+      for (const path of ['/v1/sessions', '/v1/connectors', '/v1/keys', '/v1/policies']) {
+        const body = { grants: [grant] }
+        t.equal((await client.send('POST', at(path), dpop, { body })).status, 401, path)
+      }
+      t.equal((await client.send('GET', at('/v1/audit'), dpop)).status, 401)
       const other = at(`/v1/sessions/${two.sessionId}/credentials`)
       t.equal((await client.send('POST', other, dpop, { body: { needs: [need] } })).status, 403)
       t.equal((await client.send('DELETE', at(`/v1/sessions/${two.sessionId}`), dpop)).status, 403)
       const refresh = `DPoP ${one.refreshToken}`
       const own = at(`/v1/sessions/${one.sessionId}/credentials`)
       t.equal((await client.send('POST', own, refresh, { body: { needs: [need] } })).status, 401)
+      const plain = at('/v1/credentials')
+      t.equal((await client.send('POST', plain, refresh, { body: { scope: grant } })).status, 401)
       const path = at(`/v1/sessions/${one.sessionId}/refresh`)
       t.equal((await client.send('POST', path, dpop)).status, 401)
     })
@@ -215,7 +285,7 @@ t.test('100,000 sessions without a database take a bounded amount of memory', as
   const store = new MemorySessionStore<never>()
   const sessions = new Sessions({ store, clock })
   const before = process.memoryUsage().heapUsed
-  const body = { caller: 'trainer', jkt: 'x'.repeat(43), grants: [] }
+  const body = { caller: 'trainer', jkt: 'x'.repeat(43), grants: [], targets: [] }
   for (let n = 0; n < 100_000; n += 1) await sessions.open(body)
   const perSession = (process.memoryUsage().heapUsed - before) / 100_000
   t.comment(`${Math.round(perSession)} bytes each`)
