@@ -18,6 +18,7 @@
 
 #include "addon_checksums.h"
 #include "addon_mounting.h"
+#include "addon_peers.h"
 #include "channel.h"
 #include "unique_fd.h"
 
@@ -327,6 +328,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeChannel", NativeChannel::Define(env));
   abfs::DefineMounting(env, exports);
   abfs::DefineChecksums(env, exports);
+  abfs::DefinePeers(env, exports);
   return exports;
 }
 

@@ -7,6 +7,11 @@ export interface Crc64Addon {
   crc64Async(data: Uint8Array): Promise<bigint>
 }
 
+/** What the addon tells of the other end of a socket; `native/addon_peers.cc` has the contract. */
+export interface PeersAddon {
+  peerCredentials(descriptor: number): readonly number[] | number
+}
+
 /** Relative to the package. */
 export const addonPlaces: readonly string[] = [
   `prebuilds/${process.platform}-${process.arch}/abfs.node`,

@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import { peerCredentials } from '../peer-credentials.ts'
 import type { Authenticator } from './authenticate.ts'
 import { type ConnectionProof, connectionProof } from './callers/connection.ts'
 import { ConnectorError } from './connector-error.ts'
@@ -34,7 +35,7 @@ export function admission(options: AdmissionOptions): Desk['admit'] {
     refuseBrowser(request)
     const caller = await callerOf(options, request)
     options.limit.take(`caller ${caller.principal.name}`)
-    return { ...caller, peer: request.ip }
+    return { ...caller, peer: peerOf(request, options.unixSocket) }
   }
 }
 
@@ -56,6 +57,12 @@ async function callerOf(options: AdmissionOptions, request: FastifyRequest): Pro
     limit.take(`address ${request.ip}`)
     throw error
   }
+}
+
+/** An address; of a process of this machine its user and number. */
+function peerOf(request: FastifyRequest, unixSocket: boolean): string {
+  const peer = unixSocket ? peerCredentials(request.raw.socket) : undefined
+  return peer === undefined ? request.ip : `uid ${peer.uid} pid ${peer.pid}`
 }
 
 function identified(options: AdmissionOptions, request: FastifyRequest): Promise<Principal> {

@@ -83,7 +83,7 @@ export async function createAuthenticator(
     jwtCallers.map(async (caller) => ({ caller, keys: await keySet(caller, sources, clock) })),
   )
   const connections = callers.filter((caller): caller is ConnectionRule & CallerConfig =>
-    ['certificate', 'unixSocket'].some((field) => field in caller),
+    ['certificate', 'unixPeer', 'unixSocket'].some((field) => field in caller),
   )
   return async (authorization, connection) => {
     if (authorization === undefined && connection !== undefined) {

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { type ManagementConfig, managementConfig, registryConfig } from './azure-config.ts'
-import type { ClaimRules } from './callers/claims.ts'
-import type { ConnectionRule } from './callers/connection.ts'
+import { type CallerConfig, caller, callerName, httpsUrl, text } from './callers/caller-config.ts'
 import { isAccountName, isContainerName, prefixFault } from './canonical-scope.ts'
 import { isLoopback } from './loopback.ts'
 import type { PolicyRule } from './policy.ts'
@@ -75,36 +74,6 @@ export interface AccountConfig {
   readonly hierarchicalNamespace: boolean
 }
 
-interface CallerName {
-  readonly name: string
-  /** May administer connectors, policies and keys, and read the audit log. */
-  readonly admin?: boolean | undefined
-}
-
-/** A caller that signs in with a key, of which the connector knows the hash alone. */
-export interface KeyCaller extends CallerName {
-  readonly keySha256: string
-}
-
-/** A caller that signs in with a token of its platform. */
-export interface JwtCaller extends CallerName {
-  readonly jwt: {
-    readonly issuer: string
-    readonly audience: string
-    /** Exactly this subject; `claims` may say instead who it is. */
-    readonly subject?: string | undefined
-    readonly claims?: ClaimRules | undefined
-    /** Where the keys are; the issuer is asked when neither this nor a file is named. */
-    readonly jwksUri?: URL | undefined
-    readonly jwksFile?: string | undefined
-  }
-}
-
-/** A caller that is known by its client certificate, or by the Unix socket it came over. */
-export type ConnectionCaller = CallerName & ConnectionRule
-
-export type CallerConfig = KeyCaller | JwtCaller | ConnectionCaller
-
 /** All that a connector is told. File names are as written. */
 export interface ConnectorConfig extends DeclaredConfig {
   readonly listen: ListenConfig
@@ -132,13 +101,6 @@ export interface ConnectorConfig extends DeclaredConfig {
   readonly requestsPerMinute: number
 }
 
-const text = z.string().min(1)
-const httpsUrl = text.transform((value, context): URL => {
-  const url = URL.canParse(value) ? new URL(value) : undefined
-  if (url?.protocol === 'https:' && url.search === '' && url.username === '') return url
-  context.addIssue({ code: 'custom', message: 'must be an https URL without query' })
-  return z.NEVER
-})
 const secret = { clientSecretFile: text.optional(), clientSecretEnv: text.optional() }
 const application = { tenantId: text, clientId: text }
 const authority = {
@@ -206,63 +168,6 @@ const account = z.strictObject({
   blobEndpoint: httpsUrl.optional(),
   hierarchicalNamespace: z.boolean().default(false),
 })
-
-const jwt = z
-  .strictObject({
-    issuer: text,
-    audience: text,
-    subject: text.optional(),
-    claims: z
-      .record(text.regex(/^\//, 'must be a JSON pointer'), z.union([text, z.array(text).min(1)]))
-      .optional(),
-    jwksUri: httpsUrl.optional(),
-    jwksFile: text.optional(),
-  })
-  .refine((value) => value.jwksUri === undefined || value.jwksFile === undefined, {
-    path: ['jwksUri'],
-    message: 'give jwksUri or jwksFile, or neither: then the issuer says where its keys are',
-  })
-  .refine(
-    ({ issuer, jwksUri, jwksFile }) =>
-      jwksUri !== undefined || jwksFile !== undefined || httpsUrl.safeParse(issuer).success,
-    {
-      path: ['issuer'],
-      message: 'is no https URL, so it cannot be asked for its keys: give jwksUri or jwksFile',
-    },
-  )
-  .refine(({ subject, claims = {} }) => subject !== undefined || Object.keys(claims).length > 0, {
-    path: ['subject'],
-    message: 'give subject or claims: every token of the issuer would fit',
-  })
-const certificateNames = z
-  .strictObject({ commonName: text.optional(), alternativeName: text.optional() })
-  .refine((names) => (names.commonName ?? names.alternativeName) !== undefined, {
-    message: 'give commonName or alternativeName',
-  })
-const callerName = text.regex(/^[\w.:@-]{1,64}$/, 'must be letters, digits and .:@_-')
-const keySha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits')
-const caller = z
-  .strictObject({
-    name: callerName,
-    admin: z.boolean().optional(),
-    keySha256: keySha256.optional(),
-    jwt: jwt.optional(),
-    certificate: certificateNames.optional(),
-    unixSocket: z.literal(true).optional(),
-  })
-  .transform((value, context): CallerConfig => {
-    const { name, admin, keySha256, jwt, certificate, unixSocket } = value
-    const proofs = [keySha256, jwt, certificate, unixSocket].filter((each) => each !== undefined)
-    const common = admin === undefined ? { name } : { name, admin }
-    if (proofs.length === 1) {
-      if (keySha256 !== undefined) return { ...common, keySha256 }
-      if (jwt !== undefined) return { ...common, jwt }
-      return certificate === undefined ? { ...common, unixSocket } : { ...common, certificate }
-    }
-    const message = 'give one of keySha256, jwt, certificate and unixSocket'
-    context.addIssue({ code: 'custom', message })
-    return z.NEVER
-  })
 
 const rule = z
   .strictObject({
@@ -338,6 +243,7 @@ function checkReferences(
     readonly callers: readonly CallerConfig[]
     readonly policy: readonly PolicyRule[]
     readonly tokens: readonly TokenRule[]
+    readonly listen: ListenConfig
   },
   context: z.RefinementCtx,
 ): void {
@@ -375,6 +281,12 @@ function checkReferences(
   for (const [index, each] of value.tokens.entries()) {
     if (!value.callers.some(({ name }) => name === each.caller)) {
       add(['tokens', index, 'caller'], `no caller is named '${each.caller}'`)
+    }
+  }
+  for (const [index, each] of value.callers.entries()) {
+    const field = ['unixPeer', 'unixSocket'].find((name) => name in each)
+    if (field !== undefined && value.listen.unixSocket === undefined) {
+      add(['callers', index, field], 'needs listen.unixSocket: nobody comes over a socket without')
     }
   }
   for (const key of ['accounts', 'callers'] as const) {

@@ -4,14 +4,8 @@ import { FileSystemError } from '../errors.ts'
 import { type ConnectorConfig, configSchema } from './config-schema.ts'
 import type { Policy } from './policy.ts'
 
-export type {
-  CallerConfig,
-  ConnectorConfig,
-  IdentityConfig,
-  JwtCaller,
-  KeyCaller,
-  ListenConfig,
-} from './config-schema.ts'
+export type { CallerConfig, JwtCaller, KeyCaller } from './callers/caller-config.ts'
+export type { ConnectorConfig, IdentityConfig, ListenConfig } from './config-schema.ts'
 
 /** Where a configuration text came from, for messages. */
 export interface ConfigSource {

@@ -2,16 +2,24 @@ import { chmod, unlink } from 'node:fs/promises'
 import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { FileSystemError } from '../errors.ts'
+import { canTellPeerCredentials } from '../peer-credentials.ts'
 import type { ListenConfig } from './config.ts'
 
 /** `sun_path` of unix(7) with its ending zero. */
 const maxSocketPathBytes = 107
 
-/** Binds the server to what its configuration names and says where that is. */
-export async function listen(server: FastifyInstance, config: ListenConfig): Promise<URL> {
-  return config.unixSocket === undefined
-    ? listenOnPort(server, config)
-    : listenOnSocket(server, config.unixSocket)
+/**
+ * Binds the server to what its configuration names and says where that is. A Unix socket is its
+ * owner's alone, unless `anyPeer`: then the kernel is asked who is at the other end.
+ */
+export async function listen(
+  server: FastifyInstance,
+  config: ListenConfig,
+  { anyPeer }: { readonly anyPeer: boolean },
+): Promise<URL> {
+  if (config.unixSocket === undefined) return listenOnPort(server, config)
+  if (anyPeer && !canTellPeerCredentials()) throw cannotTell(config.unixSocket)
+  return listenOnSocket(server, config.unixSocket, anyPeer ? 0o666 : 0o600)
 }
 
 async function listenOnPort(server: FastifyInstance, config: ListenConfig): Promise<URL> {
@@ -27,8 +35,8 @@ async function listenOnPort(server: FastifyInstance, config: ListenConfig): Prom
   return new URL(`${tls === undefined ? 'http' : 'https'}://${name}:${bound}/`)
 }
 
-/** The socket belongs to its owner alone; one that a dead process left behind is replaced. */
-async function listenOnSocket(server: FastifyInstance, path: string): Promise<URL> {
+/** A socket that a dead process left behind is replaced. */
+async function listenOnSocket(server: FastifyInstance, path: string, mode: number): Promise<URL> {
   if (Buffer.byteLength(path) > maxSocketPathBytes) {
     const detail = `the path of a socket has ${maxSocketPathBytes} bytes at most: shorten listen.unixSocket`
     throw failure('EINVAL', path, undefined, detail)
@@ -36,7 +44,7 @@ async function listenOnSocket(server: FastifyInstance, path: string): Promise<UR
   try {
     if (await isAbandoned(path)) await unlink(path)
     await server.listen({ path })
-    await chmod(path, 0o600)
+    await chmod(path, mode)
   } catch (error) {
     throw socketError(error, path)
   }
@@ -99,6 +107,12 @@ function socketError(error: unknown, path: string): FileSystemError {
         error,
         `cannot listen on the socket (${codeOf(error) ?? 'unknown'}): check that its directory exists and is writable`,
       )
+}
+
+function cannotTell(path: string): FileSystemError {
+  const detail =
+    "callers are known by 'unixPeer', but this machine cannot tell who is at the other end of a socket: build the native addon (npm run build:native; Linux)"
+  return failure('EINVAL', path, undefined, detail)
 }
 
 function failure(

@@ -121,7 +121,8 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     nonce,
   })
   try {
-    const url = await listen(server, config.listen)
+    const anyPeer = config.callers.some((each) => 'unixPeer' in each)
+    const url = await listen(server, config.listen, { anyPeer })
     return {
       url,
       close: async () => {

@@ -1,10 +1,13 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import { type PeerCredentials, peerCredentials } from '../../peer-credentials.ts'
 
 /** What the connection itself proves of who is at its other end. */
 export interface ConnectionProof {
-  /** It came over the connector's Unix socket, which its owner alone may open. */
+  /** It came over the connector's Unix socket. */
   readonly unixSocket: boolean
+  /** Who is at the other end of the Unix socket; absent where the kernel cannot be asked. */
+  readonly peer?: PeerCredentials | undefined
   /** A client certificate that an authority of the listener has signed. */
   readonly certificate?: ClientCertificate | undefined
 }
@@ -20,7 +23,12 @@ export interface ClientCertificate {
 /** A caller that is known by its connection. */
 export interface ConnectionRule {
   readonly name: string
+  /** The user that the connector runs as, or root, over the Unix socket. */
   readonly unixSocket?: boolean | undefined
+  /** The user and the group, its own or one of its others, of who is at the other end of it. */
+  readonly unixPeer?:
+    | { readonly uid?: number | undefined; readonly gid?: number | undefined }
+    | undefined
   /** Every name given must be in the certificate. */
   readonly certificate?:
     | { readonly commonName?: string | undefined; readonly alternativeName?: string | undefined }
@@ -29,6 +37,7 @@ export interface ConnectionRule {
 
 /** Reads what a socket proves; `unixSocket` says what it listens on. */
 export function connectionProof(socket: Socket, unixSocket: boolean): ConnectionProof {
+  if (unixSocket) return { unixSocket, peer: peerCredentials(socket) }
   if (!(socket instanceof TLSSocket) || !socket.authorized) return { unixSocket }
   const { subject, subjectaltname } = socket.getPeerCertificate()
   const commonName = subject?.CN
@@ -44,13 +53,31 @@ export function connectionProof(socket: Socket, unixSocket: boolean): Connection
 /** The first caller that fits what the connection proves. */
 export function callerOfConnection(
   rules: readonly ConnectionRule[],
-  { unixSocket, certificate }: ConnectionProof,
+  { unixSocket, peer, certificate }: ConnectionProof,
 ): string | undefined {
   const fitting = rules.find((rule) => {
-    if (rule.certificate === undefined) return rule.unixSocket === true && unixSocket
-    return certificate !== undefined && fits(rule.certificate, certificate)
+    if (rule.unixSocket === true) return unixSocket && isOwner(peer)
+    if (rule.unixPeer !== undefined) return peer !== undefined && isPeer(rule.unixPeer, peer)
+    return (
+      rule.certificate !== undefined &&
+      certificate !== undefined &&
+      fits(rule.certificate, certificate)
+    )
   })
   return fitting?.name
+}
+
+/** Where the kernel cannot be asked the mode of the socket says so: its owner alone may open it. */
+function isOwner(peer: PeerCredentials | undefined): boolean {
+  return peer === undefined || peer.uid === 0 || peer.uid === process.getuid?.()
+}
+
+function isPeer(
+  { uid, gid }: NonNullable<ConnectionRule['unixPeer']>,
+  peer: PeerCredentials,
+): boolean {
+  const isUser = uid === undefined || uid === peer.uid
+  return isUser && (gid === undefined || gid === peer.gid || peer.groups.includes(gid))
 }
 
 function fits(

@@ -22,6 +22,8 @@ t.test('a connection names its caller, by certificate or by the socket', async (
   const by = (commonName: string | undefined, ...alternativeNames: string[]) =>
     authenticate(undefined, { unixSocket: false, certificate: { commonName, alternativeNames } })
   t.same(await authenticate(undefined, { unixSocket: true }), { name: 'socket' })
+  const peer = { pid: 1, uid: (process.getuid?.() ?? 0) + 1, gid: 0, groups: [] }
+  await t.rejects(authenticate(undefined, { unixSocket: true, peer }), refused, 'another user')
   t.same(await by('trainer'), { name: 'named' })
   t.same(await by('x', 'DNS:y', 'URI:spiffe://x/ml'), { name: 'spiffe', admin: true })
   t.same(await by('a', 'DNS:b'), { name: 'both' })
