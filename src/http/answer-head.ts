@@ -80,7 +80,8 @@ function lowerCaseName(name: string): string {
   return lower
 }
 
-function fieldValue(text: string): string {
+/** What follows the colon, without outer blanks. Throws `TransportError` for control characters. */
+export function fieldValue(text: string): string {
   const value = text.charCodeAt(0) === 0x20 ? text.slice(1) : text
   if (plainValue.test(value)) return value
   const trimmed = value.replace(/^[\t ]+|[\t ]+$/g, '')
@@ -93,7 +94,8 @@ function fieldValue(text: string): string {
 /** Visible ASCII with single spaces or tabs inside. */
 const plainValue = /^(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?$/
 
-function staysOpen(minor: string, headers: Readonly<Record<string, string>>): boolean {
+/** Whether the server keeps the connection open; `minor` is the second digit of its HTTP version. */
+export function staysOpen(minor: string, headers: Readonly<Record<string, string>>): boolean {
   const options = headers['connection']?.toLowerCase()
   if (options === undefined) return minor === '1'
   if (/(^|[\s,])close($|[\s,])/.test(options)) return false

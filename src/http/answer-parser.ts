@@ -1,8 +1,9 @@
 import { KiB } from '../byte-range.ts'
-import { type AnswerHead, type Framing, framingOf, parseHead } from './answer-head.ts'
+import { type AnswerHead, type Framing, framingOf } from './answer-head.ts'
 import { type BodySink, bodySink } from './body-sink.ts'
 import { ChunkDecoder } from './chunk-decoder.ts'
 import type { HttpRequest, HttpResponse } from './handler.ts'
+import { HeadMemory } from './head-memory.ts'
 import { badAnswer, TransportError } from './transport-error.ts'
 
 // The bytes of an answer reach the parser in one of two ways:
@@ -14,9 +15,11 @@ import { badAnswer, TransportError } from './transport-error.ts'
 /** Azure's own heads are under 2 KiB, with at most 8 KiB of metadata. */
 const maxHeadBytes = 64 * KiB
 const headEnd = '\r\n\r\n'
+const lineEndBytes = 2
 
 /** Reads the answers of one connection, one at a time, however the network cuts them up. */
 export class AnswerParser {
+  readonly #heads: HeadMemory
   #request: HttpRequest | undefined
   #held: Buffer | undefined
   #head: AnswerHead | undefined
@@ -26,6 +29,11 @@ export class AnswerParser {
   #left = 0
   #isDone = true
   #hasBegun = false
+
+  /** `heads` may be shared by the connections to one server. */
+  constructor(heads: HeadMemory = new HeadMemory()) {
+    this.#heads = heads
+  }
 
   /** Expects the answer to `request`. */
   begin(request: HttpRequest): void {
@@ -58,10 +66,10 @@ export class AnswerParser {
     return this.#isDone && this.#framing.kind !== 'until-close' && this.#head?.keepAlive === true
   }
 
-  /** The complete answer. */
-  get response(): HttpResponse {
+  /** The complete answer, which began after `firstByteMs`. */
+  response(firstByteMs: number): HttpResponse {
     const { status, headers } = this.#head ?? { status: 0, headers: {} }
-    return { status, headers, body: this.#sink?.body ?? Buffer.alloc(0) }
+    return { status, headers, body: this.#sink?.body ?? Buffer.alloc(0), firstByteMs }
   }
 
   /** Where the body goes, once the head is complete. */
@@ -131,7 +139,8 @@ export class AnswerParser {
       return -1
     }
     this.#held = undefined
-    this.#endHead(parseHead(all.toString('latin1', start, end)))
+    const text = all.toString('latin1', start, end + lineEndBytes)
+    this.#endHead(this.#heads.parse(text, this.#request?.operation ?? ''))
     return end + headEnd.length - before + (before > 0 ? at : 0)
   }
 

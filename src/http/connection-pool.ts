@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import { Connection, type ConnectionOwner, type PhaseLimits } from './connection.ts'
 import type { Exchange, ExchangeHolder } from './exchange.ts'
 import { isIdempotent } from './handler.ts'
+import { HeadMemory } from './head-memory.ts'
 import type { Peer } from './open-socket.ts'
 
 export interface ConnectionPoolOptions {
@@ -28,6 +29,7 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
   readonly limits: PhaseLimits
   readonly clock: Clock
   readonly scratch: Buffer
+  readonly heads: HeadMemory = new HeadMemory()
   readonly #maxSockets: number
   readonly #all = new Set<Connection>()
   readonly #idle: Connection[] = []

@@ -5,6 +5,7 @@ import { AnswerParser } from './answer-parser.ts'
 import type { BodySink } from './body-sink.ts'
 import type { Exchange, ExchangeHolder } from './exchange.ts'
 import { type HttpResponse, isIdempotent } from './handler.ts'
+import type { HeadMemory } from './head-memory.ts'
 import { openSocket, type Peer } from './open-socket.ts'
 import { TransportError, type TransportFault } from './transport-error.ts'
 
@@ -34,6 +35,8 @@ export interface ConnectionOwner {
   readonly clock: Clock
   /** Where heads are read to. All connections share it: Node hands bytes over as it reads them. */
   readonly scratch: Buffer
+  /** What is known of the server's answers. */
+  readonly heads: HeadMemory
   /** Nobody takes the answer of one of the connections at the moment. */
   paused(): void
   /** The connection may serve another exchange. */
@@ -48,7 +51,7 @@ type Phase = 'connecting' | 'idle' | 'sending' | 'headers' | 'body' | 'paused' |
 export class Connection implements ExchangeHolder {
   readonly #owner: ConnectionOwner
   readonly #socket: Socket
-  readonly #parser = new AnswerParser()
+  readonly #parser: AnswerParser
   #exchange: Exchange | undefined
   #phase: Phase = 'connecting'
   #isReused = false
@@ -61,6 +64,7 @@ export class Connection implements ExchangeHolder {
   /** Begins to connect, for `exchange`. */
   constructor(owner: ConnectionOwner, exchange: Exchange) {
     this.#owner = owner
+    this.#parser = new AnswerParser(owner.heads)
     this.#exchange = exchange
     exchange.holder = this
     this.#idleMs = owner.limits.idleMs
@@ -215,7 +219,7 @@ export class Connection implements ExchangeHolder {
     const wasSent = this.#phase !== 'sending'
     this.#exchange = undefined
     const { sink } = this.#parser
-    const parsed = { ...this.#parser.response, firstByteMs: this.#firstByteMs }
+    const parsed = this.#parser.response(this.#firstByteMs)
     const response = exchange?.wasRepeated === true ? { ...parsed, mayRepeatItself: true } : parsed
     if (isClean && wasSent && this.#parser.keepsAlive) this.#rest(response)
     else this.destroy()

@@ -27,7 +27,8 @@ function parse(wire: Buffer, cuts: readonly number[]): HttpResponse | Error {
       while (at < end && !parser.isDone) at += feed(parser, wire.subarray(at, end), scratch)
     }
     parser.end()
-    return { ...parser.response, body: Buffer.from(parser.response.body) }
+    const response = parser.response(0)
+    return { ...response, body: Buffer.from(response.body) }
   } catch (error) {
     if (error instanceof TransportError || error instanceof FileSystemError) return error
     throw error
