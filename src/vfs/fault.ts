@@ -2,6 +2,14 @@ import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 
+/** A version of a file that is not in Azure. */
+export interface Unsaved {
+  readonly path: string
+  readonly error: FileSystemError
+  /** Where it is kept; `undefined` when it is lost. */
+  readonly place: string | undefined
+}
+
 /** Tells the log of a failure that no caller is left for, or that has more to it than an errno says. */
 export function publishFault(operation: string, path: BlobPath, cause: unknown): void {
   const error = cause instanceof Error ? cause : new Error(String(cause))

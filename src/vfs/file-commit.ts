@@ -10,7 +10,7 @@ import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { FileContent } from '../transfer/file-content.ts'
 import type { StagedBlocks } from '../transfer/staged-blocks.ts'
-import { publishFault } from './fault.ts'
+import { publishFault, type Unsaved } from './fault.ts'
 import type { KeptReason, KeptVersion } from './journal.ts'
 import type { Journals } from './journals.ts'
 import { type Described, upload } from './transfers.ts'
@@ -30,6 +30,8 @@ export interface CommitContext {
   readonly journals?: Journals | undefined
   /** Default `error`. */
   readonly onConflict?: ConflictPolicy | undefined
+  /** Told of each conflict that nobody resolved. */
+  readonly onUnsaved?: ((version: Unsaved) => void) | undefined
 }
 
 /** A version that is to be stored. */
@@ -147,7 +149,10 @@ async function resolve(
   const conflict = conflictError(path, kept?.place, cause)
   if (onConflict === 'theirs') publishFault('close', path, conflict)
   if (onConflict === 'theirs') return undefined
-  if (onConflict === 'error') throw conflict
+  if (onConflict === 'error') {
+    context.onUnsaved?.({ path: formatPath(path), error: conflict, place: kept?.place })
+    throw conflict
+  }
   // What of the base is not here any more is nowhere: no whole version can be made.
   if (!(await version.content.detach())) throw conflict
   const made = onConflict === 'ours' ? await replace(context, version) : undefined

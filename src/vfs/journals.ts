@@ -51,6 +51,11 @@ export class Journals {
   }
 }
 
+/** The journals in `directory`; `undefined` without one. */
+export function journalsIn(directory: string | undefined, clock: Clock): Journals | undefined {
+  return directory === undefined ? undefined : new Journals({ directory, clock })
+}
+
 const keptName = 'kept'
 
 function ownerOf(pid: number): string {

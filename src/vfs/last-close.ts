@@ -1,18 +1,10 @@
 import type { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { asFailure, publishFault } from './fault.ts'
+import { asFailure, publishFault, type Unsaved } from './fault.ts'
 import type { Inode } from './inode-table.ts'
 import type { Journals } from './journals.ts'
 import type { Tree } from './tree.ts'
 import type { WritableFile } from './writable-file.ts'
-
-/** A version of a file that is not in Azure. */
-export interface Unsaved {
-  readonly path: string
-  readonly error: FileSystemError
-  /** Where it is kept; `undefined` when it is lost. */
-  readonly place: string | undefined
-}
 
 const minRetryMs = 1000
 const maxRetryMs = 60_000

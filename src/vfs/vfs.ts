@@ -1,15 +1,15 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
-import { type Clock, systemClock } from '../clock.ts'
+import { systemClock } from '../clock.ts'
 import type { PosixAttributes } from '../namespace/entry.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import { millisecondsToNs } from './attributes.ts'
 import { DirectoryHandle } from './directory-handle.ts'
+import type { Unsaved } from './fault.ts'
 import { HandleTable } from './handle-table.ts'
 import { ExtendedAttributes } from './inode-attributes.ts'
 import type { Inode } from './inode-table.ts'
-import { Journals } from './journals.ts'
-import type { Unsaved } from './last-close.ts'
+import { journalsIn } from './journals.ts'
 import { LocalContents } from './local-contents.ts'
 import { Naming } from './naming.ts'
 import { OpenFiles } from './open-files.ts'
@@ -54,6 +54,7 @@ export class Vfs implements FileOperations {
   readonly #files: OpenFiles
   readonly #fileContext: WritableFileContext
   readonly #contents: LocalContents | undefined
+  readonly #conflicts: Unsaved[] = []
   readonly #extended: ExtendedAttributes
 
   constructor(options: VfsOptions) {
@@ -81,6 +82,7 @@ export class Vfs implements FileOperations {
       journals: options.journals ?? journalsIn(options.journalDirectory, clock),
       writeBack: options.writeBack,
       onConflict: options.onConflict,
+      onUnsaved: (version) => this.#conflicts.push(version),
       tagsOf: administration && ((path) => administration.getTags(path)),
       blockBytes: options.blockBytes,
       spool: {
@@ -358,7 +360,9 @@ export class Vfs implements FileOperations {
 
   /** What could not be stored since the mount began, and where it is kept. */
   get unsaved(): readonly Unsaved[] {
-    return this.#files.lastClose.unsaved
+    const told = new Set(this.#conflicts.map(({ error }) => error))
+    const others = this.#files.lastClose.unsaved.filter(({ error }) => !told.has(error))
+    return [...this.#conflicts, ...others]
   }
 
   /** The name of an inode's blob, for logs; `undefined` when the inode is not known any more. */
@@ -392,8 +396,4 @@ export class Vfs implements FileOperations {
       mtimeNs: mtimeNs === 'now' ? nowNs : mtimeNs,
     }
   }
-}
-
-function journalsIn(directory: string | undefined, clock: Clock): Journals | undefined {
-  return directory === undefined ? undefined : new Journals({ directory, clock })
 }

@@ -1,13 +1,15 @@
 import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
 import type { DriveState } from '../drive/drive-states.ts'
+import { describeUnsaved } from '../drive/unsaved-view.ts'
 import { ExitStatus, exitCodes } from '../exit-codes.ts'
 import { formatTable, formatTime, printable } from '../output.ts'
 
 const HELP = `
 States: serving; silent (its daemon lives, but does not answer); detached (still sending what was
-written); unknown (dead, or served by another user: \`abfs doctor\` tells). Times are UTC.
-Ends with 1 when a drive is silent or unknown, or has files that could not be stored.
+written); dead (its daemon ended without unmounting it: mount again over it, or abfs unmount);
+unknown (served by another user, or by nobody). Times are UTC. Ends with 1 when a drive is silent, dead or
+unknown, or has files that could not be stored.
 
 Examples:
   abfs status
@@ -49,7 +51,7 @@ function describe(drives: readonly DriveState[]): string[] {
   ])
   const head = ['DIRECTORY', 'SOURCE', 'STATE', 'PID', 'SINCE', 'UNSAVED']
   const lost = drives.flatMap(({ unsaved }) =>
-    unsaved.map(({ path, place }) => `not stored: ${printable(path)}; ${place ?? 'it is lost'}`),
+    unsaved.map((file) => `not stored: ${describeUnsaved(file)}`),
   )
   return [...formatTable([head, ...rows], [3, 5]), ...lost]
 }

@@ -1,46 +1,110 @@
 import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
+import type { Unmounted, UnmountOptions } from '../drive/unmount-drive.ts'
+import { ExitStatus, exitCodes } from '../exit-codes.ts'
+import { printable } from '../output.ts'
+import { describeError } from '../report-error.ts'
+import { usageError } from '../usage.ts'
 
 interface UnmountFlags {
+  readonly all?: true
   readonly lazy?: true
   readonly wait: string
   readonly json?: true
 }
 
 const EXAMPLES = `
-Returns once the drive is gone and its daemon has sent everything and ended.
+Returns once the drive is gone and its daemon has sent everything and ended. Files that it could not store are
+named, with where they are kept; the command then ends with 1.
 
 Examples:
   abfs unmount /mnt/datasets
-  abfs unmount --lazy /mnt/datasets      detach at once; programs keep their open files
-  abfs unmount --lazy /mnt/crashed       clean up "Transport endpoint is not connected"`
+  abfs unmount --all                     every drive of yours, and those whose daemons died
+  abfs unmount --lazy /mnt/datasets      detach at once; programs keep their open files`
 
 /** Adds `abfs unmount`. */
 export function defineUnmount(program: Command, context: CliContext): void {
   program
     .command('unmount')
     .alias('umount')
-    .description('Unmount a drive and wait until all of it is stored.')
-    .argument('<directory>', 'where the drive is mounted')
+    .description('Unmount drives and wait until all of them is stored.')
+    .argument('[directory...]', 'where drives are mounted')
+    .option('-a, --all', 'every drive of this user, and those whose daemons died')
     .option('-z, --lazy', 'detach at once, even while files are open')
     .option('--wait <seconds>', 'how long the daemon may take to send what it holds', '300')
-    .option('--json', 'print one JSON object')
+    .option('--json', 'print one JSON object a drive')
     .addHelpText('after', EXAMPLES)
-    .action((directory: string, flags: UnmountFlags) => unmount(directory, flags, context))
+    .action((directories: string[], flags: UnmountFlags) => unmount(directories, flags, context))
 }
 
-async function unmount(directory: string, flags: UnmountFlags, context: CliContext): Promise<void> {
+async function unmount(
+  given: readonly string[],
+  flags: UnmountFlags,
+  context: CliContext,
+): Promise<void> {
   const { unmountDrive } = await import('../drive/unmount-drive.ts')
+  const options = await optionsOf(flags, context)
+  const directories = await directoriesOf(given, flags, options)
+  let failure: unknown
+  for (const directory of directories) {
+    try {
+      const done = await unmountDrive(directory, options)
+      const isWhole = await tell(done, flags.json === true, context)
+      if (!isWhole) failure ??= new ExitStatus(exitCodes.failure)
+    } catch (error) {
+      if (directories.length === 1 || options.signal.aborted) throw error
+      context.stderr.write(`abfs: ${describeError(error).line}\n`)
+      failure ??= new ExitStatus(describeError(error).exitCode)
+    }
+  }
+  if (failure !== undefined) throw failure
+}
+
+async function optionsOf(flags: UnmountFlags, context: CliContext): Promise<UnmountOptions> {
   const { parseSeconds } = await import('../drive/drive-options.ts')
   const { runtimeDirectory } = await import('../../config.ts')
   const { systemClock } = await import('../../clock.ts')
-  const done = await unmountDrive(directory, {
+  return {
     lazy: flags.lazy === true,
     waitMs: parseSeconds('--wait', flags.wait) * 1000,
     registry: runtimeDirectory(context.environment, process.getuid?.() ?? 0),
     clock: systemClock,
     signal: context.signal,
-  })
-  if (flags.json === true) await context.stdout.json(done)
-  else await context.stdout.line(`unmounted ${done.source} from ${done.directory}`)
+    onWaiting: ({ pid }) => {
+      context.stderr.write(`abfs: waiting for the daemon (pid ${pid}) to send what was written\n`)
+    },
+  }
+}
+
+async function directoriesOf(
+  given: readonly string[],
+  { all }: UnmountFlags,
+  { registry, signal }: UnmountOptions,
+): Promise<readonly string[]> {
+  if (all === true && given.length > 0) throw usageError('--all takes no directory')
+  if (all !== true && given.length === 0) throw usageError("missing required argument 'directory'")
+  if (all !== true) return given
+  const { findDrives } = await import('../drive/drive-states.ts')
+  const drives = await findDrives(registry, signal)
+  // The latest first: a drive may lie on another.
+  const mounted = drives.filter(({ state }) => state !== 'detached' && state !== 'unknown')
+  return mounted.map(({ directory }) => directory).reverse()
+}
+
+/** Whether all of a drive is known to be stored. */
+async function tell(done: Unmounted, json: boolean, context: CliContext): Promise<boolean> {
+  const { daemon, unsaved, source, directory } = done
+  if (json) await context.stdout.json(done)
+  else await context.stdout.line(`unmounted ${printable(source)} from ${printable(directory)}`)
+  const { describeUnsaved } = await import('../drive/unsaved-view.ts')
+  for (const line of (unsaved ?? []).map(describeUnsaved)) {
+    context.stderr.write(`abfs: not stored: ${line}\n`)
+  }
+  if (daemon === undefined) return true
+  if (unsaved !== undefined) return unsaved.length === 0
+  const log = daemon.logFile === undefined ? '' : `: see ${daemon.logFile}`
+  context.stderr.write(
+    `abfs: the daemon (pid ${daemon.pid}) did not tell whether all of it is stored${log}\n`,
+  )
+  return false
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { json } from 'node:stream/consumers'
+import { repeat } from '../../clock.ts'
 import { FileSystemError } from '../../errors.ts'
 import { type DriveReport, driveReport } from './drive-report.ts'
 import type { DriveRecord } from './registry.ts'
@@ -11,26 +12,53 @@ const reportTimeoutMs = 3000
 /** Asks the daemon behind `record` for its report. Rejects with EIO when it does not answer. */
 export async function askReport(record: DriveRecord, signal: AbortSignal): Promise<DriveReport> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(reportTimeoutMs)])
-  return driveReport.parse(await ask(record, '/report', limit))
+  return driveReport.parse(await (await ask(record, '/report', limit)).body())
 }
 
-async function ask(record: DriveRecord, path: string, signal: AbortSignal): Promise<unknown> {
+/**
+ * Asks the daemon behind `record` to tell what it says last; resolves when it has agreed, with a call that
+ * waits for it. Both reject with EIO when it does not answer, the call when it ends without a word.
+ */
+export async function askEnd(
+  record: DriveRecord,
+  signal: AbortSignal,
+): Promise<() => Promise<DriveReport>> {
+  const slow = new AbortController()
+  const stop = repeat(reportTimeoutMs, () => slow.abort())
+  try {
+    const { body } = await ask(record, '/end', AbortSignal.any([signal, slow.signal]))
+    return async () => driveReport.parse(await body())
+  } finally {
+    stop()
+  }
+}
+
+interface Answer {
+  body(): Promise<unknown>
+}
+
+/** Resolves when the head of an answer has come. */
+async function ask(record: DriveRecord, path: string, signal: AbortSignal): Promise<Answer> {
   const { controlSocket: socketPath, directory } = record
   if (socketPath === undefined) throw silent(directory, 'its daemon serves no socket')
-  let status: number | undefined
-  let body: unknown
   try {
     const sent = request({ socketPath, path, signal })
     sent.end()
     const [response] = (await once(sent, 'response')) as [IncomingMessage]
-    status = response.statusCode
-    body = await json(response)
+    if (response.statusCode === 200) return { body: () => bodyOf(response, directory) }
+    throw silent(directory, errorOf(await json(response)))
   } catch (cause) {
+    if (cause instanceof FileSystemError) throw cause
     throw silent(directory, 'its daemon does not answer', cause)
   }
-  if (status !== 200)
-    throw new FileSystemError('EIO', path.slice(1), { path: directory, detail: errorOf(body) })
-  return body
+}
+
+async function bodyOf(response: IncomingMessage, directory: string): Promise<unknown> {
+  try {
+    return await json(response)
+  } catch (cause) {
+    throw silent(directory, 'its daemon ended before it answered', cause)
+  }
 }
 
 function errorOf(body: unknown): string {

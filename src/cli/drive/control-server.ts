@@ -11,8 +11,9 @@ import { formatMetrics } from './metrics-text.ts'
 const maxSocketBytes = 107
 
 /**
- * Serves reports as HTTP on a socket file that this user alone may open. Throws EINVAL
- * for a name that is too long for a socket.
+ * Serves reports as HTTP on a socket file that this user alone may open. `GET /end` is answered by what
+ * is returned, which closes: with the last report there is. Throws EINVAL for a name that is too long
+ * for a socket.
  */
 export async function serveControl(
   socket: string,
@@ -24,7 +25,11 @@ export async function serveControl(
   }
   mkdirSync(dirname(socket), { recursive: true, mode: 0o755 })
   rmSync(socket, { force: true })
-  const server = createServer((request, response) => answer(report, request, response))
+  const waiting = new Set<ServerResponse>()
+  const server = createServer((request, response) => {
+    if (request.method === 'GET' && request.url === '/end') return keep(waiting, response)
+    answer(report, request, response)
+  })
   // The socket appears within `listen`, closed to others from the beginning.
   const umask = process.umask(0o177)
   try {
@@ -34,7 +39,28 @@ export async function serveControl(
   }
   await once(server, 'listening')
   server.unref()
-  return () => close(server)
+  return async () => {
+    await tellEnd(waiting, report())
+    await close(server)
+  }
+}
+
+/** Its head goes out at once: who asks knows that it will hear of the end. */
+function keep(waiting: Set<ServerResponse>, response: ServerResponse): void {
+  waiting.add(response)
+  response.once('close', () => waiting.delete(response))
+  response.writeHead(200, { 'content-type': 'application/json' })
+  response.flushHeaders()
+}
+
+async function tellEnd(waiting: ReadonlySet<ServerResponse>, report: DriveReport): Promise<void> {
+  const body = JSON.stringify(report)
+  const told = [...waiting].map(async (response) => {
+    const closed = once(response, 'close')
+    response.end(body)
+    await closed
+  })
+  await Promise.all(told)
 }
 
 /** Serves `/metrics` and `/health` alone at `host:port`; port 0 takes a free one. */

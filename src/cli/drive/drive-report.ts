@@ -27,6 +27,8 @@ export interface UnsavedFile {
   readonly path: string
   /** Where it is kept; `undefined` when it is lost. */
   readonly place?: string | undefined
+  /** Of what is kept there; `undefined` where that is a journal which the next mount replays. */
+  readonly sizeBytes?: number | undefined
   readonly error: string
 }
 
@@ -81,7 +83,14 @@ export const driveReport: z.ZodType<DriveReport> = z.object({
   residentBytes: z.number(),
   traffic,
   estimatedDollars: z.number(),
-  unsaved: z.array(z.object({ path: z.string(), place: z.string().optional(), error: z.string() })),
+  unsaved: z.array(
+    z.object({
+      path: z.string(),
+      place: z.string().optional(),
+      sizeBytes: z.number().optional(),
+      error: z.string(),
+    }),
+  ),
 })
 
 /** Bytes from Azure for a byte that programs read; `undefined` before they read any. */

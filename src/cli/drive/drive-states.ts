@@ -1,14 +1,14 @@
 import { type MountRecord, ourMountType, readMountTable } from '../../fuse/mount-table.ts'
 import { askReport } from './control-client.ts'
 import type { UnsavedFile } from './drive-report.ts'
-import { type DriveRecord, recallDrives } from './registry.ts'
+import { type DriveRecord, recallDead, recallDrives, sweepDead } from './registry.ts'
 
 /**
  * `serving`: its daemon answers. `silent`: it lives, but does not answer. `detached`: it is out of
- * sight and still sends what was written. `unknown`: nobody of this user's serves it; another user may,
- * or it is dead.
+ * sight and still sends what was written. `dead`: its daemon has ended without unmounting it.
+ * `unknown`: nobody of this user's has served it; another user may.
  */
-export type DriveStateName = 'serving' | 'silent' | 'detached' | 'unknown'
+export type DriveStateName = 'serving' | 'silent' | 'detached' | 'dead' | 'unknown'
 
 /** One drive of this machine. */
 export interface DriveState {
@@ -26,12 +26,25 @@ export async function findDrives(registry: string, signal: AbortSignal): Promise
   const mounts = (await readMountTable()).filter(({ type }) => type === ourMountType)
   const records = recallDrives(registry)
   const served = records.map((record) => stateOf(record, mounts, signal))
+  const dead = new Map(recallDead(registry).map((record) => [record.directory, record]))
   const strangers = mounts
     .filter(({ mountpoint }) => !records.some(({ directory }) => directory === mountpoint))
     .map(({ mountpoint: directory, source }): DriveState => {
-      return { directory, source, state: 'unknown', unsaved: [] }
+      const { pid, sinceMs, logFile } = dead.get(directory) ?? {}
+      const state = dead.has(directory) ? 'dead' : 'unknown'
+      return { directory, source, state, pid, sinceMs, logFile, unsaved: [] }
     })
   return [...(await Promise.all(served)), ...strangers]
+}
+
+/** Removes what daemons that died have left, unless their drives are still to be seen: not at `replaced`. */
+export async function sweepDeadDrives(registry: string, replaced: string): Promise<void> {
+  const mounts = await readMountTable()
+  for (const record of recallDead(registry)) {
+    const { directory } = record
+    const isSeen = mounts.some(({ mountpoint }) => mountpoint === directory)
+    if (directory === replaced || !isSeen) sweepDead(registry, record)
+  }
 }
 
 async function stateOf(

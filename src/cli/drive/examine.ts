@@ -95,7 +95,7 @@ async function examineDrives(
 ): Promise<Omit<Finding, 'name'>> {
   const drives = await findDrives(runtimeDirectory(environment, process.getuid?.() ?? 0), signal)
   const ill = drives.filter(
-    ({ state, unsaved }) => state === 'unknown' || state === 'silent' || unsaved.length > 0,
+    ({ state, unsaved }) => (state !== 'serving' && state !== 'detached') || unsaved.length > 0,
   )
   if (ill.length === 0) return ok(`${drives.length} mounted`)
   const names = ill.map(({ directory, state, unsaved }) => {

@@ -13,6 +13,7 @@ import type { DriveSettings } from './drive-options.ts'
 import type { DriveReport } from './drive-report.ts'
 import { errorFields } from './log.ts'
 import { estimateDollars } from './request-cost.ts'
+import { unsavedFile } from './unsaved-view.ts'
 
 /** What a drive is watched through. */
 export interface ObserverOptions {
@@ -72,6 +73,11 @@ export class DriveObserver {
     }
   }
 
+  /** Has `task` done when nothing more will be told, after what was there to do before. */
+  onClosed(task: () => void): void {
+    this.#closers.push(task)
+  }
+
   report(): DriveReport {
     const { settings, source, account, vfs, traffic } = this.#options
     const report = traffic.report()
@@ -86,7 +92,7 @@ export class DriveObserver {
       residentBytes: process.memoryUsage.rss(),
       traffic: report,
       estimatedDollars: estimateDollars(report.requestsByOperation),
-      unsaved: vfs.unsaved.map(({ path, place, error }) => ({ path, place, error: error.message })),
+      unsaved: vfs.unsaved.map(unsavedFile),
     }
   }
 

@@ -40,9 +40,11 @@ export function rememberDrive(
   writeFileSync(fileOf(registry, record.directory), JSON.stringify({ ...self, ...record }))
 }
 
-/** Removes the note about `directory`. */
+/** Removes the note about `directory`, unless it is of another process, which mounted there since. */
 export function forgetDrive(registry: string, directory: string): void {
-  rmSync(fileOf(registry, directory), { force: true })
+  const record = readRecord(fileOf(registry, directory))
+  if (record === undefined || record.pid === process.pid)
+    rmSync(fileOf(registry, directory), { force: true })
 }
 
 /** The note about `directory`, if the process it names is alive. */
@@ -53,15 +55,24 @@ export function recallDrive(registry: string, directory: string): DriveRecord | 
 
 /** The notes about all drives whose processes are alive. */
 export function recallDrives(registry: string): DriveRecord[] {
-  return notesIn(registry)
-    .map((file) => readRecord(join(registry, file)))
-    .filter((record) => record !== undefined)
-    .filter((record) => isAlive(record))
+  return notesIn(registry).filter((record) => isAlive(record))
 }
 
-/** Where the process that serves `directory` answers. */
+/** What processes that died have left. */
+export function recallDead(registry: string): DriveRecord[] {
+  return notesIn(registry).filter((record) => !isAlive(record))
+}
+
+/** Removes what a process that died has left, unless another one has taken its place. */
+export function sweepDead(registry: string, { directory, pid, controlSocket }: DriveRecord): void {
+  if (controlSocket !== undefined) rmSync(controlSocket, { force: true })
+  if (readRecord(fileOf(registry, directory))?.pid === pid)
+    rmSync(fileOf(registry, directory), { force: true })
+}
+
+/** Where this process answers, that serves `directory`; one that still sends may answer beside it. */
 export function controlSocketOf(registry: string, directory: string): string {
-  return fileOf(registry, directory).replace(/json$/, 'sock')
+  return fileOf(registry, directory).replace(/\.json$/, `-${process.pid}.sock`)
 }
 
 /** Whether the process that serves a drive still runs. */
@@ -69,9 +80,12 @@ export function isAlive(record: Pick<DriveRecord, 'pid' | 'startTime'>): boolean
   return startTimeOf(record.pid) === record.startTime
 }
 
-function notesIn(registry: string): string[] {
+function notesIn(registry: string): DriveRecord[] {
   try {
-    return readdirSync(registry).filter((name) => name.endsWith('.json'))
+    return readdirSync(registry)
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => readRecord(join(registry, name)))
+      .filter((record) => record !== undefined)
   } catch {
     // No drive was ever mounted.
     return []

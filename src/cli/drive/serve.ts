@@ -23,11 +23,13 @@ import { targetOf } from '../location.ts'
 import { describeError } from '../report-error.ts'
 import { Traffic, writeReport } from '../traffic.ts'
 import type { DriveSettings } from './drive-options.ts'
+import { sweepDeadDrives } from './drive-states.ts'
 import { answerLauncher } from './launch.ts'
 import { errorFields, openLog } from './log.ts'
 import { notifyServiceManager } from './notify.ts'
 import { DriveObserver } from './observer.ts'
 import { controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
+import { describeUnsaved, unsavedFile } from './unsaved-view.ts'
 
 /** What is served where. */
 export interface ServeOptions {
@@ -171,10 +173,11 @@ class Drive {
 
   /** What is not in Azure is said where it is seen, and by the exit code. */
   #reportUnsaved({ unsaved }: Vfs): void {
-    for (const { path, place, error } of unsaved) {
-      this.#log.error({ path, place, ...errorFields(error) }, 'not stored')
+    for (const each of unsaved) {
+      const { path, place, sizeBytes } = unsavedFile(each)
+      this.#log.error({ path, place, sizeBytes, ...errorFields(each.error) }, 'not stored')
       if (this.#options.forLauncher) continue
-      this.#context.stderr.write(`abfs: not stored: ${path}; ${place ?? 'it is lost'}\n`)
+      this.#context.stderr.write(`abfs: not stored: ${describeUnsaved(unsavedFile(each))}\n`)
     }
     if (unsaved.length === 0) return
     const detail = `${unsaved.length} of the files that were written could not be stored; the log says where they are kept`
@@ -207,15 +210,14 @@ class Drive {
     const controlSocket = await observer.open(socket)
     const sinceMs = systemClock.nowMs()
     const record = { directory, source, logFile, statsFile, sinceMs, controlSocket }
+    await sweepDeadDrives(this.#registry, directory)
     rememberDrive(this.#registry, record)
-    try {
-      this.#obeySignals(mounted)
-      await this.#announce(directory)
-      await mounted.closed
-      this.#log.info({ source, directory }, 'unmounted')
-    } finally {
-      forgetDrive(this.#registry, directory)
-    }
+    // Until it has sent everything.
+    observer.onClosed(() => forgetDrive(this.#registry, directory))
+    this.#obeySignals(mounted)
+    await this.#announce(directory)
+    await mounted.closed
+    this.#log.info({ source, directory }, 'unmounted')
   }
 
   async #announce(directory: string): Promise<void> {

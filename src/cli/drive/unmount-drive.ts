@@ -4,7 +4,9 @@ import { FileSystemError, isFileSystemError } from '../../errors.ts'
 import { canonicalMountpoint, findMount } from '../../fuse/mount-table.ts'
 import { unmount } from '../../fuse/unmount.ts'
 import { findBusyProcesses } from './busy-processes.ts'
-import { type DriveRecord, isAlive, recallDrive } from './registry.ts'
+import { askEnd } from './control-client.ts'
+import type { UnsavedFile } from './drive-report.ts'
+import { type DriveRecord, isAlive, recallDrive, recallDrives } from './registry.ts'
 
 /** How a drive is taken down. */
 export interface UnmountOptions {
@@ -16,6 +18,8 @@ export interface UnmountOptions {
   readonly registry: string
   readonly clock: Clock
   readonly signal: AbortSignal
+  /** Called when the daemon is still busy after two seconds. */
+  readonly onWaiting?: ((daemon: DriveRecord) => void) | undefined
 }
 
 /** What became of a drive. */
@@ -24,20 +28,48 @@ export interface Unmounted {
   readonly source: string
   /** `undefined` when it is not known which process served the drive. */
   readonly daemon: DriveRecord | undefined
+  /** What could not be stored; `undefined` when no daemon was left to tell. */
+  readonly unsaved: readonly UnsavedFile[] | undefined
 }
 
 /**
- * Unmounts `directory` and waits until its daemon has ended. Rejects with `ENOENT` or `EINVAL` when
+ * Unmounts `directory` and waits until its daemon is done with it. Rejects with `ENOENT` or `EINVAL` when
  * it is no drive, `EBUSY` (naming processes) when it is in use, `ETIMEDOUT` when the daemon is still
  * sending.
  */
 export async function unmountDrive(directory: string, options: UnmountOptions): Promise<Unmounted> {
   const place = await canonicalMountpoint(directory).catch(() => resolve(directory))
-  const source = (await findMount(place))?.source
   const daemon = recallDrive(options.registry, place)
-  await detach(place, options.lazy)
-  if (daemon !== undefined) await waitForEnd(daemon, options)
-  return { directory: place, source: source ?? '', daemon }
+  const source = (await findMount(place))?.source ?? daemon?.source ?? ''
+  const hangUp = new AbortController()
+  const signal = AbortSignal.any([options.signal, hangUp.signal])
+  try {
+    const lastWords = daemon === undefined ? undefined : await listen(daemon, signal)
+    await detach(place, options.lazy)
+    if (daemon === undefined) return { directory: place, source, daemon, unsaved: undefined }
+    await waitForEnd(daemon, options)
+    return { directory: place, source, daemon, unsaved: await lastWords?.() }
+  } finally {
+    hangUp.abort()
+  }
+}
+
+/** A call that gives what the daemon said last, by when it is gone; `undefined` when it does not answer. */
+async function listen(
+  daemon: DriveRecord,
+  signal: AbortSignal,
+): Promise<(() => Promise<readonly UnsavedFile[] | undefined>) | undefined> {
+  try {
+    const end = await askEnd(daemon, signal)
+    const words = end().then(
+      ({ unsaved }) => unsaved,
+      () => undefined,
+    )
+    return () => words
+  } catch {
+    signal.throwIfAborted()
+    return undefined
+  }
 }
 
 async function detach(place: string, lazy: boolean): Promise<void> {
@@ -49,11 +81,23 @@ async function detach(place: string, lazy: boolean): Promise<void> {
 }
 
 async function waitForEnd(daemon: DriveRecord, options: UnmountOptions): Promise<void> {
-  const deadlineMs = options.clock.nowMs() + options.waitMs
-  while (isAlive(daemon)) {
-    if (options.clock.nowMs() > deadlineMs) throw stillSending(daemon)
-    await options.clock.sleep(50, options.signal)
+  const { clock, registry, signal, waitMs } = options
+  const beganMs = clock.nowMs()
+  let isTold = false
+  while (isServed(daemon, registry)) {
+    const waitedMs = clock.nowMs() - beganMs
+    if (waitedMs > waitMs) throw stillSending(daemon)
+    if (waitedMs > 2000 && !isTold) options.onWaiting?.(daemon)
+    isTold ||= waitedMs > 2000
+    await clock.sleep(50, signal)
   }
+}
+
+/** A daemon of several drives forgets one that it is done with; of the last one it ends. */
+function isServed(daemon: DriveRecord, registry: string): boolean {
+  if (!isAlive(daemon)) return false
+  const others = recallDrives(registry).filter(({ pid }) => pid === daemon.pid)
+  return others.length === 0 || others.some(({ directory }) => directory === daemon.directory)
 }
 
 function busy(path: string, cause: FileSystemError): FileSystemError {
