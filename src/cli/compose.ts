@@ -77,6 +77,8 @@ export interface AccountOptions {
   readonly cacheBytes?: number | undefined
   /** Blocks on the local disk, behind those in memory. Stays the caller's to close. */
   readonly diskCache?: DiskCache | undefined
+  /** As `ChunkCacheOptions`. */
+  readonly reusesMemory?: boolean | undefined
   /** Bytes that transfers hold in memory together. Default 256 MiB. */
   readonly memoryBudgetBytes?: number | undefined
   /** What protects bytes on their way and at rest. Default `crc64` with the addon, `none` without. */
@@ -145,6 +147,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     chunks: new ChunkCache({
       maxBytes: options.cacheBytes ?? 256 * MiB,
       disk: options.diskCache,
+      reusesMemory: options.reusesMemory,
     }),
     memory: new MemoryBudget({ maxBytes: options.memoryBudgetBytes }),
     requests,

@@ -9,6 +9,7 @@ export class Call implements CallContext {
   /** The queue that the request came from and its reply goes to. */
   readonly source: number
   readonly #undos: (() => unknown)[] = []
+  readonly #dones: (() => void)[] = []
   #controller: AbortController | undefined
   #ending: EndCode | undefined
 
@@ -53,6 +54,15 @@ export class Call implements CallContext {
   /** Notes what is to be done when the reply reaches nobody. */
   whenUnheard(undo: () => unknown): void {
     this.#undos.push(undo)
+  }
+
+  readonly whenAnswered = (done: () => void): void => {
+    this.#dones.push(done)
+  }
+
+  /** The reply was sent, or given up. */
+  answered(): void {
+    for (const done of this.#dones.splice(0)) done()
   }
 
   /** The reply reached nobody. */

@@ -140,6 +140,7 @@ export class Session {
     held?.release()
     this.#calls.delete(unique)
     this.#send(call, reply)
+    call.answered()
     if (this.#ended && this.#calls.size === 0) this.#drained.resolve()
   }
 

@@ -2,16 +2,18 @@ import assert from 'node:assert/strict'
 import type { BlobProperties, BlobStore, CallOptions } from '../blob/store.ts'
 import { type ByteRange, clampRange, KiB, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
-import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { abortable } from './abortable.ts'
 import { BlobStream, defaultStreamBelowMs, minStreamBytes } from './blob-stream.ts'
-import { type Chunk, ChunkCache, cut, type VersionChunks } from './chunk-cache.ts'
+import type { Chunk } from './chunk.ts'
+import { ChunkCache, cut, type VersionChunks } from './chunk-cache.ts'
+import { DirectReads } from './direct-reads.ts'
 import type { DiskVersion } from './disk-version.ts'
 import { alignDown, alignUp, granuleBytes } from './granule.ts'
+import { RunStream } from './run-stream.ts'
 import { type Run, SequenceDetector } from './sequence-detector.ts'
-import { VersionSource } from './version-source.ts'
+import { type Target, VersionSource } from './version-source.ts'
 
 // A read goes this way:
 // 1. Granules of the range that are neither in memory nor on their way are fetched, each run of
@@ -44,16 +46,16 @@ export interface BlobReaderOptions {
   readonly clock?: Clock | undefined
 }
 
-/**
- * Pieces of a read past the memory: each costs the service and both ends a request, and a broken one
- * is sent again whole.
- */
-const directPieceBytes = 16 * MiB
-const directInFlight = 4
+export interface ReadOptions extends CallOptions {
+  /**
+   * Told when the parts were read, what to call once they are not looked at any more. Absent: they are
+   * the caller's for ever, and copies where the cache uses its memory again.
+   */
+  readonly onLent?: ((giveBack: () => void) => void) | undefined
+}
+
 /** A blob no larger than this is fetched whole: one request instead of two. */
 const wholeBlobBytes = 128 * KiB
-/** So many reads of other runs, and the run that has the stream is over. */
-const readsToTakeOver = 16
 /** What a stream is cut into: little enough that the first bytes are there soon. */
 const streamChunkBytes = MiB
 /** Below this, prefetching saves less waiting than its request costs. */
@@ -76,12 +78,8 @@ export class BlobReader {
   readonly #streamBelowMs: number
   readonly #clock: Clock | undefined
   #oneIsSlow = false
-  /** For the run that is fetched ahead, and for reads past the memory. */
-  #ahead: BlobStream | undefined
-  #aheadRun: Run | undefined
-  #otherReads = 0
-  #direct: BlobStream | undefined
-  #directEnd = -1
+  readonly #ahead = new RunStream((start) => this.stream(start))
+  readonly #direct: DirectReads
   #etag: string
 
   constructor(options: BlobReaderOptions) {
@@ -100,6 +98,11 @@ export class BlobReader {
     this.#streamBelowMs = options.streamBelowMs ?? defaultStreamBelowMs
     this.#clock = options.clock
     this.#chunkBytes = Math.max(alignDown(chunkBytes), granuleBytes)
+    this.#direct = new DirectReads({
+      reader: this,
+      source: this.#source,
+      pieceBytes: this.#chunkBytes,
+    })
   }
 
   /** The etag that every request is made with. */
@@ -112,7 +115,7 @@ export class BlobReader {
    * and empty beyond it. The parts are views on shared memory: they may be kept, never written to.
    * `ESTALE` when the version found at open is gone.
    */
-  async read(range: ByteRange, options: CallOptions = {}): Promise<Uint8Array[]> {
+  async read(range: ByteRange, options: ReadOptions = {}): Promise<Uint8Array[]> {
     this.#checkOpen(options)
     const wanted = clampRange(range, this.sizeBytes)
     if (lengthOf(wanted) === 0) return []
@@ -120,11 +123,38 @@ export class BlobReader {
     const looked = this.#disk?.look({ ...wanted, end: run.end + run.windowBytes })
     if (looked !== undefined) await looked.then(() => this.#checkOpen(options))
     const chunks = this.#chunksOf(wanted, run)
-    this.#prefetch(run)
-    for (const { start, data } of chunks) if (data) this.#disk?.writeSkipped(start, data)
-    const missing = chunks.filter((chunk) => chunk.data === undefined)
-    if (missing.length > 0) await this.#waitFor(missing, options.signal)
-    return Promise.all(chunks.map(async (chunk) => cut(await chunk.loaded, chunk, wanted)))
+    for (const chunk of chunks) chunk.hold()
+    try {
+      this.#prefetch(run)
+      for (const chunk of chunks) this.#writeSkipped(chunk)
+      const missing = chunks.filter((chunk) => chunk.data === undefined)
+      if (missing.length > 0) await this.#waitFor(missing, options.signal)
+      return this.#partsOf(chunks, wanted, options)
+    } catch (error) {
+      for (const chunk of chunks) chunk.letGo()
+      throw error
+    }
+  }
+
+  #partsOf(chunks: readonly Chunk[], wanted: ByteRange, { onLent }: ReadOptions): Uint8Array[] {
+    const parts = chunks.map((chunk) => {
+      const part = cut(chunk.bytes, chunk, wanted)
+      return chunk.isLent && onLent === undefined ? Uint8Array.from(part) : part
+    })
+    const giveBack = () => {
+      for (const chunk of chunks) {
+        this.#version.noteRead(chunk, wanted)
+        chunk.letGo()
+      }
+    }
+    if (onLent === undefined) giveBack()
+    else onLent(giveBack)
+    return parts
+  }
+
+  #writeSkipped(chunk: Chunk): void {
+    const { data, start } = chunk
+    if (data !== undefined) this.#disk?.writeSkipped(start, data, () => chunk.lend())
   }
 
   /**
@@ -137,12 +167,7 @@ export class BlobReader {
     const wanted = clampRange({ start, end: start + target.byteLength }, this.sizeBytes)
     const signal = joinSignals(this.#closing.signal, options.signal)
     await this.look(wanted)
-    if (await this.#streamInto(target, wanted, signal)) return lengthOf(wanted)
-    const pieces = splitRange(wanted, Math.max(this.#chunkBytes, directPieceBytes))
-    await forEachConcurrent(pieces, directInFlight, async (piece) => {
-      const into = target.subarray(piece.start - start, piece.end - start)
-      await this.#source.fill(piece, into, signal)
-    })
+    await this.#direct.fill(target, wanted, signal)
     return lengthOf(wanted)
   }
 
@@ -179,13 +204,17 @@ export class BlobReader {
 
   /** Fills `into` with the next bytes of a `stream` of this reader; errors as `readInto`, false as `fill`. */
   async fillFrom(stream: BlobStream, into: Uint8Array, signal: AbortSignal): Promise<boolean> {
-    this.#checkOpen({ signal })
     const { position } = stream
+    const isFilled = await this.#fill(stream, into, signal)
+    // The caller's buffer is the caller's to change.
+    if (isFilled) this.#disk?.write(position, into, { copy: true })
+    return isFilled
+  }
+
+  async #fill(stream: BlobStream, into: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    this.#checkOpen({ signal })
     try {
-      const isFilled = await stream.fill(into, signal)
-      // The caller's buffer is the caller's to change.
-      if (isFilled) this.#disk?.write(position, into, { copy: true })
-      return isFilled
+      return await stream.fill(into, signal)
     } catch (error) {
       throw isFileSystemError(error, 'ENOENT') ? this.#source.gone(error) : error
     }
@@ -216,26 +245,10 @@ export class BlobReader {
   close(): void {
     if (this.#closing.signal.aborted) return
     this.#closing.abort(this.#badHandle())
-    this.#ahead?.close()
+    this.#ahead.close()
     this.#direct?.close()
     for (const chunk of this.#fetching) this.#version.cancelUnlessAwaited(chunk)
     this.#cache.close(this.#version)
-  }
-
-  /**
-   * Fills `target` from one request, and says whether it could. The first read asks for what it wants;
-   * one that continues it asks for all that is left, and the next ones go on with that.
-   */
-  async #streamInto(target: Uint8Array, wanted: ByteRange, signal: AbortSignal): Promise<boolean> {
-    const { start, end } = wanted
-    const isNext = start === this.#directEnd
-    this.#directEnd = end
-    if (this.#direct?.canFill(start, end - start) !== true) {
-      this.#direct?.close()
-      this.#direct = this.stream(start, isNext ? this.sizeBytes : end)
-    }
-    if (this.#direct === undefined || end === start) return false
-    return this.fillFrom(this.#direct, target.subarray(0, end - start), signal)
   }
 
   #checkOpen(options: CallOptions): void {
@@ -294,38 +307,20 @@ export class BlobReader {
   /** Chunks of the run's window from one request that lasts as long as the run; says whether it could. */
   #prefetchByStream(run: Run, limit: number): boolean {
     let at = this.#endOfPresent(Math.max(run.frontier, alignUp(run.end)), limit)
-    if (this.#diskHolds(at, limit) || !this.#ownsStream(run)) return false
-    if (this.#ahead?.canFill(at, 0) !== true) {
-      // What the last one has under way is fetched anew, by requests, if somebody waits for it.
-      if (at >= limit) return this.#ahead !== undefined
-      // A slow one still brings what it was asked for.
-      if (!this.#oneIsSlow) this.#ahead?.close()
-      this.#ahead = this.stream(at)
-      if (this.#ahead === undefined) return false
-    }
+    if (this.#diskHolds(at, limit) || !this.#ahead.isFor(run)) return false
+    // What the last stream has under way is fetched anew, by requests, if somebody waits for it.
+    if (at >= limit) return this.#ahead.current !== undefined
+    // A slow one still brings what it was asked for.
+    const stream = this.#ahead.at(at, this.#oneIsSlow)
+    if (stream === undefined) return false
     while (at < limit) {
       const end = Math.min(at + streamChunkBytes, this.sizeBytes)
       // Somebody else has fetched what comes next: that is jumped over by the next stream.
       if (end > limit || this.#endOfGap(at, end) < end || this.#diskHolds(at, end)) break
-      this.#start({ start: at, end }, this.#ahead)
+      this.#start({ start: at, end }, stream)
       at = end
     }
     run.frontier = at
-    return true
-  }
-
-  /** Two runs that took turns would break off each other's stream: the one that came later sends requests. */
-  #ownsStream(run: Run): boolean {
-    this.#otherReads = run === this.#aheadRun ? 0 : this.#otherReads + 1
-    if (
-      this.#aheadRun !== undefined &&
-      this.#otherReads > 0 &&
-      this.#otherReads <= readsToTakeOver
-    ) {
-      return false
-    }
-    this.#aheadRun = run
-    this.#otherReads = 0
     return true
   }
 
@@ -362,10 +357,11 @@ export class BlobReader {
   }
 
   #start(piece: ByteRange, stream?: BlobStream): void {
-    const chunk = this.#version.load(piece.start, piece.end, async (signal) => {
+    const chunk = this.#version.load(piece.start, piece.end, async (signal, room) => {
+      const target = { signal, room, lend: () => chunk.lend() }
       const streamed =
-        stream === undefined ? undefined : await this.#fromStream(stream, piece, signal)
-      return streamed ?? this.#source.load(piece, signal)
+        stream === undefined ? undefined : await this.#fromStream(stream, piece, target)
+      return streamed ?? this.#source.load(piece, target)
     })
     this.#fetching.add(chunk)
     const done = () => void this.#fetching.delete(chunk)
@@ -375,10 +371,12 @@ export class BlobReader {
   async #fromStream(
     stream: BlobStream,
     piece: ByteRange,
-    signal: AbortSignal,
+    { signal, room, lend }: Target,
   ): Promise<Uint8Array | undefined> {
-    const into = Buffer.allocUnsafeSlow(lengthOf(piece))
-    return (await this.fillFrom(stream, into, signal)) ? into : undefined
+    const into = room()
+    if (!(await this.#fill(stream, into, signal))) return undefined
+    this.#disk?.write(piece.start, into, { onDone: lend?.() })
+    return into
   }
 
   #align(range: ByteRange): ByteRange {

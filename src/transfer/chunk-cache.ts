@@ -1,6 +1,8 @@
 import { LRUCache } from 'lru-cache'
-import { type ByteRange, MiB } from '../byte-range.ts'
+import { type ByteRange, lengthOf, MiB } from '../byte-range.ts'
 import type { BlobPath } from '../path.ts'
+import { Arena } from './arena.ts'
+import { Chunk } from './chunk.ts'
 import type { DiskCache } from './disk-cache.ts'
 import type { DiskVersion } from './disk-version.ts'
 import { granuleBytes } from './granule.ts'
@@ -10,7 +12,18 @@ export interface ChunkCacheOptions {
   readonly maxBytes?: number | undefined
   /** What leaves the memory, or was read by an earlier process, is looked for there. Stays the caller's to close. */
   readonly disk?: DiskCache | undefined
+  /**
+   * For those whose readers have a cache of their own, as the kernel is one: the same memory is used again
+   * and again, so reads give copies unless they say when they are done, and what was read to its end leaves
+   * soon. Default false.
+   */
+  readonly reusesMemory?: boolean | undefined
 }
+
+/** What is on its way has no place in the cache yet. */
+const onTheWayBytes = 128 * MiB
+/** What was read to its end, for whoever reads a little behind. */
+const spentBytes = 16 * MiB
 
 /** One version of one blob. */
 export interface VersionOfBlob {
@@ -28,12 +41,18 @@ export class ChunkCache {
   readonly #uses: ChunkUses = { hits: 0, loads: 0 }
   readonly #versions = new Map<string, VersionChunks>()
   readonly #recent: LRUCache<Chunk, Uint8Array>
+  readonly #arena: Arena | undefined
+  /** In the order in which they were read to their end. */
+  readonly #spent = new Set<Chunk>()
+  #spentBytes = 0
   readonly disk: DiskCache | undefined
 
   constructor(options: ChunkCacheOptions = {}) {
+    const { maxBytes = 256 * MiB, reusesMemory = false } = options
     this.disk = options.disk
+    this.#arena = reusesMemory ? new Arena(maxBytes + onTheWayBytes) : undefined
     this.#recent = new LRUCache<Chunk, Uint8Array>({
-      maxSize: options.maxBytes ?? 256 * MiB,
+      maxSize: maxBytes,
       sizeCalculation: (data) => Math.max(data.byteLength, 1),
       dispose: (_data, chunk) => this.#evict(chunk),
     })
@@ -53,7 +72,7 @@ export class ChunkCache {
   open(of: VersionOfBlob & { readonly sizeBytes: number }): VersionChunks {
     const key = keyOf(of)
     const known = this.#versions.get(key)
-    const version = known ?? new VersionChunks(this.#recent, this.#uses, this.#onDisk(of))
+    const version = known ?? this.#newVersion(of)
     if (known === undefined) this.#name(version, key)
     version.readers += 1
     return version
@@ -83,6 +102,26 @@ export class ChunkCache {
     this.#recent.clear()
   }
 
+  #newVersion(of: VersionOfBlob & { readonly sizeBytes: number }): VersionChunks {
+    return new VersionChunks({
+      recent: this.#recent,
+      uses: this.#uses,
+      arena: this.#arena,
+      disk: this.#onDisk(of),
+      onSpent: this.#arena === undefined ? undefined : (chunk) => this.#noteSpent(chunk),
+    })
+  }
+
+  #noteSpent(chunk: Chunk): void {
+    if (this.#spent.has(chunk) || !this.#recent.has(chunk)) return
+    this.#spent.add(chunk)
+    this.#spentBytes += lengthOf(chunk)
+    for (const oldest of this.#spent) {
+      if (this.#spentBytes <= spentBytes) return
+      this.#recent.delete(oldest)
+    }
+  }
+
   #onDisk(of: VersionOfBlob & { readonly sizeBytes: number }): DiskVersion | undefined {
     const { endpoint, path, etag, sizeBytes } = of
     if (endpoint === undefined) return undefined
@@ -95,6 +134,7 @@ export class ChunkCache {
   }
 
   #evict(chunk: Chunk): void {
+    if (this.#spent.delete(chunk)) this.#spentBytes -= lengthOf(chunk)
     chunk.version.forget(chunk)
     this.#forgetIfUnused(chunk.version)
   }
@@ -112,36 +152,30 @@ export interface ChunkUses {
   loads: number
 }
 
-/** An aligned run of bytes of one version: in memory, or on its way there. */
-export interface Chunk {
-  readonly version: VersionChunks
-  readonly start: number
-  readonly end: number
-  /** `undefined` while the bytes are on their way. */
-  data: Uint8Array | undefined
-  /** The bytes, or why they did not come. */
-  readonly loaded: Promise<Uint8Array>
-  /** How many reads wait for it: one that nobody waits for may be cancelled. */
-  waiters: number
-  readonly cancel: AbortController
+interface VersionChunksOptions {
+  readonly recent: LRUCache<Chunk, Uint8Array>
+  readonly uses: ChunkUses
+  readonly arena: Arena | undefined
+  readonly disk: DiskVersion | undefined
+  /** Told of each chunk that was read to its end. */
+  readonly onSpent: ((chunk: Chunk) => void) | undefined
 }
 
 /** The chunks of one version of one blob; no two overlap, and none is fetched twice at a time. */
 export class VersionChunks {
   readonly keys: string[] = []
   readers = 0
-  readonly #recent: LRUCache<Chunk, Uint8Array>
-  readonly #uses: ChunkUses
+  readonly #options: VersionChunksOptions
   /** Each chunk stands under every granule that it covers. */
   readonly #byGranule = new Map<number, Chunk>()
 
-  /** The same version on the local disk. */
-  readonly disk: DiskVersion | undefined
+  constructor(options: VersionChunksOptions) {
+    this.#options = options
+  }
 
-  constructor(recent: LRUCache<Chunk, Uint8Array>, uses: ChunkUses, disk?: DiskVersion) {
-    this.#recent = recent
-    this.#uses = uses
-    this.disk = disk
+  /** The same version on the local disk. */
+  get disk(): DiskVersion | undefined {
+    return this.#options.disk
   }
 
   get isEmpty(): boolean {
@@ -152,28 +186,36 @@ export class VersionChunks {
   find(offset: number): Chunk | undefined {
     const chunk = this.#byGranule.get(Math.floor(offset / granuleBytes))
     if (chunk?.data !== undefined) {
-      this.#recent.get(chunk)
-      this.#uses.hits += 1
+      this.#options.recent.get(chunk)
+      this.#options.uses.hits += 1
     }
     return chunk
   }
 
-  /** Starts to fetch `[start, end)`, of which no part may be present. A failure is forgotten. */
-  load(start: number, end: number, fetch: (signal: AbortSignal) => Promise<Uint8Array>): Chunk {
-    this.#uses.loads += 1
-    const cancel = new AbortController()
-    const loaded = fetch(cancel.signal).then(
-      (data) => this.#keep(chunk, data),
-      (error: unknown) => {
-        this.forget(chunk)
-        throw error
-      },
-    )
-    // Its waiters, if there are any, see the failure; a prefetch without one is asked again later.
-    loaded.catch(() => undefined)
-    const chunk: Chunk = { version: this, start, end, data: undefined, loaded, waiters: 0, cancel }
+  /**
+   * Starts to fetch `[start, end)`, of which no part may be present. `fetch` puts the bytes into what `room`
+   * gives, and must not touch that once it has settled. A failure is forgotten.
+   */
+  load(start: number, end: number, fetch: Fetch): Chunk {
+    this.#options.uses.loads += 1
+    const chunk = new Chunk(this, { start, end }, this.#options.arena)
     for (const granule of granulesOf(chunk)) this.#byGranule.set(granule, chunk)
+    chunk.load((room) =>
+      fetch(chunk.cancel.signal, room).then(
+        (data) => this.#keep(chunk, data),
+        (error: unknown) => {
+          this.forget(chunk)
+          throw error
+        },
+      ),
+    )
     return chunk
+  }
+
+  /** What `chunk` has of `wanted` was read, and is not looked at any more. */
+  noteRead(chunk: Chunk, wanted: ByteRange): void {
+    chunk.readBytes += Math.min(wanted.end, chunk.end) - Math.max(wanted.start, chunk.start)
+    if (chunk.readBytes >= lengthOf(chunk)) this.#options.onSpent?.(chunk)
   }
 
   /** Cancels a chunk that is on its way, unless somebody waits for it. */
@@ -187,16 +229,20 @@ export class VersionChunks {
     for (const granule of granulesOf(chunk)) {
       if (this.#byGranule.get(granule) === chunk) this.#byGranule.delete(granule)
     }
+    chunk.forget()
   }
 
   #keep(chunk: Chunk, data: Uint8Array): Uint8Array {
     chunk.data = data
-    this.#recent.set(chunk, data)
+    const { recent } = this.#options
+    recent.set(chunk, data)
     // The cache refuses what is larger than itself.
-    if (!this.#recent.has(chunk)) this.forget(chunk)
+    if (!recent.has(chunk)) this.forget(chunk)
     return data
   }
 }
+
+type Fetch = (signal: AbortSignal, room: () => Uint8Array) => Promise<Uint8Array>
 
 function* granulesOf(chunk: Chunk): Generator<number, void, undefined> {
   for (let start = chunk.start; start < chunk.end; start += granuleBytes) {

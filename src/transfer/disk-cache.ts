@@ -173,13 +173,20 @@ export class DiskCache {
     }
   }
 
-  /** For a `DiskVersion`: writes `bytes`, or a copy, as soon as that can be, when there is room to wait; else false. */
-  later(bytes: Uint8Array, copy: boolean, write: (bytes: Uint8Array) => Promise<number>): boolean {
+  /**
+   * For a `DiskVersion`: writes `bytes`, or a copy, as soon as that can be; resolves when that was done or given
+   * up. `undefined` when there is no room to wait.
+   */
+  later(
+    bytes: Uint8Array,
+    copy: boolean,
+    write: (bytes: Uint8Array) => Promise<number>,
+  ): Promise<void> | undefined {
     const sizeBytes = bytes.byteLength
     const isPaused = this.#clock.nowMs() < this.#pausedUntilMs
     if (isPaused || this.#pendingBytes + sizeBytes > this.#maxPendingBytes) {
       this.count({ skippedBytes: sizeBytes })
-      return false
+      return undefined
     }
     this.#pendingBytes += sizeBytes
     const kept = copy ? new Uint8Array(bytes) : bytes
@@ -190,7 +197,7 @@ export class DiskCache {
         this.#writing.delete(work)
       })
     this.#writing.add(work)
-    return true
+    return work
   }
 
   /** For a `DiskVersion`. */

@@ -18,6 +18,11 @@ export interface DiskVersionOptions {
   readonly cache: DiskCache
 }
 
+interface DiskWriteOptions {
+  readonly copy?: boolean
+  readonly onDone?: (() => void) | undefined
+}
+
 /** The granules of one version of one blob that are on the disk. No method rejects. */
 export class DiskVersion {
   readonly sizeBytes: number
@@ -81,13 +86,17 @@ export class DiskVersion {
 
   /**
    * Keeps the granules that `data`, the bytes from `start` on, holds whole, some time later: it is not
-   * to be written to any more, unless a `copy` is asked for.
+   * to be written to any more, unless a `copy` is asked for, or before `onDone` is called, which is once.
    */
-  write(start: number, data: Uint8Array, options: { readonly copy?: boolean } = {}): void {
+  write(start: number, data: Uint8Array, options: DiskWriteOptions = {}): void {
+    const written: Promise<void>[] = []
     const end = start + data.byteLength
     const from = Math.ceil(start / granuleBytes) * granuleBytes
     const to = end === this.sizeBytes ? end : Math.floor(end / granuleBytes) * granuleBytes
-    if (from >= to) return
+    if (from >= to) {
+      options.onDone?.()
+      return
+    }
     for (const piece of this.#segmentsOf({ start: from, end: to })) {
       const at = piece.index * this.#segmentBytes + piece.from * granuleBytes - start
       const bytes = data.subarray(
@@ -95,21 +104,27 @@ export class DiskVersion {
         Math.min(at + (piece.to - piece.from) * granuleBytes, to - start),
       )
       const write = (kept: Uint8Array) => piece.segment.write(piece.from, kept)
-      if (this.#cache.later(bytes, options.copy === true, write)) continue
+      const later = this.#cache.later(bytes, options.copy === true, write)
+      if (later !== undefined) {
+        written.push(later)
+        continue
+      }
       const base = (piece.index * this.#segmentBytes) / granuleBytes
       for (let at = piece.from; at < piece.to; at += 1) this.#skipped.add(base + at)
     }
+    const { onDone } = options
+    if (onDone !== undefined) void Promise.all(written).then(onDone)
   }
 
   /** Writes `data`, as `write`, if too much waited to be written when that was asked for. */
-  writeSkipped(start: number, data: Uint8Array): void {
+  writeSkipped(start: number, data: Uint8Array, lend?: () => () => void): void {
     if (this.#skipped.size === 0) return
     let wasSkipped = false
     const last = Math.ceil((start + data.byteLength) / granuleBytes)
     for (let at = Math.floor(start / granuleBytes); at < last; at += 1) {
       if (this.#skipped.delete(at)) wasSkipped = true
     }
-    if (wasSkipped) this.write(start, data)
+    if (wasSkipped) this.write(start, data, { onDone: lend?.() })
   }
 
   /**

@@ -18,6 +18,14 @@ export interface VersionSourceOptions {
   readonly disk: DiskVersion | undefined
 }
 
+/** Where bytes are wanted. */
+export interface Target {
+  readonly signal: AbortSignal
+  readonly room: () => Uint8Array
+  /** Keeps the room as it is until what this gives is called. */
+  readonly lend?: (() => () => void) | undefined
+}
+
 /** Where the bytes of one version come from: the local disk, as far as it has them, and the network. */
 export class VersionSource {
   readonly #options: VersionSourceOptions
@@ -32,12 +40,16 @@ export class VersionSource {
     return this.#limiter.hasRoom
   }
 
-  /** The bytes of `piece`, which begins at a granule and ends at one or with the blob. */
-  async load(piece: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+  /**
+   * The bytes of `piece`, which begins at a granule and ends at one or with the blob, in what `room` gives;
+   * nothing is written there once this has settled.
+   */
+  async load(piece: ByteRange, target: Target): Promise<Uint8Array> {
     const { disk } = this.#options
-    if (disk !== undefined) return this.#loadThrough(disk, piece, signal)
+    const { signal, room } = target
+    if (disk !== undefined) return this.#loadThrough(disk, piece, target)
     // Its memory is taken when its turn comes.
-    return this.#limiter.run(() => this.#request(piece, allocate(piece), signal), signal)
+    return this.#limiter.run(() => this.#request(piece, room(), signal), signal)
   }
 
   /** Fills `into`, which stays the caller's, with the bytes of `piece`, wherever that begins and ends. */
@@ -49,7 +61,8 @@ export class VersionSource {
     }
     const start = alignDown(piece.start)
     const aligned = { start, end: Math.min(alignUp(piece.end), sizeBytes) }
-    const whole = await this.#loadThrough(disk, aligned, signal)
+    const room = () => Buffer.allocUnsafeSlow(lengthOf(aligned))
+    const whole = await this.#loadThrough(disk, aligned, { signal, room })
     into.set(whole.subarray(piece.start - start, piece.end - start))
   }
 
@@ -65,19 +78,17 @@ export class VersionSource {
     return new FileSystemError('ESTALE', 'read', { path, detail, cause })
   }
 
-  async #loadThrough(
-    disk: DiskVersion,
-    piece: ByteRange,
-    signal: AbortSignal,
-  ): Promise<Uint8Array> {
-    const into = allocate(piece)
+  async #loadThrough(disk: DiskVersion, piece: ByteRange, target: Target): Promise<Uint8Array> {
+    const { signal, room, lend } = target
+    const into = room()
     const missing = await disk.read(piece, into)
     const fetch = async (range: ByteRange) => {
       const view = into.subarray(range.start - piece.start, range.end - piece.start)
       await this.#limiter.run(() => this.#request(range, view, signal), signal)
-      disk.write(range.start, view)
+      disk.write(range.start, view, { onDone: lend?.() })
     }
-    await Promise.all(missing.map(fetch))
+    const fetched = await Promise.allSettled(missing.map(fetch))
+    for (const outcome of fetched) if (outcome.status === 'rejected') throw outcome.reason
     return into
   }
 
@@ -98,9 +109,4 @@ export class VersionSource {
       throw isFileSystemError(error, 'ENOENT') ? this.gone(error) : error
     }
   }
-}
-
-/** Not zeroed: every byte is written, or nobody sees any. */
-function allocate(piece: ByteRange): Uint8Array {
-  return Buffer.allocUnsafeSlow(lengthOf(piece))
 }

@@ -93,7 +93,7 @@ export class OpenFiles {
     if (inode.writable?.active === true) {
       return [await interruptible(inode.writable.read(range), context.signal)]
     }
-    return reader.read(range, context.signal)
+    return reader.read(range, context)
   }
 
   async write(

@@ -34,6 +34,8 @@ export interface CallContext {
   readonly gid: number
   /** The caller's process; 0 when the kernel itself asks (read-ahead, write-back). */
   readonly pid: number
+  /** Notes what is to be called once nobody looks at what the call gives. Absent: that is for ever. */
+  readonly whenAnswered?: ((done: () => void) => void) | undefined
 }
 
 /** What stat(2) says of an inode. */
@@ -259,7 +261,7 @@ export interface FileOperations {
     options: CreateOptions,
     context: CallContext,
   ): Promise<CreatedFile>
-  /** Gives the bytes of `range` in pieces; fewer only at the end of the file. The pieces must not change later. */
+  /** Gives the bytes of `range` in pieces; fewer only at the end of the file. The pieces must not change before the call is answered. */
   read(handle: HandleId, range: ByteRange, context: CallContext): Promise<readonly Uint8Array[]>
   /** Gives the bytes taken. `data` is the callee's only until the promise settles: copy what must stay. */
   write(

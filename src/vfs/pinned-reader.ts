@@ -5,6 +5,7 @@ import type { Entry } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobReader } from '../transfer/blob-reader.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import type { CallContext } from './operations.ts'
 
 export interface PinnedReaderOptions {
   readonly store: BlobStore
@@ -16,6 +17,9 @@ export interface PinnedReaderOptions {
   /** Asks the service what is there now. */
   readonly refresh: () => Promise<Entry>
 }
+
+/** Who reads. */
+type ReadContext = Pick<CallContext, 'signal' | 'whenAnswered'>
 
 /**
  * Reads one version of a file, the one that its open found. Only changes that this mount itself
@@ -40,14 +44,14 @@ export class PinnedReader {
   }
 
   /** The bytes of `range`; `ESTALE` when the pinned version is gone. */
-  async read(range: ByteRange, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+  async read(range: ByteRange, context: ReadContext): Promise<readonly Uint8Array[]> {
     try {
-      return await this.#read(range, signal)
+      return await this.#read(range, context)
     } catch (error) {
       if (!isFileSystemError(error, 'ESTALE', 'ENOENT')) throw error
       if (this.#served) throw this.#gone(error)
       await this.#pinAgain(error)
-      return this.#read(range, signal)
+      return this.#read(range, context)
     }
   }
 
@@ -70,9 +74,10 @@ export class PinnedReader {
     this.#reader.close()
   }
 
-  async #read(range: ByteRange, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+  async #read(range: ByteRange, context: ReadContext): Promise<readonly Uint8Array[]> {
     if (this.#entry.etag === undefined) throw new FileSystemError('ESTALE', 'read')
-    const parts = await this.#reader.read(range, { signal })
+    const { signal, whenAnswered: onLent } = context
+    const parts = await this.#reader.read(range, { signal, onLent })
     this.#served = true
     return parts
   }

@@ -78,7 +78,7 @@ class Drive {
     const { cacheDirectory, readOnly, passthrough } = this.#options
     this.#disk =
       cacheDirectory === undefined ? undefined : new DiskCache({ directory: cacheDirectory })
-    const chunkCache = new ChunkCache({ maxBytes: 2 ** 20, disk: this.#disk })
+    const chunkCache = new ChunkCache({ maxBytes: 2 ** 20, disk: this.#disk, reusesMemory: true })
     this.#vfs = new Vfs({ ...this.#options, namespace, root, uid: 0, gid: 0, chunkCache })
     const how = { mountpoint, source: 'abfs://box', allowOther: true, readOnly, passthrough }
     this.#mount = await mount(this.#vfs, how)

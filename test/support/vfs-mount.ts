@@ -66,7 +66,7 @@ export class VfsMount {
       gid: 501,
       spoolDirectory,
       journalDirectory: join(spoolDirectory, 'journal'),
-      chunkCache: new ChunkCache(),
+      chunkCache: new ChunkCache({ reusesMemory: true }),
       clock: this.clock,
       ...options,
     })

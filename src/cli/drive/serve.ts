@@ -76,7 +76,8 @@ class Drive {
     process.chdir('/')
     const access = settings.readOnly ? 'read' : 'write'
     const diskCache = this.#openDiskCache()
-    const account = await openAccount(this.#config, { target, access, diskCache })
+    const reusesMemory = true
+    const account = await openAccount(this.#config, { target, access, diskCache, reusesMemory })
     try {
       await this.#tryCredentials(account)
       await this.#serve(account)
