@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -43,6 +44,7 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
          InstanceMethod<&NativeChannel::Receive>("receive"),
          InstanceMethod<&NativeChannel::Release>("release"),
          InstanceMethod<&NativeChannel::Send>("send"),
+         InstanceMethod<&NativeChannel::SendLater>("sendLater"),
          InstanceMethod<&NativeChannel::Progress>("progress"),
          InstanceMethod<&NativeChannel::InvalidateAttributes>("invalidateAttributes"),
          InstanceMethod<&NativeChannel::AttachContent>("attachContent"),
@@ -90,16 +92,20 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   Napi::Value Frames(const Napi::CallbackInfo&) { return frames_.Value(); }
 
   // (onFrames: (count: number) => void, onEnd: (errno: number) => void,
-  // onExpired: (unique: bigint, errno: number) => void): 0 or -errno. `onFrames` finds the frames
-  // in `frames` and writes -1 over the slot of each one that it keeps.
+  // onExpired: (unique: bigint, errno: number) => void, onSent: (ticket: number, result: number) =>
+  // void): 0 or -errno. `onFrames` finds the frames in `frames` and writes -1 over the slot of each
+  // one that it keeps.
   Napi::Value Receive(const Napi::CallbackInfo& info) {
-    if (!info[0].IsFunction() || !info[1].IsFunction() || !info[2].IsFunction()) {
-      return Reject("expected three functions: onFrames, onEnd, onExpired");
+    for (size_t index = 0; index < 4; ++index) {
+      if (!info[index].IsFunction()) {
+        return Reject("expected functions: onFrames, onEnd, onExpired, onSent");
+      }
     }
     if (channel_ || !device_.valid()) return Result(-EBADF);
     on_frames_ = Napi::Persistent(info[0].As<Napi::Function>());
     on_end_ = Napi::Persistent(info[1].As<Napi::Function>());
     on_expired_ = Napi::Persistent(info[2].As<Napi::Function>());
+    on_sent_ = Napi::Persistent(info[3].As<Napi::Function>());
     wake_ = Wake::New(env_, "abfs", 0, 1, this);
     Channel::Options options;
     options.device = std::move(device_);
@@ -134,28 +140,29 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
 
   // (source: number, parts: Uint8Array[]): 0 or -errno. The bytes are read before it returns.
   Napi::Value Send(const Napi::CallbackInfo& info) {
-    if (!info[0].IsNumber() || !info[1].IsArray()) {
-      return Reject("expected a number and an array: source, parts");
-    }
-    if (!channel_) return Result(-EBADF);
-    const Napi::Array parts = info[1].As<Napi::Array>();
-    const uint32_t count = parts.Length();
-    if (count == 0 || count > kMaxParts) return Result(-EINVAL);
     iovec vectors[kMaxParts];
-    for (uint32_t index = 0; index < count; ++index) {
-      const Napi::Value part = parts.Get(index);
-      if (!part.IsTypedArray() ||
-          part.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-        return Reject("expected every part to be a Uint8Array");
-      }
-      Napi::Uint8Array bytes = part.As<Napi::Uint8Array>();
-      vectors[index] = iovec{bytes.Data(), bytes.ByteLength()};
-    }
+    uint32_t count = 0;
     fuse_out_header head{};
-    if (vectors[0].iov_len < sizeof head) return Reject("expected the first part to hold the head");
-    std::memcpy(&head, vectors[0].iov_base, sizeof head);
+    if (!PartsOf(info, vectors, &count, &head)) return env_.Undefined();
+    if (!channel_) return Result(-EBADF);
     const int source = info[0].As<Napi::Number>().Int32Value();
     return Result(channel_->Send(source, head.unique, vectors, static_cast<int>(count)));
+  }
+
+  // (source: number, parts: Uint8Array[], ticket: number): 0 or -errno. The bytes of all parts but
+  // the first, which is the head alone, must stay until `onSent` is called with the ticket, or
+  // Close.
+  Napi::Value SendLater(const Napi::CallbackInfo& info) {
+    iovec vectors[kMaxParts];
+    uint32_t count = 0;
+    fuse_out_header head{};
+    if (!PartsOf(info, vectors, &count, &head)) return env_.Undefined();
+    if (!info[2].IsNumber()) return Reject("expected a number: ticket");
+    if (!channel_) return Result(-EBADF);
+    const int source = info[0].As<Napi::Number>().Int32Value();
+    const int64_t ticket = info[2].As<Napi::Number>().Int64Value();
+    channel_->SendLater({source, head, {vectors + 1, vectors + count}, ticket});
+    return Result(0);
   }
 
   // (unique: bigint): the request gets on.
@@ -250,6 +257,7 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     channel_->Take(&batch_);
     if (!batch_.empty()) DeliverBatch();
     if (channel_) DeliverExpired();
+    if (channel_) DeliverSent();
     int error = 0;
     // `onFrames` may have closed the channel.
     if (channel_ && channel_->Ended(&error) && !std::exchange(end_told_, true)) {
@@ -269,6 +277,14 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     }
   }
 
+  void DeliverSent() {
+    channel_->TakeSent(&sent_);
+    for (const abfs::SentReply& sent : sent_) {
+      on_sent_.Call({Napi::Number::New(env_, static_cast<double>(sent.ticket)),
+                     Napi::Number::New(env_, sent.result)});
+    }
+  }
+
   void DeliverBatch() {
     Napi::Int32Array frames = frames_.Value();
     size_t at = 0;
@@ -281,6 +297,33 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     on_frames_.Call({Napi::Number::New(env_, static_cast<double>(count))});
     if (!channel_) return;
     for (size_t index = 0; index < count; ++index) channel_->Release(frames[index * 3]);
+  }
+
+  // The parts of a reply; throws and returns false when the arguments are none.
+  bool PartsOf(const Napi::CallbackInfo& info, iovec* vectors, uint32_t* count,
+               fuse_out_header* head) {
+    if (!info[0].IsNumber() || !info[1].IsArray()) {
+      Reject("expected a number and an array: source, parts");
+      return false;
+    }
+    const Napi::Array parts = info[1].As<Napi::Array>();
+    *count = parts.Length();
+    for (uint32_t index = 0; index < std::min<uint32_t>(*count, kMaxParts); ++index) {
+      const Napi::Value part = parts.Get(index);
+      if (!part.IsTypedArray() ||
+          part.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+        Reject("expected every part to be a Uint8Array");
+        return false;
+      }
+      Napi::Uint8Array bytes = part.As<Napi::Uint8Array>();
+      vectors[index] = iovec{bytes.Data(), bytes.ByteLength()};
+    }
+    if (*count == 0 || *count > kMaxParts || vectors[0].iov_len < sizeof *head) {
+      Reject("expected up to 256 parts, the first of which holds the head");
+      return false;
+    }
+    std::memcpy(head, vectors[0].iov_base, sizeof *head);
+    return true;
   }
 
   // Throws when one of the first `count` arguments is no number.
@@ -317,10 +360,12 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   Napi::FunctionReference on_frames_;
   Napi::FunctionReference on_end_;
   Napi::FunctionReference on_expired_;
+  Napi::FunctionReference on_sent_;
   Wake wake_;
   std::unique_ptr<Channel> channel_;
   std::vector<Frame> batch_;
   std::vector<Expiry> expired_;
+  std::vector<abfs::SentReply> sent_;
   bool end_told_ = false;
 };
 

@@ -81,6 +81,8 @@ int Channel::Start() {
   }
   watchdog_.Start();
   notifier_.Start(readers_.front().device.get());
+  sender_.Start(
+      {.send = [this](const LateReply& reply) { return SendLate(reply); }, .wake = options_.wake});
   return 0;
 }
 
@@ -140,6 +142,14 @@ int Channel::Send(int source, uint64_t unique, const iovec* parts, int count) {
   return result;
 }
 
+int Channel::SendLate(const LateReply& reply) {
+  std::vector<iovec> parts;
+  parts.reserve(reply.data.size() + 1);
+  parts.push_back({const_cast<fuse_out_header*>(&reply.head), sizeof reply.head});
+  parts.insert(parts.end(), reply.data.begin(), reply.data.end());
+  return Send(reply.source, reply.head.unique, parts.data(), static_cast<int>(parts.size()));
+}
+
 int Channel::Write(int source, const iovec* parts, int count) const {
   const int fd = readers_[static_cast<size_t>(source)].device.get();
   if (fd < 0) return -EBADF;
@@ -166,6 +176,7 @@ void Channel::Stop() {
   ::eventfd_write(stop_event_.get(), 1);
   watchdog_.Stop();
   notifier_.Stop();
+  sender_.Stop();
   for (Reader& reader : readers_) {
     if (reader.thread.joinable()) reader.thread.join();
   }

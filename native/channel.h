@@ -8,11 +8,13 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "data_hits.h"
 #include "live_requests.h"
 #include "notifier.h"
+#include "sender.h"
 #include "unique_fd.h"
 #include "watchdog.h"
 
@@ -73,6 +75,10 @@ class Channel {
   // -ENOENT when the request has been answered: its caller was killed, or its deadline passed.
   int Send(int source, uint64_t unique, const iovec* parts, int count);
 
+  // Sends it some time later; TakeSent tells. What waits when the channel stops is dropped.
+  void SendLater(LateReply reply) { sender_.Add(std::move(reply)); }
+  void TakeSent(std::vector<SentReply>* sent) { sender_.Take(sent); }
+
   // The request gets on: its deadline begins anew.
   void Progress(uint64_t unique) { live_.Progress(unique, NowNs()); }
 
@@ -120,6 +126,8 @@ class Channel {
   void PostponeInterrupt(uint64_t unique) const;
   void Deliver(const Frame& frame);
   void Finish(int slot, int error);
+  // On the sender's thread.
+  int SendLate(const LateReply& reply);
   int Write(int source, const iovec* parts, int count) const;
   void Answer(int source, uint64_t unique, int error) const;
   // On the watchdog's thread.
@@ -134,6 +142,7 @@ class Channel {
   DataHits hits_;
   Watchdog watchdog_;
   Notifier notifier_;
+  Sender sender_;
 
   std::mutex mutex_;
   std::condition_variable slot_freed_;

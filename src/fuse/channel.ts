@@ -60,6 +60,11 @@ export interface FuseChannel {
    * but the kernel knows nothing of what the reply gave it.
    */
   send(source: number, parts: readonly Uint8Array[]): number
+  /**
+   * The same on a thread of its own, for replies that take a while to copy. `whenSent` is called with what
+   * `send` would return; until then the parts stay as they are. Absent: `send` does it.
+   */
+  sendLater?(source: number, parts: readonly Uint8Array[], whenSent: (result: number) => void): void
   /** Says that request `unique` gets on, so that its deadline begins anew. */
   progress?(unique: bigint): void
   /**

@@ -26,9 +26,11 @@ interface NativeConnection {
     onFrames: (count: number) => void,
     onEnd: (errno: number) => void,
     onExpired: (unique: bigint, errno: number) => void,
+    onSent: (ticket: number, result: number) => void,
   ): number
   release(slot: number): void
   send(source: number, parts: readonly Uint8Array[]): number
+  sendLater(source: number, parts: readonly Uint8Array[], ticket: number): number
   progress(unique: bigint): void
   invalidateAttributes(ino: number): void
   attachContent(handle: number, sizeBytes: number): void
@@ -78,6 +80,8 @@ export class NativeFuseChannel implements FuseChannel {
   /** Where the frame that is being delivered stands in `frames`. */
   #position = 0
   #heldSlots = 0
+  readonly #sending = new Map<number, LateReply>()
+  #tickets = 0
 
   constructor(device: number, { timeoutMs }: NativeChannelOptions) {
     const { NativeChannel } = loadAddon()
@@ -92,6 +96,7 @@ export class NativeFuseChannel implements FuseChannel {
       (errno) => receiver.onEnd(errno === 0 ? undefined : readFailure(errno)),
       (unique, errno) =>
         receiver.onExpired(unique, errno === constants.errno.EINTR ? 'EINTR' : 'ETIMEDOUT'),
+      (ticket, result) => this.#sent(ticket, result),
     )
     if (result < 0) throw readFailure(-result)
   }
@@ -115,6 +120,24 @@ export class NativeFuseChannel implements FuseChannel {
     return this.#connection.send(source, parts)
   }
 
+  sendLater(
+    source: number,
+    parts: readonly Uint8Array[],
+    whenSent: (result: number) => void,
+  ): void {
+    const ticket = this.#tickets++
+    // The parts are held here as long as the thread of the addon looks at them.
+    this.#sending.set(ticket, { parts, whenSent })
+    const result = this.#connection.sendLater(source, parts, ticket)
+    if (result < 0) this.#sent(ticket, result)
+  }
+
+  #sent(ticket: number, result: number): void {
+    const late = this.#sending.get(ticket)
+    this.#sending.delete(ticket)
+    late?.whenSent(result)
+  }
+
   progress(unique: bigint): void {
     this.#connection.progress(unique)
   }
@@ -125,6 +148,7 @@ export class NativeFuseChannel implements FuseChannel {
 
   close(): void {
     this.#connection.close()
+    for (const ticket of [...this.#sending.keys()]) this.#sent(ticket, -constants.errno.ENODEV)
   }
 
   #deliver(count: number): void {
@@ -135,6 +159,11 @@ export class NativeFuseChannel implements FuseChannel {
       this.#receiver?.onFrame(Buffer.from(pool, slot * slotBytes, lengthBytes), source)
     }
   }
+}
+
+interface LateReply {
+  readonly parts: readonly Uint8Array[]
+  readonly whenSent: (result: number) => void
 }
 
 function contentOf(connection: NativeConnection): ContentChannel {

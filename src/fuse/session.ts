@@ -6,6 +6,7 @@
  * saving data are awaited, and the session closes.
  */
 import { constants } from 'node:os'
+import { KiB } from '../byte-range.ts'
 import { errnoOf, FileSystemError } from '../errors.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import type { FileOperations } from '../vfs/operations.ts'
@@ -139,8 +140,7 @@ export class Session {
     const reply = await this.#answer(request, call)
     held?.release()
     this.#calls.delete(unique)
-    this.#send(call, reply)
-    call.answered()
+    this.#reply(call, reply)
     if (this.#ended && this.#calls.size === 0) this.#drained.resolve()
   }
 
@@ -157,7 +157,17 @@ export class Session {
   }
 
   #send(call: Call, reply: Message): void {
-    const result = this.#channel.send(call.source, reply)
+    this.#sent(call, this.#channel.send(call.source, reply))
+  }
+
+  /** Long ones are copied by another thread: this one has sockets to read meanwhile. */
+  #reply(call: Call, reply: Message): void {
+    if (this.#channel.sendLater === undefined || !isLong(call, reply)) this.#send(call, reply)
+    else this.#channel.sendLater(call.source, reply, (result) => this.#sent(call, result))
+  }
+
+  #sent(call: Call, result: number): void {
+    call.answered()
     if (result === 0) return
     if (result === -constants.errno.ENOENT && !this.#ended) void this.#undo(call)
     if (goneErrnos.has(-result)) return
@@ -311,6 +321,14 @@ function deferred<T>(): Deferred<T> {
   // A promise that nobody has looked at yet is not an unhandled failure.
   promise.catch(() => {})
   return { promise, resolve, reject }
+}
+
+/** Copying less takes no longer than handing it to another thread. */
+const longReplyBytes = 128 * KiB
+
+function isLong(call: Call, reply: Message): boolean {
+  if (call.kind !== 'read') return false
+  return reply.reduce((sum, part) => sum + part.length, 0) >= longReplyBytes
 }
 
 const maxEarlyInterrupts = 256
