@@ -11,6 +11,9 @@ import { maxListResults } from './validate.ts'
  */
 export const apiVersion = '2025-05-05'
 
+/** The first version that lists from a name on. */
+export const startFromVersion = '2026-02-06'
+
 export type Headers = Record<string, string>
 
 /** Headers of every request. */
@@ -91,7 +94,8 @@ export function listQuery(prefix: string, options: ListOptions): string {
   if (options.delimiter !== undefined) query += `&delimiter=${options.delimiter}`
   const include = includes.filter((name) => options[name] === true || isDefault(name, options))
   if (include.length > 0) query += `&include=${include.join(',')}`
-  const { continuation } = options
+  const { continuation, startFrom } = options
+  if (startFrom !== undefined) query += `&startFrom=${encodeURIComponent(startFrom)}`
   return continuation === undefined ? query : `${query}&marker=${encodeURIComponent(continuation)}`
 }
 

@@ -15,6 +15,7 @@ import {
   formerQuery,
   listQuery,
   rangeHeader,
+  startFromVersion,
 } from './azure-request.ts'
 import { propertiesFrom } from './azure-response.ts'
 import { AzureWrites } from './azure-writes.ts'
@@ -181,17 +182,21 @@ export class AzureBlobStore implements BlobStore {
   async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
     const operation = 'blob.list'
     checkContainer(prefix.container, operation)
-    const { body } = await this.#call({
+    const headers = baseHeaders()
+    if (options.startFrom !== undefined) headers['x-ms-version'] = startFromVersion
+    const { body, firstByteMs } = await this.#call({
       operation,
       method: 'GET',
       path: { container: prefix.container, name: '' },
+      headers,
       query: listQuery(prefix.name, options),
       maxBodyBytes: maxListPageBytes,
       signal: options.signal,
     })
     try {
       const page = Buffer.from(body.buffer, body.byteOffset, body.length)
-      return await scanInTurns(page, { ...options, pause: nextTurn })
+      const found = await scanInTurns(page, { ...options, pause: nextTurn })
+      return { ...found, waitedMs: firstByteMs }
     } catch (cause) {
       throw unreadableListing(prefix, cause)
     }

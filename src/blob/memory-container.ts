@@ -74,7 +74,7 @@ export class MemoryContainer {
   list(prefix: string, options: ListOptions): ListPage {
     const limit = Math.min(options.maxResults ?? maxListResults, maxListResults)
     const entries: ListEntry[] = []
-    let index = this.#firstAtLeast(options.continuation ?? prefix)
+    let index = this.#firstAtLeast(options.continuation ?? later(prefix, options.startFrom))
     for (; entries.length < limit; ) {
       const name = this.#names[index]
       if (name === undefined || !name.startsWith(prefix))
@@ -141,6 +141,10 @@ export function compareUtf8(a: string, b: string): number {
 function codePointRank(unit: number): number {
   if (unit < 0xd800) return unit
   return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000
+}
+
+function later(prefix: string, startFrom = ''): string {
+  return compareUtf8(startFrom, prefix) > 0 ? startFrom : prefix
 }
 
 function directoryOf(

@@ -93,6 +93,8 @@ export interface ListPage {
   readonly entries: readonly ListEntry[]
   /** Opaque; `undefined` on the last page. */
   readonly continuation: string | undefined
+  /** How soon the service began to answer, milliseconds; `undefined` where nobody measured it. */
+  readonly waitedMs?: number | undefined
 }
 
 export interface CallOptions {
@@ -240,6 +242,11 @@ export interface ListOptions extends StateListOptions {
   /** Entries per page, at most 5,000 (the default). */
   readonly maxResults?: number | undefined
   readonly continuation?: string | undefined
+  /**
+   * The first name to be told, or the one behind it; with `/` as delimiter a name of that level. `EINVAL`,
+   * or a listing from the beginning, where the service does not know it.
+   */
+  readonly startFrom?: string | undefined
   /** Whether entries carry their metadata. Default true. */
   readonly metadata?: boolean | undefined
 }

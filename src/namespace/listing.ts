@@ -1,13 +1,8 @@
-import {
-  type BlobStore,
-  type CallOptions,
-  type ListEntry,
-  listAll,
-  listPages,
-} from '../blob/store.ts'
+import { type BlobStore, type CallOptions, type ListEntry, listAll } from '../blob/store.ts'
 import type { BlobPath } from '../path.ts'
 import { entryFromBlob, impliedDirectory, mergeEntries } from './blob-entry.ts'
 import { baseName, childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
+import { listPagesDivided } from './divided-listing.ts'
 import type { Entry } from './entry.ts'
 
 /** Told of each blob whose name cannot be a path. */
@@ -59,7 +54,7 @@ export async function* walkTree(
 ): AsyncGenerator<readonly Entry[], void, undefined> {
   const walk = new TreeWalk(directory.name, options.directories)
   const prefix = { ...directory, name: childPrefix(directory.name) }
-  for await (const rows of listPages(store, prefix, { signal: options.signal })) {
+  for await (const rows of listPagesDivided(store, prefix, { signal: options.signal })) {
     for (const row of rows) {
       if (row.kind !== 'blob' || row.name === prefix.name || isReserved(row.name)) continue
       if (isPathName(withoutSlash(row.name))) {

@@ -18,7 +18,9 @@ export async function listedStore(names: readonly string[]): Promise<MemoryBlobS
 function pageOf(sorted: readonly string[], prefix: string, options: ListOptions): ListPage {
   const { delimiter, maxResults = perPage } = options
   const entries: ListEntry[] = []
-  let at = Number(options.continuation ?? firstFrom(sorted, prefix))
+  const { startFrom = '' } = options
+  const first = firstFrom(sorted, startFrom > prefix ? startFrom : prefix)
+  let at = Number(options.continuation ?? first)
   for (; entries.length < maxResults; at++) {
     const name = sorted[at]
     if (name?.startsWith(prefix) !== true) return { entries, continuation: undefined }
