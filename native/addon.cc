@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "addon_arguments.h"
 #include "addon_checksums.h"
 #include "addon_mounting.h"
 #include "addon_peers.h"
@@ -47,6 +48,8 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
          InstanceMethod<&NativeChannel::SendLater>("sendLater"),
          InstanceMethod<&NativeChannel::Progress>("progress"),
          InstanceMethod<&NativeChannel::InvalidateAttributes>("invalidateAttributes"),
+         InstanceMethod<&NativeChannel::InodeChanged>("inodeChanged"),
+         InstanceMethod<&NativeChannel::OfferXattrs>("offerXattrs"),
          InstanceMethod<&NativeChannel::AttachContent>("attachContent"),
          InstanceMethod<&NativeChannel::AddPiece>("addPiece"),
          InstanceMethod<&NativeChannel::MarkPresent>("markPresent"),
@@ -138,7 +141,9 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     if (channel_) channel_->Release(info[0].As<Napi::Number>().Int32Value());
   }
 
-  // (source: number, parts: Uint8Array[]): 0 or -errno. The bytes are read before it returns.
+  // (source: number, parts: Uint8Array[], settled?: Float64Array): 0 or -errno. The bytes are read
+  // before it returns. `settled` has two numbers for each inode of the reply that is settled: its
+  // own, and 1 when it has no extended attributes.
   Napi::Value Send(const Napi::CallbackInfo& info) {
     iovec vectors[kMaxParts];
     uint32_t count = 0;
@@ -146,7 +151,8 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     if (!PartsOf(info, vectors, &count, &head)) return env_.Undefined();
     if (!channel_) return Result(-EBADF);
     const int source = info[0].As<Napi::Number>().Int32Value();
-    return Result(channel_->Send(source, head.unique, vectors, static_cast<int>(count)));
+    abfs::ReadSettled(info[2], &settled_);
+    return Result(channel_->Send(source, head.unique, vectors, static_cast<int>(count), settled_));
   }
 
   // (source: number, parts: Uint8Array[], ticket: number): 0 or -errno. The bytes of all parts but
@@ -184,6 +190,20 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     }
     const auto node = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
     if (channel_) channel_->InvalidateAttributes(node);
+  }
+
+  // (node: number): what was told of it is not true any more.
+  void InodeChanged(const Napi::CallbackInfo& info) {
+    if (AreNumbers(info, 1) && channel_) channel_->inodes().Changed(U64(info[0]));
+  }
+
+  // (prefixes: string[]): the beginnings of names of extended attributes that are answered.
+  void OfferXattrs(const Napi::CallbackInfo& info) {
+    if (!info[0].IsArray()) {
+      Reject("expected an array: prefixes");
+      return;
+    }
+    if (channel_) channel_->inodes().OfferXattrs(abfs::StringsOf(info[0].As<Napi::Array>()));
   }
 
   // (handle, size: number): reads of `handle` are answered where pieces are.
@@ -366,6 +386,7 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   std::vector<Frame> batch_;
   std::vector<Expiry> expired_;
   std::vector<abfs::SentReply> sent_;
+  std::vector<abfs::SettledInode> settled_;
   bool end_told_ = false;
 };
 

@@ -133,10 +133,19 @@ void Channel::Release(int slot) {
   slot_freed_.notify_one();
 }
 
-int Channel::Send(int source, uint64_t unique, const iovec* parts, int count) {
+int Channel::Send(int source, uint64_t unique, const iovec* parts, int count,
+                  const std::vector<SettledInode>& settled) {
   if (source < 0 || source >= static_cast<int>(readers_.size())) return -EINVAL;
-  if (!live_.End(unique)) return -ENOENT;
+  LiveRequest request{};
+  if (!live_.End(unique, &request)) return -ENOENT;
+  for (const uint64_t node : request.changes) {
+    if (node != 0) inodes_.Changed(node);
+  }
   const int result = Write(source, parts, count);
+  if (result == 0) {
+    const auto* const bytes = static_cast<const uint8_t*>(parts[0].iov_base);
+    inodes_.Learn(request.opcode, request.asked, bytes, parts[0].iov_len, settled);
+  }
   // A reply that the kernel will not have: the caller must not wait for another.
   if (result < 0 && result != -ENOENT) Answer(source, unique, EIO);
   return result;
@@ -147,7 +156,7 @@ int Channel::SendLate(const LateReply& reply) {
   parts.reserve(reply.data.size() + 1);
   parts.push_back({const_cast<fuse_out_header*>(&reply.head), sizeof reply.head});
   parts.insert(parts.end(), reply.data.begin(), reply.data.end());
-  return Send(reply.source, reply.head.unique, parts.data(), static_cast<int>(parts.size()));
+  return Send(reply.source, reply.head.unique, parts.data(), static_cast<int>(parts.size()), {});
 }
 
 int Channel::Write(int source, const iovec* parts, int count) const {
@@ -214,40 +223,33 @@ bool Channel::Admit(const Frame& frame) {
   if (static_cast<size_t>(frame.length_bytes) < sizeof(fuse_in_header)) return true;
   const auto head = ReadStruct<fuse_in_header>(bytes);
   if (head.opcode == FUSE_INTERRUPT) return AdmitInterrupt(frame);
-  if (IsOneWay(head.opcode)) return true;
-  if (head.opcode == FUSE_READ && AnswerRead(frame, head.unique)) return false;
+  if (IsOneWay(head.opcode)) {
+    NoteForgets(frame);
+    return true;
+  }
+  if (AnswerHere(frame, head)) return false;
   if (head.opcode == FUSE_RELEASE) {
     fuse_release_in release{};
     if (ReadArgument(bytes, static_cast<size_t>(frame.length_bytes), &release)) {
       hits_.Detach(release.fh);
     }
   }
+  LiveRequest request{};
+  request.unique = head.unique;
+  request.source = frame.source;
+  request.pid = head.pid;
+  request.opcode = head.opcode;
+  request.progress_ns = NowNs();
+  NoteChanges(frame, &request);
   {
     const std::lock_guard lock(mutex_);
     if (!owner_stuck_) {
-      live_.Begin({head.unique, frame.source, head.pid, NowNs(), 0, false});
+      live_.Begin(request);
       return true;
     }
   }
   Answer(frame.source, head.unique, ETIMEDOUT);
   return false;
-}
-
-bool Channel::AnswerRead(const Frame& frame, uint64_t unique) const {
-  fuse_read_in request{};
-  uint8_t* const slot = options_.pool + static_cast<size_t>(frame.slot) * options_.slot_bytes;
-  if (!ReadArgument(slot, static_cast<size_t>(frame.length_bytes), &request)) return false;
-  // The request is at the beginning of the slot; a page further is room for the largest answer.
-  constexpr size_t kPage = 4096;
-  if (request.size > options_.slot_bytes - kPage) return false;
-  const int64_t size = hits_.Read(request.fh, request.offset, request.size, slot + kPage);
-  if (size < 0) return false;
-  fuse_out_header head = StatusReply(unique, 0);
-  head.len += static_cast<uint32_t>(size);
-  const iovec parts[] = {{&head, sizeof head}, {slot + kPage, static_cast<size_t>(size)}};
-  // A reader that is gone meanwhile needs no answer.
-  Write(frame.source, parts, 2);
-  return true;
 }
 
 int Channel::OpenBacking(int file) const {
@@ -346,6 +348,14 @@ void Channel::Answer(int source, uint64_t unique, int error) const {
   const iovec part{const_cast<fuse_out_header*>(&reply), sizeof reply};
   // A request that the kernel has given up meanwhile needs no answer.
   Write(source, &part, 1);
+}
+
+void Channel::AnswerWith(int source, uint64_t unique, const void* body, size_t size) const {
+  fuse_out_header head = StatusReply(unique, 0);
+  head.len += static_cast<uint32_t>(size);
+  const iovec parts[] = {{&head, sizeof head}, {const_cast<void*>(body), size}};
+  // A caller that is gone meanwhile needs no answer.
+  Write(source, parts, size == 0 ? 1 : 2);
 }
 
 void Channel::Expire(const LiveRequest& request, int error) {

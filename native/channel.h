@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "data_hits.h"
+#include "inode_hits.h"
 #include "live_requests.h"
 #include "notifier.h"
 #include "sender.h"
@@ -72,8 +73,10 @@ class Channel {
   void Release(int slot);
 
   // Sends the reply to request `unique` to the descriptor of reader `source`. Returns 0 or -errno;
-  // -ENOENT when the request has been answered: its caller was killed, or its deadline passed.
-  int Send(int source, uint64_t unique, const iovec* parts, int count);
+  // -ENOENT when the request has been answered: its caller was killed, or its deadline passed. What
+  // the reply says of `settled` inodes is answered from memory while it holds.
+  int Send(int source, uint64_t unique, const iovec* parts, int count,
+           const std::vector<SettledInode>& settled);
 
   // Sends it some time later; TakeSent tells. What waits when the channel stops is dropped.
   void SendLater(LateReply reply) { sender_.Add(std::move(reply)); }
@@ -83,7 +86,13 @@ class Channel {
   void Progress(uint64_t unique) { live_.Progress(unique, NowNs()); }
 
   // The kernel is told, some time later, that attributes of `node` have changed.
-  void InvalidateAttributes(uint64_t node) { notifier_.InvalidateAttributes(node); }
+  void InvalidateAttributes(uint64_t node) {
+    inodes_.Changed(node);
+    notifier_.InvalidateAttributes(node);
+  }
+
+  // What is asked of inodes is answered from without the owner.
+  InodeHits& inodes() { return inodes_; }
 
   // What reads are answered from without the owner.
   DataHits& hits() { return hits_; }
@@ -119,6 +128,14 @@ class Channel {
   // Notes the request in `slot`, and answers it when it is for this side alone. Returns whether the
   // owner must see it.
   bool Admit(const Frame& frame);
+  // Answers what is known here; false when the owner has to.
+  bool AnswerHere(const Frame& frame, const fuse_in_header& head);
+  bool AnswerGetattr(const Frame& frame, const fuse_in_header& head);
+  bool AnswerGetxattr(const Frame& frame, const fuse_in_header& head);
+  bool AnswerListxattr(const Frame& frame, const fuse_in_header& head);
+  // Has what the request may change asked of the owner from now on.
+  void NoteChanges(const Frame& frame, LiveRequest* request);
+  void NoteForgets(const Frame& frame);
   // Answers a READ of what is on the local disk; false when the owner has to.
   bool AnswerRead(const Frame& frame, uint64_t unique) const;
   bool AdmitInterrupt(const Frame& frame);
@@ -130,6 +147,8 @@ class Channel {
   int SendLate(const LateReply& reply);
   int Write(int source, const iovec* parts, int count) const;
   void Answer(int source, uint64_t unique, int error) const;
+  // Answers with `size` bytes of `body`, which may be none.
+  void AnswerWith(int source, uint64_t unique, const void* body, size_t size) const;
   // On the watchdog's thread.
   void Expire(const LiveRequest& request, int error);
   void DropAnswered();
@@ -140,6 +159,7 @@ class Channel {
   std::vector<Reader> readers_;
   LiveRequests live_;
   DataHits hits_;
+  InodeHits inodes_;
   Watchdog watchdog_;
   Notifier notifier_;
   Sender sender_;

@@ -7,9 +7,13 @@ void LiveRequests::Begin(const LiveRequest& request) {
   requests_.insert_or_assign(request.unique, request);
 }
 
-bool LiveRequests::End(uint64_t unique) {
+bool LiveRequests::End(uint64_t unique, LiveRequest* ended) {
   const std::lock_guard lock(mutex_);
-  return requests_.erase(unique) > 0;
+  const auto found = requests_.find(unique);
+  if (found == requests_.end()) return false;
+  if (ended != nullptr) *ended = found->second;
+  requests_.erase(found);
+  return true;
 }
 
 bool LiveRequests::Contains(uint64_t unique) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <mutex>
 #include <unordered_map>
@@ -13,6 +14,11 @@ struct LiveRequest {
   // The reader that took it, whose descriptor its reply goes to.
   int source;
   uint32_t pid;
+  uint32_t opcode;
+  // When it came, in the order of changes to inodes.
+  uint64_t asked;
+  // The inodes that it may change; 0 for none.
+  std::array<uint64_t, 2> changes;
   // When it came, or last got on. Nanoseconds of the monotonic clock, as are all times here.
   int64_t progress_ns;
   // When a signal met the caller; 0 before.
@@ -28,7 +34,7 @@ class LiveRequests {
  public:
   void Begin(const LiveRequest& request);
   // Whether the request was live; the caller then owes the kernel its reply.
-  bool End(uint64_t unique);
+  bool End(uint64_t unique, LiveRequest* ended = nullptr);
   bool Contains(uint64_t unique) const;
   void Progress(uint64_t unique, int64_t now_ns);
   // Marks the request as interrupted and gives its caller; false when it is not live.

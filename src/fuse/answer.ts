@@ -1,7 +1,8 @@
 import { constants as fsConstants } from 'node:fs'
 import { constants, release } from 'node:os'
 import { FileSystemError } from '../errors.ts'
-import type { CallContext, FileOperations, InodeEntry } from '../vfs/operations.ts'
+import type { Attributes, CallContext, FileOperations, InodeEntry } from '../vfs/operations.ts'
+import type { SettledInode } from './channel.ts'
 import type { OpenModes } from './open-modes.ts'
 import {
   absentReply,
@@ -27,6 +28,8 @@ export interface Exchange {
   readonly unique: bigint
   /** `undefined` where every read is asked for. */
   readonly modes?: OpenModes | undefined
+  /** Takes the inodes of the reply that nobody is writing here, in its order. */
+  readonly settled: SettledInode[]
   /**
    * Takes what undoes the call where its reply reaches nobody: lookups that the kernel does not
    * know of, handles that it will not release.
@@ -90,8 +93,11 @@ async function answerInode(exchange: Exchange, request: InodeRequest): Promise<M
   const { operations, context, unique } = exchange
   const { ino } = request
   switch (request.kind) {
-    case 'getattr':
-      return attributesReply(unique, await operations.getattr(ino, request.handle, context))
+    case 'getattr': {
+      const attributes = await operations.getattr(ino, request.handle, context)
+      settle(exchange, attributes)
+      return attributesReply(unique, attributes)
+    }
     case 'setattr':
       if (request.changes.sizeBytes !== undefined) exchange.modes?.changes(ino)
       return attributesReply(unique, await operations.setattr(ino, request.changes, context))
@@ -158,9 +164,9 @@ async function answerName(
   switch (request.kind) {
     case 'lookup': {
       const found = await operations.lookup(parent, name, context)
-      return found.kind === 'entry'
-        ? answerEntry(exchange, found)
-        : absentReply(unique, found.entryTtlMs)
+      if (found.kind === 'absent') return absentReply(unique, found.entryTtlMs)
+      settle(exchange, found.attributes)
+      return answerEntry(exchange, found)
     }
     case 'symlink':
       return answerEntry(exchange, await operations.symlink(parent, name, request.target, context))
@@ -181,6 +187,10 @@ async function answerName(
 function answerEntry(exchange: Exchange, entry: InodeEntry): Message {
   forgetUnheard(exchange, entry)
   return entryReply(exchange.unique, entry)
+}
+
+function settle({ settled }: Exchange, { ino, xattrs }: Attributes): void {
+  if (xattrs !== undefined) settled.push({ ino, plain: xattrs === 'none' })
 }
 
 function forgetUnheard({ operations, whenUnheard }: Exchange, entry: InodeEntry): void {
@@ -231,7 +241,10 @@ async function answerHandle(exchange: Exchange, request: HandleRequest): Promise
     case 'readdir': {
       const entries = await operations.readdir(handle, request.offset, context)
       const { maxBytes, plus } = request
-      const onLookup = (entry: InodeEntry): void => forgetUnheard(exchange, entry)
+      const onLookup = (entry: InodeEntry): void => {
+        forgetUnheard(exchange, entry)
+        settle(exchange, entry.attributes)
+      }
       return directoryReply(unique, entries, { maxBytes, plus, onLookup })
     }
     case 'lseek':

@@ -1,5 +1,6 @@
 import { FileSystemError } from '../errors.ts'
 import type { CallContext } from '../vfs/operations.ts'
+import type { SettledInode } from './channel.ts'
 import type { FuseRequest, RequestHeader } from './request.ts'
 
 /** One request under way: who asks, and whether it was interrupted. */
@@ -8,6 +9,8 @@ export class Call implements CallContext {
   readonly header: RequestHeader
   /** The queue that the request came from and its reply goes to. */
   readonly source: number
+  /** Inodes of which the reply tells what may be told again without asking. */
+  readonly settled: SettledInode[] = []
   readonly #undos: (() => unknown)[] = []
   readonly #dones: (() => void)[] = []
   #controller: AbortController | undefined

@@ -26,6 +26,13 @@ export interface HeldFrame {
   release(): void
 }
 
+/** An inode whose attributes, as a reply tells them, the channel may tell again while they hold. */
+export interface SettledInode {
+  readonly ino: number
+  /** It has no extended attributes that are listed. */
+  readonly plain: boolean
+}
+
 /**
  * Reads that are answered without the session: by the channel's own threads where pieces of a file lie
  * on the local disk, or by the kernel itself from a backing file.
@@ -57,14 +64,19 @@ export interface FuseChannel {
    * Writes one reply to the queue `source`: `parts` are concatenated by the kernel
    * (`writev`), not copied here, and are the caller's again on return. Returns 0, or a negative
    * errno: `-ENOENT` says that the request is answered already (interrupted, expired): no fault,
-   * but the kernel knows nothing of what the reply gave it.
+   * but the kernel knows nothing of what the reply gave it. What the reply tells of `settled`
+   * inodes, in its order, may be answered without the session for as long as it holds.
    */
-  send(source: number, parts: readonly Uint8Array[]): number
+  send(source: number, parts: readonly Uint8Array[], settled?: readonly SettledInode[]): number
   /**
    * The same on a thread of its own, for replies that take a while to copy. `whenSent` is called with what
    * `send` would return; until then the parts stay as they are. Absent: `send` does it.
    */
   sendLater?(source: number, parts: readonly Uint8Array[], whenSent: (result: number) => void): void
+  /** What was told of `ino` is not true any more, and the kernel knows. */
+  inodeChanged?(ino: number): void
+  /** Extended attributes whose names begin otherwise may be refused without the session. */
+  offerXattrs?(prefixes: readonly string[]): void
   /** Says that request `unique` gets on, so that its deadline begins anew. */
   progress?(unique: bigint): void
   /**

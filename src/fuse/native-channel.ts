@@ -1,7 +1,13 @@
 import { constants } from 'node:os'
 import { FileSystemError } from '../errors.ts'
 import { addonPlaces, findAddon } from '../native-addon.ts'
-import type { ContentChannel, FrameReceiver, FuseChannel, HeldFrame } from './channel.ts'
+import type {
+  ContentChannel,
+  FrameReceiver,
+  FuseChannel,
+  HeldFrame,
+  SettledInode,
+} from './channel.ts'
 import { maxRequestBytes } from './limits.ts'
 
 /** The functions of the addon that mount; failures are negative errnos. `native/addon.cc` has their contracts. */
@@ -29,10 +35,12 @@ interface NativeConnection {
     onSent: (ticket: number, result: number) => void,
   ): number
   release(slot: number): void
-  send(source: number, parts: readonly Uint8Array[]): number
+  send(source: number, parts: readonly Uint8Array[], settled?: Float64Array): number
   sendLater(source: number, parts: readonly Uint8Array[], ticket: number): number
   progress(unique: bigint): void
   invalidateAttributes(ino: number): void
+  inodeChanged(ino: number): void
+  offerXattrs(prefixes: readonly string[]): void
   attachContent(handle: number, sizeBytes: number): void
   addPiece(
     handle: number,
@@ -116,8 +124,18 @@ export class NativeFuseChannel implements FuseChannel {
     return { bytes: frame, release }
   }
 
-  send(source: number, parts: readonly Uint8Array[]): number {
-    return this.#connection.send(source, parts)
+  send(
+    source: number,
+    parts: readonly Uint8Array[],
+    settled: readonly SettledInode[] = [],
+  ): number {
+    if (settled.length === 0) return this.#connection.send(source, parts)
+    const pairs = new Float64Array(settled.length * 2)
+    settled.forEach(({ ino, plain }, index) => {
+      pairs[index * 2] = ino
+      pairs[index * 2 + 1] = plain ? 1 : 0
+    })
+    return this.#connection.send(source, parts, pairs)
   }
 
   sendLater(
@@ -144,6 +162,14 @@ export class NativeFuseChannel implements FuseChannel {
 
   invalidateAttributes(ino: number): void {
     this.#connection.invalidateAttributes(ino)
+  }
+
+  inodeChanged(ino: number): void {
+    this.#connection.inodeChanged(ino)
+  }
+
+  offerXattrs(prefixes: readonly string[]): void {
+    this.#connection.offerXattrs(prefixes)
   }
 
   close(): void {

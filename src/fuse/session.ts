@@ -73,6 +73,7 @@ export class Session {
   start(): void {
     this.#operations.watchChanges?.({
       attributesChanged: (ino) => this.#channel.invalidateAttributes?.(ino),
+      inodeChanged: (ino) => this.#channel.inodeChanged?.(ino),
     })
     this.#stopWatching = watchProgress(() => this.#noteProgress())
     this.#channel.receive({
@@ -80,6 +81,8 @@ export class Session {
       onExpired: (unique, code) => this.#expire(unique, code),
       onEnd: (error) => void this.#end(error),
     })
+    const { xattrPrefixes } = this.#operations
+    if (xattrPrefixes !== undefined) this.#channel.offerXattrs?.(xattrPrefixes)
   }
 
   /** Why the kernel reads no file by itself; `undefined` when it does, or will when there is one. */
@@ -149,7 +152,9 @@ export class Session {
     try {
       const whenUnheard = (undo: () => unknown): void => call.whenUnheard(undo)
       const modes = this.#modes
-      const exchange = { operations: this.#operations, context: call, unique, modes, whenUnheard }
+      const { settled } = call
+      const operations = this.#operations
+      const exchange = { operations, context: call, unique, modes, settled, whenUnheard }
       return await answer(exchange, request)
     } catch (error) {
       return statusReply(unique, errnoOfFailure(error, call))
@@ -157,7 +162,7 @@ export class Session {
   }
 
   #send(call: Call, reply: Message): void {
-    this.#sent(call, this.#channel.send(call.source, reply))
+    this.#sent(call, this.#channel.send(call.source, reply, call.settled))
   }
 
   /** Long ones are copied by another thread: this one has sockets to read meanwhile. */

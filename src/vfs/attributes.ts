@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { MiB } from '../byte-range.ts'
 import type { Entry, EntryType, PosixAttributes } from '../namespace/entry.ts'
+import { hasUserNames } from './extended-attributes.ts'
 import type { Attributes, Ino } from './operations.ts'
 
 /** What an entry shows where its metadata says nothing. */
@@ -72,6 +73,7 @@ export function toAttributes(source: AttributeSource, defaults: AttributeDefault
     rdev: deviceNumber(entry),
     blockBytes: MiB,
     attrTtlMs: defaults.attrTtlMs,
+    xattrs: entry.partial === true ? undefined : hasUserNames(entry.metadata) ? 'some' : 'none',
   }
 }
 

@@ -12,6 +12,9 @@ export interface AzureAttributes {
 }
 
 const userPrefix = 'user.'
+const azurePrefix = 'azure.'
+/** What the names of extended attributes begin with. */
+export const xattrPrefixes: readonly string[] = [userPrefix, azurePrefix]
 /** A name or a value that metadata does not take as it is: the name in hexadecimal, the value in base64. */
 const encodedPrefix = 'abfs_xattr_'
 /** An empty value: metadata has none, and no base64 is this. */
@@ -24,6 +27,12 @@ export function userValue(metadata: Metadata, name: string): Uint8Array | undefi
   if (coded !== undefined) return Buffer.from(coded === emptyValue ? '' : coded, 'base64')
   const text = plain === undefined ? undefined : own(metadata, plain)
   return text === undefined ? undefined : Buffer.from(text)
+}
+
+/** Whether metadata has any `user.…` names. */
+export function hasUserNames(metadata: Metadata): boolean {
+  for (const key in metadata) if (!isPosixKey(key)) return true
+  return false
 }
 
 /** The `user.…` names that metadata has. */

@@ -50,6 +50,8 @@ export class InodeTable {
   readonly root: Inode = new Inode(rootIno, 'directory', { parent: undefined, name: '' })
   readonly #rootPath: BlobPath
   readonly #inodes = new Map<Ino, Inode>([[rootIno, this.root]])
+  /** Hears of inodes that lose their name. */
+  onUnlinked: (inode: Inode) => void = () => {}
   #lastIno = rootIno as number
 
   /** `rootPath` is what the root stands for; no slash at its end. */
@@ -127,6 +129,7 @@ export class InodeTable {
       parent.shownUntilMs = undefined
     }
     inode.unlinked = true
+    this.onUnlinked(inode)
     this.prune(inode)
   }
 

@@ -56,6 +56,11 @@ export interface Attributes {
   readonly blockBytes: number
   /** How long the kernel may answer from these attributes; milliseconds. */
   readonly attrTtlMs: number
+  /**
+   * Whether the inode has extended attributes that are listed; `undefined` while it changes without
+   * the {@link ChangeListener} being told, as what is being written does.
+   */
+  readonly xattrs?: 'none' | 'some' | undefined
 }
 
 /** A name that exists. Each one given to the kernel counts one lookup, until `forget` takes it back. */
@@ -219,6 +224,8 @@ export interface FileSystemStatistics {
 /** Hears of what was told to the kernel and is not true any more, for another reason than its own calls. */
 export interface ChangeListener {
   attributesChanged(ino: Ino): void
+  /** It changed, by a call of the kernel or in a way that shows in no attribute that is kept: no need to tell it. */
+  inodeChanged(ino: Ino): void
 }
 
 /**
@@ -290,6 +297,8 @@ export interface FileOperations {
   releasedir(handle: HandleId, context: CallContext): Promise<void>
   fsyncdir?(handle: HandleId, context: CallContext): Promise<void>
   statfs(ino: Ino, context: CallContext): Promise<FileSystemStatistics>
+  /** What names of extended attributes begin with; others are ENOTSUP. `undefined` where none are offered. */
+  readonly xattrPrefixes?: readonly string[] | undefined
   /** `undefined` when there is no such attribute. Where it is not offered, the caller gets ENOTSUP. */
   getxattr?(ino: Ino, name: string, context: CallContext): Promise<Uint8Array | undefined>
   listxattr?(ino: Ino, context: CallContext): Promise<readonly string[]>

@@ -9,7 +9,14 @@ import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
 import { type Inode, InodeTable } from './inode-table.ts'
-import type { Attributes, CallContext, Ino, InodeEntry, OpenedDirectory } from './operations.ts'
+import type {
+  Attributes,
+  CallContext,
+  ChangeListener,
+  Ino,
+  InodeEntry,
+  OpenedDirectory,
+} from './operations.ts'
 
 export interface TreeOptions {
   readonly namespace: Namespace
@@ -29,8 +36,8 @@ export class Tree {
   readonly table: InodeTable
   readonly chunkCache: ChunkCache
   readonly clock: Clock
-  /** Hears of changes that others have made. */
-  onChanged: (inode: Inode) => void = () => {}
+  /** Hears of changes: of those that others have made the kernel does not know. */
+  listener: ChangeListener | undefined
   readonly #defaults: AttributeDefaults
   readonly #readOnly: boolean
   /** No blob stands for a container's root: its attributes last as long as the mount. */
@@ -39,6 +46,7 @@ export class Tree {
   constructor(options: TreeOptions) {
     this.namespace = options.namespace
     this.table = new InodeTable(options.root)
+    this.table.onUnlinked = (inode) => this.listener?.inodeChanged(inode.ino)
     this.chunkCache = options.chunkCache
     this.clock = options.clock
     this.#defaults = options.defaults
@@ -178,8 +186,10 @@ export class Tree {
     const { ino, changedNs, namesChangedNs } = inode
     const source = { ino, entry, nlink, changedNs, namesChangedNs }
     // What is being written changes by itself, when it is stored.
-    const attrTtlMs = inode.writable === undefined ? believedMs : this.#defaults.attrTtlMs
-    return { ...toAttributes(source, this.#defaults), attrTtlMs }
+    const settled = inode.writable === undefined
+    const attributes = toAttributes(source, this.#defaults)
+    if (settled) return { ...attributes, attrTtlMs: believedMs }
+    return { ...attributes, attrTtlMs: this.#defaults.attrTtlMs, xattrs: undefined }
   }
 
   /**
@@ -196,6 +206,7 @@ export class Tree {
   /** Notes that this mount changed `inode`: its status change time is now. */
   touch(inode: Inode): void {
     inode.changedNs = millisecondsToNs(this.clock.nowMs())
+    this.listener?.inodeChanged(inode.ino)
   }
 
   /** Notes that a name in `directory` came or went, which moves its time of modification too. */
@@ -219,6 +230,7 @@ export class Tree {
   /** This mount made version `after` of `before`: nothing that reads or caches it is out of date. */
   replaced(inode: Inode, before: Entry | undefined, after: Entry): void {
     inode.entry = after
+    this.listener?.inodeChanged(inode.ino)
     for (const reader of inode.readers) reader.follow(before, after)
   }
 
@@ -240,7 +252,7 @@ export class Tree {
     }
     const etag = inode.entry?.etag
     inode.entry = entry
-    if (etag !== undefined && etag !== entry.etag) this.onChanged(inode)
+    if (etag !== undefined && etag !== entry.etag) this.listener?.attributesChanged(inode.ino)
     return entry
   }
 

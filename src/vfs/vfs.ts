@@ -5,6 +5,7 @@ import type { PosixAttributes } from '../namespace/entry.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import { millisecondsToNs } from './attributes.ts'
 import { DirectoryHandle } from './directory-handle.ts'
+import { xattrPrefixes } from './extended-attributes.ts'
 import type { Unsaved } from './fault.ts'
 import { HandleTable } from './handle-table.ts'
 import { ExtendedAttributes } from './inode-attributes.ts'
@@ -48,6 +49,7 @@ export type { VfsOptions } from './vfs-options.ts'
  * meaning that docs/semantics.md states. It knows neither Azure's protocol nor the kernel's.
  */
 export class Vfs implements FileOperations {
+  readonly xattrPrefixes: readonly string[] | undefined
   readonly #tree: Tree
   readonly #handles = new HandleTable()
   readonly #naming: Naming
@@ -96,6 +98,7 @@ export class Vfs implements FileOperations {
       handles: this.#handles,
       files: this.#fileContext,
     })
+    if (options.xattrs ?? true) this.xattrPrefixes = xattrPrefixes
     this.#extended = new ExtendedAttributes(this.#tree, this.#files.attributes, options)
     const { endpoint } = options.namespace.store
     const disk = options.chunkCache?.disk
@@ -106,7 +109,7 @@ export class Vfs implements FileOperations {
   }
 
   watchChanges(listener: ChangeListener): void {
-    this.#tree.onChanged = (inode) => listener.attributesChanged(inode.ino)
+    this.#tree.listener = listener
   }
 
   async lookup(parent: Ino, name: string, context: CallContext): Promise<InodeEntry | AbsentEntry> {
@@ -386,9 +389,7 @@ export class Vfs implements FileOperations {
   #posixChanges(changes: AttributeChanges): PosixAttributes | undefined {
     const { mode, uid, gid, mtimeNs } = changes
     const nowNs = millisecondsToNs(this.#tree.clock.nowMs())
-    if (mode === undefined && uid === undefined && gid === undefined && mtimeNs === undefined) {
-      return undefined
-    }
+    if ([mode, uid, gid, mtimeNs].every((change) => change === undefined)) return undefined
     return {
       mode: mode === undefined ? undefined : mode & 0o7777,
       uid,

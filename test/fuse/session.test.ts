@@ -8,6 +8,7 @@ import { type FaultEvent, faultChannel, httpChannel } from '../../src/telemetry.
 import { rootIno, toIno } from '../../src/vfs/operations.ts'
 import { bodyOf, FakeChannel, frameOf } from '../support/fake-channel.ts'
 import { MemoryOperations } from '../support/memory-operations.ts'
+import { caller, VfsMount } from '../support/vfs-mount.ts'
 
 const { errno } = constants
 
@@ -384,6 +385,45 @@ t.test('an extended attribute answers its size, its value, ERANGE and ENODATA', 
   t.equal(absent.errno, errno.ENODATA)
   t.equal(list.body.toString(), 'azure.etag\0')
 })
+
+t.test(
+  'a channel hears of what it may answer by itself: never of what is being written',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.save('plain', 'x')
+    await mount.save('named', 'x')
+    await mount.vfs.setxattr(
+      await mount.ino('named'),
+      'user.a',
+      {
+        value: Buffer.from('1'),
+        create: false,
+        replace: false,
+      },
+      caller,
+    )
+    const kernel = new FakeChannel()
+    new Session(kernel, mount.vfs).start()
+    await kernel.initialize()
+    const ask = async (name: string): Promise<number> => {
+      const { body } = await kernel.ask(opcodes.lookup, Buffer.from(`${name}\0`))
+      return Number(body.readBigUInt64LE(structs.entryOut.nodeid))
+    }
+    const plain = await ask('plain')
+    const named = await ask('named')
+    const opened = bodyOf(structs.openIn, { flags: 2 })
+    await kernel.ask(opcodes.open, opened, { nodeid: plain })
+    await kernel.ask(opcodes.getattr, bodyOf(structs.getattrIn), { nodeid: plain })
+    await kernel.ask(opcodes.getattr, bodyOf(structs.getattrIn), { nodeid: named })
+
+    t.strictSame(kernel.settled, [
+      [{ ino: plain, plain: true }],
+      [{ ino: named, plain: false }],
+      [{ ino: named, plain: false }],
+    ])
+    t.strictSame(kernel.xattrPrefixes, ['user.', 'azure.'])
+  },
+)
 
 t.test('a malformed request is EINVAL and a fault; one without reply only a fault', async (t) => {
   const { kernel, faults } = await serve(t)

@@ -85,8 +85,8 @@ class Drive {
     say({ kind: 'mounted', detachedDead: false })
   }
 
-  async putElsewhere({ put, text }: { put: string; text: string }): Promise<void> {
-    await this.#store.put({ container, name: put }, Buffer.from(text), {})
+  async putElsewhere({ put, text, metadata }: BlobElsewhere): Promise<void> {
+    await this.#store.put({ container, name: put }, Buffer.from(text), { metadata })
     say({ kind: 'stored', name: put })
   }
 
@@ -109,7 +109,13 @@ function hang(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
-type DriveMessage = 'remount' | 'settle' | 'end' | 'busy' | 'block' | { put: string; text: string }
+interface BlobElsewhere {
+  readonly put: string
+  readonly text: string
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+type DriveMessage = 'remount' | 'settle' | 'end' | 'busy' | 'block' | BlobElsewhere
 
 const options: DriveOptions = JSON.parse(process.argv[2] ?? '{}')
 faultChannel.subscribe((message) => {

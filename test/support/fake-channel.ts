@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { opcodes, structs } from '../../src/fuse/abi.ts'
-import type { FrameReceiver, FuseChannel, HeldFrame } from '../../src/fuse/channel.ts'
+import type { FrameReceiver, FuseChannel, HeldFrame, SettledInode } from '../../src/fuse/channel.ts'
 
 /** One reply as the kernel would read it. */
 export interface FakeReply {
@@ -21,6 +21,9 @@ export interface FrameOptions {
 export class FakeChannel implements FuseChannel {
   readonly replies = new Map<bigint, FakeReply>()
   readonly progressed: bigint[] = []
+  /** What the channel may answer by itself from each reply that says so. */
+  readonly settled: SettledInode[][] = []
+  xattrPrefixes: readonly string[] | undefined
   heldFrames = 0
   isClosed = false
   /** What `send` answers. */
@@ -40,7 +43,16 @@ export class FakeChannel implements FuseChannel {
     return { bytes: frame, release }
   }
 
-  send(source: number, parts: readonly Uint8Array[]): number {
+  offerXattrs(prefixes: readonly string[]): void {
+    this.xattrPrefixes = prefixes
+  }
+
+  send(
+    source: number,
+    parts: readonly Uint8Array[],
+    settled: readonly SettledInode[] = [],
+  ): number {
+    if (settled.length > 0) this.settled.push([...settled])
     const message = Buffer.concat(parts)
     const at = structs.outHeader
     if (message.readUInt32LE(at.len) !== message.length) return -22

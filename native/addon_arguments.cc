@@ -1,0 +1,26 @@
+#include "addon_arguments.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace abfs {
+
+void ReadSettled(const Napi::Value& pairs, std::vector<SettledInode>* settled) {
+  settled->clear();
+  if (!pairs.IsTypedArray()) return;
+  if (pairs.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) return;
+  const Napi::Float64Array numbers = pairs.As<Napi::Float64Array>();
+  for (size_t at = 0; at + 1 < numbers.ElementLength(); at += 2) {
+    settled->push_back({static_cast<uint64_t>(numbers[at]), numbers[at + 1] != 0});
+  }
+}
+
+std::vector<std::string> StringsOf(const Napi::Array& values) {
+  std::vector<std::string> strings;
+  for (uint32_t index = 0; index < values.Length(); ++index) {
+    strings.push_back(values.Get(index).ToString().Utf8Value());
+  }
+  return strings;
+}
+
+}  // namespace abfs

@@ -1,0 +1,107 @@
+// What a channel answers by itself, and what it notes of requests for that.
+#include <linux/fuse.h>
+
+#include <string_view>
+
+#include "channel.h"
+#include "wire.h"
+
+namespace abfs {
+
+bool Channel::AnswerHere(const Frame& frame, const fuse_in_header& head) {
+  switch (head.opcode) {
+    case FUSE_READ:
+      return AnswerRead(frame, head.unique);
+    case FUSE_GETATTR:
+      return AnswerGetattr(frame, head);
+    case FUSE_GETXATTR:
+      return AnswerGetxattr(frame, head);
+    case FUSE_LISTXATTR:
+      return AnswerListxattr(frame, head);
+    default:
+      return false;
+  }
+}
+
+bool Channel::AnswerGetattr(const Frame& frame, const fuse_in_header& head) {
+  fuse_getattr_in request{};
+  fuse_attr_out reply{};
+  const auto length = static_cast<size_t>(frame.length_bytes);
+  if (!ReadArgument(BytesOf(frame.slot), length, &request)) return false;
+  if (!inodes_.Attributes(head.nodeid, NowNs(), &reply)) return false;
+  AnswerWith(frame.source, head.unique, &reply, sizeof reply);
+  return true;
+}
+
+bool Channel::AnswerGetxattr(const Frame& frame, const fuse_in_header& head) {
+  constexpr size_t kName = sizeof(fuse_in_header) + sizeof(fuse_getxattr_in);
+  const auto length = static_cast<size_t>(frame.length_bytes);
+  if (length <= kName) return false;
+  const std::string_view rest(reinterpret_cast<const char*>(BytesOf(frame.slot)) + kName,
+                              length - kName);
+  const size_t end = rest.find('\0');
+  if (end == std::string_view::npos) return false;
+  const int error = inodes_.XattrError(head.nodeid, rest.substr(0, end), NowNs());
+  if (error == 0) return false;
+  Answer(frame.source, head.unique, error);
+  return true;
+}
+
+bool Channel::AnswerListxattr(const Frame& frame, const fuse_in_header& head) {
+  fuse_getxattr_in request{};
+  const auto length = static_cast<size_t>(frame.length_bytes);
+  if (!ReadArgument(BytesOf(frame.slot), length, &request)) return false;
+  if (!inodes_.IsPlain(head.nodeid, NowNs())) return false;
+  const fuse_getxattr_out none{};
+  AnswerWith(frame.source, head.unique, &none, request.size == 0 ? sizeof none : 0);
+  return true;
+}
+
+bool Channel::AnswerRead(const Frame& frame, uint64_t unique) const {
+  fuse_read_in request{};
+  uint8_t* const slot = options_.pool + static_cast<size_t>(frame.slot) * options_.slot_bytes;
+  if (!ReadArgument(slot, static_cast<size_t>(frame.length_bytes), &request)) return false;
+  // The request is at the beginning of the slot; a page further is room for the largest answer.
+  constexpr size_t kPage = 4096;
+  if (request.size > options_.slot_bytes - kPage) return false;
+  const int64_t size = hits_.Read(request.fh, request.offset, request.size, slot + kPage);
+  if (size < 0) return false;
+  AnswerWith(frame.source, unique, slot + kPage, static_cast<size_t>(size));
+  return true;
+}
+
+void Channel::NoteChanges(const Frame& frame, LiveRequest* request) {
+  const uint8_t* const bytes = BytesOf(frame.slot);
+  const auto length = static_cast<size_t>(frame.length_bytes);
+  if (MayChange(request->opcode, bytes, length)) {
+    request->changes[0] = ReadStruct<fuse_in_header>(bytes).nodeid;
+    fuse_rename_in rename{};
+    fuse_copy_file_range_in copy{};
+    const bool renames = request->opcode == FUSE_RENAME || request->opcode == FUSE_RENAME2;
+    // Both kinds of rename begin with the new parent.
+    if (renames && ReadArgument(bytes, length, &rename)) request->changes[1] = rename.newdir;
+    if (request->opcode == FUSE_COPY_FILE_RANGE && ReadArgument(bytes, length, &copy)) {
+      request->changes[1] = copy.nodeid_out;
+    }
+  }
+  for (const uint64_t node : request->changes) {
+    if (node != 0) inodes_.Changed(node);
+  }
+  request->asked = inodes_.Moment();
+}
+
+void Channel::NoteForgets(const Frame& frame) {
+  const uint8_t* const bytes = BytesOf(frame.slot);
+  const auto length = static_cast<size_t>(frame.length_bytes);
+  const auto head = ReadStruct<fuse_in_header>(bytes);
+  if (head.opcode == FUSE_FORGET) inodes_.Forget(head.nodeid);
+  fuse_batch_forget_in batch{};
+  if (head.opcode != FUSE_BATCH_FORGET || !ReadArgument(bytes, length, &batch)) return;
+  size_t at = sizeof head + sizeof batch;
+  for (uint32_t index = 0; index < batch.count && at + sizeof(fuse_forget_one) <= length; ++index) {
+    inodes_.Forget(ReadStruct<fuse_forget_one>(bytes + at).nodeid);
+    at += sizeof(fuse_forget_one);
+  }
+}
+
+}  // namespace abfs
