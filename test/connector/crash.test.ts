@@ -1,9 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { z } from 'zod'
 import { connectorYaml } from '../../src/cli/sandbox/connector-yaml.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -17,9 +14,9 @@ import { undiciHandler } from '../../src/http/undici-handler.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts'
 import { whyNoCli } from '../support/cli.ts'
 import { startRecordingProxy } from '../support/recording-proxy.ts'
+import { serveConnector } from '../support/served-connector.ts'
 
 const caller = generateCallerKey()
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
 async function yamlOf(sandbox: Sandbox, directory: string): Promise<string> {
   const secretFile = join(directory, 'secret')
@@ -30,14 +27,6 @@ async function yamlOf(sandbox: Sandbox, directory: string): Promise<string> {
   return yaml.replace(/requestsPerMinute: \d+/, 'requestsPerMinute: 100000000')
 }
 
-async function serve(t: Test, file: string): Promise<{ child: ChildProcess; url: URL }> {
-  const argv = ['--', main, 'connector', 'serve', '--config', file]
-  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
-  t.teardown(() => child.kill('SIGKILL'))
-  const [message] = await once(child, 'message')
-  return { child, url: new URL(z.object({ url: z.string() }).parse(message).url) }
-}
-
 test('a connector that is killed under load loses nothing that it acknowledged', {
   skip: whyNoCli(),
 }, async (t) => {
@@ -46,7 +35,7 @@ test('a connector that is killed under load loses nothing that it acknowledged',
   const directory = t.testdir()
   const file = join(directory, 'connector.yaml')
   await writeFile(file, await yamlOf(sandbox, directory))
-  const { child, url } = await serve(t, file)
+  const { child, url } = await serveConnector(t, file)
   const http = undiciHandler()
   t.teardown(() => http.close())
   const scope: Scope = {
@@ -93,7 +82,7 @@ test('a connector that is killed under load loses nothing that it acknowledged',
     acknowledged.filter((id) => !written.has(id)),
     [],
   )
-  const again = await serve(t, file)
+  const again = await serveConnector(t, file)
   endpoint = again.url
   await t.resolves(connect().getCredential(scope), 'a restarted one knows the caller')
 })

@@ -11,6 +11,8 @@ const run = promisify(execFile)
 /** A PostgreSQL of this machine, on loopback, with a data directory of its own. */
 export interface PostgresServer {
   readonly url: string
+  /** All that is in it, as SQL. */
+  dump(): Promise<string>
   stop(): Promise<void>
 }
 
@@ -45,8 +47,14 @@ export async function startPostgres(programs: string): Promise<PostgresServer> {
     { ...as, stdio: 'ignore' },
   )
   await answers(programs, port)
+  const url = `postgres://abfs@127.0.0.1:${port}/postgres`
+  const dump = async (): Promise<string> => {
+    const options = { maxBuffer: 256 * 1024 * 1024 }
+    return (await run(join(programs, 'pg_dump'), ['--dbname', url], options)).stdout
+  }
   return {
-    url: `postgres://abfs@127.0.0.1:${port}/postgres`,
+    url,
+    dump,
     stop: () => stop(server, directory),
   }
 }

@@ -11,6 +11,8 @@ import {
 export interface StateConfig {
   /** A directory for the embedded database; one process at a time. */
   readonly directory?: string | undefined
+  /** Whether what the embedded database commits is on the disk, not only with the kernel. Default true. */
+  readonly sync?: boolean | undefined
   /** A PostgreSQL server, for several replicas; a file or variable holds its URL. */
   readonly postgresUrlFile?: string | undefined
   readonly postgresUrlEnv?: string | undefined
@@ -33,6 +35,7 @@ const text = z.string().min(1)
 const state: z.ZodType<StateConfig> = z
   .strictObject({
     directory: text.optional(),
+    sync: z.boolean().optional(),
     postgresUrlFile: text.optional(),
     postgresUrlEnv: text.optional(),
     sealingKeysFile: text.optional(),
@@ -48,6 +51,10 @@ const state: z.ZodType<StateConfig> = z
     if (count(directory, postgresUrlFile, postgresUrlEnv) !== 1) {
       const message = 'give one of directory, postgresUrlFile and postgresUrlEnv'
       context.addIssue({ code: 'custom', path: ['directory'], message })
+    }
+    if (value.sync !== undefined && directory === undefined) {
+      const message = "is for 'directory' alone: a server has settings of its own"
+      context.addIssue({ code: 'custom', path: ['sync'], message })
     }
     const { sealingKeysFile, sealingKeysEnv, sealingKeysVaultSecret } = value
     if (count(sealingKeysFile, sealingKeysEnv, sealingKeysVaultSecret) !== 1) {

@@ -58,8 +58,10 @@ async function readRing(
 }
 
 async function openDatabase(config: StateConfig, sources: ConnectorSources): Promise<Database> {
-  const { directory, postgresUrlFile, postgresUrlEnv } = config
-  if (directory !== undefined) return openEmbeddedDatabase(directory)
+  const { directory, sync, postgresUrlFile, postgresUrlEnv } = config
+  if (directory !== undefined) {
+    return openEmbeddedDatabase(directory, sync === false ? { sync } : {})
+  }
   const url = await readNamed(sources, 'postgresUrl', postgresUrlFile, postgresUrlEnv)
   return openPostgresDatabase(url.trim())
 }

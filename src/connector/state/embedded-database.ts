@@ -1,49 +1,75 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { fdatasyncSync } from 'node:fs'
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import type { PGlite } from '@electric-sql/pglite'
+import type { PGlite, PGliteOptions } from '@electric-sql/pglite'
 import { FileSystemError } from '../../errors.ts'
 import type { Database, Queries, Row, SqlValue } from './database.ts'
+import { syncPath, syncTree } from './sync-tree.ts'
+import type { SyncFile } from './synced-files.ts'
+
+/** How an embedded database is opened. */
+export interface EmbeddedOptions {
+  /**
+   * Puts what is committed on the disk, so that it outlives the machine; fdatasync(2) when absent.
+   * `false`: it is with the kernel, and outlives the process.
+   */
+  readonly sync?: SyncFile | false | undefined
+}
 
 /**
  * Opens PostgreSQL compiled to WebAssembly on a directory of this machine, for one process at a
  * time. The directory is made for its owner alone. Rejects with `EBUSY` when another process of
  * this machine has it open, `EIO` when it cannot be read.
  */
-export async function openEmbeddedDatabase(directory: string): Promise<Database> {
+export async function openEmbeddedDatabase(
+  directory: string,
+  { sync = fdatasyncSync }: EmbeddedOptions = {},
+): Promise<Database> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const lock = await takeLock(directory)
   try {
     const { PGlite } = await import('@electric-sql/pglite')
-    const open = (dataDir: string): Promise<PGlite> =>
-      PGlite.create({ dataDir, parsers: { [INT8]: Number } })
-    return new EmbeddedDatabase(await openOrMake(directory, open), lock)
+    const parsers = { [INT8]: Number }
+    const data = await dataDirectory(directory, async (dataDir) => {
+      await (await PGlite.create({ dataDir })).close()
+      if (sync !== false) await syncTree(dataDir)
+    })
+    const place = sync === false ? { dataDir: data } : await synced(data, sync)
+    return new EmbeddedDatabase(await PGlite.create({ ...place, parsers }), lock)
   } catch (cause) {
     lock?.close()
     throw unreadable(directory, cause)
   }
 }
 
+/** PGlite is loaded where there is a state alone. */
+async function synced(data: string, sync: SyncFile): Promise<PGliteOptions> {
+  const { syncedOptions } = await import('./synced-files.ts')
+  return syncedOptions(data, sync)
+}
+
 /** The type id of `bigint`. */
 const INT8 = 20
 
 /** A first start that is interrupted leaves a directory that is never taken for a database. */
-async function openOrMake(
+async function dataDirectory(
   directory: string,
-  open: (dataDir: string) => Promise<PGlite>,
-): Promise<PGlite> {
+  make: (data: string) => Promise<void>,
+): Promise<string> {
   const data = join(directory, 'data')
   for (const name of await readdir(directory)) {
     if (name.startsWith('making-')) await rm(join(directory, name), { recursive: true })
   }
   if (!(await exists(data))) {
     const making = join(directory, `making-${process.pid}`)
-    await (await open(making)).close()
+    await make(making)
     await rename(making, data)
+    await syncPath(directory)
   }
-  return open(data)
+  return data
 }
 
 async function exists(path: string): Promise<boolean> {

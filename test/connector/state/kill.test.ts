@@ -10,6 +10,7 @@ import { systemClock } from '../../../src/clock.ts'
 import { openEmbeddedDatabase } from '../../../src/connector/state/embedded-database.ts'
 import { generateRingLine, parseKeyRing } from '../../../src/connector/state/seal.ts'
 import { openState } from '../../../src/connector/state/state.ts'
+import { stateDirectory } from '../../support/temp-state.ts'
 
 const script = fileURLToPath(new URL('../../support/state-writer.ts', import.meta.url))
 const execArgv = process.execArgv.filter((argument) => argument.includes('typescript'))
@@ -24,7 +25,7 @@ interface Kept {
 }
 
 t.test('what was acknowledged is there after kill -9, again and again', async (t) => {
-  const directory = await mkdtemp(join(tmpdir(), 'abfs-kill-'))
+  const directory = await stateDirectory()
   t.teardown(() => rm(directory, { recursive: true }))
   const kept: Kept[] = []
   for (let round = 0; round < rounds; round += 1) {

@@ -1,5 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { fdatasyncSync } from 'node:fs'
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { z } from 'zod'
@@ -16,6 +16,7 @@ import {
 } from '../../../src/connector/state/session-store.ts'
 import { openState, type State } from '../../../src/connector/state/state.ts'
 import { postgresPrograms, startPostgres } from '../../support/postgres-server.ts'
+import { stateDirectory } from '../../support/temp-state.ts'
 
 const clock: Clock = { nowMs: () => 1_700_000_000_000, sleep: async () => undefined }
 const ring = parseKeyRing(generateRingLine('a'), 'memory')
@@ -212,12 +213,39 @@ function conforms(t: Test, name: string, state: State): void {
 }
 
 t.test('embedded', async (t) => {
-  const directory = await mkdtemp(join(tmpdir(), 'abfs-state-'))
+  const directory = await stateDirectory()
   t.teardown(() => rm(directory, { recursive: true }))
   await t.test('conforms', async (t) => {
     const state = await openState({ database: await openEmbeddedDatabase(directory), ring, clock })
     t.teardown(() => state.close())
     conforms(t, 'embedded', state)
+  })
+
+  t.test('what is committed is on the disk, unless that is not wanted', async (t) => {
+    const statement = 'insert into changes_of_test values (1)'
+    let synced = 0
+    const sync = (descriptor: number): void => {
+      fdatasyncSync(descriptor)
+      synced += 1
+    }
+    const wary = await openEmbeddedDatabase(directory, { sync })
+    await wary.query('create table changes_of_test (n int)')
+    synced = 0
+    for (let n = 1; n <= 5; n += 1) {
+      await wary.query(statement)
+      t.equal(synced, n, 'each commit is one fdatasync of the log')
+    }
+    await wary.transaction(async ({ query }) => {
+      for (let n = 0; n < 5; n += 1) await query(statement)
+    })
+    t.equal(synced, 6, 'a transaction is one')
+    await wary.query('checkpoint')
+    t.ok(synced > 7, 'a checkpoint puts tables on the disk')
+    await wary.close()
+    const quick = await openEmbeddedDatabase(directory, { sync: false })
+    t.same(await quick.query('show fsync'), [{ fsync: 'off' }])
+    t.same(await quick.query('select count(*) from changes_of_test'), [{ count: 10 }])
+    await quick.close()
   })
 
   t.test('one process at a time has it open', async (t) => {
