@@ -18,11 +18,13 @@ export class Limiter {
 
   /** Runs `task` when its turn comes; rejects with `signal.reason` when aborted before that. */
   async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const release = await this.acquire(signal)
+    signal?.throwIfAborted()
+    if (this.#active < this.#limit) this.#active += 1
+    else await this.#turn(signal)
     try {
       return await task()
     } finally {
-      release()
+      this.#release()
     }
   }
 

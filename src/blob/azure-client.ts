@@ -8,6 +8,8 @@ export interface AzureCall {
   readonly operation: string
   readonly method: HttpRequest['method']
   readonly path: BlobPath
+  /** That of `path`, where it is known. */
+  readonly url?: URL | undefined
   /** With its `?`. */
   readonly query?: string | undefined
   readonly headers?: Headers | undefined
@@ -35,7 +37,7 @@ export async function callAzure(
   const headers = call.headers ?? baseHeaders()
   const response = await http({
     method: call.method,
-    url: resourceUrl(base, call.path, call.query),
+    url: call.url ?? resourceUrl(base, call.path, call.query),
     headers,
     body: call.body,
     operation: call.operation,
@@ -44,7 +46,7 @@ export async function callAzure(
     receiver: call.receiver,
     maxBodyBytes: call.maxBodyBytes,
     signal: call.signal,
-    ...(call.idempotent === undefined ? {} : { idempotent: call.idempotent }),
+    idempotent: call.idempotent,
   })
   if (response.status < 300 || response.status === call.accept) return response
   if (response.mayRepeatItself === true) call.noteUncertain?.()

@@ -15,6 +15,7 @@ import {
   formerQuery,
   listQuery,
   rangeHeader,
+  resourceUrl,
   startFromVersion,
 } from './azure-request.ts'
 import { propertiesFrom } from './azure-response.ts'
@@ -78,6 +79,8 @@ export class AzureBlobStore implements BlobStore {
   readonly #writes: AzureWrites
   readonly #longTail: AzureLongTail
   readonly #closeHttp: (() => Promise<void>) | undefined
+  /** Of the paths that reads were checked for: whoever reads on has the same object each time. */
+  readonly #urls = new WeakMap<BlobPath, URL>()
   #roundTripMs: number | undefined
 
   constructor(options: AzureBlobStoreOptions) {
@@ -112,12 +115,13 @@ export class AzureBlobStore implements BlobStore {
   }
 
   async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
-    checkBlobPath(path, 'blob.get')
+    const url = this.#checkedUrl(path)
     checkGetOptions(options)
     const { range } = options
     if (range !== undefined && range.end === range.start) return this.#getNothing(path, options)
     if (options.sink !== undefined) return this.#stream(path, { ...options, sink: options.sink })
-    const response = await this.#timed(rangeCall(path, range, options))
+    const response = await this.#call(rangeCall({ path, url }, options))
+    this.#noteTime(response)
     // An empty blob, or a range that begins past the end: the answer tells no size to rely on.
     if (response.status === 416) return this.#getNothing(path, options)
     return contentFrom(response, path, range)
@@ -265,6 +269,15 @@ export class AzureBlobStore implements BlobStore {
     await this.#closeHttp?.()
   }
 
+  #checkedUrl(path: BlobPath): URL {
+    const known = this.#urls.get(path)
+    if (known !== undefined) return known
+    checkBlobPath(path, 'blob.get')
+    const url = resourceUrl(this.#base, path)
+    this.#urls.set(path, url)
+    return url
+  }
+
   #call(call: AzureCall): Promise<HttpResponse> {
     return callAzure(this.#http, this.#base, call)
   }
@@ -280,16 +293,16 @@ export class AzureBlobStore implements BlobStore {
       sizeBytes = properties.sizeBytes
       checkStatus(status, path, { range, sizeBytes })
     })
-    const response = await this.#timed({ ...rangeCall(path, range, options), receiver })
+    const url = this.#checkedUrl(path)
+    const response = await this.#call({ ...rangeCall({ path, url }, options), receiver })
+    this.#noteTime(response)
     if (response.status === 416) return this.#getNothing(path, options)
     checkLength(receiver.receivedBytes, path, { range, sizeBytes })
     return { data: response.body, properties: propertiesFrom(response.headers) }
   }
 
-  /** Sends a read, and takes note of how soon its answer began. */
-  async #timed(call: AzureCall): Promise<HttpResponse> {
-    const response = await this.#call(call)
-    const { firstByteMs } = response
+  /** Takes note of how soon the answer to a read began. */
+  #noteTime({ firstByteMs }: HttpResponse): void {
     // It follows a change of the route within some twenty reads, and no burst of slow ones.
     const before = this.#roundTripMs
     if (firstByteMs !== undefined) {
@@ -298,7 +311,6 @@ export class AzureBlobStore implements BlobStore {
         before === undefined ? firstByteMs : before * 1.05 + 0.05,
       )
     }
-    return response
   }
 
   async #head(
@@ -310,7 +322,8 @@ export class AzureBlobStore implements BlobStore {
     const headers = addConditions(baseHeaders(), options)
     const { signal } = options
     const query = formerQuery(options.former)
-    const response = await this.#timed({ operation, method: 'HEAD', path, query, headers, signal })
+    const response = await this.#call({ operation, method: 'HEAD', path, query, headers, signal })
+    this.#noteTime(response)
     return propertiesFrom(response.headers)
   }
 
@@ -334,22 +347,28 @@ function checkWrite(path: BlobPath, options: PutOptions, operation: string): voi
   if (options.metadata !== undefined) checkMetadata(options.metadata, path, operation)
 }
 
-function rangeCall(path: BlobPath, range: ByteRange | undefined, options: GetOptions): AzureCall {
+function rangeCall(
+  { path, url }: { readonly path: BlobPath; readonly url: URL },
+  { range, former, ifMatch, into, signal }: GetOptions,
+): AzureCall {
   const headers = baseHeaders()
-  if (options.ifMatch !== undefined) headers['if-match'] = options.ifMatch
-  const call = {
+  if (ifMatch !== undefined) headers['if-match'] = ifMatch
+  if (range !== undefined) headers['x-ms-range'] = rangeHeader(range)
+  const length = range === undefined ? 0 : range.end - range.start
+  const isLong = range === undefined || range.end === Number.MAX_SAFE_INTEGER
+  const isLonger = range !== undefined && into !== undefined && into.length !== length
+  return {
     operation: 'blob.get',
     method: 'GET',
     path,
-    query: formerQuery(options.former),
+    url: former === undefined ? url : undefined,
+    query: formerQuery(former),
     headers,
-    signal: options.signal,
-  } as const
-  if (range === undefined) return { ...call, into: options.into, maxBodyBytes: maxBlobPutBytes }
-  headers['x-ms-range'] = rangeHeader(range)
-  const length = range.end - range.start
-  const maxBodyBytes = range.end === Number.MAX_SAFE_INTEGER ? maxBlobPutBytes : length
-  return { ...call, into: options.into?.subarray(0, length), maxBodyBytes, accept: 416 }
+    into: isLonger ? into.subarray(0, length) : into,
+    maxBodyBytes: isLong ? maxBlobPutBytes : length,
+    signal,
+    accept: range === undefined ? undefined : 416,
+  }
 }
 
 /** Checks that the answer is the range asked for: a wrong one would be silent corruption. */

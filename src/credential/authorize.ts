@@ -1,6 +1,7 @@
 import { FileSystemError } from '../errors.ts'
 import type { HttpRequest, HttpResponse, Interceptor } from '../http/handler.ts'
 import { targetOf } from '../http/network-error.ts'
+import { rememberingRecent } from '../recent.ts'
 import { parseChallenge, type TokenChallenge } from './challenge.ts'
 import type { Credential, CredentialProvider, Scope } from './credential.ts'
 
@@ -18,9 +19,11 @@ export interface AuthorizeOptions {
  * credential would travel unencrypted beyond this machine.
  */
 export function authorize(options: AuthorizeOptions): Interceptor {
+  const withHeld = holding(options)
   return (next) => async (request) => {
     checkTransport(request)
-    const response = await next(await withCredential(request, options, undefined))
+    const ready = withHeld(request) ?? (await withCredential(request, options, undefined))
+    const response = await next(ready)
     if (!isStaleCredential(response)) return response
     const challenge = parseChallenge(response.headers['www-authenticate'])
     return next(await withCredential(request, options, { challenge }))
@@ -58,7 +61,7 @@ const staleCodes: ReadonlySet<string> = new Set([
 
 function checkTransport(request: HttpRequest): void {
   const { url } = request
-  if (url.protocol === 'https:' || isLoopback(url.hostname)) return
+  if (url.href.startsWith('https:') || isLoopback(url.hostname)) return
   throw new FileSystemError('EACCES', request.operation, {
     path: targetOf(request),
     detail: `no credential is sent to ${url.host} over plain http: use https`,
@@ -67,6 +70,59 @@ function checkTransport(request: HttpRequest): void {
 
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
+}
+
+/** Puts on a request what is in memory, without waiting; `undefined` for what takes more. */
+function holding(options: AuthorizeOptions): (request: HttpRequest) => HttpRequest | undefined {
+  const urlOf = signing()
+  return (request) => {
+    const credential = hasSource(request) ? undefined : held(request, options)
+    if (credential === undefined) return undefined
+    if (credential.kind === 'sas') return { ...request, url: urlOf(request.url, credential) }
+    return { ...request, headers: withBearer(request.headers, `Bearer ${credential.token}`) }
+  }
+}
+
+/** In this order: a name added to a spread object gives it a hidden class of its own, and takes 0.6 µs. */
+function withBearer(
+  headers: HttpRequest['headers'],
+  authorization: string,
+): Record<string, string> {
+  const all = { authorization, ...headers }
+  all.authorization = authorization
+  return all
+}
+
+function held(
+  request: HttpRequest,
+  { provider, scopeOf }: AuthorizeOptions,
+): Credential | undefined {
+  if (provider.peek === undefined || request.signal?.aborted === true) return undefined
+  try {
+    return provider.peek(scopeOf(request))
+  } catch {
+    // Said by `obtain`, which meets it again, with the request that it is about.
+    return undefined
+  }
+}
+
+type Sas = Extract<Credential, { kind: 'sas' }>
+
+/** Many requests are for a few blobs, and a signed URL takes as long to make as an answer to read. */
+function signing(): (url: URL, credential: Sas) => URL {
+  const byCredential = new WeakMap<Sas, (href: string) => URL>()
+  return (url, credential) => {
+    let sign = byCredential.get(credential)
+    if (sign === undefined) {
+      sign = rememberingRecent((href) => withQuery(href, credential))
+      byCredential.set(credential, sign)
+    }
+    return sign(url.href)
+  }
+}
+
+function hasSource({ headers }: HttpRequest): boolean {
+  return headers['x-ms-copy-source'] !== undefined || headers['x-ms-rename-source'] !== undefined
 }
 
 async function withCredential(
@@ -82,7 +138,7 @@ async function withCredential(
     const source = reads ? { 'x-ms-copy-source-authorization': authorization } : {}
     return { ...request, headers: { ...request.headers, authorization, ...source } }
   }
-  const url = withQuery(request.url, credential)
+  const url = withQuery(request.url.href, credential)
   const renamed = request.headers['x-ms-rename-source']
   if (renamed !== undefined)
     return {
@@ -114,7 +170,7 @@ export async function lendRead(
 ): Promise<{ readonly url: URL; readonly authorization?: string | undefined }> {
   const { provider, scope, signal } = options
   const credential = await provider.getCredential(scope, { signal })
-  if (credential.kind === 'sas') return { url: withQuery(url, credential) }
+  if (credential.kind === 'sas') return { url: withQuery(url.href, credential) }
   return { url, authorization: `Bearer ${credential.token}` }
 }
 
@@ -125,7 +181,7 @@ async function signedSource(
   options: AuthorizeOptions & { readonly refresh: Refresh | undefined },
 ): Promise<string> {
   const credential = await obtain({ ...request, url: source }, options, options.refresh)
-  return credential.kind === 'sas' ? withQuery(source, credential).href : source.href
+  return credential.kind === 'sas' ? withQuery(source.href, credential).href : source.href
 }
 
 /** The source of a rename stands as `/container/name`, with its own SAS as its query. */
@@ -146,8 +202,8 @@ function accountSegments({ hostname }: URL): number {
   return /^[\d.]+$|^\[|^localhost$/.test(hostname) ? 2 : 1
 }
 
-function withQuery(url: URL, credential: Extract<Credential, { kind: 'sas' }>): URL {
-  return new URL(`${url.href}${url.search === '' ? '?' : '&'}${credential.query}`)
+function withQuery(href: string, credential: Sas): URL {
+  return new URL(`${href}${href.includes('?') ? '&' : '?'}${credential.query}`)
 }
 
 async function obtain(

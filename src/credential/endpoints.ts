@@ -26,45 +26,41 @@ export interface Access {
  */
 export function scopeFor(url: URL, endpoints: Endpoints, access: Access): Scope {
   const { account } = endpoints
-  const { permissions } = access
-  const service = serviceOf(url, endpoints)
-  const container = containerOf(url, service === 'dfs' ? endpoints.dfs : endpoints.blob)
-  if (container === undefined) return { account, service, permissions }
+  const { permissions, prefix } = access
+  const { service, rest } = placeOf(url, endpoints)
+  const slash = rest.indexOf('/')
+  const container = decoded(slash === -1 ? rest : rest.slice(0, slash))
+  if (container === '') return { account, service, permissions }
   if (access.perBlob === true) {
-    const blob = blobOf(url, endpoints.blob)
+    const blob = slash === -1 ? '' : decoded(rest.slice(slash + 1))
     return { account, service, container, ...(blob === '' ? {} : { blob }), permissions }
   }
-  return { account, service, container, prefix: access.prefix, permissions }
+  return { account, service, container, prefix, permissions }
 }
 
-function serviceOf(url: URL, endpoints: Endpoints): Service {
-  if (isBelow(url, endpoints.blob)) return 'blob'
-  if (endpoints.dfs !== undefined && isBelow(url, endpoints.dfs)) return 'dfs'
+/** Which endpoint `url` is of, and its path below that. */
+function placeOf(
+  url: URL,
+  { account, blob, dfs }: Endpoints,
+): { readonly service: Service; readonly rest: string } {
+  const belowBlob = pathBelow(url, blob)
+  if (belowBlob !== undefined) return { service: 'blob', rest: belowBlob }
+  const belowDfs = dfs === undefined ? undefined : pathBelow(url, dfs)
+  if (belowDfs !== undefined) return { service: 'dfs', rest: belowDfs }
   throw new FileSystemError('EACCES', 'credential.scope', {
     path: `${url.origin}${url.pathname}`,
-    detail: `no credential is sent to ${url.host}: it is not an endpoint of ${endpoints.account}`,
+    detail: `no credential is sent to ${url.host}: it is not an endpoint of ${account}`,
   })
 }
 
-function isBelow(url: URL, endpoint: URL): boolean {
-  return url.origin === endpoint.origin && url.pathname.startsWith(basePath(endpoint))
+/** By `href` alone, which is there already: every request is looked at. */
+function pathBelow({ href }: URL, endpoint: URL): string | undefined {
+  const base = endpoint.href.endsWith('/') ? endpoint.href : `${endpoint.href}/`
+  if (href.slice(0, base.length) !== base) return undefined
+  const end = href.search(/[?#]/)
+  return href.slice(base.length, end === -1 ? undefined : end)
 }
 
-function containerOf(url: URL, endpoint: URL | undefined): string | undefined {
-  const start = endpoint === undefined ? 1 : basePath(endpoint).length
-  const end = url.pathname.indexOf('/', start)
-  const segment = url.pathname.slice(start, end === -1 ? undefined : end)
-  return segment === '' ? undefined : decodeURIComponent(segment)
-}
-
-/** The decoded name below the container; empty for the container itself. */
-function blobOf(url: URL, endpoint: URL): string {
-  const below = url.pathname.slice(basePath(endpoint).length)
-  const slash = below.indexOf('/')
-  return slash === -1 ? '' : decodeURIComponent(below.slice(slash + 1))
-}
-
-/** The endpoint's path with one slash at its end. */
-function basePath(endpoint: URL): string {
-  return endpoint.pathname.endsWith('/') ? endpoint.pathname : `${endpoint.pathname}/`
+function decoded(text: string): string {
+  return text.includes('%') ? decodeURIComponent(text) : text
 }

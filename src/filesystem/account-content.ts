@@ -24,7 +24,7 @@ export class AccountContent extends AccountTree {
     path: PathInput,
     options: CallOptions & { readonly start?: number; readonly end?: number } = {},
   ): Promise<Uint8Array> {
-    return catFile(this.remote, locateFile(this.account, path, 'catFile'), options)
+    return await catFile(this.remote, locateFile(this.account, path, 'catFile'), options)
   }
 
   /** The same as {@link catFile}. */

@@ -36,7 +36,7 @@ export async function catFile(
     readonly end?: number | undefined
   } = {},
 ): Promise<Uint8Array> {
-  const range = await resolveRange(remote, path, options)
+  const range = plainRange(options) ?? (await sizedRange(remote, path, options))
   if (lengthOf(range) === 0) {
     await remote.namespace.stat(path, { signal: options.signal })
     return new Uint8Array()
@@ -82,7 +82,8 @@ async function readGroup(
 ): Promise<void> {
   const { options, results } = into
   const wanted = await mapConcurrent(group.requests, 1, async ({ request, index }) => ({
-    ...(await resolveRange(remote, group.path, { ...request, signal: options.signal })),
+    ...(plainRange(request) ??
+      (await sizedRange(remote, group.path, { ...request, signal: options.signal }))),
     index,
   }))
   const etags = new Set<string>()
@@ -120,7 +121,7 @@ export function mergeRanges<R extends ByteRange>(
 /** So much is allocated before it is known how much there is. */
 const atOnceBytes = 64 * KiB
 
-async function readRange(
+function readRange(
   remote: Remote,
   path: BlobPath,
   range: ByteRange,
@@ -130,6 +131,15 @@ async function readRange(
   if (bytes <= Math.min(atOnceBytes, remote.blockBytes) && remote.chunkCache.disk === undefined) {
     return readAtOnce(remote, path, { range, into: new Uint8Array(bytes), signal })
   }
+  return readInPieces(remote, path, range, signal)
+}
+
+async function readInPieces(
+  remote: Remote,
+  path: BlobPath,
+  range: ByteRange,
+  signal: AbortSignal | undefined,
+): ReturnType<typeof readRange> {
   let data = new Uint8Array()
   const sink = {
     begin({ sizeBytes }: BlobProperties) {
@@ -141,20 +151,28 @@ async function readRange(
   return { data, properties }
 }
 
+interface Ends {
+  readonly start?: number | undefined
+  readonly end?: number | undefined
+}
+
+/** The range, where no end counts from that of the file. */
+function plainRange({ start = 0, end = Number.MAX_SAFE_INTEGER }: Ends): ByteRange | undefined {
+  checkEnd(start)
+  checkEnd(end)
+  return start >= 0 && end >= 0 ? { start, end: Math.max(start, end) } : undefined
+}
+
+function checkEnd(value: number): void {
+  if (!Number.isSafeInteger(value)) throw new RangeError(`range: expected integers, got ${value}`)
+}
+
 /** As Python slices: negative ends count from the end of the file, whose size is then asked. */
-async function resolveRange(
+async function sizedRange(
   remote: Remote,
   path: BlobPath,
-  options: CallOptions & {
-    readonly start?: number | undefined
-    readonly end?: number | undefined
-  },
+  { start = 0, end = Number.MAX_SAFE_INTEGER, signal }: Ends & CallOptions,
 ): Promise<ByteRange> {
-  const { start = 0, end = Number.MAX_SAFE_INTEGER, signal } = options
-  for (const value of [start, end]) {
-    if (!Number.isSafeInteger(value)) throw new RangeError(`range: expected integers, got ${value}`)
-  }
-  if (start >= 0 && end >= 0) return { start, end: Math.max(start, end) }
   const { sizeBytes } = await remote.namespace.stat(path, { signal, fresh: true })
   const from = start < 0 ? Math.max(sizeBytes + start, 0) : start
   return { start: from, end: Math.max(end < 0 ? sizeBytes + end : end, from) }

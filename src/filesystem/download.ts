@@ -2,7 +2,7 @@ import type { BlobContent, BlobProperties, CallOptions, GetOptions } from '../bl
 import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
-import { entryFromBlob } from '../namespace/blob-entry.ts'
+import { typeFromBlob } from '../namespace/blob-entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobReader } from '../transfer/blob-reader.ts'
 import type { BlobStream } from '../transfer/blob-stream.ts'
@@ -73,7 +73,7 @@ export async function download(
  * As {@link download} of a range that one request brings and memory may hold, without what many pieces need;
  * not by way of the local disk. What comes back is shorter where the blob ends before.
  */
-export async function readAtOnce(
+export function readAtOnce(
   remote: Remote,
   path: BlobPath,
   options: CallOptions & {
@@ -242,7 +242,7 @@ async function takeAll(
   return reached
 }
 
-async function getFirst(remote: Remote, path: BlobPath, options: GetOptions) {
+function getFirst(remote: Remote, path: BlobPath, options: GetOptions): Promise<BlobContent> {
   const { signal } = options
   const get = () => remote.limiter.run(() => remote.store.get(path, options), signal)
   return orDirectory(remote, path, { get, signal })
@@ -287,7 +287,7 @@ async function getPiece(
 }
 
 function refuseDirectory(path: BlobPath, properties: BlobProperties): void {
-  if (entryFromBlob(path.name, properties).type === 'directory') throw directoryError(path)
+  if (typeFromBlob(path.name, properties) === 'directory') throw directoryError(path)
 }
 
 async function isDirectory(

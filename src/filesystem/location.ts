@@ -1,6 +1,7 @@
 import { type AzureUrl, parseAzureUrl } from '../azure-url.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { rememberingRecent } from '../recent.ts'
 import { fullName } from './file-info.ts'
 
 /** A place in the account, in any spelling that `parseAzureUrl` reads. */
@@ -29,8 +30,11 @@ export function locateName(account: string, input: PathInput, syscall: string): 
   return /[^/]\/+$/.test(String(input)) ? `${name}/` : name
 }
 
+/** Who reads a file piece by piece names it each time; and by the same object the store knows it again. */
+const parseText = rememberingRecent(parseAzureUrl)
+
 function parse(account: string, input: PathInput, syscall: string): AzureUrl {
-  const url = parseAzureUrl(input)
+  const url = typeof input === 'string' ? parseText(input) : parseAzureUrl(input)
   if (url.account !== undefined && url.account !== account) {
     throw new FileSystemError('EINVAL', syscall, {
       path: formatPath(url),

@@ -162,7 +162,8 @@ export class AnswerParser {
 
   #begin(framing: Framing, head: AnswerHead, request: HttpRequest): void {
     const announcedBytes = framing.kind === 'length' ? framing.bytes : 0
-    this.#sink = bodySink(request, { ...head, announcedBytes })
+    const { status, headers } = head
+    this.#sink = bodySink(request, { status, headers, announcedBytes })
     this.#left = announcedBytes
     if (framing.kind === 'chunked') this.#chunks = new ChunkDecoder(this.#sink)
     this.#isDone = framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0)

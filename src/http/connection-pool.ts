@@ -4,8 +4,10 @@ import type { Exchange, ExchangeHolder } from './exchange.ts'
 import { isIdempotent } from './handler.ts'
 import { HeadMemory } from './head-memory.ts'
 import type { Peer } from './open-socket.ts'
+import type { RequestHeads } from './request-head.ts'
 
 export interface ConnectionPoolOptions {
+  readonly requestHeads: RequestHeads
   readonly peer: Peer
   readonly limits: PhaseLimits
   readonly clock: Clock
@@ -29,6 +31,7 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
   readonly limits: PhaseLimits
   readonly clock: Clock
   readonly scratch: Buffer
+  readonly requestHeads: RequestHeads
   readonly heads: HeadMemory = new HeadMemory()
   readonly #maxSockets: number
   readonly #all = new Set<Connection>()
@@ -37,6 +40,7 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
   #whenEmpty: (() => void) | undefined
 
   constructor(options: ConnectionPoolOptions) {
+    this.requestHeads = options.requestHeads
     this.peer = options.peer
     this.limits = options.limits
     this.clock = options.clock

@@ -2,7 +2,6 @@ import { setMaxListeners } from 'node:events'
 import { FileSystemError } from '../errors.ts'
 import type { HttpRequest, HttpResponse } from './handler.ts'
 import { networkError } from './network-error.ts'
-import { requestHead } from './request-head.ts'
 
 /** Whoever has an exchange at the moment: the queue or a connection. */
 export interface ExchangeHolder {
@@ -26,9 +25,8 @@ export class Exchange {
   wasRepeated = false
   readonly #settlement: Settlement
 
-  /** Throws `TransportError` for a request that must not be sent. */
-  constructor(request: HttpRequest, settlement: Settlement) {
-    this.head = requestHead(request)
+  constructor(request: HttpRequest, head: string, settlement: Settlement) {
+    this.head = head
     this.request = request
     this.#settlement = settlement
     const { signal } = request

@@ -167,16 +167,33 @@ export class RequestBudget {
  * be waiting for another request of the same account, which must not wait for this one.
  */
 export function tellingOfPause(receiver: BodyReceiver, onPause: () => void): BodyReceiver {
-  return {
-    get receivedBytes() {
-      return receiver.receivedBytes
-    },
-    begin: (status, headers) => receiver.begin(status, headers),
-    next(resume) {
-      const room = receiver.next(resume)
-      if (room === undefined) onPause()
-      return room
-    },
-    filled: (count) => receiver.filled(count),
+  return new TellingReceiver(receiver, onPause)
+}
+
+class TellingReceiver implements BodyReceiver {
+  readonly #receiver: BodyReceiver
+  readonly #onPause: () => void
+
+  constructor(receiver: BodyReceiver, onPause: () => void) {
+    this.#receiver = receiver
+    this.#onPause = onPause
+  }
+
+  get receivedBytes(): number {
+    return this.#receiver.receivedBytes
+  }
+
+  begin(status: number, headers: Readonly<Record<string, string>>): void {
+    this.#receiver.begin(status, headers)
+  }
+
+  next(resume: () => void): Uint8Array | undefined {
+    const room = this.#receiver.next(resume)
+    if (room === undefined) this.#onPause()
+    return room
+  }
+
+  filled(count: number): void {
+    this.#receiver.filled(count)
   }
 }

@@ -26,15 +26,14 @@ export class RequestCounter {
 
   /** An interceptor. */
   readonly intercept = (next: HttpHandler): HttpHandler => {
-    return async (request) => {
+    return (request) => {
       this.#begin(request)
-      let response: HttpResponse | undefined
-      try {
-        response = await next(request)
-        return response
-      } finally {
-        this.#end(request, response)
-      }
+      const answer = next(request)
+      answer.then(
+        (response) => this.#end(request, response),
+        () => this.#end(request, undefined),
+      )
+      return answer
     }
   }
 

@@ -105,12 +105,12 @@ async function attemptAll(
   request: HttpRequest,
   settings: Settings,
 ): Promise<HttpResponse> {
-  const startedMs = settings.clock.nowMs()
-  const latestMs = startedMs + settings.deadlineMs
+  const latestMs = settings.clock.nowMs() + settings.deadlineMs
+  const attempts = { next, settings, latestMs }
   let isUncertain = false
   for (let attempt = 1; ; attempt++) {
     const sent = attempt === 1 ? request : { ...request, attempt }
-    const outcome = await outcomeOf(next, sent, { ...settings, latestMs })
+    const outcome = await outcomeOf(sent, attempts)
     if (outcome.kind === 'answer' && !mayChange(outcome.response)) {
       return isUncertain ? { ...outcome.response, mayRepeatItself: true } : outcome.response
     }
@@ -128,39 +128,35 @@ function mayHaveTakenEffect(outcome: Outcome): boolean {
   return outcome.response.status >= 500
 }
 
-async function outcomeOf(
-  next: HttpHandler,
-  request: HttpRequest,
-  settings: Settings & { readonly latestMs: number },
-): Promise<Outcome> {
-  const { budget, latestMs } = settings
-  if (budget === undefined) return plainOutcome(next, request)
-  if (!budget.tryEnter() && !(await budget.enter(request.signal, latestMs))) {
+interface Attempts {
+  readonly next: HttpHandler
+  readonly settings: Settings
+  readonly latestMs: number
+}
+
+async function outcomeOf(request: HttpRequest, attempts: Attempts): Promise<Outcome> {
+  const { next, settings, latestMs } = attempts
+  const { budget } = settings
+  if (budget?.tryEnter() === false && !(await budget.enter(request.signal, latestMs))) {
     return { kind: 'error', error: paused(request, budget) }
   }
   let isInside = true
   const leave = () => {
-    if (isInside) budget.leave()
+    if (isInside) budget?.leave()
     isInside = false
   }
   const { receiver } = request
   const sentMs = settings.clock.nowMs()
-  const sent =
-    receiver === undefined ? request : { ...request, receiver: tellingOfPause(receiver, leave) }
   try {
-    const outcome = await plainOutcome(next, sent)
-    if (outcome.kind === 'answer') budget.note(outcome.response, sentMs)
-    return outcome
-  } finally {
-    leave()
-  }
-}
-
-async function plainOutcome(next: HttpHandler, request: HttpRequest): Promise<Outcome> {
-  try {
-    return { kind: 'answer', response: await next(request) }
+    const isTelling = budget !== undefined && receiver !== undefined
+    const sent = isTelling ? { ...request, receiver: tellingOfPause(receiver, leave) } : request
+    const response = await next(sent)
+    budget?.note(response, sentMs)
+    return { kind: 'answer', response }
   } catch (error) {
     return { kind: 'error', error }
+  } finally {
+    leave()
   }
 }
 

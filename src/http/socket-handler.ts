@@ -7,6 +7,7 @@ import { Exchange, type Settlement } from './exchange.ts'
 import type { ClosableHandler, HttpRequest, HttpResponse, TransportOptions } from './handler.ts'
 import { networkError } from './network-error.ts'
 import { peerOf } from './open-socket.ts'
+import { RequestHeads } from './request-head.ts'
 import { TransportError } from './transport-error.ts'
 import { trust } from './trust.ts'
 
@@ -36,6 +37,7 @@ class SocketPools {
   readonly #limits: PhaseLimits
   readonly #clock: Clock
   readonly #pools = new Map<string, ConnectionPool>()
+  #latest: ConnectionPool | undefined
   readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes)
   #secureContext: SecureContext | undefined
   #stopChecking: (() => void) | undefined
@@ -78,15 +80,21 @@ class SocketPools {
     if (this.#closing !== undefined) {
       throw new TransportError('ABFS_HANDLER_CLOSED', 'this client is closed')
     }
-    const exchange = new Exchange(request, settlement)
-    this.#poolOf(request.url).dispatch(exchange)
+    const pool = this.#poolOf(request.url)
+    pool.dispatch(new Exchange(request, pool.requestHeads.of(request), settlement))
     this.#stopChecking ??= repeat(checkEveryMs(this.#limits), () => this.#check())
   }
 
   #poolOf(url: URL): ConnectionPool {
-    const known = this.#pools.get(url.origin)
-    if (known !== undefined) return known
+    if (this.#latest?.requestHeads.areFor(url) === true) return this.#latest
+    const pool = this.#pools.get(url.origin) ?? this.#newPool(url)
+    this.#latest = pool
+    return pool
+  }
+
+  #newPool(url: URL): ConnectionPool {
     const pool = new ConnectionPool({
+      requestHeads: new RequestHeads(url),
       peer: peerOf(url, () => this.#trust()),
       limits: this.#limits,
       clock: this.#clock,

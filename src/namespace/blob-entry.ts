@@ -11,8 +11,7 @@ import { entryTypeOf, readPosixAttributes } from './posix-metadata.ts'
 export function entryFromBlob(blobName: string, properties: BlobProperties): Entry {
   const metadata = properties.metadata ?? noMetadata
   const slash = blobName.endsWith('/')
-  const isDirectory = slash || properties.facts?.isDirectory === true
-  const type = isDirectory ? 'directory' : entryTypeOf(metadata, properties.sizeBytes)
+  const type = typeFromBlob(blobName, properties)
   const { facts } = properties
   const posix = readPosixAttributes(metadata)
   const entry: Entry = {
@@ -32,6 +31,13 @@ export function entryFromBlob(blobName: string, properties: BlobProperties): Ent
     markerName: type === 'directory' ? blobName : undefined,
   }
   return facts === undefined ? entry : { ...entry, ...accessOf(facts) }
+}
+
+/** The type alone of {@link entryFromBlob}: every read asks for it. */
+export function typeFromBlob(blobName: string, properties: BlobProperties): EntryType {
+  const isDirectory = blobName.endsWith('/') || properties.facts?.isDirectory === true
+  if (isDirectory) return 'directory'
+  return entryTypeOf(properties.metadata ?? noMetadata, properties.sizeBytes)
 }
 
 const noMetadata: Metadata = Object.freeze({})

@@ -35,6 +35,10 @@ export class MemoryBudget {
   readonly maxBytes: number
   readonly #queue: Waiter[] = []
   readonly #lenders = new Set<Reclaim>()
+  readonly #holder: Holder = {
+    take: (bytes) => this.tryClaim(bytes) !== undefined,
+    giveBack: (bytes) => this.#giveBack(bytes),
+  }
   #heldBytes = 0
   #peakBytes = 0
 
@@ -87,7 +91,8 @@ export class MemoryBudget {
     task: (claim: Claim) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
-    const claim = await this.claim(bytes, signal)
+    signal?.throwIfAborted()
+    const claim = this.tryClaim(bytes) ?? (await this.claim(bytes, signal))
     try {
       return await task(claim)
     } finally {
@@ -112,25 +117,7 @@ export class MemoryBudget {
   }
 
   #claim(bytes: number): Claim {
-    let held = bytes
-    const shrink = (to: number) => {
-      const less = Math.max(held - Math.max(to, 0), 0)
-      held -= less
-      if (less > 0) this.#giveBack(less)
-    }
-    return {
-      get bytes() {
-        return held
-      },
-      tryGrow: (to) => {
-        const more = Math.max(this.#atMostAll(to) - held, 0)
-        if (more > 0 && this.tryClaim(more) === undefined) return false
-        held += more
-        return true
-      },
-      shrink,
-      release: () => shrink(0),
-    }
+    return new HeldBytes(bytes, this.#holder)
   }
 
   #giveBack(bytes: number): void {
@@ -171,5 +158,42 @@ export class MemoryBudget {
       if (missing <= 0) return
       missing -= lender()
     }
+  }
+}
+
+interface Holder {
+  /** Whether there were as many at once. */
+  take(bytes: number): boolean
+  giveBack(bytes: number): void
+}
+
+class HeldBytes implements Claim {
+  readonly #holder: Holder
+  #bytes: number
+
+  constructor(bytes: number, holder: Holder) {
+    this.#bytes = bytes
+    this.#holder = holder
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  tryGrow(bytes: number): boolean {
+    const more = Math.max(bytes - this.#bytes, 0)
+    if (more > 0 && !this.#holder.take(more)) return false
+    this.#bytes += more
+    return true
+  }
+
+  shrink(bytes: number): void {
+    const less = Math.max(this.#bytes - Math.max(bytes, 0), 0)
+    this.#bytes -= less
+    if (less > 0) this.#holder.giveBack(less)
+  }
+
+  release(): void {
+    this.shrink(0)
   }
 }

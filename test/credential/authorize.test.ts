@@ -234,3 +234,36 @@ t.test('a 403 is answered by a refresh only when another credential can help', a
     t.equal(provider.calls.length, 1, code)
   }
 })
+
+t.test('a credential in memory is put on at once, the same way', async (t) => {
+  const { provider, sent, handler } = authorized()
+  const held = [bearerCredential('held', 1), sasCredential('sig=1', 1), sasCredential('sig=2', 1)]
+  Object.assign(provider, { peek: () => held[sent.length] })
+
+  for (let i = 0; i < 3; i++) await handler(request)
+
+  t.same(provider.calls, [])
+  t.same(
+    sent.map(({ headers, url }) => [headers, url.href]),
+    [
+      [{ 'x-ms-version': '1', authorization: 'Bearer held' }, request.url.href],
+      [{ 'x-ms-version': '1' }, `${request.url.href}&sig=1`],
+      [{ 'x-ms-version': '1' }, `${request.url.href}&sig=2`],
+    ],
+  )
+  t.same(request.headers, { 'x-ms-version': '1' }, 'the caller’s own headers are as they were')
+})
+
+t.test('a credential in memory that is refused is asked for anew', async (t) => {
+  const { provider, sent, handler } = authorized(response(401))
+  countingBearers(provider)
+  Object.assign(provider, { peek: () => bearerCredential('held', 1) })
+
+  t.equal((await handler(request)).status, 200)
+
+  t.match(sent, [
+    { headers: { authorization: 'Bearer held' } },
+    { headers: { authorization: 'Bearer token-1' } },
+  ])
+  t.match(provider.calls, [{ options: { refresh: true } }])
+})

@@ -1,0 +1,22 @@
+/**
+ * `make`, with its results for the keys asked for last: at least `least` of them, at most twice as many. For
+ * what is made again and again of a few keys, and costs little more than to forget one by one.
+ */
+export function rememberingRecent<V extends object | string>(
+  make: (key: string) => V,
+  least = 64,
+): (key: string) => V {
+  let recent = new Map<string, V>()
+  let before = new Map<string, V>()
+  return (key) => {
+    const known = recent.get(key)
+    if (known !== undefined) return known
+    const value = before.get(key) ?? make(key)
+    if (recent.size >= least) {
+      before = recent
+      recent = new Map()
+    }
+    recent.set(key, value)
+    return value
+  }
+}
