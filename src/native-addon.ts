@@ -7,6 +7,11 @@ export interface Crc64Addon {
   crc64Async(data: Uint8Array): Promise<bigint>
 }
 
+/** The same for the sums of the disk cache. */
+export interface Crc32Addon {
+  crc32Parts(data: Uint8Array, partBytes: number): Promise<Uint32Array>
+}
+
 /** What the addon tells of the other end of a socket; `native/addon_peers.cc` has the contract. */
 export interface PeersAddon {
   peerCredentials(descriptor: number): readonly number[] | number

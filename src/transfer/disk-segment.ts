@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs'
 import { chmod, type FileHandle, utimes } from 'node:fs/promises'
-import { crc32 } from '../crc32.ts'
+import { crc32Parts } from '../crc32.ts'
 import type { DiskFiles, Placed, SegmentFiles } from './disk-files.ts'
 import { granuleBytes } from './granule.ts'
 
@@ -116,11 +116,12 @@ export class DiskSegment implements Placed {
     const absent = wanted.filter((granule) => !this.has(granule))
     let written = 0
     await this.#files.use(this, { create: true }, async (files) => {
-      if (await isRemoved(files)) {
+      const stats = await statsOf(files)
+      if (stats === undefined) {
         this.#forgetAll()
         return
       }
-      this.#compared.use(await files.data.stat())
+      this.#compared.use(stats)
       for (const run of runsOf(absent)) written += await this.#writeRun(files, run, { first, data })
     })
     return written
@@ -138,7 +139,7 @@ export class DiskSegment implements Placed {
 
   async #load(first: number, count: number): Promise<void> {
     const found = await this.#files.use(this, { create: false }, async (files) => {
-      if (await isRemoved(files)) return undefined
+      if ((await statsOf(files)) === undefined) return undefined
       const bytes = Buffer.alloc(8 * count)
       await files.sums.read(bytes, 0, bytes.byteLength, 8 * first)
       return bytes
@@ -156,10 +157,10 @@ export class DiskSegment implements Placed {
     const [from = 0] = run
     const view = part(where.into, from - where.first, run.length)
     const { bytesRead } = await data.read(view, 0, view.byteLength, from * granuleBytes)
-    return run.filter((granule) => {
-      const bytes = part(view, granule - from, 1)
-      const end = bytes.byteOffset - view.byteOffset + bytes.byteLength
-      return end > bytesRead || crc32(bytes) !== this.#sums[2 * granule]
+    const found = await crc32Parts(view, granuleBytes)
+    return run.filter((granule, index) => {
+      const end = Math.min((index + 1) * granuleBytes, view.byteLength)
+      return end > bytesRead || found[index] !== this.#sums[2 * granule]
     })
   }
 
@@ -170,12 +171,12 @@ export class DiskSegment implements Placed {
   ): Promise<number> {
     const [from = 0] = run
     const view = part(where.data, from - where.first, run.length)
-    await data.write(view, 0, view.byteLength, from * granuleBytes)
+    const [found] = await Promise.all([
+      crc32Parts(view, granuleBytes),
+      data.write(view, 0, view.byteLength, from * granuleBytes),
+    ])
     const words = new Uint32Array(2 * run.length)
-    run.forEach((granule, index) => {
-      const sum = crc32(part(view, granule - from, 1))
-      words.set([sum, (sum ^ turn) >>> 0], 2 * index)
-    })
+    found.forEach((sum, index) => void words.set([sum, (sum ^ turn) >>> 0], 2 * index))
     await sums.write(new Uint8Array(words.buffer), 0, words.byteLength, 8 * from)
     this.#sums.set(words, 2 * from)
     for (const granule of run) this.#distrusted.delete(granule)
@@ -233,10 +234,10 @@ class ComparedGranules {
   }
 }
 
-/** Whether somebody made room with them since they were opened. */
-async function isRemoved({ data, sums }: SegmentFiles): Promise<boolean> {
-  const [{ nlink: first }, { nlink: second }] = await Promise.all([data.stat(), sums.stat()])
-  return first === 0 || second === 0
+/** Those of the data file; `undefined` when somebody made room with the two since they were opened. */
+async function statsOf({ data, sums }: SegmentFiles): Promise<Stats | undefined> {
+  const [first, second] = await Promise.all([data.stat(), sums.stat()])
+  return first.nlink === 0 || second.nlink === 0 ? undefined : first
 }
 
 function countedFrom(first: number, count: number): number[] {
