@@ -64,6 +64,8 @@ export interface Account {
   readonly lendRead: LendRead | undefined
   readonly target: AccountTarget
   readonly clock: Clock
+  /** Whether store and namespace show what was there once. Absent: what is there. */
+  readonly isPast?: boolean | undefined
   /** Closes the store and every connection. Never throws. */
   close(): Promise<void>
 }
@@ -222,7 +224,8 @@ export type DriveOptions = Omit<VfsOptions, 'namespace' | 'chunkCache' | 'clock'
 /** The system calls of a drive on an account. */
 export function composeVfs(account: Account, options: DriveOptions): Vfs {
   const { namespace, chunks: chunkCache, clock } = account
-  const { administration } = account
+  // Tags and tiers are those of the present alone.
+  const administration = account.isPast === true ? undefined : account.administration
   return new Vfs({ ...options, namespace, chunkCache, clock, administration })
 }
 

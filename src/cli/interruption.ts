@@ -4,6 +4,7 @@ import { exitCodes } from './exit-codes.ts'
 export class Interruption {
   readonly #first = new AbortController()
   #onSecond: () => void = () => process.exit(exitCodes.interrupted)
+  #onHangup: (() => void) | undefined
 
   /** Aborted by the first signal: the command ends in good order. */
   get signal(): AbortSignal {
@@ -15,11 +16,15 @@ export class Interruption {
     this.#onSecond = action
   }
 
+  /** What SIGHUP does, instead of what the others do. */
+  onHangup(action: () => void): void {
+    this.#onHangup = action
+  }
+
   /** Takes the signals over from Node. */
   listen(): void {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.on(name, () => this.interrupt())
-    }
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => this.interrupt())
+    process.on('SIGHUP', () => (this.#onHangup ?? (() => this.interrupt()))())
   }
 
   interrupt(): void {

@@ -8,6 +8,8 @@ export interface SandboxAccount {
   readonly key?: string
   /** Hierarchical namespace, with dfs; flat when absent. Needs the engine `abfs`. */
   readonly hierarchical?: boolean
+  /** Keeps versions of blobs; flat accounts alone can. Needs the engine `abfs`. */
+  readonly versioning?: boolean
 }
 
 /** What runs the storage accounts: the server of this package, or Azurite. */
@@ -18,6 +20,7 @@ export interface ParsedAccount {
   readonly name: string
   readonly key: string
   readonly hierarchical: boolean
+  readonly versioning?: boolean
 }
 
 const accountKeyBytes = 64
@@ -36,21 +39,31 @@ export function engineFor(
   asked: StorageEngine | undefined,
   needsOwn: boolean,
 ): StorageEngine {
-  const hierarchical = accounts.find((account) => account.hierarchical)
-  if (hierarchical === undefined) return asked ?? (needsOwn ? 'abfs' : 'azurite')
+  const special = accounts.find(
+    ({ hierarchical, versioning }) => hierarchical || versioning === true,
+  )
+  if (special === undefined) return asked ?? (needsOwn ? 'abfs' : 'azurite')
   if (asked === 'azurite') {
+    const what = special.hierarchical ? 'is hierarchical' : 'keeps versions'
     throw new RangeError(
-      `the account '${hierarchical.name}' is hierarchical, which Azurite cannot be; expected the engine 'abfs'`,
+      `the account '${special.name}' ${what}, which Azurite cannot; expected the engine 'abfs'`,
     )
   }
   return 'abfs'
 }
 
-function parseAccount({ name, key, hierarchical = false }: SandboxAccount): ParsedAccount {
+function parseAccount(account: SandboxAccount): ParsedAccount {
+  const { name, hierarchical = false, versioning = false } = account
   if (!/^[a-z0-9]{3,24}$/.test(name)) {
     throw new RangeError(
       `account.name is '${name}'; expected 3 to 24 lower-case letters and digits`,
     )
   }
-  return { name, key: key ?? randomBytes(accountKeyBytes).toString('base64'), hierarchical }
+  if (hierarchical && versioning) {
+    throw new RangeError(
+      `the account '${name}' is hierarchical, and such accounts keep no versions`,
+    )
+  }
+  const key = account.key ?? randomBytes(accountKeyBytes).toString('base64')
+  return { name, key, hierarchical, ...(versioning ? { versioning } : {}) }
 }

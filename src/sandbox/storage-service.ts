@@ -116,8 +116,8 @@ async function openAccounts(
   const storage =
     directory === undefined ? undefined : await openStorageDirectory(directory, { clock })
   if (storage !== undefined) closers.add(() => storage.close())
-  const opened = accounts.map(({ name, key, hierarchical }) => {
-    const settings = accountSettings({ name, keys: [key], hierarchical })
+  const opened = accounts.map(({ name, key, hierarchical, versioning = false }) => {
+    const settings = accountSettings({ name, keys: [key], hierarchical, versioning })
     const account = storage?.openAccount(settings) ?? createAccount(settings, { clock })
     // The sandbox tells its clients the keys of this run.
     if (storage !== undefined) account.changeSettings({ keys: [key] })

@@ -1,7 +1,8 @@
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { AzureUrl } from '../../azure-url.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import type { DriveSettings, MountFlags } from '../drive/drive-options.ts'
+import type { DrivePlace } from '../drive/serve.ts'
 import { parseRemote } from '../location.ts'
 import { usageError } from '../usage.ts'
 
@@ -12,24 +13,34 @@ serves it until it is unmounted. close(2) and fsync(2) succeed only when Azure h
 Examples:
   abfs mount abfs://datasets /mnt/datasets --read-only
   abfs mount abfs://models/run-7 ./run-7
+  abfs mount abfs://a /mnt/a abfs://b /mnt/b               one process serves both
+  abfs mount abfs://datasets /mnt/then --at 2026-08-01T00:00:00Z
   abfs mount abfs://datasets /mnt/datasets --plan         check everything, mount nothing
   abfs mount abfs://datasets /mnt/datasets --foreground   log on the terminal, Ctrl-C unmounts
   abfs unmount /mnt/datasets
 
-The log is in ~/.local/state/abfs unless --log-file names another. SIGTERM, SIGINT and SIGHUP
-unmount; a second one detaches the drive even while it is in use. SIGUSR2 writes --stats-file.`
+The log is in ~/.local/state/abfs unless --log-file names another. SIGTERM and SIGINT unmount; a second one
+detaches the drive even while it is in use. SIGHUP opens the log and --access-log anew, for logrotate; in the
+foreground of a terminal it unmounts. SIGUSR2 writes --stats-file.`
 
 /** Adds `abfs mount`. */
 export function defineMount(program: Command, context: CliContext): void {
   const command = program
     .command('mount')
     .description('Show a container, or a directory in one, as a drive.')
-    .argument('[url]', 'abfs://CONTAINER[/PATH]')
-    .argument('[directory]', 'an existing, empty directory')
+    .argument(
+      '[place...]',
+      'abfs://CONTAINER[/PATH] and an existing, empty directory; more pairs may follow',
+    )
     .option('-r, --read-only', 'refuse every change (and ask for credentials to read only)')
     .option('--allow-other', 'let other users in, as permissions allow')
     .option('--non-empty', 'mount over a directory that has files, hiding them')
     .option('-f, --foreground', 'stay attached to the terminal')
+    .option(
+      '--at <time>',
+      'show what was there then, by the versions that the account keeps; read-only',
+    )
+    .option('--snapshot <time>', 'show the last snapshots that were taken by then; read-only')
     .option('--uid <number>', 'owner of files that have none (default: you)')
     .option('--gid <number>', 'group of files that have none (default: yours)')
     .option('--file-mode <bits>', 'permissions of files that have none', '644')
@@ -63,13 +74,11 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--config-file <file>', 'settings in blobfuse2’s YAML; flags beat them')
     .option('--json', 'print the plan as one JSON object')
     .addHelpText('after', HELP)
-    .usage('[options] <url> <directory>')
-    .action(async (url: string | undefined, directory: string | undefined) => {
+    .usage('[options] <url> <directory> [<url> <directory> ...]')
+    .action(async (given: string[]) => {
       const { configFile } = command.opts<MountCommandFlags>()
       const places =
-        configFile === undefined
-          ? [url, directory]
-          : await placesOf([url, directory], configFile, command, context)
+        configFile === undefined ? given : await placesOf(given, configFile, command, context)
       return mount(argumentsOf(places, command.opts<MountCommandFlags>()), command, context)
     })
   command.addOption(command.createOption('--serve-launcher').hideHelp())
@@ -85,18 +94,18 @@ interface MountCommandFlags extends MountFlags {
 
 interface MountArguments {
   readonly plan: 'no' | 'read' | 'write'
-  readonly url: string
-  readonly directory: string
+  /** A URL and a directory, again and again. */
+  readonly places: readonly string[]
   readonly flags: MountFlags
 }
 
 /** Sets what `file` says and no flag does; the place that it names goes first where none is given. */
 async function placesOf(
-  given: readonly (string | undefined)[],
+  given: readonly string[],
   file: string,
   command: Command,
   { environment }: CliContext,
-): Promise<(string | undefined)[]> {
+): Promise<readonly string[]> {
   const { readFile } = await import('node:fs/promises')
   const { parseBlobfuseConfig } = await import('../drive/blobfuse-config.ts')
   const { url, settings } = parseBlobfuseConfig(await readFile(file, 'utf8'), file, environment)
@@ -111,58 +120,89 @@ async function placesOf(
 
 /** Gives back the place that `--plan` took for its value: `--plan abfs://data /mnt`. */
 function argumentsOf(
-  given: readonly (string | undefined)[],
+  given: readonly string[],
   { plan, ...flags }: MountCommandFlags,
 ): MountArguments {
-  const places = given.filter((place) => place !== undefined)
+  const places = [...given]
   const isValue = plan === undefined || plan === true || plan === 'read' || plan === 'write'
   if (!isValue && plan.includes('://')) places.unshift(plan)
   else if (!isValue) places.push(plan)
-  const [url, directory, excess] = places
-  if (url === undefined) throw usageError("missing required argument 'url'")
-  if (directory === undefined) throw usageError("missing required argument 'directory'")
-  if (excess !== undefined) throw usageError(`too many arguments for 'mount': ${excess}`)
+  if (places.length === 0) throw usageError("missing required argument 'url'")
+  if (places.length === 1) throw usageError("missing required argument 'directory'")
   if (plan === undefined && flags.json === true) throw usageError('--json is for --plan')
-  if (plan === 'write' && flags.readOnly === true) {
-    throw usageError('a drive that is --read-only writes nothing: leave out =write')
+  const isReadOnly = [flags.readOnly, flags.at, flags.snapshot].some((flag) => flag !== undefined)
+  if (plan === 'write' && isReadOnly) {
+    throw usageError(
+      'a drive that is --read-only, or shows the past, writes nothing: leave out =write',
+    )
   }
-  const probes = plan === undefined ? 'no' : plan === 'write' ? 'write' : 'read'
-  return { url, directory, flags, plan: probes }
+  return { places, flags, plan: plan === undefined ? 'no' : plan === 'write' ? 'write' : 'read' }
 }
 
 async function mount(
-  { url: text, directory, flags, plan }: MountArguments,
+  { places: words, flags, plan }: MountArguments,
   command: Command,
   context: CliContext,
 ): Promise<void> {
   const { parseDriveSettings } = await import('../drive/drive-options.ts')
-  const url = parseRemote(text)
-  if (url.container === '') {
-    throw usageError('a drive shows one container: write abfs://CONTAINER[/PATH]')
-  }
-  const settings = parseDriveSettings(directory, flags, context.environment)
+  const places = placesIn(words)
+  const settings = parseDriveSettings(
+    places.map(({ directory }) => directory),
+    flags,
+    context.environment,
+  )
   if (plan !== 'no') {
-    const { planDrive } = await import('../drive/plan.ts')
-    const { showPlan } = await import('../drive/plan-view.ts')
-    const planned = await planDrive({ url, settings, write: plan === 'write' }, command, context)
-    return showPlan(planned, command.opts<MountCommandFlags>().json === true, context)
-  }
-  if (flags.foreground === true || flags.serveLauncher === true) {
-    const { serveDrive } = await import('../drive/serve.ts')
-    return serveDrive(
-      { url, settings, forLauncher: flags.serveLauncher === true },
-      command,
-      context,
-    )
-  }
-  await launch(url, settings, context)
+    for (const place of places) {
+      await showPlanOf(place, { settings, write: plan === 'write' }, command, context)
+    }
+  } else if (flags.foreground === true || flags.serveLauncher === true) {
+    const { serveDrives } = await import('../drive/serve.ts')
+    const forLauncher = flags.serveLauncher === true
+    await serveDrives({ places, settings, forLauncher }, command, context)
+  } else await launch(places, settings, context)
 }
 
-async function launch(url: AzureUrl, settings: DriveSettings, context: CliContext): Promise<void> {
+/** Places in pairs; each a container, or a directory in one. */
+function placesIn(words: readonly string[]): DrivePlace[] {
+  if (words.length % 2 !== 0) {
+    throw usageError(`too many arguments for 'mount': ${words.at(-1)} (write URL DIRECTORY pairs)`)
+  }
+  return words.flatMap((text, index) => {
+    if (index % 2 !== 0) return []
+    const url = parseRemote(text)
+    if (url.container !== '') return [{ url, directory: resolve(words[index + 1] ?? '') }]
+    throw usageError('a drive shows one container: write abfs://CONTAINER[/PATH], or mount all')
+  })
+}
+
+async function showPlanOf(
+  { url, directory }: DrivePlace,
+  options: { readonly settings: DriveSettings; readonly write: boolean },
+  command: Command,
+  context: CliContext,
+): Promise<void> {
+  const { planDrive } = await import('../drive/plan.ts')
+  const { showPlan } = await import('../drive/plan-view.ts')
+  const { settings, write } = options
+  const planned = await planDrive(
+    { url, settings: { ...settings, directory }, write },
+    command,
+    context,
+  )
+  await showPlan(planned, command.opts<MountCommandFlags>().json === true, context)
+}
+
+async function launch(
+  places: readonly DrivePlace[],
+  settings: DriveSettings,
+  context: CliContext,
+): Promise<void> {
   const { launchDaemon } = await import('../drive/launch.ts')
   const { formatPath } = await import('../../path.ts')
   const logFile = settings.logFile ?? ''
   await launchDaemon({ argv: process.argv.slice(2), logFile, signal: context.signal })
   if (!context.stdout.isTerminal) return
-  await context.stdout.line(`mounted ${formatPath(url)} on ${settings.directory}; log: ${logFile}`)
+  for (const { url, directory } of places) {
+    await context.stdout.line(`mounted ${formatPath(url)} on ${directory}; log: ${logFile}`)
+  }
 }

@@ -27,6 +27,7 @@ export interface AccountFlag {
   readonly name: string
   /** As `--hns` says when absent. */
   readonly hierarchical?: boolean
+  readonly versioning?: boolean
 }
 
 const HELP = `
@@ -57,7 +58,7 @@ export function defineSandbox(program: Command, context: CliContext): void {
     )
     .option(
       '--account <name[:kind]>',
-      'make this account, of kind flat or hns; may be repeated',
+      'make this account, of kind flat, versioned (flat, keeps versions) or hns; may be repeated',
       readAccount,
       [],
     )
@@ -87,12 +88,16 @@ export function defineSandbox(program: Command, context: CliContext): void {
 
 function readAccount(text: string, others: readonly AccountFlag[]): readonly AccountFlag[] {
   const [name = '', kind, ...rest] = text.split(':')
-  const isKnown = kind === undefined || kind === 'flat' || kind === 'hns'
+  const isKnown = kind === undefined || accountKinds.has(kind)
   if (!isKnown || rest.length > 0) {
-    throw new InvalidArgumentError(`expected NAME, NAME:flat or NAME:hns`)
+    throw new InvalidArgumentError('expected NAME, NAME:flat, NAME:versioned or NAME:hns')
   }
-  return [...others, kind === undefined ? { name } : { name, hierarchical: kind === 'hns' }]
+  const versioning = kind === 'versioned' ? { versioning: true } : {}
+  const said = kind === undefined ? {} : { hierarchical: kind === 'hns', ...versioning }
+  return [...others, { name, ...said }]
 }
+
+const accountKinds: ReadonlySet<string> = new Set(['flat', 'versioned', 'hns'])
 
 function readName(name: string, names: readonly string[]): readonly string[] {
   return [...names, name]

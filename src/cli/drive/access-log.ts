@@ -49,6 +49,12 @@ export class CallLog {
     this.#forget(call)
   }
 
+  /** What is still in memory goes to the old file. */
+  reopen(): void {
+    this.#file?.flushSync()
+    this.#file?.reopen()
+  }
+
   /** Writes what is still in memory. */
   close(): void {
     try {

@@ -25,6 +25,9 @@ export function placeOf(text: string, { environment }: CliContext): AzureUrl {
   if (drive === undefined) {
     throw usageError(`${place} lies in no drive of this user: write abfs://CONTAINER[/PATH]`)
   }
+  if (drive.isPast === true) {
+    throw usageError(`${drive.directory} shows the past, which is kept when it is read: read it`)
+  }
   const url = parseAzureUrl(drive.source)
   const name = joined(url.name.replace(/\/+$/, ''), place.slice(drive.directory.length))
   return { ...url, name }

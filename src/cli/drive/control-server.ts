@@ -66,9 +66,9 @@ async function tellEnd(waiting: ReadonlySet<ServerResponse>, report: DriveReport
 /** Serves `/metrics` and `/health` alone at `host:port`; port 0 takes a free one. */
 export async function serveMetrics(
   address: { readonly host: string; readonly port: number },
-  report: () => DriveReport,
+  reports: () => readonly DriveReport[],
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
-  const server = createServer((request, response) => answerScrape(report, request, response))
+  const server = createServer((request, response) => answerScrape(reports, request, response))
   server.listen(address.port, address.host)
   await once(server, 'listening')
   server.unref()
@@ -82,12 +82,12 @@ async function close(server: Server): Promise<void> {
 }
 
 function answerScrape(
-  report: () => DriveReport,
+  reports: () => readonly DriveReport[],
   { method, url }: IncomingMessage,
   response: ServerResponse,
 ): void {
-  if (method === 'GET' && url === '/metrics') sendMetrics(response, report())
-  else if (method === 'GET' && url === '/health') sendHealth(response, report())
+  if (method === 'GET' && url === '/metrics') sendMetrics(response, reports())
+  else if (method === 'GET' && url === '/health') sendHealth(response, reports())
   else send(response, 404, { error: 'there are GET /metrics and GET /health' })
 }
 
@@ -97,18 +97,18 @@ function answer(
   response: ServerResponse,
 ): void {
   if (request.method === 'GET' && request.url === '/report') send(response, 200, report())
-  else answerScrape(report, request, response)
+  else answerScrape(() => [report()], request, response)
 }
 
-function sendMetrics(response: ServerResponse, report: DriveReport): void {
+function sendMetrics(response: ServerResponse, reports: readonly DriveReport[]): void {
   response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' })
-  response.end(formatMetrics(report))
+  response.end(formatMetrics(reports))
 }
 
 /** A drive that holds what it could not store wants a person. */
-function sendHealth(response: ServerResponse, { unsaved }: DriveReport): void {
-  const status = unsaved.length === 0 ? 200 : 503
-  send(response, status, { serving: true, unsavedFiles: unsaved.length })
+function sendHealth(response: ServerResponse, reports: readonly DriveReport[]): void {
+  const unsavedFiles = reports.reduce((sum, { unsaved }) => sum + unsaved.length, 0)
+  send(response, unsavedFiles === 0 ? 200 : 503, { serving: true, unsavedFiles })
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

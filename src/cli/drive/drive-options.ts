@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
 import { basename, join, resolve } from 'node:path'
+import type { Moment } from '../../blob/past-names.ts'
+import { systemClock } from '../../clock.ts'
 import { type Environment, stateDirectory } from '../../config.ts'
 import type { ConflictPolicy } from '../../vfs/file-commit.ts'
 import { usageError } from '../usage.ts'
+import { parseMoment } from './moment.ts'
 
 /** The flags of `abfs mount` as commander gives them. */
 export interface MountFlags {
@@ -31,6 +34,8 @@ export interface MountFlags {
   readonly healthFile?: string
   readonly accessLog?: string
   readonly slow: string
+  readonly at?: string
+  readonly snapshot?: string
   readonly serveLauncher?: true
 }
 
@@ -45,6 +50,8 @@ export interface DriveSettings {
   readonly fileMode: number
   readonly dirMode: number
   readonly attrTtlMs: number
+  /** The past that it shows; the present when absent. */
+  readonly moment: Moment | undefined
   /** 0 with `--hard`: calls wait for ever. */
   readonly timeoutMs: number
   /** Bytes of blobs that `--cache-dir` may hold; 0 keeps none there. */
@@ -71,22 +78,31 @@ export interface DriveSettings {
 
 /** Checks the flags of `abfs mount`; throws a usage error that names the one at fault. */
 export function parseDriveSettings(
-  directory: string,
+  directories: readonly string[],
   flags: MountFlags,
   environment: Environment,
 ): DriveSettings {
+  const [directory = ''] = directories
+  if (directories.length > 1 && flags.healthFile !== undefined) {
+    throw usageError('--health-file is of one drive: /health of --metrics-listen tells of several')
+  }
   const inForeground = flags.foreground === true
   const logFile = resolved(flags.logFile)
+  const moment = parseMoment(flags, systemClock.nowMs())
+  // What was is not written to, and does not change.
+  const readOnly = flags.readOnly === true || moment !== undefined
+  const attrTtlMs = parseSeconds('--attr-ttl', flags.attrTtl) * 1000
   return {
     directory: resolve(directory),
-    readOnly: flags.readOnly === true,
+    readOnly,
+    moment,
     allowOther: flags.allowOther === true,
     nonEmpty: flags.nonEmpty === true,
     uid: parseInteger('--uid', flags.uid ?? String(process.getuid?.() ?? 0), 10),
     gid: parseInteger('--gid', flags.gid ?? String(process.getgid?.() ?? 0), 10),
     fileMode: parseMode('--file-mode', flags.fileMode),
     dirMode: parseMode('--dir-mode', flags.dirMode),
-    attrTtlMs: parseSeconds('--attr-ttl', flags.attrTtl) * 1000,
+    attrTtlMs: moment === undefined ? attrTtlMs : Math.max(attrTtlMs, pastTtlMs),
     timeoutMs: flags.hard === true ? 0 : parseTimeout(flags.timeout),
     cacheBytes: parseSize('--cache-size', flags.cacheSize ?? '10G'),
     writeBack: flags.writeBack === true,
@@ -94,7 +110,7 @@ export function parseDriveSettings(
     onConflict: parsePolicy(flags.onConflict ?? 'error'),
     stateDirectory: stateDirectory(environment),
     driver: parseDriver(flags.driver),
-    passthrough: flags.readOnly === true && flags.passthrough,
+    passthrough: readOnly && flags.passthrough,
     logFile: logFile ?? (inForeground ? undefined : defaultLogFile(directory, environment)),
     statsFile: resolved(flags.statsFile),
     metricsListen: parseListen('--metrics-listen', flags.metricsListen),
@@ -103,6 +119,9 @@ export function parseDriveSettings(
     slowMs: parseSeconds('--slow', flags.slow) * 1000,
   }
 }
+
+/** What the kernel is told of the past is good for an hour: it forgets by itself what it has no room for. */
+const pastTtlMs = 3_600_000
 
 /** File names are made absolute: the daemon leaves its working directory. */
 function resolved(file: string | undefined): string | undefined {

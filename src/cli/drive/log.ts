@@ -20,24 +20,34 @@ export interface LogOptions {
   readonly file?: string | undefined
 }
 
+/** As {@link openLogFile}, for good. */
+export function openLog(options: LogOptions): Logger {
+  return openLogFile(options).log
+}
+
+/** A log, and what opens its file anew when another program has moved it away. */
+export interface OpenedLog {
+  readonly log: Logger
+  readonly reopen: () => void
+}
+
 /**
  * Opens the log of a process that serves: one JSON line per event. Faults are errors, credentials
  * information, requests debugging. Lines are written at once, so that none is lost at exit.
  */
-export function openLog(options: LogOptions): Logger {
+export function openLogFile(options: LogOptions): OpenedLog {
   if (options.file !== undefined) {
     mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 })
   }
-  const log = pino(
-    { level: options.level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
-    destination({ dest: options.file ?? 2, sync: true, mode: 0o600 }),
-  )
+  const file = destination({ dest: options.file ?? 2, sync: true, mode: 0o600 })
+  const { isoTime: timestamp } = pino.stdTimeFunctions
+  const log = pino({ level: options.level, base: { pid: process.pid }, timestamp }, file)
   subscribe(faultChannel.name, (message) => logFault(log, message as FaultEvent))
   subscribe(credentialChannel.name, (message) => logCredential(log, message as CredentialEvent))
   if (log.isLevelEnabled('debug')) {
     subscribe(httpChannel.name, (message) => log.debug(message as HttpEvent, 'request'))
   }
-  return log
+  return { log, reopen: () => options.file !== undefined && file.reopen() }
 }
 
 function logFault(log: Logger, { operation, path, error }: FaultEvent): void {

@@ -8,7 +8,7 @@ import { printable } from '../output.ts'
 import type { Traffic } from '../traffic.ts'
 import { CallLog } from './access-log.ts'
 import { CallMeter } from './call-meter.ts'
-import { serveControl, serveMetrics } from './control-server.ts'
+import { serveControl } from './control-server.ts'
 import type { DriveSettings } from './drive-options.ts'
 import type { DriveReport } from './drive-report.ts'
 import { errorFields } from './log.ts'
@@ -51,13 +51,9 @@ export class DriveObserver {
     return this.#meter.meter(this.#options.vfs)
   }
 
-  /** Serves metrics, before there is a drive: an address that is taken is told at once. */
-  async openMetrics(): Promise<void> {
-    const { metricsListen } = this.#options.settings
-    if (metricsListen === undefined) return
-    const server = await serveMetrics(metricsListen, () => this.report())
-    this.#closers.push(() => server.close())
-    this.#options.log.info({ host: metricsListen.host, port: server.port }, 'metrics')
+  /** Opens the access log anew, under the name that it has. */
+  reopenLogs(): void {
+    this.#calls.reopen()
   }
 
   /** Opens the daemon's socket and begins the health file. A drive without a socket serves all the same. */

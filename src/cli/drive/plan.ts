@@ -9,6 +9,7 @@ import { type AccountTarget, targetOf } from '../location.ts'
 import { withAccount } from '../session.ts'
 import type { DriveSettings } from './drive-options.ts'
 import { examineMachine, type Finding } from './examine.ts'
+import { accountInThePast } from './past-account.ts'
 import { probePlace } from './plan-probes.ts'
 
 /** One value that counts, and what gave it: a flag, a variable, or `default`. */
@@ -44,9 +45,11 @@ export async function planDrive(
   const root = { container: url.container, name: url.name.replace(/\/+$/, '') }
   const access = settings.readOnly ? 'read' : 'write'
   const machine = await examineMachine(context.environment, signal)
-  const place = await withAccount(command, context, { access, urls: [url] }, (account) =>
-    probePlace(account, { root, write, signal }),
-  )
+  const place = await withAccount(command, context, { access, urls: [url] }, (account) => {
+    const { moment } = settings
+    const shown = moment === undefined ? account : accountInThePast(account, root, moment)
+    return probePlace(shown, { root, write, signal })
+  })
   const findings = [
     ...machine.flatMap((finding) => ofConcern(finding, settings)),
     await examineDirectory(settings),
@@ -94,6 +97,7 @@ const flagOf: Readonly<Record<string, string>> = {
   cacheBytes: 'cacheSize',
   xattrs: 'xattr',
   slowMs: 'slow',
+  moment: 'at',
 }
 
 function driveSettings(settings: DriveSettings, command: Command): PlannedSetting[] {

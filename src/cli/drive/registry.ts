@@ -11,6 +11,9 @@ export interface DriveRecord {
   readonly startTime: string
   readonly directory: string
   readonly source: string
+  readonly container?: string | undefined
+  /** Whether it shows what was there once. */
+  readonly isPast?: boolean | undefined
   readonly logFile?: string | undefined
   readonly statsFile?: string | undefined
   /** When it was mounted; milliseconds since the epoch. */
@@ -24,6 +27,8 @@ const driveRecord: z.ZodType<DriveRecord> = z.object({
   startTime: z.string(),
   directory: z.string(),
   source: z.string(),
+  container: z.string().optional(),
+  isPast: z.boolean().optional(),
   logFile: z.string().optional(),
   statsFile: z.string().optional(),
   sinceMs: z.number().optional(),

@@ -63,9 +63,10 @@ function mistakeOf(cause: RangeError): FileSystemError {
 /** `--account` as given; `--hns` makes hierarchical those that do not say what they are. */
 function accountsOf({ account, hns }: SandboxFlags): SandboxOptions {
   const asked = account.length === 0 ? [{ name: 'devstoreaccount1' }] : account
-  const [first, ...others] = asked.map(({ name, hierarchical = hns ?? false }) => ({
+  const [first, ...others] = asked.map(({ name, versioning, hierarchical = hns ?? false }) => ({
     name,
     hierarchical,
+    ...(versioning === undefined ? {} : { versioning }),
   }))
   return first === undefined ? {} : { account: first, moreAccounts: others }
 }

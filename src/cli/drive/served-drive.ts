@@ -1,0 +1,193 @@
+/**
+ * One drive of a daemon. In the order things happen: try the credentials; replay what drives that died had
+ * promised; mount; serve until it is unmounted; send what is still held; leave no note behind.
+ */
+import { createHash } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { AzureUrl } from '../../azure-url.ts'
+import { systemClock } from '../../clock.ts'
+import { isFileSystemError } from '../../errors.ts'
+import { mountByFuseNative } from '../../fuse/fuse-native/mount.ts'
+import { type Mount, mount } from '../../fuse/mount.ts'
+import { type BlobPath, formatPath } from '../../path.ts'
+import type { Unsaved } from '../../vfs/fault.ts'
+import type { Vfs } from '../../vfs/vfs.ts'
+import { type Account, composeVfs } from '../compose.ts'
+import type { Traffic } from '../traffic.ts'
+import type { DriveSettings } from './drive-options.ts'
+import type { DriveReport } from './drive-report.ts'
+import { sweepDeadDrives } from './drive-states.ts'
+import { errorFields } from './log.ts'
+import { DriveObserver } from './observer.ts'
+import { controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
+
+/** What a drive shows, where, and with what. */
+export interface ServedDriveOptions {
+  readonly url: AzureUrl
+  readonly settings: DriveSettings
+  readonly account: Account
+  /** Where blocks and unsaved files go, if anywhere but the state directory. */
+  readonly cacheDir: string | undefined
+  readonly traffic: Traffic
+  readonly registry: string
+  readonly log: Logger
+  /** Ends what happens before there is a drive. */
+  readonly signal: AbortSignal
+}
+
+/** A drive, from its mount to its end. */
+export class ServedDrive {
+  readonly #options: ServedDriveOptions
+  readonly #vfs: Vfs
+  readonly #observer: DriveObserver
+  readonly #recovery = new AbortController()
+  #recovered: Promise<void> | undefined
+  #mounted: Mount | undefined
+
+  constructor(options: ServedDriveOptions) {
+    this.#options = options
+    const { account, settings, cacheDir, log, traffic } = options
+    const spoolDirectory = cacheDir ?? tmpdir()
+    const journalDirectory = this.#journalDirectory()
+    const where = { root: this.#root, spoolDirectory, journalDirectory }
+    this.#vfs = composeVfs(account, { ...settings, ...where })
+    const { source } = this
+    this.#observer = new DriveObserver({
+      settings,
+      source,
+      account,
+      vfs: this.#vfs,
+      traffic,
+      log,
+    })
+  }
+
+  /** What is mounted: `abfs://CONTAINER[/PATH]`, with `@TIME` where it is the past. */
+  get source(): string {
+    const { moment } = this.#options.settings
+    return `${formatPath(this.#root)}${moment === undefined ? '' : `@${moment.at}`}`
+  }
+
+  /** Canonical once it is mounted. */
+  get directory(): string {
+    return this.#mounted?.mountpoint ?? this.#options.settings.directory
+  }
+
+  /** What could not be stored since it began. */
+  get unsaved(): readonly Unsaved[] {
+    return this.#vfs.unsaved
+  }
+
+  report(): DriveReport {
+    return this.#observer.report()
+  }
+
+  /** Opens logs of calls anew, under the names that they have. */
+  reopenLogs(): void {
+    this.#observer.reopenLogs()
+  }
+
+  /** Resolves when it answers and is noted. What fails leaves nothing mounted. */
+  async mount(): Promise<void> {
+    const { settings } = this.#options
+    await this.#tryCredentials()
+    if (!settings.readOnly) await this.#replay()
+    this.#recovered = settings.readOnly ? undefined : this.#recover(this.#recovery.signal)
+    const mountIt = settings.driver === 'fuse-native' ? mountByFuseNative : mount
+    const where = { mountpoint: settings.directory, source: this.source }
+    this.#mounted = await mountIt(this.#observer.operations, { ...settings, ...where })
+    await this.#note(this.#mounted)
+  }
+
+  /** Resolves when it is unmounted, by whoever, and all that was written is stored or kept. */
+  async ended(): Promise<void> {
+    const { source, directory } = this
+    try {
+      await this.#mounted?.closed
+      if (this.#mounted !== undefined) this.#options.log.info({ source, directory }, 'unmounted')
+    } finally {
+      // The kernel may end the connection before the last release: what is still open is stored here.
+      await this.#vfs.close()
+      this.#recovery.abort()
+      await this.#recovered
+      await this.#observer.close()
+    }
+  }
+
+  /** Rejects with EBUSY when it is in use and `lazy` is not set. */
+  async unmount(lazy: boolean): Promise<void> {
+    await this.#mounted?.unmount({ lazy })
+  }
+
+  async #note({ mountpoint: directory, detachedDead }: Mount): Promise<void> {
+    const { log, registry, settings, url } = this.#options
+    const { logFile, statsFile, moment } = settings
+    const { source } = this
+    log.info({ source, directory, detachedDead }, 'mounted')
+    const controlSocket = await this.#observer.open(controlSocketOf(registry, directory))
+    const sinceMs = systemClock.nowMs()
+    await sweepDeadDrives(registry, directory)
+    const shows = { source, container: url.container, isPast: moment !== undefined }
+    rememberDrive(registry, { directory, ...shows, logFile, statsFile, sinceMs, controlSocket })
+    // Until it has sent everything.
+    this.#observer.onClosed(() => forgetDrive(registry, directory))
+  }
+
+  /** One listing: what is wrong with account, container or credentials shows here, not at first use. */
+  async #tryCredentials(): Promise<void> {
+    const { account, signal } = this.#options
+    const root = this.#root
+    try {
+      await account.namespace.list(root, { signal })
+    } catch (error) {
+      // A prefix that holds nothing yet is an empty drive; its container must exist.
+      if (root.name === '' || !isFileSystemError(error, 'ENOENT')) throw error
+      await account.namespace.stat({ container: root.container, name: '' }, { signal })
+    }
+  }
+
+  /** One for each container: whoever mounts it next finds what is left there. */
+  #journalDirectory(): string {
+    const { account, cacheDir, settings } = this.#options
+    const { container } = this.#root
+    const { account: name, blobEndpoint } = account.target
+    const place = `${blobEndpoint.origin}${blobEndpoint.pathname}`
+    const hash = createHash('sha256').update(`${place}\0${container}`).digest('hex').slice(0, 12)
+    const directory = cacheDir ?? settings.stateDirectory
+    return join(directory, 'journal', `${name}-${container}-${hash}`)
+  }
+
+  /** Stores what a drive that died had promised to, before this one serves. */
+  async #replay(): Promise<void> {
+    const { signal, log } = this.#options
+    for (const { path, outcome, error } of await this.#vfs.replay({ signal })) {
+      const fields = { path: formatPath(path), outcome }
+      if (error === undefined) log.info(fields, 'replayed')
+      else log.error({ ...fields, ...errorFields(error) }, 'not replayed')
+    }
+  }
+
+  /** Finishes renames that a client was in the middle of when it died; the drive does not wait. */
+  async #recover(signal: AbortSignal): Promise<void> {
+    const { account, log } = this.#options
+    const options = { acrossContainers: false, signal }
+    try {
+      for (const { error, ...rename } of await account.namespace.recoverRenames(
+        this.#root.container,
+        options,
+      )) {
+        if (error === undefined) log.info(rename, 'interrupted rename')
+        else log.warn({ ...rename, ...errorFields(error) }, 'interrupted rename')
+      }
+    } catch (error) {
+      if (!signal.aborted) log.warn(errorFields(error), 'interrupted renames not looked for')
+    }
+  }
+
+  get #root(): BlobPath {
+    const { container, name } = this.#options.url
+    return { container, name: name.replace(/\/+$/, '') }
+  }
+}
