@@ -16,7 +16,7 @@ import { generateCallerKey } from '../dist/connector/authenticate.js'
 import { CachedCredentialProvider } from '../dist/credential/cached-provider.js'
 import { sasCredential } from '../dist/credential/credential.js'
 import { startSandbox } from '../dist/sandbox/sandbox.js'
-import { cpuSeconds, load, openLoad } from './connector-load.mjs'
+import { cpuSeconds, load, loadApart } from './connector-load.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -98,14 +98,26 @@ async function server() {
   await load(target, { seconds: 2, connections })
   await forget()
   const cpuBefore = cpuSeconds(child.pid)
-  const full = await load(target, { seconds, connections })
+  await pauses(child)
+  const full = await loadApart('load', target, { seconds, connections })
   const perCpuSecond = Math.round(full.answers / (cpuSeconds(child.pid) - cpuBefore))
-  const half = await openLoad(target, { seconds, perSecond: full.answersPerSecond / 2 })
+  const fullPauses = await pauses(child)
+  const perSecond = full.answersPerSecond / 2
+  const half = await loadApart('openLoad', target, { seconds, perSecond })
+  const halfPauses = await pauses(child)
   const warmUpstream = await upstreamRequests()
   const rssMiB = Math.round(
     residentKiB(await readFile(`/proc/${child.pid}/status`, 'latin1')) / 1024,
   )
-  return { startMs, coldMs, coldUpstream, full, perCpuSecond, half, warmUpstream, rssMiB }
+  const cold = { startMs, coldMs, coldUpstream }
+  return { ...cold, full, fullPauses, perCpuSecond, half, halfPauses, warmUpstream, rssMiB }
+}
+
+/** How long the server stood still since it was last asked. */
+async function pauses(child) {
+  child.send('pauses')
+  const [{ kind: _, ...told }] = await once(child, 'message')
+  return told
 }
 
 async function serve() {
@@ -116,7 +128,8 @@ async function serve() {
   const yaml = connectorYaml(sandbox, options)
   const unlimited = yaml.replace(/requestsPerMinute: \d+/, 'requestsPerMinute: 1000000000')
   await writeFile(place('connector.yaml'), unlimited)
-  const argv = ['--', main, 'connector', 'serve', '--config', place('connector.yaml')]
+  const watch = fileURLToPath(new URL('server-pauses.mjs', import.meta.url))
+  const argv = ['--import', watch, main, 'connector', 'serve', '--config', place('connector.yaml')]
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'inherit', 'ignore', 'ipc'] })
   children.push(child)
   const [{ url }] = await once(child, 'message')
