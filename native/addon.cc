@@ -21,6 +21,7 @@
 #include "addon_checksums.h"
 #include "addon_mounting.h"
 #include "addon_peers.h"
+#include "blocking_call.h"
 #include "channel.h"
 #include "unique_fd.h"
 
@@ -50,6 +51,7 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
          InstanceMethod<&NativeChannel::InvalidateAttributes>("invalidateAttributes"),
          InstanceMethod<&NativeChannel::InodeChanged>("inodeChanged"),
          InstanceMethod<&NativeChannel::OfferXattrs>("offerXattrs"),
+         InstanceMethod<&NativeChannel::InvalidateContent>("invalidateContent"),
          InstanceMethod<&NativeChannel::AttachContent>("attachContent"),
          InstanceMethod<&NativeChannel::AddPiece>("addPiece"),
          InstanceMethod<&NativeChannel::MarkPresent>("markPresent"),
@@ -204,6 +206,17 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
       return;
     }
     if (channel_) channel_->inodes().OfferXattrs(abfs::StringsOf(info[0].As<Napi::Array>()));
+  }
+
+  // (node: number): Promise<0|-errno>
+  Napi::Value InvalidateContent(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber()) return Reject("expected a number: node");
+    const auto node = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
+    if (channel_) channel_->inodes().Changed(node);
+    const auto device =
+        std::make_shared<UniqueFd>(channel_ ? channel_->DuplicateDevice() : UniqueFd());
+    return abfs::BlockingCall::Run(
+        env_, [device, node] { return abfs::InvalidateContent(device->get(), node); });
   }
 
   // (handle, size: number): reads of `handle` are answered where pieces are.

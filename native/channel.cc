@@ -252,6 +252,10 @@ bool Channel::Admit(const Frame& frame) {
   return false;
 }
 
+UniqueFd Channel::DuplicateDevice() const {
+  return UniqueFd(::fcntl(readers_.front().device.get(), F_DUPFD_CLOEXEC, 0));
+}
+
 int Channel::OpenBacking(int file) const {
   BackingMap map{};
   map.fd = file;

@@ -93,6 +93,8 @@ class Channel {
 
   // What is asked of inodes is answered from without the owner.
   InodeHits& inodes() { return inodes_; }
+  // Another descriptor of the connection, for whoever must not depend on how long this lives.
+  UniqueFd DuplicateDevice() const;
 
   // What reads are answered from without the owner.
   DataHits& hits() { return hits_; }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 namespace abfs {
@@ -16,18 +17,22 @@ struct InvalidateInode {
   fuse_notify_inval_inode_out body;
 };
 
-void Send(int device, uint64_t node) {
+// A negative `offset` means the attributes alone, any other the pages from there on too.
+int Send(int device, uint64_t node, int64_t offset) {
   InvalidateInode message{};
   message.head.len = sizeof message;
   message.head.error = FUSE_NOTIFY_INVAL_INODE;
   message.body.ino = node;
-  // A negative offset: the attributes alone, not the pages.
-  message.body.off = -1;
-  // ENOENT: the kernel keeps nothing of it. Other failures mean the end of the connection.
-  if (::write(device, &message, sizeof message) < 0) return;
+  message.body.off = offset;
+  return ::write(device, &message, sizeof message) < 0 ? -errno : 0;
 }
 
 }  // namespace
+
+int InvalidateContent(int device, uint64_t node) {
+  const int result = Send(device, node, 0);
+  return result == -ENOENT ? 0 : result;
+}
 
 void Notifier::Start(int device) {
   device_ = device;
@@ -61,7 +66,8 @@ void Notifier::Run() {
     if (stopping_) return;
     const std::unordered_set<uint64_t> nodes = std::exchange(nodes_, {});
     lock.unlock();
-    for (const uint64_t node : nodes) Send(device_, node);
+    // ENOENT: the kernel keeps nothing of it. Other failures mean the end of the connection.
+    for (const uint64_t node : nodes) Send(device_, node, -1);
     lock.lock();
   }
 }

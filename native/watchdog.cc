@@ -1,5 +1,6 @@
 #include "watchdog.h"
 
+#include <linux/fuse.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -76,7 +77,9 @@ void Watchdog::Look() {
 
 int Watchdog::Verdict(const LiveRequest& request, int64_t now_ns) const {
   const int64_t idle_ns = now_ns - request.progress_ns;
-  if (options_.deadline_ns > 0 && idle_ns >= options_.deadline_ns) return ETIMEDOUT;
+  // A lock is waited for as long as somebody else holds it.
+  const bool hurries = options_.deadline_ns > 0 && request.opcode != FUSE_SETLKW;
+  if (hurries && idle_ns >= options_.deadline_ns) return ETIMEDOUT;
   const bool interrupted = request.interrupted_ns != 0;
   // The kernel sends one interrupt a request: the signal that kills may follow one that does not.
   if ((interrupted || idle_ns >= kPatienceNs) && IsDying(request.pid)) return EINTR;

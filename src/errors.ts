@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 /** The errno names that abfs reports; the words that Node's own `fs` errors and the kernel use. */
 export type ErrnoCode =
   | 'EACCES'
+  | 'EAGAIN'
   | 'EBADF'
   | 'EBADMSG'
   | 'EBUSY'
@@ -101,6 +102,7 @@ function describe(code: ErrnoCode, syscall: string, options: FileSystemErrorOpti
 
 const PHRASES: Record<ErrnoCode, string> = {
   EACCES: 'permission denied',
+  EAGAIN: 'resource is locked',
   EBADF: 'bad file handle',
   EBADMSG: 'the bytes are not those that were written',
   EBUSY: 'resource busy or leased',

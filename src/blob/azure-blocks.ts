@@ -2,8 +2,14 @@ import { FileSystemError } from '../errors.ts'
 import type { HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { AzureCall } from './azure-client.ts'
-import { baseHeaders, rangeHeader, resourceUrl } from './azure-request.ts'
-import type { BlockSourceRange, CallOptions, CommittedBlock, CommittedBlocks } from './store.ts'
+import { addConditions, baseHeaders, rangeHeader, resourceUrl } from './azure-request.ts'
+import type {
+  BlockSourceRange,
+  CallOptions,
+  CommittedBlock,
+  CommittedBlocks,
+  Conditions,
+} from './store.ts'
 
 /** 50,000 blocks with ids of 88 characters, in XML. */
 const maxBlockListBytes = 16 * 1024 * 1024
@@ -46,7 +52,7 @@ const blockPattern = /<Block>\s*<Name>([A-Za-z0-9+/=]+)<\/Name>\s*<Size>(\d+)<\/
 export function stageFromCall(
   base: string,
   block: { readonly path: BlobPath; readonly blockId: string; readonly source: BlockSourceRange },
-  { signal }: CallOptions,
+  { signal, leaseId }: CallOptions & Pick<Conditions, 'leaseId'>,
 ): AzureCall {
   const { path, blockId, source } = block
   const { url = resourceUrl(base, source.path), authorization } = source.access ?? {}
@@ -58,7 +64,7 @@ export function stageFromCall(
     path,
     query: `?comp=block&blockid=${encodeURIComponent(blockId)}`,
     headers: {
-      ...baseHeaders(),
+      ...addConditions(baseHeaders(), { leaseId }),
       ...proof,
       'x-ms-copy-source': url.href,
       'x-ms-source-range': rangeHeader(source.range),

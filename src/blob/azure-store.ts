@@ -148,7 +148,7 @@ export class AzureBlobStore implements BlobStore {
     path: BlobPath,
     blockId: string,
     source: BlockSourceRange,
-    options: CallOptions = {},
+    options: CallOptions & Pick<Conditions, 'leaseId'> = {},
   ): Promise<void> {
     checkBlobPath(path, 'blob.stageBlockFrom')
     await this.#call(stageFromCall(this.#base, { path, blockId, source }, options))

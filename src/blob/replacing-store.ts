@@ -66,7 +66,7 @@ export class ReplacingBlobStore implements BlobStore {
     path: BlobPath,
     blockId: string,
     source: BlockSourceRange,
-    options: CallOptions = {},
+    options: CallOptions & Pick<Conditions, 'leaseId'> = {},
   ): Promise<void> {
     const place = await this.#placeOf(path, options)
     const target = place.kind === 'own' ? path : place.path

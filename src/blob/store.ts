@@ -304,7 +304,7 @@ export interface BlobStore {
     path: BlobPath,
     blockId: string,
     source: BlockSourceRange,
-    options?: CallOptions,
+    options?: CallOptions & Pick<Conditions, 'leaseId'>,
   ): Promise<void>
   /** The blocks of the version that is there. `EINVAL` for what is no block blob. */
   getBlocks(path: BlobPath, options?: CallOptions): Promise<CommittedBlocks>

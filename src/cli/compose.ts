@@ -219,14 +219,21 @@ export async function composeArtifactStore(account: Account, root: string): Prom
 }
 
 /** What a drive adds to an account: the place it shows and how the kernel sees it. */
-export type DriveOptions = Omit<VfsOptions, 'namespace' | 'chunkCache' | 'clock' | 'administration'>
+export type DriveOptions = Omit<
+  VfsOptions,
+  'namespace' | 'chunkCache' | 'clock' | 'administration' | 'leases'
+> & {
+  /** How far locks of flock(2) reach. */
+  readonly locks: 'local' | 'lease'
+}
 
 /** The system calls of a drive on an account. */
 export function composeVfs(account: Account, options: DriveOptions): Vfs {
   const { namespace, chunks: chunkCache, clock } = account
   // Tags and tiers are those of the present alone.
   const administration = account.isPast === true ? undefined : account.administration
-  return new Vfs({ ...options, namespace, chunkCache, clock, administration })
+  const leases = options.locks === 'lease' ? administration : undefined
+  return new Vfs({ ...options, namespace, chunkCache, clock, administration, leases })
 }
 
 /** Tokens for programs that are not ours. */

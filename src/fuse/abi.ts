@@ -41,6 +41,8 @@ export const opcodes = {
   readdir: 28,
   releasedir: 29,
   fsyncdir: 30,
+  setlk: 32,
+  setlkw: 33,
   access: 34,
   create: 35,
   interrupt: 36,
@@ -67,6 +69,7 @@ const initFlagNumbers = {
   FUSE_ASYNC_READ: 0,
   FUSE_ATOMIC_O_TRUNC: 3,
   FUSE_BIG_WRITES: 5,
+  FUSE_FLOCK_LOCKS: 10,
   FUSE_DO_READDIRPLUS: 13,
   FUSE_READDIRPLUS_AUTO: 14,
   FUSE_PARALLEL_DIROPS: 18,
@@ -126,6 +129,12 @@ export const XATTR_REPLACE = 2
 export const FALLOC_FL_KEEP_SIZE = 1
 export const FALLOC_FL_PUNCH_HOLE = 2
 export const FALLOC_FL_ZERO_RANGE = 16
+/** Bit of `lkIn.lkFlags`: flock(2). */
+export const FUSE_LK_FLOCK = 1
+/** `lkIn.type`, as fcntl(2) has them. */
+export const F_RDLCK = 0
+export const F_WRLCK = 1
+export const F_UNLCK = 2
 const renameNumbers = { RENAME_NOREPLACE: 0, RENAME_EXCHANGE: 1 } as const
 
 /** Bits of `rename2In.flags`, as renameat2(2) has them. */
@@ -251,6 +260,7 @@ const widths = {
   releaseIn: { fh: 8, flags: 4, releaseFlags: 4, lockOwner: 8 },
   flushIn: { fh: 8, unused: 4, padding: 4, lockOwner: 8 },
   fsyncIn: { fh: 8, flags: 4, padding: 4 },
+  lkIn: { fh: 8, owner: 8, start: 8, end: 8, type: 4, pid: 4, lkFlags: 4, padding: 4 },
   fallocateIn: { fh: 8, offset: 8, length: 8, mode: 4, padding: 4 },
   statfsOut: {
     blocks: 8,

@@ -260,6 +260,15 @@ async function answerHandle(exchange: Exchange, request: HandleRequest): Promise
       }
       await operations.fallocate(handle, request.allocation, context)
       break
+    case 'flock': {
+      const { ino, request: lock } = request
+      if (operations.flock === undefined) return statusReply(unique, constants.errno.ENOSYS)
+      // Who has locked a file reads what others have stored before.
+      if (lock.kind !== 'none') exchange.modes?.changes(ino)
+      await operations.flock(handle, lock, context)
+      exchange.whenUnheard(() => operations.flock?.(handle, unlocked, context))
+      break
+    }
     case 'flush':
       await operations.flush(handle, context)
       break
@@ -342,6 +351,8 @@ async function answerListxattr(
   const value = Buffer.from(names.map((name) => `${name}\0`).join(''))
   return xattrReply(unique, value, request.maxBytes)
 }
+
+const unlocked = { kind: 'none', waits: false } as const
 
 /** How many pieces a channel sends as one message. */
 const maxParts = 256

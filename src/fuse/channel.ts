@@ -84,6 +84,11 @@ export interface FuseChannel {
    * `undefined` where there is no way to tell.
    */
   invalidateAttributes?(ino: number): void
+  /**
+   * Has the kernel drop what it holds of `ino`'s content; resolves when it has. Absent where there is
+   * no way to tell.
+   */
+  invalidateContent?(ino: number): Promise<void>
   /** `undefined` where the session answers every read. */
   readonly content?: ContentChannel
   /** Stops receiving and closes the descriptors, which ends the mount's connection. Idempotent. */

@@ -15,7 +15,12 @@ export interface KernelOffer {
 /** What is settled with a kernel that offers `offer`. */
 export function limitsFor(
   offer: KernelOffer,
-  options: { readonly maxReadAheadBytes: number; readonly passthrough: boolean },
+  options: {
+    readonly maxReadAheadBytes: number
+    readonly passthrough: boolean
+    /** Has the kernel ask for the locks of flock(2), which it keeps by itself otherwise. */
+    readonly flocks?: boolean
+  },
 ): SessionLimits {
   const passthrough = options.passthrough ? initFlags2.FUSE_PASSTHROUGH : 0
   const flags2 = offer.flags2 & (initFlags2.FUSE_DIRECT_IO_ALLOW_MMAP | passthrough)
@@ -23,7 +28,9 @@ export function limitsFor(
     minor: Math.min(offer.minor, maxKernelMinor),
     // Not held to the kernel's own figure, which is that of a disk.
     maxReadahead: options.maxReadAheadBytes,
-    flags: offer.flags & wantedFlags,
+    flags:
+      offer.flags &
+      (options.flocks === true ? wantedFlags | initFlags.FUSE_FLOCK_LOCKS : wantedFlags),
     flags2,
     maxBackground,
     maxWriteBytes: maxRequestBytes,

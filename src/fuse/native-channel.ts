@@ -41,6 +41,7 @@ interface NativeConnection {
   invalidateAttributes(ino: number): void
   inodeChanged(ino: number): void
   offerXattrs(prefixes: readonly string[]): void
+  invalidateContent(ino: number): Promise<number>
   attachContent(handle: number, sizeBytes: number): void
   addPiece(
     handle: number,
@@ -172,6 +173,11 @@ export class NativeFuseChannel implements FuseChannel {
     this.#connection.offerXattrs(prefixes)
   }
 
+  async invalidateContent(ino: number): Promise<void> {
+    const result = await this.#connection.invalidateContent(ino)
+    if (result < 0 && !goneErrnos.has(-result)) throw notInvalidated(-result)
+  }
+
   close(): void {
     this.#connection.close()
     for (const ticket of [...this.#sending.keys()]) this.#sent(ticket, -constants.errno.ENODEV)
@@ -237,6 +243,14 @@ function requireAddon(): Addon {
 
 function isAddon(value: object): value is Addon {
   return 'NativeChannel' in value
+}
+
+/** The mount is gone, and with it whatever the kernel held. */
+const goneErrnos: ReadonlySet<number> = new Set([constants.errno.ENODEV, constants.errno.EBADF])
+
+function notInvalidated(errno: number): FileSystemError {
+  const detail = `the kernel did not drop what it holds of a file: errno ${errno}`
+  return new FileSystemError('EIO', 'flock', { detail })
 }
 
 function readFailure(errno: number): FileSystemError {

@@ -1,15 +1,19 @@
 /** What is asked of open files and directories, and of opening them. */
-import { toHandleId } from '../vfs/operations.ts'
+import { type FlockRequest, toHandleId } from '../vfs/operations.ts'
 import {
+  F_RDLCK,
+  F_UNLCK,
+  F_WRLCK,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,
   FUSE_FSYNC_FDATASYNC,
+  FUSE_LK_FLOCK,
   SEEK_DATA,
   SEEK_HOLE,
   structs,
 } from './abi.ts'
-import type { FuseRequest } from './request.ts'
+import { type FuseRequest, MalformedRequest } from './request.ts'
 import type { Body } from './request-body.ts'
 
 export function parseOpen(body: Body): FuseRequest {
@@ -48,6 +52,23 @@ export function parseWrite(body: Body): FuseRequest {
     data: body.bytes(body.u32(start + at.size)),
   }
 }
+
+/** Locks of ranges are the kernel's own: it is not told that they are offered. */
+export function parseFlock(body: Body, waits: boolean): FuseRequest {
+  const at = structs.lkIn
+  const start = body.struct(at.sizeBytes)
+  if ((body.u32(start + at.lkFlags) & FUSE_LK_FLOCK) === 0) return { kind: 'unknown' }
+  const kind = flockKinds.get(body.u32(start + at.type))
+  if (kind === undefined) throw new MalformedRequest('a lock of no known type')
+  const handle = toHandleId(body.u64(start + at.fh))
+  return { kind: 'flock', ino: body.ino, handle, request: { kind, waits } }
+}
+
+const flockKinds: ReadonlyMap<number, FlockRequest['kind']> = new Map([
+  [F_RDLCK, 'shared'],
+  [F_WRLCK, 'exclusive'],
+  [F_UNLCK, 'none'],
+])
 
 export function parseHandle(
   body: Body,

@@ -4,6 +4,7 @@ import type {
   AttributeChanges,
   CopyTarget,
   CreateOptions,
+  FlockRequest,
   HandleId,
   Ino,
   NodeOptions,
@@ -81,6 +82,12 @@ export type FuseRequest =
       readonly handle: HandleId
       /** `undefined` for a mode that is not offered. */
       readonly allocation: Allocation | undefined
+    }
+  | {
+      readonly kind: 'flock'
+      readonly ino: Ino
+      readonly handle: HandleId
+      readonly request: FlockRequest
     }
   | { readonly kind: 'opendir'; readonly ino: Ino }
   | {

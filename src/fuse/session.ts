@@ -74,6 +74,7 @@ export class Session {
     this.#operations.watchChanges?.({
       attributesChanged: (ino) => this.#channel.invalidateAttributes?.(ino),
       inodeChanged: (ino) => this.#channel.inodeChanged?.(ino),
+      contentChanged: async (ino) => this.#channel.invalidateContent?.(ino),
     })
     this.#stopWatching = watchProgress(() => this.#noteProgress())
     this.#channel.receive({
@@ -203,6 +204,7 @@ export class Session {
     }
     const limits = limitsFor(request, {
       maxReadAheadBytes: this.#maxReadAheadBytes,
+      flocks: this.#operations.flock !== undefined,
       passthrough: this.#wantsPassthrough && this.#channel.content !== undefined,
     })
     const agreed = (limits.flags2 & initFlags2.FUSE_PASSTHROUGH) !== 0

@@ -10,11 +10,16 @@ import type { HierarchicalNames } from './hierarchical-names.ts'
 import { callOptions } from './lookup.ts'
 import { readPosixAttributes, withPosixAttributes } from './posix-metadata.ts'
 
+export interface ChangeOptions extends CallOptions {
+  /** Of the lease that the caller holds on the blob. */
+  readonly leaseId?: string | undefined
+}
+
 /** As `Namespace.setAttributes`; `names` where the account is hierarchical. */
 export function setAttributes(
   parts: NamespaceParts,
   path: BlobPath,
-  change: CallOptions & {
+  change: ChangeOptions & {
     readonly attributes: PosixAttributes
     readonly names: HierarchicalNames | undefined
   },
@@ -34,7 +39,7 @@ export function changeMetadata(
   parts: NamespaceParts,
   path: BlobPath,
   change: (metadata: Metadata) => Metadata | undefined,
-  options: CallOptions,
+  options: ChangeOptions,
 ): Promise<Entry> {
   return onCurrentEntry(parts, path, options, async (known) => {
     const partial = known.partial === true
@@ -53,11 +58,11 @@ export function changeMetadata(
 async function write(
   { store, cache }: NamespaceParts,
   path: BlobPath,
-  change: CallOptions & { readonly entry: Entry },
+  change: ChangeOptions & { readonly entry: Entry },
 ): Promise<Entry> {
   const { entry } = change
   const blob = { ...path, name: entry.markerName ?? path.name }
-  const options = { ...callOptions(change), ifMatch: entry.etag }
+  const options = { ...callOptions(change), ifMatch: entry.etag, leaseId: change.leaseId }
   const { etag, lastModifiedMs } = await store.setMetadata(blob, entry.metadata, options)
   const changed = { ...entry, etag, lastModifiedMs }
   cache.upsert(path, changed)

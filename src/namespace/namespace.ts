@@ -13,7 +13,7 @@ import {
   writeMarker,
 } from './directories.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
-import { changeMetadata, setAttributes } from './entry-metadata.ts'
+import { type ChangeOptions, changeMetadata, setAttributes } from './entry-metadata.ts'
 import { HierarchicalNames } from './hierarchical-names.ts'
 import { walkTree } from './listing.ts'
 import { ListingCache } from './listing-cache.ts'
@@ -245,7 +245,7 @@ export class Namespace {
   async setAttributes(
     path: BlobPath,
     attributes: PosixAttributes,
-    options: CallOptions = {},
+    options: ChangeOptions = {},
   ): Promise<Entry> {
     checkPath(path, 'setattr')
     if (path.name === '') {
@@ -263,7 +263,7 @@ export class Namespace {
   async changeMetadata(
     path: BlobPath,
     change: (metadata: Metadata) => Metadata | undefined,
-    options: CallOptions = {},
+    options: ChangeOptions = {},
   ): Promise<Entry> {
     checkPath(path, 'setxattr')
     return changeMetadata(this.#parts, path, change, options)

@@ -19,6 +19,8 @@ export interface StagedBlocksOptions {
   readonly content: FileContent
   /** The largest block that is made. Default 8 MiB. */
   readonly blockBytes?: number | undefined
+  /** Of the lease that is held on the blob when a block is staged. */
+  readonly leaseId?: (() => string | undefined) | undefined
   /** Blocks under way at once. Default 4. */
   readonly concurrency?: number | undefined
 }
@@ -149,7 +151,8 @@ export class StagedBlocks {
     const { store, content } = this.#options
     const { path, blockId, signal } = target
     if (await this.#copy(piece, target)) return
-    await store.stageBlock(path, blockId, await readPadded(content, piece), { signal })
+    const leaseId = this.#options.leaseId?.()
+    await store.stageBlock(path, blockId, await readPadded(content, piece), { signal, leaseId })
   }
 
   /** Has the service make the block of the stored version; says whether it could. */
@@ -160,7 +163,8 @@ export class StagedBlocks {
     if (base === undefined || !this.#copiesOnService || !worthIt) return false
     const source = { path: base.path, range, ifMatch: base.etag }
     try {
-      await store.stageBlockFrom(path, blockId, source, { signal })
+      const leaseId = this.#options.leaseId?.()
+      await store.stageBlockFrom(path, blockId, source, { signal, leaseId })
       return true
     } catch (error) {
       if (!isFileSystemError(error, 'ENOTSUP', 'EINVAL', 'EACCES')) throw error

@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { MiB } from '../byte-range.ts'
 import type { Entry, EntryType, PosixAttributes } from '../namespace/entry.ts'
 import { hasUserNames } from './extended-attributes.ts'
-import type { Attributes, Ino } from './operations.ts'
+import type { AttributeChanges, Attributes, Ino } from './operations.ts'
 
 /** What an entry shows where its metadata says nothing. */
 export interface AttributeDefaults {
@@ -108,4 +108,20 @@ function deviceNumber(entry: Entry): number {
   if (entry.type !== 'block-device' && entry.type !== 'character-device') return 0
   const stored = Number(entry.metadata['posix_rdev'])
   return Number.isSafeInteger(stored) && stored >= 0 ? stored : 0
+}
+
+/** What setattr(2) changes of what is kept; `undefined` when only times are meant that are not. */
+export function posixChangesOf(
+  { mode, uid, gid, mtimeNs }: AttributeChanges,
+  nowNs: bigint,
+): PosixAttributes | undefined {
+  if (mode === undefined && uid === undefined && gid === undefined && mtimeNs === undefined) {
+    return undefined
+  }
+  return {
+    mode: mode === undefined ? undefined : mode & 0o7777,
+    uid,
+    gid,
+    mtimeNs: mtimeNs === 'now' ? nowNs : mtimeNs,
+  }
 }

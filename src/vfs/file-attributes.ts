@@ -57,7 +57,9 @@ export class FileAttributes {
     const path = this.#tree.pathOf(inode)
     if (path.name === '') throw this.#tree.failure('ENOTSUP', 'setxattr', path)
     const before = await this.#tree.entryOf(inode)
-    const after = await this.#tree.namespace.changeMetadata(path, change)
+    const after = await this.#tree.namespace.changeMetadata(path, change, {
+      leaseId: inode.lock?.lease?.leaseId,
+    })
     if (before.etag !== after.etag) this.#tree.reattributed(inode, before, after)
   }
 }

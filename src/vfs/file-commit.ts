@@ -42,6 +42,8 @@ export interface NewVersion {
   readonly description: Described
   /** The version that it may replace; `undefined`: none may be there. */
   readonly replaces: string | undefined
+  /** Of the lease that this mount holds on the blob. */
+  readonly leaseId?: string | undefined
 }
 
 /** What the version before had, with what was set here: a new version loses nothing. */
@@ -186,7 +188,7 @@ async function storeBeside(
   const { path } = version
   const time = new Date(clock.nowMs()).toISOString().replace(/[-:.]/g, '')
   const beside = { ...path, name: `${path.name}.conflict-${time}` }
-  await upload(namespace.store, beside, { ...version, replaces: undefined })
+  await upload(namespace.store, beside, { ...version, replaces: undefined, leaseId: undefined })
   const detail = `somebody else wrote the file since it was opened here: this version is ${formatPath(beside)}`
   publishFault('close', path, new FileSystemError('ESTALE', 'close', { detail, cause: conflict }))
 }

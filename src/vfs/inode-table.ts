@@ -1,6 +1,7 @@
 import { FileSystemError } from '../errors.ts'
 import type { Entry, EntryType } from '../namespace/entry.ts'
 import type { BlobPath } from '../path.ts'
+import type { InodeLock } from './lease-locks.ts'
 import { type Ino, rootIno, toIno } from './operations.ts'
 import type { PinnedReader } from './pinned-reader.ts'
 import type { WritableFile } from './writable-file.ts'
@@ -34,6 +35,8 @@ export class Inode {
   cachedEtag: string | undefined
   /** While it is open for writing, or holds what no commit has taken yet. */
   writable: WritableFile | undefined
+  /** Where locks reach other machines, and somebody has locked it. */
+  lock: InodeLock | undefined
   /** The name is gone (unlinked, replaced), the file only lives on in open handles. */
   unlinked = false
 

@@ -16,12 +16,11 @@ export class Naming {
   /** One rename at a time: it holds the files below both names. */
   readonly #renames = new Mutex()
 
-  readonly #keepContent: (inode: Inode) => Promise<void>
+  readonly #before: BeforeMoves
 
-  /** `keepContent` fetches what those who have a file open would miss when it is gone. */
-  constructor(tree: Tree, keepContent: (inode: Inode) => Promise<void>) {
+  constructor(tree: Tree, before: BeforeMoves) {
     this.#tree = tree
-    this.#keepContent = keepContent
+    this.#before = before
   }
 
   async makeDirectory(
@@ -90,7 +89,7 @@ export class Naming {
   async removeFile(parent: Inode, name: string): Promise<void> {
     this.#tree.checkWritable('unlink', parent)
     const inode = parent.children.get(name)
-    if (inode !== undefined) await this.#keepContent(inode)
+    if (inode !== undefined) await this.#leaveName(inode)
     await runExclusively(mutexesOf([inode?.writable]), async () => {
       await this.#removeStored(parent, name, inode?.writable)
       await inode?.writable?.discardLocked()
@@ -125,7 +124,8 @@ export class Naming {
     if (present !== undefined) this.#checkReplaceable(move, entry, present)
     const source = this.#tree.child(parent, name, entry)
     const replaced = newParent.children.get(newName)
-    if (replaced !== undefined) await this.#keepContent(replaced)
+    if (replaced !== undefined) await this.#leaveName(replaced)
+    for (const below of subtree(source)) await this.#before.giveUpLock(below)
     const files = [...writablesBelow(source), ...writablesBelow(replaced)]
     await runExclusively(mutexesOf(files), () => this.#move(move, { source, replaced, present }))
   }
@@ -171,7 +171,7 @@ export class Naming {
       else if (file !== undefined || inode.readers.size > 0) {
         const before = inode.entry
         const after = await this.#tree.namespace.stat(this.#tree.pathOf(inode))
-        await file?.movedLocked(after)
+        await file?.followLocked(after)
         this.#tree.replaced(inode, before, after)
       }
     }
@@ -185,6 +185,11 @@ export class Naming {
         : await this.#tree.namespace.stat(this.#tree.pathOf(inode))
     await file.retargetLocked(stored?.etag)
     await file.renamedLocked()
+  }
+
+  async #leaveName(inode: Inode): Promise<void> {
+    await this.#before.keepContent(inode)
+    await this.#before.giveUpLock(inode)
   }
 
   #checkReplaceable(move: Move, entry: Entry, present: Entry): void {
@@ -233,6 +238,14 @@ export class Naming {
     this.#tree.touchNames(parent)
     return this.#tree.answer(this.#tree.child(parent, name, entry), entry)
   }
+}
+
+/** What is done for files that are about to have another name, or none. */
+export interface BeforeMoves {
+  /** Fetches what those who have a file open would miss when it is gone. */
+  readonly keepContent: (inode: Inode) => Promise<void>
+  /** Ends a lease, which would keep the blob from being moved. */
+  readonly giveUpLock: (inode: Inode) => Promise<void>
 }
 
 interface Move {

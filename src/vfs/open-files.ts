@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { type ByteRange, MiB } from '../byte-range.ts'
-import { FileSystemError } from '../errors.ts'
+import { type FileSystemError, isFileSystemError } from '../errors.ts'
 import { checkPath } from '../namespace/blob-name.ts'
 import type { Entry } from '../namespace/entry.ts'
 import { copyBytes } from './copy-bytes.ts'
@@ -9,6 +9,7 @@ import { FileAttributes } from './file-attributes.ts'
 import type { FileHandle, HandleTable } from './handle-table.ts'
 import type { Inode } from './inode-table.ts'
 import { LastClose } from './last-close.ts'
+import type { LeaseLocks } from './lease-locks.ts'
 import { interruptible } from './mutex.ts'
 import type {
   Allocation,
@@ -16,6 +17,7 @@ import type {
   CopyTarget,
   CreatedFile,
   CreateOptions,
+  FlockRequest,
   HandleId,
   OpenedFile,
 } from './operations.ts'
@@ -28,6 +30,8 @@ export interface OpenFilesOptions {
   readonly tree: Tree
   readonly handles: HandleTable
   readonly files: WritableFileContext
+  /** Where locks reach other machines. */
+  readonly locks?: LeaseLocks | undefined
 }
 
 /** Opening, reading, writing and closing files. */
@@ -108,7 +112,7 @@ export class OpenFiles {
       if (context.uid !== 0) await this.attributes.dropPrivileges(inode)
       return taken
     } catch (error) {
-      if (isDiskFull(error)) publishFault('write', this.#tree.pathOf(inode), error)
+      if (isFileSystemError(error, 'ENOSPC')) publishFault('write', this.#tree.pathOf(inode), error)
       throw error
     }
   }
@@ -137,6 +141,11 @@ export class OpenFiles {
     if (inode.writable.entry().sizeBytes <= maxKeptBytes) await inode.writable.keep()
   }
 
+  /** flock(2), where locks reach other machines. */
+  async flock(id: HandleId, request: FlockRequest, context: CallContext): Promise<void> {
+    await this.#options.locks?.lock(this.#handles.file(id).inode, id, request, context)
+  }
+
   async flush(id: HandleId, context: CallContext): Promise<void> {
     const { inode, writable } = this.#handles.file(id)
     if (writable) await this.#await('flush', inode, this.#content(inode).flush(), context)
@@ -156,6 +165,9 @@ export class OpenFiles {
     reader?.close()
     if (handle.writable) await this.lastClose.leaveWriters(inode, this.#content(inode))
     else await this.#closeKept(inode)
+    await this.#options.locks?.unlock(inode, id).catch((error: unknown) => {
+      publishFault('flock', this.#tree.pathOf(inode), error)
+    })
     this.#tree.table.prune(inode)
   }
 
@@ -291,6 +303,7 @@ export class OpenFiles {
       ...start,
       context: this.#options.files,
       path: () => this.#tree.pathOf(inode),
+      lock: () => inode.lock,
       onCommitted: (before, after, contentChanged) => {
         this.#tree.touch(inode)
         if (contentChanged) inode.cachedEtag = after.etag
@@ -345,7 +358,7 @@ export class OpenFiles {
     context: CallContext,
   ): Promise<void> {
     work.catch((error: unknown) => {
-      if (context.signal.aborted || isConflict(error))
+      if (context.signal.aborted || isFileSystemError(error, 'ESTALE'))
         publishFault(operation, this.#tree.pathOf(inode), error)
     })
     return interruptible(work, context.signal)
@@ -377,12 +390,4 @@ type WritableStart = ConstructorParameters<typeof WritableFile>[0]
 function accessOf(flags: number): { readonly read: boolean; readonly write: boolean } {
   const mode = flags & (constants.O_WRONLY | constants.O_RDWR)
   return { read: mode !== constants.O_WRONLY, write: mode !== constants.O_RDONLY }
-}
-
-function isDiskFull(error: unknown): boolean {
-  return error instanceof FileSystemError && error.code === 'ENOSPC'
-}
-
-function isConflict(error: unknown): boolean {
-  return error instanceof FileSystemError && error.code === 'ESTALE'
 }

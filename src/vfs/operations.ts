@@ -173,6 +173,14 @@ export interface CopyTarget {
   readonly offsetBytes: number
 }
 
+/** What flock(2) asks for. */
+export interface FlockRequest {
+  /** `none` unlocks. */
+  readonly kind: 'shared' | 'exclusive' | 'none'
+  /** Without `LOCK_NB`: until nobody is in the way. */
+  readonly waits: boolean
+}
+
 /** What `mknod` makes. */
 export interface NodeOptions {
   /** Type and permission bits. */
@@ -226,6 +234,8 @@ export interface ChangeListener {
   attributesChanged(ino: Ino): void
   /** It changed, by a call of the kernel or in a way that shows in no attribute that is kept: no need to tell it. */
   inodeChanged(ino: Ino): void
+  /** Resolves when no reader is given what the kernel held of the content before. */
+  contentChanged(ino: Ino): Promise<void>
 }
 
 /**
@@ -315,6 +325,13 @@ export interface FileOperations {
     what: 'data' | 'hole',
     context: CallContext,
   ): Promise<number | undefined>
+  /**
+   * flock(2): rejects with EAGAIN when somebody else holds the lock and the call does not wait. The last
+   * `release` unlocks. Where it is not offered, the kernel keeps such locks for this machine.
+   */
+  flock?:
+    | ((handle: HandleId, request: FlockRequest, context: CallContext) => Promise<void>)
+    | undefined
   /** Copies bytes of one open file into another; the number of bytes, 0 at the end of the first. */
   copyRange?(
     handle: HandleId,

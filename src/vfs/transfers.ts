@@ -16,6 +16,8 @@ export interface UploadOptions {
   readonly description: Described
   /** The version that must be there; `undefined`: none may be. */
   readonly replaces: string | undefined
+  /** Of the lease that this mount holds on the blob. */
+  readonly leaseId?: string | undefined
 }
 
 /**
@@ -48,10 +50,10 @@ async function send(
   options: UploadOptions,
   ids: string[],
 ): Promise<BlobProperties> {
-  const { content, blocks, description, replaces } = options
+  const { content, blocks, description, replaces, leaseId } = options
   const conditions: Conditions =
     replaces === undefined ? { ifNoneMatch: '*' } : { ifMatch: replaces }
-  const put: PutOptions = { ...description, ...conditions }
+  const put: PutOptions = { ...description, ...conditions, leaseId }
   const { sizeBytes } = content
   if (sizeBytes > blocks.blockBytes) {
     ids.push(...(await blocks.complete(path)))

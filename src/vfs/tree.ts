@@ -163,7 +163,8 @@ export class Tree {
       if (!inode.unlinked) this.#containerPosix = after.posix
       return after
     }
-    return this.namespace.setAttributes(this.pathOf(inode), changes)
+    const leaseId = inode.lock?.lease?.leaseId
+    return this.namespace.setAttributes(this.pathOf(inode), changes, { leaseId })
   }
 
   /** Counts a lookup of `inode` and gives what answers it. */
@@ -232,6 +233,19 @@ export class Tree {
     inode.entry = after
     this.listener?.inodeChanged(inode.ino)
     for (const reader of inode.readers) reader.follow(before, after)
+  }
+
+  /** Goes on in the version that others have stored, unless something is unsaved here. */
+  async catchUp(inode: Inode): Promise<void> {
+    if (inode.writable?.dirty === true || inode.unlinked) return
+    const entry = await this.namespace.stat(this.pathOf(inode), { fresh: true })
+    if (entry.type !== inode.type) throw this.failure('ESTALE', 'flock', this.pathOf(inode))
+    await inode.writable?.catchUp(entry)
+    inode.entry = entry
+    for (const reader of inode.readers) reader.follow(reader.entry, entry)
+    inode.cachedEtag = entry.etag
+    // Whatever the etag says: the kernel may believe an older size.
+    await this.listener?.contentChanged(inode.ino)
   }
 
   /** As `replaced`, where only attributes changed: what is cached of the content stays good. */

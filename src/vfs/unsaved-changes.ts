@@ -8,6 +8,8 @@ import { withKnownHeaders } from './file-commit.ts'
 export class UnsavedChanges {
   readonly #clock: Clock
   #stored: Entry | undefined
+  /** The version that a commit must find in its place; `undefined`: none. */
+  replaces: string | undefined
   /** Attributes to send with the next commit. */
   #posix: PosixAttributes
   /** Metadata that the next commit sends, instead of the stored version's. */
@@ -22,8 +24,12 @@ export class UnsavedChanges {
   constructor(clock: Clock, stored: Entry | undefined, posix: PosixAttributes = {}) {
     this.#clock = clock
     this.#stored = stored
+    this.replaces = stored?.etag
     this.#posix = posix
     this.#changedAtMs = clock.nowMs()
+    if (stored !== undefined) return
+    this.inContentNow()
+    this.setTime()
   }
 
   /** The version that the content began with, or that was committed last. */
@@ -70,7 +76,13 @@ export class UnsavedChanges {
     this.#content = true
   }
 
-  /** Somebody wrote or cut, whatever came of it: the next close has something to store. */
+  /** Somebody wrote or cut. */
+  touchContent(): void {
+    this.inContentNow()
+    this.touch()
+  }
+
+  /** Something was set, whatever came of it: the next close has something to store. */
   touch(): void {
     this.#touched()
     this.setTime()
@@ -100,6 +112,7 @@ export class UnsavedChanges {
   /** `stored` is what lies there now; what differs from it still does. */
   adopt(stored: Entry): void {
     this.#stored = withKnownHeaders(stored, this.#stored)
+    this.replaces = stored.etag
   }
 
   /** `stored` has the attributes that were set here. */

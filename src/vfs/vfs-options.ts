@@ -1,3 +1,4 @@
+import type { Leases } from '../blob/renewed-lease.ts'
 import type { Clock } from '../clock.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { BlobPath } from '../path.ts'
@@ -40,6 +41,8 @@ export interface VfsOptions {
    * close, or by the next mount. Default false: they return when Azure has it.
    */
   readonly writeBack?: boolean | undefined
+  /** Has flock(2) lock files for other machines too, by leases. Absent: for this machine alone. */
+  readonly leases?: Leases | undefined
   /** What becomes of a version in whose place somebody else's is. Default `error`. */
   readonly onConflict?: ConflictPolicy | undefined
   /**

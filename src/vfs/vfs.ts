@@ -1,9 +1,8 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
 import { systemClock } from '../clock.ts'
-import type { PosixAttributes } from '../namespace/entry.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
-import { millisecondsToNs } from './attributes.ts'
+import { millisecondsToNs, posixChangesOf } from './attributes.ts'
 import { DirectoryHandle } from './directory-handle.ts'
 import { xattrPrefixes } from './extended-attributes.ts'
 import type { Unsaved } from './fault.ts'
@@ -11,6 +10,7 @@ import { HandleTable } from './handle-table.ts'
 import { ExtendedAttributes } from './inode-attributes.ts'
 import type { Inode } from './inode-table.ts'
 import { journalsIn } from './journals.ts'
+import { LeaseLocks } from './lease-locks.ts'
 import { LocalContents } from './local-contents.ts'
 import { Naming } from './naming.ts'
 import { OpenFiles } from './open-files.ts'
@@ -58,6 +58,8 @@ export class Vfs implements FileOperations {
   readonly #contents: LocalContents | undefined
   readonly #conflicts: Unsaved[] = []
   readonly #extended: ExtendedAttributes
+  readonly #locks: LeaseLocks | undefined
+  readonly flock: FileOperations['flock'] | undefined
 
   constructor(options: VfsOptions) {
     const clock = options.clock ?? systemClock
@@ -93,7 +95,10 @@ export class Vfs implements FileOperations {
         openFile: options.openSpoolFile,
       },
     }
+    this.#locks = options.leases && new LeaseLocks(this.#tree, options.leases)
+    this.flock = this.#locks && ((...call) => this.#files.flock(...call))
     this.#files = new OpenFiles({
+      locks: this.#locks,
       tree: this.#tree,
       handles: this.#handles,
       files: this.#fileContext,
@@ -105,7 +110,10 @@ export class Vfs implements FileOperations {
     if (disk !== undefined && endpoint !== undefined) {
       this.#contents = new LocalContents(disk, endpoint)
     }
-    this.#naming = new Naming(this.#tree, (inode) => this.#files.keepContent(inode))
+    this.#naming = new Naming(this.#tree, {
+      keepContent: (inode) => this.#files.keepContent(inode),
+      giveUpLock: async (inode) => this.#locks?.giveUp(inode),
+    })
   }
 
   watchChanges(listener: ChangeListener): void {
@@ -141,7 +149,8 @@ export class Vfs implements FileOperations {
     if (changes.sizeBytes !== undefined) {
       await this.#files.truncate(inode, changes.sizeBytes, context)
     }
-    const posix = this.#posixChanges(changes)
+    const nowNs = millisecondsToNs(this.#tree.clock.nowMs())
+    const posix = posixChangesOf(changes, nowNs)
     if (posix !== undefined) await this.#files.attributes.set(inode, posix)
     if (changes.dropPrivileges === true && inode.type !== 'directory')
       await this.#files.attributes.dropPrivileges(inode)
@@ -382,19 +391,7 @@ export class Vfs implements FileOperations {
   /** Commits what open handles hold and waits for releases under way. Failures are published. */
   async close(): Promise<void> {
     await this.#files.commitAll()
+    await this.#locks?.close()
     this.#contents?.close()
-  }
-
-  /** `undefined` when only times are meant that are not kept. */
-  #posixChanges(changes: AttributeChanges): PosixAttributes | undefined {
-    const { mode, uid, gid, mtimeNs } = changes
-    const nowNs = millisecondsToNs(this.#tree.clock.nowMs())
-    if ([mode, uid, gid, mtimeNs].every((change) => change === undefined)) return undefined
-    return {
-      mode: mode === undefined ? undefined : mode & 0o7777,
-      uid,
-      gid,
-      mtimeNs: mtimeNs === 'now' ? nowNs : mtimeNs,
-    }
   }
 }

@@ -3,6 +3,7 @@ import type { BlobPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { SpoolOptions } from '../transfer/spool.ts'
 import type { CommitContext } from './file-commit.ts'
+import type { InodeLock } from './lease-locks.ts'
 
 /** What writable files of one mount share. */
 export interface WritableFileContext extends CommitContext {
@@ -19,6 +20,8 @@ export interface WritableFileOptions {
   readonly path: () => BlobPath
   /** The version to begin with; `undefined` for a file that does not exist yet. */
   readonly stored: Entry | undefined
+  /** The lock of the file, where locks reach other machines and somebody has locked it. */
+  readonly lock?: (() => InodeLock | undefined) | undefined
   /** Attributes that a file which does not exist yet begins with. */
   readonly posix?: PosixAttributes | undefined
   /** Called after each commit with the version before it and the one that it made. */

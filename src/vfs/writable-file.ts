@@ -7,12 +7,19 @@ import type { BlobPath } from '../path.ts'
 import type { BaseVersion } from '../transfer/file-content.ts'
 import { asFailure } from './fault.ts'
 import { commitVersion, describe, keepFailed, type NewVersion } from './file-commit.ts'
+import type { InodeLock } from './lease-locks.ts'
 import { Mutex } from './mutex.ts'
 import type { Allocation } from './operations.ts'
 import { PromisedVersion } from './promised-version.ts'
 import { UnsavedChanges } from './unsaved-changes.ts'
 import type { WritableFileContext, WritableFileOptions } from './writable-file-options.ts'
-import { type ContentAndBlocks, WrittenContent } from './written-content.ts'
+import {
+  allocateIn,
+  type ContentAndBlocks,
+  truncateTo,
+  WrittenContent,
+  writeAt,
+} from './written-content.ts'
 
 /**
  * A file that is open for writing: its content and attributes until a commit has made them a blob.
@@ -31,10 +38,9 @@ export class WritableFile {
   readonly #context: WritableFileContext
   readonly #path: () => BlobPath
   readonly #onCommitted: WritableFileOptions['onCommitted']
+  readonly #lock: () => InodeLock | undefined
   readonly #content: WrittenContent
   readonly #changes: UnsavedChanges
-  /** The version that a commit must find in its place; `undefined`: none. */
-  #replaces: string | undefined
   /** Why nothing of this file can be committed any more. */
   #failure: FileSystemError | undefined
   #discarded = false
@@ -46,12 +52,10 @@ export class WritableFile {
     this.#promised = new PromisedVersion(options.context)
     this.#path = options.path
     this.#onCommitted = options.onCommitted
-    this.#content = new WrittenContent(options.context)
+    this.#lock = options.lock ?? (() => undefined)
+    this.#content = new WrittenContent(options.context, () => this.#leaseId)
     this.#changes = new UnsavedChanges(options.context.clock, options.stored, options.posix)
-    this.#replaces = options.stored?.etag
-    if (options.stored !== undefined) return
-    this.#startEmpty()
-    this.#changes.setTime()
+    if (options.stored === undefined) this.#content.begin(undefined)
   }
 
   /** Whether readers must come here: the content differs, or may soon, from what is stored. */
@@ -66,7 +70,7 @@ export class WritableFile {
 
   /** The version that a commit replaces; `undefined` when there is none. */
   get replaces(): string | undefined {
-    return this.#replaces
+    return this.#changes.replaces
   }
 
   /** The version that the content began with, or that was committed last. */
@@ -76,6 +80,10 @@ export class WritableFile {
 
   get dirty(): boolean {
     return !this.#discarded && this.#changes.exist
+  }
+
+  get #leaseId(): string | undefined {
+    return this.#lock()?.lease?.leaseId
   }
 
   /** What the file is to this mount, commits to come included. */
@@ -91,49 +99,21 @@ export class WritableFile {
 
   /** Takes `data` at `offsetBytes`, or at the end; the number of bytes taken. */
   write(offsetBytes: number | 'end', data: Uint8Array): Promise<number> {
-    return this.mutex.run(async () => {
-      const { content, blocks } = await this.#orFail(() => this.#load())
-      const start = offsetBytes === 'end' ? content.sizeBytes : offsetBytes
-      const range = { start, end: start + data.length }
-      blocks.checkSize(range.end, { path: this.#path(), syscall: 'write' })
-      await this.#orFail(async () => {
-        blocks.changed(range)
-        await content.write(start, data)
-        await blocks.written(range, this.#path())
-      })
-      this.#touchContent()
-      return data.length
-    })
+    return this.#edit((held, path) => writeAt(held, offsetBytes, { data, path }))
   }
 
   /** Cuts the content at `sizeBytes`, or adds zeros up to there. */
-  truncate(sizeBytes: number): Promise<void> {
-    return this.mutex.run(async () => {
+  async truncate(sizeBytes: number): Promise<void> {
+    await this.mutex.run(async () => {
       if (sizeBytes === 0) await this.#restart()
       if (!this.active && sizeBytes === this.stored?.sizeBytes) return this.#changes.touch()
-      const { content, blocks } = await this.#orFail(() => this.#load(sizeBytes))
-      blocks.checkSize(sizeBytes, { path: this.#path(), syscall: 'write' })
-      await this.#orFail(async () => {
-        const larger = Math.max(sizeBytes, content.sizeBytes)
-        blocks.changed({ start: sizeBytes, end: larger })
-        content.truncate(sizeBytes)
-      })
-      this.#touchContent()
+      await this.#editLocked(async (held, path) => truncateTo(held, sizeBytes, path), sizeBytes)
     })
   }
 
   /** Makes zeros of a range, or room after the end, as fallocate(2) asks. */
-  allocate({ range, zero, keepSize }: Allocation): Promise<void> {
-    return this.mutex.run(async () => {
-      const { content, blocks } = await this.#orFail(() => this.#load())
-      if (!keepSize) blocks.checkSize(range.end, { path: this.#path(), syscall: 'write' })
-      await this.#orFail(async () => {
-        blocks.changed(range)
-        if (!keepSize && range.end > content.sizeBytes) content.truncate(range.end)
-        if (zero) content.zero(range)
-      })
-      this.#touchContent()
-    })
+  allocate(allocation: Allocation): Promise<void> {
+    return this.#edit(async (held, path) => allocateIn(held, allocation, path))
   }
 
   /** Fetches the content, if only to keep it for those who have the file open. */
@@ -154,6 +134,25 @@ export class WritableFile {
     })
   }
 
+  /** Others have stored `entry`: where nothing is unsaved here, that is the file from now on. */
+  catchUp(entry: Entry): Promise<void> {
+    return this.mutex.run(async () => {
+      if (this.dirty || this.#failure !== undefined || entry.etag === this.stored?.etag) return
+      await this.#content.release()
+      this.#changes.adopt(entry)
+    })
+  }
+
+  /** Has the file stored, so that it can be locked; one that holds nothing yet may be another's meanwhile. */
+  ensureStored(): Promise<void> {
+    return this.mutex.run(async () => {
+      if (!this.unborn) return
+      const isUntouched = !this.#changes.touched && this.entry().sizeBytes === 0
+      const theirs = isUntouched ? await this.#findTheirs() : undefined
+      await (theirs === undefined ? this.commitLocked() : this.#become(theirs))
+    })
+  }
+
   /** As `FileOperations.seek`, while `active`. */
   seek(offset: number, what: 'data' | 'hole'): number | undefined {
     return this.#content.seek(offset, what)
@@ -165,7 +164,7 @@ export class WritableFile {
       const { content } = await this.#load()
       if (content.sizeBytes > 0) return false
       content.begin(version)
-      this.#touchContent()
+      this.#changes.touchContent()
       return true
     })
   }
@@ -190,9 +189,11 @@ export class WritableFile {
     change: (metadata: Metadata) => Metadata | undefined,
   ): Promise<boolean> {
     const before = this.stored
-    const entry = await this.#context.namespace.changeMetadata(this.#path(), change)
+    const entry = await this.#context.namespace.changeMetadata(this.#path(), change, {
+      leaseId: this.#leaseId,
+    })
     if (entry.etag === before?.etag) return false
-    await this.#follow(entry)
+    await this.followLocked(entry)
     this.#onCommitted(before, entry, false)
     return true
   }
@@ -231,9 +232,13 @@ export class WritableFile {
   /** Keeps what could not be stored for its owner; where, if anything was kept. */
   preserve(cause: FileSystemError): Promise<string | undefined> {
     return this.mutex.run(async () => {
-      if (!this.dirty || this.#content.held === undefined || this.isPromised) return undefined
-      return keepFailed(this.#context, await this.#newVersion({ tags: false }), cause)
+      return this.isPromised ? undefined : this.#keepUnsaved(cause)
     })
+  }
+
+  async #keepUnsaved(cause: FileSystemError): Promise<string | undefined> {
+    if (!this.dirty || this.#content.held === undefined) return undefined
+    return keepFailed(this.#context, await this.#newVersion({ tags: false }), cause)
   }
 
   /** In the journal where the mount writes back, in Azure otherwise, or where the journal fails. */
@@ -251,6 +256,7 @@ export class WritableFile {
     if (this.#discarded) return
     try {
       if (this.#failure !== undefined) throw this.#failure
+      this.#lock()?.check()
       await (this.#changes.inContent ? this.#commitContent() : this.#commitAttributes())
       this.#changes.touched = false
     } catch (error) {
@@ -259,14 +265,9 @@ export class WritableFile {
     }
   }
 
-  /** For a holder of the mutex: the file moved; `stored` is what lies at its new path. */
-  async movedLocked(stored: Entry): Promise<void> {
-    await this.#follow(stored)
-  }
-
   /** For a holder of the mutex: the file is not stored yet and will replace version `replaces`. */
   async retargetLocked(replaces: string | undefined): Promise<void> {
-    this.#replaces = replaces
+    this.#changes.replaces = replaces
     await this.#content.forgetBlocks()
   }
 
@@ -288,34 +289,41 @@ export class WritableFile {
     await this.#content.release()
   }
 
-  #startEmpty(): void {
-    this.#content.begin(undefined)
-    this.#changes.inContentNow()
-  }
-
   /** Lets go of content and failure, so that nothing has to be downloaded before a truncation. */
   async #restart(): Promise<void> {
     if (this.#failure?.code !== 'ESTALE') this.#failure = undefined
     if (this.#failure !== undefined) return
     await this.#content.release()
-    this.#startEmpty()
+    this.#content.begin(undefined)
+    this.#changes.inContentNow()
   }
 
-  /** `stored` has the content as it is here. */
-  async #follow(stored: Entry): Promise<void> {
-    this.#adopt(stored)
+  /** For a holder of the mutex: `stored`, which has the content as it is here, lies at the file's path. */
+  async followLocked(stored: Entry): Promise<void> {
+    this.#changes.adopt(stored)
     this.#content.rebase(this.#path(), stored)
     await this.#content.forgetBlocks()
   }
 
-  #adopt(stored: Entry): void {
-    this.#changes.adopt(stored)
-    this.#replaces = stored.etag
+  #edit<T>(edit: Edit<T>): Promise<T> {
+    return this.mutex.run(() => this.#editLocked(edit))
   }
 
-  #touchContent(): void {
-    this.#changes.inContentNow()
-    this.#changes.touch()
+  /** After an edit that fails half-way the content is not what the writer meant. */
+  async #editLocked<T>(edit: Edit<T>, limit?: number): Promise<T> {
+    try {
+      this.#lock()?.check()
+      const result = await edit(await this.#load(limit), this.#path())
+      this.#changes.touchContent()
+      return result
+    } catch (error) {
+      // Refused before anything was changed.
+      if (isFileSystemError(error, 'EFBIG')) throw error
+      const failure = asFailure(error, 'write', this.#path())
+      await this.#keepUnsaved(failure)
+      await this.#fail(failure)
+      throw failure
+    }
   }
 
   /** The content; of a small file downloaded first, at most `limit` bytes of it. */
@@ -330,25 +338,13 @@ export class WritableFile {
     return begun
   }
 
-  /** Runs a step after whose failure the content is not what the writer meant. */
-  async #orFail<T>(step: () => Promise<T>): Promise<T> {
-    try {
-      return await step()
-    } catch (error) {
-      const failure = asFailure(error, 'write', this.#path())
-      if (this.dirty && this.#content.held !== undefined) {
-        await keepFailed(this.#context, await this.#newVersion({ tags: false }), failure)
-      }
-      await this.#fail(failure)
-      throw failure
-    }
-  }
-
   async #commitAttributes(): Promise<void> {
     const before = this.stored
-    const entry = await this.#context.namespace.setAttributes(this.#path(), this.#changes.posix)
+    const entry = await this.#context.namespace.setAttributes(this.#path(), this.#changes.posix, {
+      leaseId: this.#leaseId,
+    })
     this.#changes.attributesStored(entry)
-    await this.#follow(entry)
+    await this.followLocked(entry)
     this.#onCommitted(before, entry, false)
   }
 
@@ -357,9 +353,8 @@ export class WritableFile {
     const version = await this.#newVersion()
     try {
       const entry = await commitVersion(this.#context, version, before)
-      if (entry === undefined) return await this.#yieldToTheirs(version.path)
+      if (entry === undefined) return await this.#become(await this.#findTheirs())
       this.#changes.allStored(entry)
-      this.#replaces = entry.etag
       this.#content.rebase(version.path, entry)
       this.#onCommitted(before, entry, true)
     } catch (error) {
@@ -376,17 +371,21 @@ export class WritableFile {
     const { stored: before, posix: changes, metadata } = this.#changes
     const given = { before, changes, metadata }
     const description = await describe(context, path, given)
-    return { path, content, blocks, description, replaces: this.#replaces }
+    const { replaces } = this.#changes
+    return { path, content, blocks, description, replaces, leaseId: this.#leaseId }
+  }
+
+  #findTheirs(): Promise<Entry | undefined> {
+    return unlessMissing(this.#context.namespace.stat(this.#path(), { fresh: true }))
   }
 
   /** Somebody else's version is the file from here on. */
-  async #yieldToTheirs(path: BlobPath): Promise<void> {
+  async #become(theirs: Entry | undefined): Promise<void> {
     this.#changes.drop()
     await this.#content.release()
     await this.#promised.forget()
-    const theirs = await unlessMissing(this.#context.namespace.stat(path, { fresh: true }))
     if (theirs === undefined) this.#discarded = true
-    else this.#adopt(theirs)
+    else this.#changes.adopt(theirs)
   }
 
   /** Nothing of this can be stored any more. */
@@ -396,3 +395,5 @@ export class WritableFile {
     await this.#promised.forget()
   }
 }
+
+type Edit<T> = (held: ContentAndBlocks, path: BlobPath) => Promise<T>

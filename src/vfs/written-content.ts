@@ -2,6 +2,7 @@ import type { Entry } from '../namespace/entry.ts'
 import type { BlobPath } from '../path.ts'
 import { type BaseVersion, FileContent } from '../transfer/file-content.ts'
 import { StagedBlocks } from '../transfer/staged-blocks.ts'
+import type { Allocation } from './operations.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
 
 /** The bytes of a file that is being written, and the blocks that are made of them. */
@@ -13,10 +14,13 @@ export interface ContentAndBlocks {
 /** Holds the content of an open file from the first change of it until nobody needs it. */
 export class WrittenContent {
   readonly #context: WritableFileContext
+  readonly #leaseId: () => string | undefined
   #held: ContentAndBlocks | undefined
 
-  constructor(context: WritableFileContext) {
+  /** `leaseId` is that of a lease which is held on the blob. */
+  constructor(context: WritableFileContext, leaseId: () => string | undefined) {
     this.#context = context
+    this.#leaseId = leaseId
   }
 
   get held(): ContentAndBlocks | undefined {
@@ -28,7 +32,8 @@ export class WrittenContent {
     const { spool, namespace, chunkCache, blockBytes } = this.#context
     const { store } = namespace
     const content = new FileContent({ store, chunkCache, spool, base })
-    this.#held = { content, blocks: new StagedBlocks({ store, content, blockBytes }) }
+    const leaseId = this.#leaseId
+    this.#held = { content, blocks: new StagedBlocks({ store, content, blockBytes, leaseId }) }
     return this.#held
   }
 
@@ -63,4 +68,42 @@ export class WrittenContent {
 function endOfData(content: FileContent, end: number): number {
   const next = content.nextData(end)
   return next?.start === end ? endOfData(content, next.end) : end
+}
+
+/** Takes `data` at `offsetBytes`, or at the end; the number of bytes taken. `EFBIG` before any change. */
+export async function writeAt(
+  { content, blocks }: ContentAndBlocks,
+  offsetBytes: number | 'end',
+  { data, path }: { readonly data: Uint8Array; readonly path: BlobPath },
+): Promise<number> {
+  const start = offsetBytes === 'end' ? content.sizeBytes : offsetBytes
+  const range = { start, end: start + data.length }
+  blocks.checkSize(range.end, { path, syscall: 'write' })
+  blocks.changed(range)
+  await content.write(start, data)
+  await blocks.written(range, path)
+  return data.length
+}
+
+/** Cuts the content at `sizeBytes`, or adds zeros up to there. `EFBIG` before any change. */
+export function truncateTo(
+  { content, blocks }: ContentAndBlocks,
+  sizeBytes: number,
+  path: BlobPath,
+): void {
+  blocks.checkSize(sizeBytes, { path, syscall: 'write' })
+  blocks.changed({ start: sizeBytes, end: Math.max(sizeBytes, content.sizeBytes) })
+  content.truncate(sizeBytes)
+}
+
+/** Makes zeros of a range, or room after the end. `EFBIG` before any change. */
+export function allocateIn(
+  { content, blocks }: ContentAndBlocks,
+  { range, zero, keepSize }: Allocation,
+  path: BlobPath,
+): void {
+  if (!keepSize) blocks.checkSize(range.end, { path, syscall: 'write' })
+  blocks.changed(range)
+  if (!keepSize && range.end > content.sizeBytes) content.truncate(range.end)
+  if (zero) content.zero(range)
 }

@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { AzureAdministration } from '../../src/blob/azure-administration.ts'
 import { AzureBlobStore } from '../../src/blob/azure-store.ts'
 import type { Integrity } from '../../src/blob/store.ts'
 import { KiB } from '../../src/byte-range.ts'
@@ -13,6 +14,7 @@ import { ServerControl } from '../../src/storage-server/control/server-control.t
 import { createStorageServer } from '../../src/storage-server/server.ts'
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts'
 import { FakeClock } from './fake-clock.ts'
+import { ScriptedProvider } from './scripted-provider.ts'
 import { accountName, addContainer, testAccount } from './storage-request.ts'
 
 const everybody: AccessControl = {
@@ -38,6 +40,9 @@ const hasty: Clock = {
 export interface FaultyAccount {
   readonly control: ServerControl
   readonly store: AzureBlobStore
+  readonly administration: AzureAdministration
+  /** The server's, which ends leases. */
+  readonly clock: FakeClock
   readonly fs: AzureBlobFileSystem
   readonly requests: RequestBudget
   readonly memory: MemoryBudget
@@ -77,5 +82,13 @@ export async function faultyAccount(
     await sockets.close()
     await server.close()
   })
-  return { control, store, fs, requests, memory }
+  const credentials = new ScriptedProvider()
+  const administration = new AzureAdministration({
+    account: accountName,
+    endpoint,
+    http,
+    clock,
+    credentials,
+  })
+  return { control, store, administration, clock, fs, requests, memory }
 }

@@ -58,6 +58,7 @@ export function defineMount(program: Command, context: CliContext): void {
       'close(2) waits for the local journal only; the next mount stores the rest',
     )
     .option('--no-xattr', 'no extended attributes')
+    .option('--locks <reach>', 'flock(2) for this machine (local) or all (lease)', 'local')
     .option('--on-conflict <policy>', 'error, ours, theirs or rename (default: error)')
     .option('--driver <name>', 'native, or fuse-native (see docs/fuse-native.md)', 'native')
     .option('--no-passthrough', 'the kernel reads no cached file of a read-only drive by itself')

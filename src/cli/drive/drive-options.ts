@@ -27,6 +27,7 @@ export interface MountFlags {
   readonly writeBack?: true
   readonly xattr: boolean
   readonly onConflict?: string
+  readonly locks: string
   readonly logFile?: string
   readonly logLevel?: string
   readonly statsFile?: string
@@ -59,6 +60,8 @@ export interface DriveSettings {
   readonly writeBack: boolean
   readonly xattrs: boolean
   readonly onConflict: ConflictPolicy
+  /** How far locks of flock(2) reach. */
+  readonly locks: 'local' | 'lease'
   /** Where journals are kept when there is no `--cache-dir`. */
   readonly stateDirectory: string
   /** What speaks to the kernel. */
@@ -108,6 +111,7 @@ export function parseDriveSettings(
     writeBack: flags.writeBack === true,
     xattrs: flags.xattr,
     onConflict: parsePolicy(flags.onConflict ?? 'error'),
+    locks: parseLocks(flags),
     stateDirectory: stateDirectory(environment),
     driver: parseDriver(flags.driver),
     passthrough: readOnly && flags.passthrough,
@@ -148,6 +152,15 @@ function parsePolicy(text: string): ConflictPolicy {
   const policy = policies.find((each) => each === text)
   if (policy !== undefined) return policy
   throw usageError(`--on-conflict must be one of ${policies.join(', ')}, not '${text}'`)
+}
+
+/** Locks that others are to obey need that what was written under them is stored when they end. */
+function parseLocks({ locks, writeBack, driver }: MountFlags): DriveSettings['locks'] {
+  if (locks === 'local') return locks
+  if (locks !== 'lease') throw usageError(`--locks must be local or lease, not '${locks}'`)
+  if (writeBack === true) throw usageError('--locks lease stores at close: leave out --write-back')
+  if (driver === 'native') return locks
+  throw usageError('--locks lease needs the native driver: fuse-native is not told of locks')
 }
 
 const policies: readonly ConflictPolicy[] = ['error', 'ours', 'theirs', 'rename']
