@@ -5,9 +5,7 @@ export class Limiter {
   #active = 0
 
   constructor(limit: number) {
-    if (!Number.isInteger(limit) || limit < 1) {
-      throw new RangeError(`limit: expected an integer of at least 1, got ${limit}`)
-    }
+    checkLimit(limit)
     this.#limit = limit
   }
 
@@ -59,6 +57,11 @@ export class Limiter {
   }
 }
 
+function checkLimit(limit: number): void {
+  if (Number.isInteger(limit) && limit >= 1) return
+  throw new RangeError(`limit: expected an integer of at least 1, got ${limit}`)
+}
+
 /**
  * Calls `task` for each item, at most `limit` at a time. After the first failure nothing more is
  * started; what is under way is awaited, then the promise rejects with that failure.
@@ -68,6 +71,7 @@ export async function forEachConcurrent<T>(
   limit: number,
   task: (item: T, index: number) => Promise<void>,
 ): Promise<void> {
+  if (Array.isArray(items)) return forEachOf<T>(items, limit, task)
   const limiter = new Limiter(limit)
   const failures: unknown[] = []
   const running = new Set<Promise<void>>()
@@ -85,6 +89,29 @@ export async function forEachConcurrent<T>(
   } finally {
     await Promise.all(running)
   }
+  if (failures.length > 0) throw failures[0]
+}
+
+/** As {@link forEachConcurrent}: of what is there already, with a fifth of the promises. */
+async function forEachOf<T>(
+  items: readonly T[],
+  limit: number,
+  task: (item: T, index: number) => Promise<void>,
+): Promise<void> {
+  checkLimit(limit)
+  const failures: unknown[] = []
+  const left = items.entries()
+  const lane = async (): Promise<void> => {
+    for (const [index, item] of left) {
+      try {
+        await task(item, index)
+      } catch (error) {
+        failures.push(error)
+      }
+      if (failures.length > 0) return
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane))
   if (failures.length > 0) throw failures[0]
 }
 

@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { ByteRange } from '../byte-range.ts'
 import type { BlobPath } from '../path.ts'
-import type { Conditions, FormerId, ListOptions, Metadata, PutOptions } from './store.ts'
+import type {
+  Conditions,
+  ContentHeaders,
+  FormerId,
+  ListOptions,
+  Metadata,
+  PutOptions,
+} from './store.ts'
 import { maxListResults } from './validate.ts'
 
 /**
@@ -58,20 +65,24 @@ export function addMetadata(headers: Headers, metadata: Metadata | undefined): H
 export function blobHeaders(options: PutOptions): Headers {
   const headers = addMetadata(addConditions(baseHeaders(), options), options.metadata)
   headers['x-ms-blob-content-type'] = options.contentType ?? defaultContentType
-  const { contentEncoding, contentLanguage, contentDisposition, cacheControl } =
-    options.headers ?? {}
-  const optional = {
-    'x-ms-blob-content-encoding': contentEncoding,
-    'x-ms-blob-content-language': contentLanguage,
-    'x-ms-blob-content-disposition': contentDisposition,
-    'x-ms-blob-cache-control': cacheControl,
-    'x-ms-access-tier': options.tier,
-    'x-ms-tags': options.tags && new URLSearchParams(options.tags).toString(),
+  const { tags, tier } = options
+  if (options.headers !== undefined) addContentHeaders(headers, options.headers)
+  if (tier !== undefined) headers['x-ms-access-tier'] = tier
+  const taken = tags === undefined ? '' : new URLSearchParams(tags).toString()
+  if (taken !== '') headers['x-ms-tags'] = taken
+  return headers
+}
+
+function addContentHeaders(headers: Headers, content: ContentHeaders): void {
+  const byName = {
+    'x-ms-blob-content-encoding': content.contentEncoding,
+    'x-ms-blob-content-language': content.contentLanguage,
+    'x-ms-blob-content-disposition': content.contentDisposition,
+    'x-ms-blob-cache-control': content.cacheControl,
   }
-  for (const [name, value] of Object.entries(optional)) {
+  for (const [name, value] of Object.entries(byName)) {
     if (value !== undefined && value !== '') headers[name] = value
   }
-  return headers
 }
 
 /** What Azure stores when nobody says. Sent outright: emulators differ in what they make up. */

@@ -105,7 +105,8 @@ function lastOf(read: typeof dateFrom): typeof dateFrom {
   }
 }
 
-const modifiedFrom = lastOf(dateFrom)
+/** When a blob was last written, milliseconds; `undefined` for what is no date. */
+export const modifiedFrom: typeof dateFrom = lastOf(dateFrom)
 const createdFrom = lastOf(dateFrom)
 
 function sizeFrom(headers: HttpResponse['headers']): number {

@@ -13,7 +13,7 @@ import {
   defaultContentType,
   type Headers,
 } from './azure-request.ts'
-import { propertiesFrom } from './azure-response.ts'
+import { modifiedFrom, propertiesFrom } from './azure-response.ts'
 import type { BlobProperties, CommitOptions, Integrity, PutOptions, StageOptions } from './store.ts'
 import { checkBlock, checkBlockCount, checkBodySize, maxBlobPutBytes } from './validate.ts'
 import { formatMark, markKey, markOf, type WrittenMark } from './written-mark.ts'
@@ -40,12 +40,13 @@ export class AzureWrites {
     checkBodySize(data.length, maxBlobPutBytes, { path, syscall: operation })
     const crc64 = options.crc64 ?? (await this.#crc64Of(data))
     const mark = markOf(data.length, crc64, options)
-    const headers = { ...markedHeaders(options, mark), 'x-ms-blob-type': 'BlockBlob' }
+    const headers = markedHeaders(options, mark)
+    headers['x-ms-blob-type'] = 'BlockBlob'
     const { signal } = options
-    const call = { operation, method: 'PUT', path, headers, body: data, signal } as const
-    const own = await this.#orOwn(mark, { path, options }, (noteUncertain) =>
-      this.#sendSummed({ ...call, noteUncertain }, data, crc64),
-    )
+    const own = await this.#orOwn(mark, { path, options }, (noteUncertain) => {
+      const call = { operation, method: 'PUT', path, headers, body: data, signal } as const
+      return this.#sendSummed({ noteUncertain, ...call }, data, crc64)
+    })
     return 'etag' in own ? own : writtenProperties(own.headers, options, mark)
   }
 
@@ -142,7 +143,7 @@ export class AzureWrites {
     crc64: Crc64 | undefined,
   ): Promise<HttpResponse> {
     const sums = this.#takesSums ? sumHeaders(this.#options.integrity, data, crc64) : {}
-    const summed = { ...call, headers: { ...call.headers, ...sums } }
+    const summed = { ...call, headers: Object.assign({}, call.headers, sums) }
     try {
       return await this.#send(summed)
     } catch (error) {
@@ -196,7 +197,7 @@ function writtenProperties(
   return {
     sizeBytes: mark.sizeBytes,
     etag: headers['etag'] ?? '',
-    lastModifiedMs: Date.parse(headers['last-modified'] ?? '') || 0,
+    lastModifiedMs: modifiedFrom(headers['last-modified']) ?? 0,
     contentType: options.contentType ?? defaultContentType,
     blobType: 'BlockBlob',
     accessTier: options.tier,

@@ -1,10 +1,12 @@
-import type { Dirent, Stats } from 'node:fs'
+import { type Dirent, lstatSync, type Stats } from 'node:fs'
 import { lstat, readdir, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CallOptions } from '../blob/store.ts'
+import { nextTurn } from '../clock.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { isMissing, localError } from './local-error.ts'
+import type { NearDisk } from './near-disk.ts'
 import { joinName, type TreeEntry, type TreeView } from './tree-view.ts'
 
 /** A name on the local disk. */
@@ -14,14 +16,21 @@ export interface LocalEntry extends TreeEntry {
 
 /** How many names of a directory are looked at at once. */
 const statConcurrency = 32
+/** So many take a few milliseconds at most: then others have their turn. */
+const namesATurn = 256
 
 /** The local disk as a tree. A link to a directory is never entered, so there are no cycles. */
 export class LocalView implements TreeView<LocalEntry> {
   readonly #followLinks: boolean
+  readonly #disk: NearDisk | undefined
 
-  /** `followLinks`: a link to a file counts as that file. Otherwise links are `other`. */
-  constructor(options: { readonly followLinks: boolean }) {
+  /**
+   * `followLinks`: a link to a file counts as that file. Otherwise links are `other`. Names on what `disk`
+   * finds near are looked at on the spot.
+   */
+  constructor(options: { readonly followLinks: boolean; readonly disk?: NearDisk | undefined }) {
     this.#followLinks = options.followLinks
+    this.#disk = options.disk
   }
 
   async stat(name: string): Promise<LocalEntry | undefined> {
@@ -32,6 +41,9 @@ export class LocalView implements TreeView<LocalEntry> {
   async list(name: string, options: CallOptions = {}): Promise<readonly LocalEntry[]> {
     options.signal?.throwIfAborted()
     const children = await ifAny(() => readdir(name, { withFileTypes: true }), name)
+    if (this.#disk !== undefined && (await this.#disk.isNear(name))) {
+      return this.#entriesNear(name, children ?? [], this.#disk)
+    }
     const entries = await mapConcurrent(children ?? [], statConcurrency, (child) =>
       this.#entry(joinName(name, child.name), child),
     )
@@ -47,6 +59,24 @@ export class LocalView implements TreeView<LocalEntry> {
     for (const entry of entries) {
       if (entry.type === 'directory') yield* this.listTree(entry.name, options)
     }
+  }
+
+  async #entriesNear(
+    name: string,
+    children: readonly Dirent[],
+    disk: NearDisk,
+  ): Promise<LocalEntry[]> {
+    const entries: LocalEntry[] = []
+    for (const [index, child] of children.entries()) {
+      const path = joinName(name, child.name)
+      // A link may lead to another disk.
+      const entry = child.isSymbolicLink()
+        ? await this.#entry(path, child)
+        : disk.run(path, () => entryNear(path, child))
+      if (entry !== undefined) entries.push(entry)
+      if (index % namesATurn === namesATurn - 1) await nextTurn()
+    }
+    return entries
   }
 
   async #entry(name: string, child: Dirent): Promise<LocalEntry | undefined> {
@@ -68,6 +98,12 @@ export function localName(path: string | URL): string {
   }
   const absolute = resolve(text)
   return text.endsWith('/') && absolute !== '/' ? `${absolute}/` : absolute
+}
+
+function entryNear(name: string, child: Dirent): LocalEntry | undefined {
+  if (child.isDirectory()) return { name, type: 'directory', size: 0, isLink: false }
+  const stats = lstatSync(name, { throwIfNoEntry: false })
+  return stats && entryOf(name, stats)
 }
 
 function entryOf(name: string, stats: Stats): LocalEntry {

@@ -33,13 +33,13 @@ export async function putTree(
 ): Promise<TransferResult> {
   const { signal } = options
   const preserve = options.preserve === true
-  const views = { source: new LocalView({ followLinks: !preserve }), target: remote.view }
+  const disk = new NearDisk(remote.clock)
+  const views = { source: new LocalView({ followLinks: !preserve, disk }), target: remote.view }
   const journal = await journalOf(remote, request, { ...options, operation: 'put' })
   const plan = await planTransfers(views, request, { ...options, ...remembering(journal) })
   const work = workOf(plan, options)
   const vanishing = unlessVanished(work, views.source, options)
   const there = await refuseDirectories(remote, work.files, options)
-  const disk = new NearDisk(remote.clock)
   const onResumed = (bytes: number) => work.tally.addResumed(bytes)
   const put = ({ from, to }: Transfer<LocalEntry>) =>
     work.tally.count(to, async (onBytes) => {
