@@ -30,6 +30,7 @@ const lifetimeMs = 5_000
 const noCli = whyNoCli()
 const azcopy = process.env['AZCOPY'] ?? 'azcopy'
 const python = process.env['PYTHON'] ?? 'python3'
+const zenmlPython = process.env['ZENML_PYTHON'] ?? python
 /** How a client finds its own libraries; nothing of Azure. */
 const inherited = Object.fromEntries(
   ['PYTHONPATH', 'LD_LIBRARY_PATH'].flatMap((name) => {
@@ -58,9 +59,9 @@ const noBlob = (await hasPython('azure.identity', 'azure.storage.blob'))
 const noDatalake = (await hasPython('azure.identity', 'azure.storage.filedatalake'))
   ? false
   : 'needs the Python packages azure-identity and azure-storage-file-datalake'
-const noZenml = (await hasPython('zenml', 'adlfs'))
+const noZenml = (await works(zenmlPython, '-c', find, 'zenml', 'adlfs'))
   ? false
-  : 'needs the Python packages zenml and adlfs'
+  : 'needs the Python packages zenml and adlfs (ZENML_PYTHON names an interpreter)'
 const noCliCore = (await hasPython('azure.cli.core', 'azure.storage.blob'))
   ? false
   : 'needs the Python packages azure-cli-core and azure-storage-blob'
@@ -74,7 +75,7 @@ const clients = [
   { kind: 'imds', argv: [python, program('agent-client.py')], skip: noCli || noBlob },
   { kind: 'azure-cli', argv: [python, program('agent-client.py')], skip: noCli || noCliCore },
   { kind: 'datalake', argv: [python, program('agent-client.py')], skip: noCli || noDatalake },
-  { kind: 'zenml', argv: [python, program('agent-client.py')], skip: noCli || noZenml },
+  { kind: 'zenml', argv: [zenmlPython, program('agent-client.py')], skip: noCli || noZenml },
 ]
 
 let azure: SandboxConnector

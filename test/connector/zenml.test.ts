@@ -4,16 +4,16 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { startSandboxConnector } from '../support/sandbox-connector.ts'
 
-/* ZenML's client from PyPI, unmodified, against the façade. PYTHON names an interpreter that has it. */
+/* ZenML's client from PyPI, unmodified, against the façade. ZENML_PYTHON names an interpreter that has it. */
 
 const run = promisify(execFile)
-const python = process.env['PYTHON'] ?? 'python3'
+const python = process.env['ZENML_PYTHON'] ?? process.env['PYTHON'] ?? 'python3'
 const find = 'from importlib.util import find_spec as f; assert f("zenml") and f("adlfs")'
 const hasZenml = await run(python, ['-c', find]).then(
   () => true,
   () => false,
 )
-const skip = hasZenml ? false : 'needs the Python packages zenml and adlfs (PYTHON names one)'
+const skip = hasZenml ? false : 'needs the Python packages zenml and adlfs (ZENML_PYTHON names one)'
 
 t.test('ZenML’s client registers, verifies, lists and gets a client', { skip }, async (t) => {
   const azure = await startSandboxConnector(t, {
