@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import {
@@ -57,6 +57,39 @@ t.test('several drives', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
     failsWith(t, result, { code: 3, line: /ENOENT.*abfs:\/\/missing/ })
     t.strictSame(await statesOf(one, two), [])
     t.equal(await shell(`grep -c -e '${one}' -e '${two}' /proc/mounts || true`), '0\n')
+  })
+
+  t.test('mount all shows every container, but for those that are left out', async (t) => {
+    const directory = await temporaryMountpoint(t)
+    t.equal((await abfs('mkdir', 'abfs://tmp-1')).code, 0)
+    const result = await abfs('mount', 'all', directory, '--deny', 'tmp-*', '--read-only')
+    t.equal(result.code, 0, result.stderr)
+
+    t.equal(await shell(`ls '${directory}'`), 'data\nother\n')
+    t.equal(await shell(`cat '${directory}/other/f'`), 'two\n')
+    t.match((await abfs('mount', 'list')).stdout, `${directory}/data `)
+    const { stdout } = await abfs('unmount', directory)
+
+    const lines = ['other', 'data'].map((name) => `abfs://${name} from ${directory}/${name}`)
+    t.strictSame(
+      stdout.trimEnd().split('\n').sort(),
+      lines.map((line) => `unmounted ${line}`).sort(),
+    )
+    t.strictSame(await statesOf(`${directory}/data`, `${directory}/other`), [])
+  })
+
+  t.test('mount all of nothing, or in no directory, is told', async (t) => {
+    const directory = await temporaryMountpoint(t)
+    const config = join(state, 'blobfuse.yaml')
+    await writeFile(config, 'mountall:\n  container-allowlist:\n    - none\n    - no-*\n')
+
+    const nothing = await abfs('mount', 'all', directory, '--config-file', config)
+
+    failsWith(t, nothing, { code: 3, line: /of 3 containers that the account has, none is chosen/ })
+    const nowhere = await abfs('mount', 'all', '/nowhere/b')
+    failsWith(t, nowhere, { code: 3, line: /create it with `mkdir -p \/nowhere\/b`/ })
+    const alone = await abfs('mount', 'abfs://data', directory, '--allow', 'x')
+    failsWith(t, alone, { code: 2, line: /--allow and --deny choose containers of mount all/ })
   })
 
   t.test('a directory that is missing, and a health file of two, are told', async (t) => {

@@ -13,6 +13,7 @@ serves it until it is unmounted. close(2) and fsync(2) succeed only when Azure h
 Examples:
   abfs mount abfs://datasets /mnt/datasets --read-only
   abfs mount abfs://models/run-7 ./run-7
+  abfs mount all /mnt/account --deny 'tmp-*'               every container, each in a directory
   abfs mount abfs://a /mnt/a abfs://b /mnt/b               one process serves both
   abfs mount abfs://datasets /mnt/then --at 2026-08-01T00:00:00Z
   abfs mount abfs://datasets /mnt/datasets --plan         check everything, mount nothing
@@ -41,6 +42,8 @@ export function defineMount(program: Command, context: CliContext): void {
       'show what was there then, by the versions that the account keeps; read-only',
     )
     .option('--snapshot <time>', 'show the last snapshots that were taken by then; read-only')
+    .option('--allow <pattern...>', 'of mount all: only these containers; * and ? stand for any')
+    .option('--deny <pattern...>', 'of mount all: not these')
     .option('--uid <number>', 'owner of files that have none (default: you)')
     .option('--gid <number>', 'group of files that have none (default: yours)')
     .option('--file-mode <bits>', 'permissions of files that have none', '644')
@@ -116,7 +119,8 @@ async function placesOf(
   }
   const { plan } = command.opts<MountCommandFlags>()
   const isNamed = [...given, plan].some((each) => typeof each === 'string' && each.includes('://'))
-  return isNamed || url === undefined ? [...given] : [url, ...given]
+  const isWhole = isNamed || given[0] === 'all' || url === undefined
+  return isWhole ? given : [url, ...given]
 }
 
 /** Gives back the place that `--plan` took for its value: `--plan abfs://data /mnt`. */
@@ -129,7 +133,8 @@ function argumentsOf(
   if (!isValue && plan.includes('://')) places.unshift(plan)
   else if (!isValue) places.push(plan)
   if (places.length === 0) throw usageError("missing required argument 'url'")
-  if (places.length === 1) throw usageError("missing required argument 'directory'")
+  if (places.length === 1 && places[0] !== 'list')
+    throw usageError("missing required argument 'directory'")
   if (plan === undefined && flags.json === true) throw usageError('--json is for --plan')
   const isReadOnly = [flags.readOnly, flags.at, flags.snapshot].some((flag) => flag !== undefined)
   if (plan === 'write' && isReadOnly) {
@@ -145,22 +150,54 @@ async function mount(
   command: Command,
   context: CliContext,
 ): Promise<void> {
+  if (words.length === 1 && words[0] === 'list') return listDrives(context)
   const { parseDriveSettings } = await import('../drive/drive-options.ts')
-  const places = placesIn(words)
-  const settings = parseDriveSettings(
-    places.map(({ directory }) => directory),
-    flags,
-    context.environment,
-  )
+  const isAll = words[0] === 'all' || words[0] === 'abfs://'
+  if (!isAll && (flags.allow ?? flags.deny) !== undefined) {
+    throw usageError('--allow and --deny choose containers of mount all')
+  }
+  const directories = words.filter((_, index) => index % 2 !== 0).map((word) => resolve(word))
+  const settings = parseDriveSettings(directories, flags, context.environment, isAll)
+  const isLauncher = plan === 'no' && flags.foreground !== true && flags.serveLauncher !== true
+  // A mistake is told at once; which containers there are is the daemon's to find out.
+  if (!isAll) placesIn(words)
+  const places = async () =>
+    isAll ? containersIn(words, flags, command, context) : placesIn(words)
   if (plan !== 'no') {
-    for (const place of places) {
+    for (const place of await places()) {
       await showPlanOf(place, { settings, write: plan === 'write' }, command, context)
     }
-  } else if (flags.foreground === true || flags.serveLauncher === true) {
+  } else if (isLauncher) await launch(words, settings, context)
+  else {
     const { serveDrives } = await import('../drive/serve.ts')
     const forLauncher = flags.serveLauncher === true
-    await serveDrives({ places, settings, forLauncher }, command, context)
-  } else await launch(places, settings, context)
+    const below = isAll ? directories[0] : undefined
+    await serveDrives({ places, settings, below, forLauncher }, command, context)
+  }
+}
+
+/** As blobfuse2 has it. */
+async function listDrives(context: CliContext): Promise<void> {
+  const { status } = await import('./status.ts')
+  await status(false, context)
+}
+
+async function containersIn(
+  words: readonly string[],
+  { allow, deny }: MountFlags,
+  command: Command,
+  context: CliContext,
+): Promise<readonly DrivePlace[]> {
+  const [, directory = '', excess] = words
+  if (excess !== undefined) throw usageError(`mount all takes one directory, not also ${excess}`)
+  const { everyContainer } = await import('../drive/every-container.ts')
+  const choice = { allow: patternsOf(allow), deny: patternsOf(deny) }
+  return everyContainer(resolve(directory), choice, command, context)
+}
+
+/** Patterns one a word, or with commas between. */
+function patternsOf(words: MountFlags['allow']): readonly string[] | undefined {
+  return words === undefined ? undefined : [words].flat().flatMap((word) => word.split(','))
 }
 
 /** Places in pairs; each a container, or a directory in one. */
@@ -194,16 +231,16 @@ async function showPlanOf(
 }
 
 async function launch(
-  places: readonly DrivePlace[],
+  words: readonly string[],
   settings: DriveSettings,
   context: CliContext,
 ): Promise<void> {
   const { launchDaemon } = await import('../drive/launch.ts')
-  const { formatPath } = await import('../../path.ts')
   const logFile = settings.logFile ?? ''
   await launchDaemon({ argv: process.argv.slice(2), logFile, signal: context.signal })
   if (!context.stdout.isTerminal) return
-  for (const { url, directory } of places) {
-    await context.stdout.line(`mounted ${formatPath(url)} on ${directory}; log: ${logFile}`)
+  for (let index = 0; index < words.length; index += 2) {
+    const [source = '', directory = ''] = words.slice(index)
+    await context.stdout.line(`mounted ${source} on ${resolve(directory)}; log: ${logFile}`)
   }
 }

@@ -25,7 +25,8 @@ export function defineStatus(program: Command, context: CliContext): void {
     .action((flags: { readonly json?: true }) => status(flags.json === true, context))
 }
 
-async function status(json: boolean, context: CliContext): Promise<void> {
+/** Prints the drives of this machine; an `ExitStatus` says that one is not well. */
+export async function status(json: boolean, context: CliContext): Promise<void> {
   const { findDrives } = await import('../drive/drive-states.ts')
   const { runtimeDirectory } = await import('../../config.ts')
   const registry = runtimeDirectory(context.environment, process.getuid?.() ?? 0)

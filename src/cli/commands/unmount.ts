@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
 import type { Unmounted, UnmountOptions } from '../drive/unmount-drive.ts'
@@ -20,6 +21,7 @@ named, with where they are kept; the command then ends with 1.
 Examples:
   abfs unmount /mnt/datasets
   abfs unmount --all                     every drive of yours, and those whose daemons died
+  abfs unmount /mnt/account              all that mount all has put there
   abfs unmount --lazy /mnt/datasets      detach at once; programs keep their open files`
 
 /** Adds `abfs unmount`. */
@@ -76,14 +78,25 @@ async function optionsOf(flags: UnmountFlags, context: CliContext): Promise<Unmo
   }
 }
 
+/** Each drive once. A directory that several lie in, as `mount all` makes them, stands for those. */
 async function directoriesOf(
   given: readonly string[],
   { all }: UnmountFlags,
   { registry, signal }: UnmountOptions,
 ): Promise<readonly string[]> {
-  if (all === true && given.length > 0) throw usageError('--all takes no directory')
-  if (all !== true && given.length === 0) throw usageError("missing required argument 'directory'")
-  if (all !== true) return given
+  const isAll = all === true || given[0] === 'all'
+  if (isAll && given.length > (all === true ? 0 : 1)) throw usageError('--all takes no directory')
+  if (given.length === 0 && !isAll) throw usageError("missing required argument 'directory'")
+  if (!isAll) {
+    const { recallDrives } = await import('../drive/registry.ts')
+    const drives = recallDrives(registry)
+    const below = (directory: string) =>
+      drives.filter((drive) => drive.below === resolve(directory)).map((drive) => drive.directory)
+    return given.flatMap((directory) => {
+      const several = below(directory)
+      return several.length === 0 ? [directory] : several
+    })
+  }
   const { findDrives } = await import('../drive/drive-states.ts')
   const drives = await findDrives(registry, signal)
   // The latest first: a drive may lie on another.

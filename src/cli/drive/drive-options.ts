@@ -35,6 +35,8 @@ export interface MountFlags {
   readonly healthFile?: string
   readonly accessLog?: string
   readonly slow: string
+  readonly allow?: string | readonly string[]
+  readonly deny?: string | readonly string[]
   readonly at?: string
   readonly snapshot?: string
   readonly serveLauncher?: true
@@ -84,9 +86,10 @@ export function parseDriveSettings(
   directories: readonly string[],
   flags: MountFlags,
   environment: Environment,
+  isAll = false,
 ): DriveSettings {
   const [directory = ''] = directories
-  if (directories.length > 1 && flags.healthFile !== undefined) {
+  if ((isAll || directories.length > 1) && flags.healthFile !== undefined) {
     throw usageError('--health-file is of one drive: /health of --metrics-listen tells of several')
   }
   const inForeground = flags.foreground === true

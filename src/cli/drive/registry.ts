@@ -11,7 +11,8 @@ export interface DriveRecord {
   readonly startTime: string
   readonly directory: string
   readonly source: string
-  readonly container?: string | undefined
+  /** The directory that it is taken down with. */
+  readonly below?: string | undefined
   /** Whether it shows what was there once. */
   readonly isPast?: boolean | undefined
   readonly logFile?: string | undefined
@@ -27,7 +28,7 @@ const driveRecord: z.ZodType<DriveRecord> = z.object({
   startTime: z.string(),
   directory: z.string(),
   source: z.string(),
-  container: z.string().optional(),
+  below: z.string().optional(),
   isPast: z.boolean().optional(),
   logFile: z.string().optional(),
   statsFile: z.string().optional(),

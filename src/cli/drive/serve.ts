@@ -31,10 +31,12 @@ export interface DrivePlace {
 
 /** What is served where. */
 export interface ServeOptions {
-  /** Not empty; of one account. */
-  readonly places: readonly DrivePlace[]
+  /** Finds out what; not empty, of one account. */
+  readonly places: () => Promise<readonly DrivePlace[]>
   /** Of all of them, but for the directory. */
   readonly settings: DriveSettings
+  /** The directory that they all lie in, where they are taken down together. */
+  readonly below?: string | undefined
   /** Whether a launcher waits to hear that the drives are up. */
   readonly forLauncher: boolean
 }
@@ -46,15 +48,18 @@ export async function serveDrives(
   context: CliContext,
 ): Promise<void> {
   try {
-    await new Daemon(options, await configOf(command, context), context).run()
+    const places = await options.places()
+    await new Daemon({ ...options, places }, await configOf(command, context), context).run()
   } catch (error) {
     if (options.forLauncher) await answerLauncher({ kind: 'failed', ...describeError(error) })
     throw error
   }
 }
 
+type DaemonOptions = Omit<ServeOptions, 'places'> & { readonly places: readonly DrivePlace[] }
+
 class Daemon {
-  readonly #options: ServeOptions
+  readonly #options: DaemonOptions
   readonly #config: Config
   readonly #context: CliContext
   readonly #log: Logger
@@ -62,7 +67,7 @@ class Daemon {
   readonly #traffic = new Traffic(systemClock)
   readonly #drives: ServedDrive[] = []
 
-  constructor(options: ServeOptions, config: Config, context: CliContext) {
+  constructor(options: DaemonOptions, config: Config, context: CliContext) {
     this.#options = options
     this.#config = config
     this.#context = context
@@ -127,6 +132,7 @@ class Daemon {
     return new ServedDrive({
       url,
       settings: { ...settings, directory },
+      below: this.#options.below,
       account: moment === undefined ? account : accountInThePast(account, root, moment),
       cacheDir,
       traffic: this.#traffic,

@@ -27,6 +27,8 @@ import { controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
 export interface ServedDriveOptions {
   readonly url: AzureUrl
   readonly settings: DriveSettings
+  /** The directory that several lie in. */
+  readonly below: string | undefined
   readonly account: Account
   /** Where blocks and unsaved files go, if anywhere but the state directory. */
   readonly cacheDir: string | undefined
@@ -122,15 +124,17 @@ export class ServedDrive {
   }
 
   async #note({ mountpoint: directory, detachedDead }: Mount): Promise<void> {
-    const { log, registry, settings, url } = this.#options
+    const { log, registry, settings } = this.#options
     const { logFile, statsFile, moment } = settings
     const { source } = this
     log.info({ source, directory, detachedDead }, 'mounted')
     const controlSocket = await this.#observer.open(controlSocketOf(registry, directory))
     const sinceMs = systemClock.nowMs()
     await sweepDeadDrives(registry, directory)
-    const shows = { source, container: url.container, isPast: moment !== undefined }
-    rememberDrive(registry, { directory, ...shows, logFile, statsFile, sinceMs, controlSocket })
+    const { below } = this.#options
+    const isPast = moment !== undefined
+    const files = { logFile, statsFile, controlSocket }
+    rememberDrive(registry, { directory, source, below, isPast, sinceMs, ...files })
     // Until it has sent everything.
     this.#observer.onClosed(() => forgetDrive(registry, directory))
   }

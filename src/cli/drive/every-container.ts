@@ -1,0 +1,72 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Command } from 'commander'
+import { parseAzureUrl } from '../../azure-url.ts'
+import { FileSystemError } from '../../errors.ts'
+import type { CliContext } from '../context.ts'
+import { codeOf } from '../exit-codes.ts'
+import { withAccount } from '../session.ts'
+import type { DrivePlace } from './serve.ts'
+
+/** Which containers of an account are shown: patterns with `*` and `?`; absent: all. */
+export interface ContainerChoice {
+  readonly allow: readonly string[] | undefined
+  readonly deny: readonly string[] | undefined
+}
+
+/**
+ * A place for each container that is chosen: in a directory of its name in `directory`, made where it is
+ * missing. Not empty.
+ */
+export async function everyContainer(
+  directory: string,
+  choice: ContainerChoice,
+  command: Command,
+  context: CliContext,
+): Promise<DrivePlace[]> {
+  const { signal } = context
+  const names: string[] = []
+  await withAccount(command, context, { access: 'read', urls: [] }, async (account) => {
+    for await (const { name } of account.store.listContainers({ signal })) names.push(name)
+  })
+  const chosen = names.filter((name) => isChosen(name, choice))
+  if (chosen.length === 0) {
+    const detail = `of ${names.length} containers that the account has, none is chosen`
+    throw new FileSystemError('ENOENT', 'mount', { path: directory, detail })
+  }
+  const places = chosen.map((name) => {
+    return { url: parseAzureUrl(`abfs://${name}`), directory: join(directory, name) }
+  })
+  for (const place of places) await make(place.directory)
+  return places
+}
+
+/** One that a dead drive lies on is there too. */
+async function make(directory: string): Promise<void> {
+  try {
+    await mkdir(directory)
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw notMade(dirname(directory), error)
+  }
+}
+
+function notMade(path: string, cause: unknown): FileSystemError {
+  if (codeOf(cause) === 'ENOENT') {
+    const detail = `there is no such directory: create it with \`mkdir -p ${path}\``
+    return new FileSystemError('ENOENT', 'mount', { path, detail, cause })
+  }
+  const detail = `no directory can be made there: ${cause instanceof Error ? cause.message : cause}`
+  return new FileSystemError('EACCES', 'mount', { path, detail, cause })
+}
+
+function isChosen(name: string, { allow, deny }: ContainerChoice): boolean {
+  // `$logs`, `$web` and their kin are the service's.
+  if (name.startsWith('$') && allow?.includes(name) !== true) return false
+  if (deny?.some((pattern) => matches(name, pattern)) === true) return false
+  return allow === undefined || allow.some((pattern) => matches(name, pattern))
+}
+
+function matches(name: string, pattern: string): boolean {
+  const source = pattern.replace(/[^\w*?-]/g, '\\$&')
+  return new RegExp(`^${source.replaceAll('*', '.*').replaceAll('?', '.')}$`).test(name)
+}
