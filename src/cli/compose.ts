@@ -81,6 +81,8 @@ export interface AccountOptions {
   readonly diskCache?: DiskCache | undefined
   /** As `ChunkCacheOptions`. */
   readonly reusesMemory?: boolean | undefined
+  /** Lists trees ahead of programs that go through them directory by directory. */
+  readonly scanTrees?: boolean | undefined
   /** Bytes that transfers hold in memory together. Default 256 MiB. */
   readonly memoryBudgetBytes?: number | undefined
   /** What protects bytes on their way and at rest. Default `crc64` with the addon, `none` without. */
@@ -145,7 +147,13 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   return {
     store,
     administration,
-    namespace: new Namespace({ store, hierarchyOf, clock, listingTtlMs }),
+    namespace: new Namespace({
+      store,
+      hierarchyOf,
+      clock,
+      listingTtlMs,
+      scanTrees: options.scanTrees,
+    }),
     chunks: new ChunkCache({
       maxBytes: options.cacheBytes ?? 256 * MiB,
       disk: options.diskCache,

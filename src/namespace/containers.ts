@@ -27,6 +27,6 @@ export async function makeContainer(
     throw new FileSystemError('EEXIST', 'mkdir', { path: formatPath(path) })
   }
   await store.createContainer(path.container, { signal: options.signal })
-  cache.keep(path, new Map(), false)
+  cache.keep(path, new Map(), { slashMarker: false })
   return impliedDirectory('')
 }

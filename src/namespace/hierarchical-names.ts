@@ -83,7 +83,7 @@ export class HierarchicalNames {
       markerName: name,
     }
     this.#parts.cache.upsert(path, { ...entry, partial: true })
-    this.#parts.cache.keep(path, new Map(), false)
+    this.#parts.cache.keep(path, new Map(), { slashMarker: false })
     return entry
   }
 

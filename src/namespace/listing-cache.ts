@@ -26,6 +26,34 @@ export interface PendingListing {
   changed: boolean
 }
 
+/** What a listing of a whole tree under way has missed. */
+export interface PendingTree {
+  /** Whether all that it tells is too old. */
+  readonly stale: boolean
+  /** Whether what it tells of the names in `directory` is too old. */
+  hasChanged(directory: BlobPath): boolean
+}
+
+class ChangesBelow implements PendingTree {
+  stale = false
+  readonly prefix: string
+  readonly #top: string
+  readonly #changed = new Set<string>()
+
+  constructor(directory: BlobPath) {
+    this.prefix = below(directory)
+    this.#top = keyOf(directory)
+  }
+
+  hasChanged(directory: BlobPath): boolean {
+    return this.stale || this.#changed.has(keyOf(directory))
+  }
+
+  note(key: string): void {
+    if (key === this.#top || key.startsWith(this.prefix)) this.#changed.add(key)
+  }
+}
+
 /**
  * Complete listings of directories, for a time. Changes that this process makes are written through,
  * so a kept listing is never behind them.
@@ -35,6 +63,7 @@ export class ListingCache {
   readonly #ttlMs: number
   readonly #listings: LRUCache<string, Listing>
   readonly #pending = new Map<string, Set<PendingListing>>()
+  readonly #trees = new Set<ChangesBelow>()
 
   constructor(options: ListingCacheOptions) {
     this.#clock = options.clock
@@ -74,10 +103,27 @@ export class ListingCache {
     if (others?.size === 0) this.#pending.delete(key)
   }
 
-  /** Keeps a complete listing. */
-  keep(directory: BlobPath, entries: Map<string, Entry>, slashMarker: boolean): void {
-    if (this.#ttlMs <= 0) return
-    const expiresAtMs = this.#clock.nowMs() + this.#ttlMs
+  /** As `begin`, before everything below `directory` is listed. */
+  beginTree(directory: BlobPath): PendingTree {
+    const tree = new ChangesBelow(directory)
+    this.#trees.add(tree)
+    return tree
+  }
+
+  endTree(tree: PendingTree): void {
+    for (const each of this.#trees) if (each === tree) this.#trees.delete(each)
+  }
+
+  /** Keeps a complete listing; `sinceMs` is when it was begun, where that is not just now. */
+  keep(
+    directory: BlobPath,
+    entries: Map<string, Entry>,
+    options: { readonly slashMarker: boolean; readonly sinceMs?: number | undefined },
+  ): void {
+    const nowMs = this.#clock.nowMs()
+    const { slashMarker, sinceMs = nowMs } = options
+    const expiresAtMs = sinceMs + this.#ttlMs
+    if (expiresAtMs <= nowMs) return
     this.#listings.set(keyOf(directory), { entries, expiresAtMs, slashMarker })
   }
 
@@ -98,9 +144,12 @@ export class ListingCache {
     const key = keyOf(path)
     this.#forget(key)
     if (!recursive) return
-    const below = path.name === '' ? key : `${key}/`
+    const prefix = below(path)
     for (const each of [...this.#listings.keys(), ...this.#pending.keys()]) {
-      if (each.startsWith(below)) this.#forget(each)
+      if (each.startsWith(prefix)) this.#forget(each)
+    }
+    for (const tree of this.#trees) {
+      if (tree.prefix.startsWith(prefix) || prefix.startsWith(tree.prefix)) tree.stale = true
     }
   }
 
@@ -112,6 +161,7 @@ export class ListingCache {
 
   clear(): void {
     for (const key of [...this.#listings.keys(), ...this.#pending.keys()]) this.#forget(key)
+    for (const tree of this.#trees) tree.stale = true
   }
 
   #imply(directory: BlobPath): void {
@@ -125,7 +175,7 @@ export class ListingCache {
 
   #change(directory: BlobPath, edit: (entries: Map<string, Entry>) => void): void {
     const key = keyOf(directory)
-    for (const pending of this.#pending.get(key) ?? []) pending.changed = true
+    this.#noteChange(key)
     const listing = this.#listings.peek(key)
     if (listing === undefined) return
     edit(listing.entries)
@@ -134,8 +184,13 @@ export class ListingCache {
   }
 
   #forget(key: string): void {
-    for (const pending of this.#pending.get(key) ?? []) pending.changed = true
+    this.#noteChange(key)
     this.#listings.delete(key)
+  }
+
+  #noteChange(key: string): void {
+    for (const pending of this.#pending.get(key) ?? []) pending.changed = true
+    for (const tree of this.#trees) tree.note(key)
   }
 }
 
@@ -146,4 +201,9 @@ export function parentOf(path: BlobPath): BlobPath {
 
 function keyOf(path: BlobPath): string {
   return `${path.container}/${path.name}`
+}
+
+/** What the keys of all directories below `path` begin with. */
+function below(path: BlobPath): string {
+  return path.name === '' ? keyOf(path) : `${keyOf(path)}/`
 }

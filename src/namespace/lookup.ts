@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { HierarchyOf } from '../blob/hierarchy.ts'
 import { type BlobStore, type CallOptions, type ListEntry, listAll } from '../blob/store.ts'
 import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts'
@@ -8,6 +9,7 @@ import type { Entry } from './entry.ts'
 import { listOneLevelOfPaths } from './hierarchy-listing.ts'
 import { listOneLevel, type OneLevel, type UnreachableListener } from './listing.ts'
 import { type ListingCache, parentOf } from './listing-cache.ts'
+import type { TreeScans } from './tree-scans.ts'
 
 export interface LookupOptions extends CallOptions {
   /** Asks the service even when a cached listing knows. */
@@ -23,9 +25,12 @@ export interface LookupOptions extends CallOptions {
 
 /**
  * A listing that has expired is asked for again, instead of the one name, while it is this small:
- * one request then answers for all the names that will be asked next.
+ * one request then answers for all the names that will be asked next. A larger one is asked for when
+ * so many names were asked for each page of it.
  */
 const maxRelistedEntries = 1000
+const askedPerPage = 8
+const entriesPerPage = 5000
 
 /** Finds out what names stand for, from cached listings where they know. */
 export class Lookup {
@@ -33,17 +38,23 @@ export class Lookup {
   readonly #cache: ListingCache
   readonly #onUnreachable: UnreachableListener
   readonly #hierarchyOf: HierarchyOf
+  readonly #scans: TreeScans | undefined
+  /** How many names were asked for one by one, by directory. */
+  readonly #askedSingly = new LRUCache<string, number>({ max: 100 })
 
   constructor(options: {
     readonly store: BlobStore
     readonly cache: ListingCache
     readonly onUnreachable: UnreachableListener
     readonly hierarchyOf: HierarchyOf
+    /** Absent: each directory is listed by itself. */
+    readonly scans?: TreeScans | undefined
   }) {
     this.#store = options.store
     this.#cache = options.cache
     this.#onUnreachable = options.onUnreachable
     this.#hierarchyOf = options.hierarchyOf
+    this.#scans = options.scans
   }
 
   /** What `path` is; `ENOENT` or `ENOTDIR` when it is nothing. */
@@ -84,11 +95,22 @@ export class Lookup {
     if (known !== undefined) return known
     const parent = parentOf(path)
     const siblings = this.#cache.lastSize(parent)
-    if (options.fresh === true || siblings === undefined || siblings > maxRelistedEntries) {
+    if (options.fresh === true || siblings === undefined || !this.#isRelisted(parent, siblings)) {
       return (await this.#ask(path, options)) ?? 'ENOENT'
     }
     const listed = await unlessMissing(this.entries(parent, options))
     return listed?.get(baseName(path.name)) ?? 'ENOENT'
+  }
+
+  /** Whether a name in `directory`, which had so many, is worth a listing. */
+  #isRelisted({ container, name }: BlobPath, siblings: number): boolean {
+    if (siblings <= maxRelistedEntries) return true
+    const key = `${container}/${name}`
+    const asked = (this.#askedSingly.get(key) ?? 0) + 1
+    const isEnough = asked > askedPerPage * Math.ceil(siblings / entriesPerPage)
+    if (isEnough) this.#askedSingly.delete(key)
+    else this.#askedSingly.set(key, asked)
+    return isEnough
   }
 
   /** What cached listings say of `path`; `undefined` when they do not know. */
@@ -107,20 +129,39 @@ export class Lookup {
     directory: BlobPath,
     options: LookupOptions = {},
   ): Promise<ReadonlyMap<string, Entry>> {
-    const kept = options.fresh === true ? undefined : this.#cache.fresh(directory)
-    if (kept !== undefined && !isLacking(kept.entries, options)) return kept.entries
+    const kept = this.#kept(directory, options)
+    if (kept !== undefined) return kept
     const known = options.fresh === true ? undefined : this.known(directory)
     requireDirectory(known, directory)
+    await this.#cover(directory, options)
+    const covered = this.#kept(directory, options)
+    if (covered !== undefined) return covered
     const pending = this.#cache.begin(directory)
     try {
       const { entries, slashMarker } = await this.#listOneLevel(directory, options)
       const shown = entries.size > 0 || slashMarker !== undefined || directory.name === ''
       if (!shown) await this.#requireMarked(directory, known, options)
-      if (!pending.changed) this.#cache.keep(directory, entries, slashMarker !== undefined)
+      if (!pending.changed) {
+        this.#cache.keep(directory, entries, { slashMarker: slashMarker !== undefined })
+      }
+      this.#scans?.listed(directory)
       return entries
     } finally {
       this.#cache.end(directory, pending)
     }
+  }
+
+  #kept(directory: BlobPath, options: LookupOptions): ReadonlyMap<string, Entry> | undefined {
+    const kept = options.fresh === true ? undefined : this.#cache.fresh(directory)
+    return kept === undefined || isLacking(kept.entries, options) ? undefined : kept.entries
+  }
+
+  /** Whoever goes through a tree is given listings of many directories at once, where names are flat. */
+  async #cover(directory: BlobPath, options: LookupOptions): Promise<void> {
+    if (this.#scans === undefined || options.fresh === true || directory.name === '') return
+    const call = callOptions(options)
+    if ((await this.#hierarchyOf(directory.container, call)) !== undefined) return
+    await this.#scans.cover(directory, call)
   }
 
   /** The first rows, at most `count`, of what lies anywhere below `directory`, or directly in it. */

@@ -15,6 +15,11 @@ export interface NamespaceOptions {
   readonly listingTtlMs?: number | undefined
   /** How many entries listings may hold in memory altogether. Default 200,000. */
   readonly maxEntries?: number | undefined
+  /**
+   * Lists trees of flat names as a whole, by the page, while `list` is asked for one directory after the
+   * other. Default false.
+   */
+  readonly scanTrees?: boolean | undefined
   /** Called for each blob a listing meets whose name cannot be a path (`a//b`, `../c`). */
   readonly onUnreachable?: ((path: BlobPath) => void) | undefined
 }

@@ -24,6 +24,7 @@ import { copyFile, type RenameOptions, rename } from './rename.ts'
 import { type RecoveredRename, type RecoverOptions, recoverRenames } from './rename-recovery.ts'
 import { createSymlink, readSymlink } from './symlinks.ts'
 import type { TreeOptions } from './tree.ts'
+import { TreeScans } from './tree-scans.ts'
 
 export type { RenameProgress } from './move-tree.ts'
 export type { NamespaceOptions } from './namespace-options.ts'
@@ -68,19 +69,18 @@ export class Namespace {
 
   constructor(options: NamespaceOptions) {
     this.store = options.store
-    const clock = options.clock ?? systemClock
-    this.#cache = new ListingCache({
-      clock,
-      ttlMs: options.listingTtlMs ?? 5000,
-      maxEntries: options.maxEntries ?? 200_000,
-    })
+    const { clock = systemClock, listingTtlMs: ttlMs = 5000, maxEntries = 200_000 } = options
+    this.#cache = new ListingCache({ clock, ttlMs, maxEntries })
     this.#onUnreachable = (path) => {
       this.#unreachableCount += 1
       options.onUnreachable?.(path)
     }
     const hierarchyOf = options.hierarchyOf ?? flatNames
     const parts = { store: this.store, cache: this.#cache, clock, hierarchyOf }
-    this.#lookup = new Lookup({ ...parts, onUnreachable: this.#onUnreachable })
+    const onUnreachable = this.#onUnreachable
+    const scanned = { ...parts, onUnreachable, maxEntries: maxEntries / 2 }
+    const scans = options.scanTrees === true && ttlMs > 0 ? new TreeScans(scanned) : undefined
+    this.#lookup = new Lookup({ ...parts, onUnreachable, scans })
     this.#parts = { ...parts, lookup: this.#lookup }
   }
 
@@ -161,7 +161,7 @@ export class Namespace {
     await requireParent(this.#parts, path, options)
     await requireAbsent(this.#parts, path, { ...callOptions(options), syscall: 'mkdir' })
     const entry = await writeMarker(this.#parts, path, options)
-    this.#cache.keep(path, new Map(), false)
+    this.#cache.keep(path, new Map(), { slashMarker: false })
     return entry
   }
 

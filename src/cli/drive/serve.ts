@@ -13,6 +13,7 @@ import { type Account, openAccount } from '../compose.ts'
 import { type CliContext, configOf } from '../context.ts'
 import { targetOf } from '../location.ts'
 import { describeError } from '../report-error.ts'
+import type { AccessKind } from '../request-scope.ts'
 import { Traffic, writeReport } from '../traffic.ts'
 import { serveMetrics } from './control-server.ts'
 import type { DriveSettings } from './drive-options.ts'
@@ -82,10 +83,10 @@ class Daemon {
     const target = targetOf(this.#config, urls)
     // The daemon keeps no directory busy; every file name is absolute by now.
     process.chdir('/')
-    const access = settings.readOnly ? 'read' : 'write'
+    const access: AccessKind = settings.readOnly ? 'read' : 'write'
     const diskCache = this.#openDiskCache()
-    const reusesMemory = true
-    const account = await openAccount(this.#config, { target, access, diskCache, reusesMemory })
+    const how = { target, access, diskCache, reusesMemory: true, scanTrees: true }
+    const account = await openAccount(this.#config, how)
     try {
       await this.#serve(account)
     } catch (error) {

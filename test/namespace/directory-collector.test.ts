@@ -1,0 +1,124 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
+import { listPages } from '../../src/blob/store.ts'
+import {
+  type CollectedDirectory,
+  DirectoryCollector,
+} from '../../src/namespace/directory-collector.ts'
+import { listOneLevel } from '../../src/namespace/listing.ts'
+
+const seed = Math.floor(Math.random() * 2 ** 31)
+const container = 'box'
+const onUnreachable = (): void => {}
+
+const segment = fc.oneof(
+  fc.stringMatching(/^[a-c]{1,2}$/),
+  fc.constantFrom('-', '0', 'a-b', 'a.x', '', '\u{1F600}', '\uff5e', '.abfs'),
+)
+const blobArbitrary = fc.record({
+  name: fc
+    .array(segment, { minLength: 1, maxLength: 4 })
+    .map((segments) => segments.join('/'))
+    .filter((name) => name !== ''),
+  kind: fc.constantFrom('file', 'file', 'marker', 'slash'),
+})
+const shapeArbitrary = fc.record({
+  maxResults: fc.integer({ min: 1, max: 7 }),
+  root: fc.constantFrom('', '', 'a', 'aa/b'),
+})
+
+async function filled(
+  blobs: readonly { readonly name: string; readonly kind: string }[],
+): Promise<MemoryBlobStore> {
+  const store = new MemoryBlobStore()
+  await store.createContainer(container)
+  for (const { name, kind } of blobs) {
+    const path = { container, name: kind === 'slash' ? `${name}/` : name }
+    const metadata: Record<string, string> = kind === 'marker' ? { hdi_isfolder: 'true' } : {}
+    await store.put(path, Buffer.from(kind === 'file' ? name : ''), { metadata })
+  }
+  return store
+}
+
+async function collect(
+  store: MemoryBlobStore,
+  root: string,
+  maxResults: number,
+): Promise<CollectedDirectory[]> {
+  const found: CollectedDirectory[] = []
+  const options = {
+    maxEntries: 1000,
+    onUnreachable,
+    onDirectory: (each: CollectedDirectory) => void found.push(each),
+  }
+  const collector = new DirectoryCollector(root, 1, options)
+  const prefix = { container, name: root === '' ? '' : `${root}/` }
+  let atMs = 1
+  for await (const rows of listPages(store, prefix, { maxResults })) collector.add(rows, atMs++)
+  collector.end()
+  return found
+}
+
+t.test(`a flat listing tells each directory as its own listing does (seed ${seed})`, async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(blobArbitrary, { minLength: 5, maxLength: 60, selector: ({ name }) => name }),
+      shapeArbitrary,
+      async (blobs, { maxResults, root }) => {
+        const store = await filled(blobs)
+
+        const found = await collect(store, root, maxResults)
+
+        const names = found.map(({ name }) => name)
+        t.equal(new Set(names).size, names.length, 'each is told once')
+        t.equal(names.at(-1), root, 'the whole is told last')
+        for (const { name, entries, slashMarker } of found) {
+          const level = await listOneLevel(store, { container, name }, { onUnreachable })
+          t.strictSame([...entries].sort(), [...level.entries].sort(), `what lies in '${name}'`)
+          t.equal(slashMarker, level.slashMarker !== undefined, `whether '${name}/' is there`)
+          const inside = [...level.entries.values()].filter(({ type }) => type === 'directory')
+          for (const child of inside) t.ok(names.includes(child.name), `${child.name} is told too`)
+        }
+      },
+    ),
+    { seed, numRuns: 150 },
+  )
+})
+
+t.test('a directory with too many names is not told, those in it are', async (t) => {
+  const blobs = ['a/1', 'a/2', 'a/3', 'a/b/1', 'a/c/1'].map((name) => ({ name, kind: 'file' }))
+  const store = await filled(blobs)
+  const names: string[] = []
+  const collector = new DirectoryCollector('a', 1, {
+    maxEntries: 4,
+    onUnreachable,
+    onDirectory: ({ name }) => void names.push(name),
+  })
+  for await (const rows of listPages(store, { container, name: 'a/' }, {})) collector.add(rows, 1)
+  collector.end()
+
+  t.strictSame(names, ['a/b', 'a/c'])
+})
+
+t.test('an empty directory is told as soon as the listing has passed it', async (t) => {
+  const store = await filled([
+    { name: 'a', kind: 'marker' },
+    { name: 'a-b', kind: 'file' },
+    { name: 'b', kind: 'marker' },
+    { name: 'c', kind: 'marker' },
+  ])
+  const told: string[] = []
+  const collector = new DirectoryCollector('', 1, {
+    maxEntries: 10,
+    onUnreachable,
+    onDirectory: ({ name }) => void told.push(name),
+  })
+  const steps: string[][] = []
+  for await (const rows of listPages(store, { container, name: '' }, { maxResults: 1 })) {
+    collector.add(rows, 1)
+    steps.push([...told])
+  }
+
+  t.strictSame(steps, [[], [], ['a'], ['a', 'b']])
+})
