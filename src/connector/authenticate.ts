@@ -17,6 +17,7 @@ import {
   callerOfConnection,
 } from './callers/connection.ts'
 import { discoveredKeySet } from './callers/discovery.ts'
+import type { KeyFetch } from './callers/key-fetch.ts'
 import { remoteKeySet } from './callers/key-set.ts'
 import type { CallerConfig, JwtCaller, KeyCaller } from './config.ts'
 import { ConnectorError } from './connector-error.ts'
@@ -67,20 +68,29 @@ export function generateCallerKey(): CallerKey {
   return { key, keySha256: sha256(key).toString('hex') }
 }
 
+/** What proofs are checked with. */
+export interface AuthenticatorOptions {
+  readonly sources: ConnectorSources
+  readonly clock: Clock
+  /** How issuers are asked for their keys. */
+  readonly send: KeyFetch
+  /** Keys of the state; none when absent. */
+  readonly apiKeys?: ApiKeys | undefined
+}
+
 /**
  * Reads the key sets of the callers and builds the check of their proofs. Rejects with `EINVAL`
  * when a key set cannot be read.
  */
 export async function createAuthenticator(
   callers: readonly CallerConfig[],
-  sources: ConnectorSources,
-  clock: Clock,
-  apiKeys?: ApiKeys,
+  options: AuthenticatorOptions,
 ): Promise<Authenticator> {
+  const { clock, apiKeys } = options
   const keyCallers = callers.filter((caller): caller is KeyCaller => 'keySha256' in caller)
   const jwtCallers = callers.filter((caller): caller is JwtCaller => 'jwt' in caller)
   const rules = await Promise.all(
-    jwtCallers.map(async (caller) => ({ caller, keys: await keySet(caller, sources, clock) })),
+    jwtCallers.map(async (caller) => ({ caller, keys: await keySet(caller, options) })),
   )
   const connections = callers.filter((caller): caller is ConnectionRule & CallerConfig =>
     ['certificate', 'unixPeer', 'unixSocket'].some((field) => field in caller),
@@ -168,13 +178,12 @@ function issuerOf(proof: string): string | undefined {
 
 async function keySet(
   caller: JwtCaller,
-  sources: ConnectorSources,
-  clock: Clock,
+  { sources, clock, send }: AuthenticatorOptions,
 ): Promise<JWTVerifyGetKey> {
   const { issuer, jwksUri, jwksFile } = caller.jwt
-  if (jwksUri !== undefined) return remoteKeySet(jwksUri, clock)
+  if (jwksUri !== undefined) return remoteKeySet(jwksUri, clock, send)
   if (jwksFile !== undefined) return fileKeySet(caller, jwksFile, sources)
-  return discoveredKeySet(issuer, clock)
+  return discoveredKeySet(issuer, clock, send)
 }
 
 async function fileKeySet(

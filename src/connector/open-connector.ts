@@ -1,11 +1,12 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { type Clock, systemClock } from '../clock.ts'
 import { undiciHandler } from '../http/undici-handler.ts'
+import { ownAuthorities, readAuthorities } from './authorities.ts'
 import { type ConnectorConfig, policyOf } from './config.ts'
 import { authOf, openIdentity } from './identity.ts'
 import type { Issuer } from './issuer.ts'
 import { readVaultSecret } from './key-vault.ts'
-import { openIssuer, readAuthorities } from './open-issuer.ts'
+import { openIssuer } from './open-issuer.ts'
 import { declaredRecords, openConfiguredState } from './registry/open-registry.ts'
 import { Registry } from './registry/registry.ts'
 import { RoutedIssuer } from './registry/routed-issuer.ts'
@@ -79,8 +80,7 @@ async function readSecret(
   const auth =
     config.identity === undefined ? ({ method: 'implicit' } as const) : authOf(config.identity)
   const credential = await openIdentity(auth, {}, { sources, ca, authority: config.authority })
-  const { caFile } = config
-  const http = undiciHandler(caFile === undefined ? {} : { ca: await sources.readFile(caFile) })
+  const http = undiciHandler({ ca: await ownAuthorities(config.caFile, sources) })
   try {
     return await readVaultSecret(secret, credential, http.handle)
   } finally {

@@ -1,6 +1,6 @@
-import { rootCertificates } from 'node:tls'
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
+import { readAuthorities } from './authorities.ts'
 import { openLookups } from './azure-lookups.ts'
 import type { ConnectorConfig } from './config.ts'
 import { EntraIssuer } from './entra-issuer.ts'
@@ -44,22 +44,4 @@ function ownIdentity({ identity }: ConnectorConfig): IssuerIdentity {
   throw new FileSystemError('EINVAL', 'connector.config', {
     detail: "the configuration has no 'identity': add one, or give connectors theirs",
   })
-}
-
-/** The system's roots and those of the file; `undefined` leaves the choice to Node. */
-export async function readAuthorities(
-  file: string | undefined,
-  sources: ConnectorSources,
-): Promise<readonly string[] | undefined> {
-  if (file === undefined) return undefined
-  try {
-    return [...rootCertificates, await sources.readFile(file)]
-  } catch (error) {
-    throw unreadable(file, error)
-  }
-}
-
-function unreadable(path: string, cause: unknown): FileSystemError {
-  const detail = 'caFile cannot be read'
-  return new FileSystemError('EINVAL', 'connector.config', { detail, path, cause })
 }

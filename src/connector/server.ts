@@ -10,11 +10,15 @@ import https from 'node:https'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
+import type { ClosableHandler } from '../http/handler.ts'
+import { undiciHandler } from '../http/undici-handler.ts'
 import { admission, identification } from './admission.ts'
 import type { VerifyConnector } from './api/verify-routes.ts'
 import { type AuditLog, bothAudits, openFileAudit, streamAudit } from './audit.ts'
 import { createAuthenticator } from './authenticate.ts'
+import { ownAuthorities } from './authorities.ts'
 import { ApiKeys } from './callers/api-keys.ts'
+import { keyFetch } from './callers/key-fetch.ts'
 import { type ConnectorConfig, type ListenConfig, policyOf } from './config.ts'
 import { Issuance } from './issuance.ts'
 import type { Issuer } from './issuer.ts'
@@ -81,7 +85,13 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const registry =
     options.registry ?? new Registry(declaredRecords(config, policyOf(config)), state, clock)
   const keys = new ApiKeys({ keys: async () => (await registry.current()).keys, clock })
-  const authenticate = await createAuthenticator(config.callers, sources, clock, keys)
+  const issuers = undiciHandler({ ca: await ownAuthorities(config.caFile, sources) })
+  const authenticate = await createAuthenticator(config.callers, {
+    sources,
+    clock,
+    send: keyFetch(issuers.handle),
+    apiKeys: keys,
+  })
   const audit = options.audit ?? (await openAudit(config, state))
   const policy = async (): Promise<Policy> => (await registry.current()).policy
   const catalog = new ResourceCatalog({ policy, issuer, cloud: config.cloud })
@@ -126,12 +136,12 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     return {
       url,
       close: async () => {
-        await closeAll({ server, audit, state, closeSessions })
+        await closeAll({ server, audit, state, closeSessions, issuers })
         await issuer.close?.()
       },
     }
   } catch (error) {
-    await closeAll({ server, audit, state, closeSessions })
+    await closeAll({ server, audit, state, closeSessions, issuers })
     throw error
   }
 }
@@ -207,12 +217,15 @@ interface Closing {
   readonly audit: AuditLog
   readonly state: State | undefined
   readonly closeSessions: () => void
+  readonly issuers: ClosableHandler
 }
 
-async function closeAll({ server, audit, state, closeSessions }: Closing): Promise<void> {
+async function closeAll(closing: Closing): Promise<void> {
+  const { server, audit, state, closeSessions, issuers } = closing
   closeSessions()
   // Closing twice is no error worth telling: what matters is that nothing listens.
   await server.close().catch(() => undefined)
+  await issuers.close()
   await audit.close()
   await state?.close()
 }

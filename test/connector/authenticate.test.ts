@@ -30,7 +30,9 @@ const callers: CallerConfig[] = [
 ]
 
 function authenticator(readFile: () => Promise<string> = async () => jwks): Promise<Authenticator> {
-  return createAuthenticator(callers, { readFile, env: () => undefined }, clock)
+  const sources = { readFile, env: () => undefined }
+  const send = () => Promise.reject(new Error('no issuer is asked here'))
+  return createAuthenticator(callers, { sources, clock, send })
 }
 
 interface TokenOptions {

@@ -5,6 +5,7 @@ import { exportJWK, exportSPKI, generateKeyPair, SignJWT, UnsecuredJWT } from 'j
 import { type Test, test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
 import { createAuthenticator } from '../../src/connector/authenticate.ts'
+import { keyFetch } from '../../src/connector/callers/key-fetch.ts'
 import { canonicalScope } from '../../src/connector/canonical-scope.ts'
 import { ConnectorError } from '../../src/connector/connector-error.ts'
 import { credentialRequest } from '../../src/connector/protocol.ts'
@@ -13,6 +14,7 @@ import { tokenTarget } from '../../src/connector/token-target.ts'
 import { scopeOfUrl } from '../../src/connector/unity-catalog-routes.ts'
 import { ZenmlSessions } from '../../src/connector/zenml-session.ts'
 import { containerOf } from '../../src/connector/zenml-view.ts'
+import { undiciHandler } from '../../src/http/undici-handler.ts'
 import { startTestConnector } from '../support/test-connector.ts'
 
 /* What an attacker at the connector's door may try, beyond what its own tests show. */
@@ -142,7 +144,13 @@ async function pod(t: Test) {
   const first = { ...(await exportJWK(keys.publicKey)), kid: 'one', alg: 'RS256' }
   set.serve(first)
   const jwt = { issuer: claims.iss, audience: claims.aud, subject: claims.sub, jwksUri: set.url }
-  const authenticate = await createAuthenticator([{ name: 'pod', jwt }], diskSources(), systemClock)
+  const http = undiciHandler()
+  t.teardown(() => http.close())
+  const authenticate = await createAuthenticator([{ name: 'pod', jwt }], {
+    sources: diskSources(),
+    clock: systemClock,
+    send: keyFetch(http.handle),
+  })
   const sign = (key = keys.privateKey, kid = 'one'): Promise<string> =>
     new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid }).setExpirationTime('5m').sign(key)
   return { set, first, authenticate, sign }

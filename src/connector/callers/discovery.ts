@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import type { JWTVerifyGetKey } from 'jose'
 import { z } from 'zod'
 import type { Clock } from '../../clock.ts'
+import type { KeyFetch } from './key-fetch.ts'
 import { remoteKeySet } from './key-set.ts'
 
 const timeoutMs = 5000
@@ -14,16 +15,12 @@ const metadata = z.object({ issuer: z.string(), jwks_uri: z.string() })
  * The keys of an issuer that says itself where they are (OpenID Connect Discovery). Asked when the
  * first token comes, once: https alone, no redirects, at most 64 KiB in five seconds. `send` is how.
  */
-export function discoveredKeySet(
-  issuer: string,
-  clock: Clock,
-  send: typeof fetch = fetch,
-): JWTVerifyGetKey {
+export function discoveredKeySet(issuer: string, clock: Clock, send: KeyFetch): JWTVerifyGetKey {
   let keys: Promise<JWTVerifyGetKey> | undefined
   let failedAtMs: number | undefined
   const discover = async (): Promise<JWTVerifyGetKey> => {
     try {
-      return remoteKeySet(await keySetUrl(issuer, send), clock)
+      return remoteKeySet(await keySetUrl(issuer, send), clock, send)
     } catch (error) {
       failedAtMs = clock.nowMs()
       throw error
@@ -40,9 +37,9 @@ export function discoveredKeySet(
 }
 
 /** Where an issuer says that its keys are. Rejects with `Error` when it does not say so safely. */
-export async function keySetUrl(issuer: string, send: typeof fetch = fetch): Promise<URL> {
+export async function keySetUrl(issuer: string, send: KeyFetch): Promise<URL> {
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
-  const response = await send(url, { redirect: 'error', signal: AbortSignal.timeout(timeoutMs) })
+  const response = await send(url, { signal: AbortSignal.timeout(timeoutMs) })
   if (response.status !== 200) throw new Error(`${url} answers ${response.status}`)
   const result = metadata.safeParse(JSON.parse(await boundedText(response, url)))
   if (!result.success) throw new Error(`${url} is no document of an issuer`)

@@ -1,5 +1,6 @@
-import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose'
+import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from 'jose'
 import type { Clock } from '../../clock.ts'
+import type { KeyFetch } from './key-fetch.ts'
 
 /** How often a key set is read again, so that keys which were withdrawn go, milliseconds. */
 const renewAfterMs = 10 * 60_000
@@ -11,10 +12,11 @@ const cooldownMs = 30_000
 /**
  * The keys of an issuer, by its URL. A token with a key that is not known makes the set be read
  * again at once (rotation). An issuer that does not answer is done without for a day (outage);
- * after that every token is refused until it answers.
+ * after that every token is refused until it answers. `send` is how it is asked.
  */
-export function remoteKeySet(url: URL, clock: Clock): JWTVerifyGetKey {
+export function remoteKeySet(url: URL, clock: Clock, send: KeyFetch): JWTVerifyGetKey {
   const remote = createRemoteJWKSet(url, {
+    [customFetch]: (address, { signal }) => send(address, { signal }),
     timeoutDuration: 5000,
     cacheMaxAge: Number.POSITIVE_INFINITY,
     cooldownDuration: cooldownMs,

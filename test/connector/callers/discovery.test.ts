@@ -1,17 +1,23 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { JWTHeaderParameters } from 'jose'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { discoveredKeySet, keySetUrl } from '../../../src/connector/callers/discovery.ts'
+import { type KeyFetch, keyFetch } from '../../../src/connector/callers/key-fetch.ts'
 import { parseConnectorConfig } from '../../../src/connector/config.ts'
+import { undiciHandler } from '../../../src/http/undici-handler.ts'
+import { startSandbox } from '../../../src/sandbox/sandbox.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
 const issuer = 'https://issuer.example/cluster/'
 const jwksUri = 'https://keys.example/set'
 
 /** Answers as an issuer would, and remembers what it was asked. */
-function scripted(body: string | (() => Response)): { send: typeof fetch; asked: string[] } {
+function scripted(body: string | (() => Response)): { send: KeyFetch; asked: string[] } {
   const asked: string[] = []
-  const send = async (url: string | URL | Request, init?: RequestInit): Promise<Response> => {
-    asked.push(`${url} ${init?.redirect}`)
+  const send = async (url: string): Promise<Response> => {
+    asked.push(url)
     return typeof body === 'string' ? new Response(body) : body()
   }
   return { send, asked }
@@ -23,7 +29,7 @@ const document = (changes: object = {}): string =>
 t.test('the issuer says where its keys are', async (t) => {
   const { send, asked } = scripted(document())
   t.equal((await keySetUrl(issuer, send)).href, jwksUri)
-  t.same(asked, [`${issuer}.well-known/openid-configuration error`], 'and redirects are errors')
+  t.same(asked, [`${issuer}.well-known/openid-configuration`])
 })
 
 t.test('what it says must be its own, and safe to follow', async (t) => {
@@ -80,3 +86,34 @@ policy: []
     message: /jwksUri or jwksFile, or neither/,
   })
 })
+
+t.test(
+  'an issuer of a private authority is trusted by caFile, and redirects nowhere',
+  async (t) => {
+    const sandbox = await startSandbox()
+    t.teardown(() => sandbox.close())
+    const at = `${sandbox.authorityHost.href}${sandbox.tenantId}/v2.0`
+    const told = await fetchWith(t, sandbox.caPem, `${at}/.well-known/openid-configuration`)
+    t.equal(told.status, 200)
+    const { jwks_uri: keys } = Object(await told.json())
+    t.match(await (await fetchWith(t, sandbox.caPem, keys)).json(), { keys: [{ kty: 'RSA' }] })
+    await t.rejects(fetchWith(t, undefined, keys), { message: /certificate|self.signed|issuer/i })
+
+    const server = createServer((request, response) => {
+      if (request.url === '/long') response.end('x'.repeat(600 * 1024))
+      else response.writeHead(302, { location: keys }).end()
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.teardown(() => server.close())
+    const { port } = server.address() as AddressInfo
+    const moved = await fetchWith(t, sandbox.caPem, `http://127.0.0.1:${port}/`)
+    t.equal(moved.status, 302, 'a redirect is not followed')
+    await t.rejects(fetchWith(t, undefined, `http://127.0.0.1:${port}/long`), 'nor read for ever')
+  },
+)
+
+function fetchWith(t: Test, ca: string | undefined, url: string): Promise<Response> {
+  const http = undiciHandler({ ca })
+  t.teardown(() => http.close())
+  return keyFetch(http.handle)(url, {})
+}

@@ -14,10 +14,11 @@ const callers: readonly CallerConfig[] = [
   { name: 'spiffe', admin: true, certificate: { alternativeName: 'URI:spiffe://x/ml' } },
   { name: 'both', certificate: { commonName: 'a', alternativeName: 'DNS:b' } },
 ]
+const noIssuer = () => Promise.reject(new Error('no issuer is asked here'))
 const sources = { readFile: async () => '', env: () => undefined }
 
 t.test('a connection names its caller, by certificate or by the socket', async (t) => {
-  const authenticate = await createAuthenticator(callers, sources, clock)
+  const authenticate = await createAuthenticator(callers, { sources, clock, send: noIssuer })
   const refused = { name: 'ConnectorError', reason: 'caller_unknown' }
   const by = (commonName: string | undefined, ...alternativeNames: string[]) =>
     authenticate(undefined, { unixSocket: false, certificate: { commonName, alternativeNames } })
@@ -69,7 +70,11 @@ t.test('a token of an issuer is a caller when its claims fit', async (t) => {
     jwksFile: 'keys.json',
   }
   const files = { ...sources, readFile: async () => JSON.stringify({ keys: [jwk] }) }
-  const authenticate = await createAuthenticator([{ name: 'pod', jwt }], files, clock)
+  const authenticate = await createAuthenticator([{ name: 'pod', jwt }], {
+    sources: files,
+    clock,
+    send: noIssuer,
+  })
   const token = (claims: object) =>
     new SignJWT({ ...claims })
       .setProtectedHeader({ alg: 'RS256', kid: 'k' })
