@@ -3,11 +3,13 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { abfsDrive, localDirectory, rcloneDrive, residentMiB } from './drive/contenders.mjs'
 import { rowsOf } from './drive/rows.mjs'
 import { median, run } from './measure.mjs'
 import { startLatentSandbox } from './server/latent-sandbox.mjs'
+import { startPlainServer } from './server/plain-server.mjs'
 
 const { values: flags } = parseArgs({
   options: {
@@ -17,6 +19,8 @@ const { values: flags } = parseArgs({
     directories: { type: 'string', default: '2000' },
     'latency-ms': { type: 'string', default: '0' },
     only: { type: 'string', default: '' },
+    server: { type: 'string', default: 'sandbox' },
+    'huge-mib': { type: 'string', default: '16384' },
     rclone: { type: 'string', default: 'full' },
     flag: { type: 'string', multiple: true, default: [] },
     json: { type: 'string' },
@@ -25,6 +29,9 @@ const { values: flags } = parseArgs({
 const runs = Number(flags.runs)
 const sizeMiB = Number(flags['size-mib'])
 const directories = Number(flags.directories)
+const hugeMiB = Number(flags['huge-mib'])
+const readsOnly = flags.server !== 'sandbox'
+const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 const directory = mkdtempSync(join(tmpdir(), 'abfs-bench-'))
 const source = join(directory, 'local')
 
@@ -35,6 +42,11 @@ async function makeInput(server) {
     run('dd', ['if=/dev/urandom', `of=${join(source, name)}`, 'bs=1M', `count=${mib}`])
   await random(`big-${sizeMiB}`, sizeMiB)
   for (const part of [0, 1, 2, 3]) await random(`part-${part}`, sizeMiB / 4)
+  if (readsOnly) {
+    await server.upload(source, cli)
+    await server.fillHuge(hugeMiB)
+    return {}
+  }
   makeFiles('list-10000', 10_000, (i) => `file-${i}`)
   makeFiles('thousand', 1000, (i) => `file-${i}`)
   makeFiles('tree', directories, (i) => `d-${i}/file`)
@@ -137,14 +149,25 @@ function print(title, results) {
 }
 
 async function main() {
-  const server = await startLatentSandbox({ directory, latencyMs: Number(flags['latency-ms']) })
+  const server = readsOnly
+    ? await startPlainServer({ directory, tls: flags.server === 'tls' })
+    : await startLatentSandbox({ directory, latencyMs: Number(flags['latency-ms']) })
   try {
     const input = await makeInput(server)
     const drives = [
       abfsDrive(server, { directory, cache: 'abfs-cache', flags: flags.flag }),
-      rcloneDrive(server, { directory, mode: flags.rclone }),
+      ...flags.rclone
+        .split(',')
+        .map((mode) => rcloneDrive(server, { directory, name: `rclone ${mode}`, mode })),
     ]
     const local = localDirectory(source)
+    // The kernel reads by itself what such a drive has whole on the disk.
+    const readOnly = abfsDrive(server, {
+      directory,
+      name: 'abfs ro',
+      cache: 'abfs-cache',
+      flags: [...flags.flag, '--read-only'],
+    })
     const columns = [
       'seconds',
       'ops/s',
@@ -159,9 +182,13 @@ async function main() {
       ['work'.padEnd(46), 'who'.padEnd(12), ...columns.map((name) => name.padStart(9))].join(' '),
     )
     const report = []
-    const rows = rowsOf({ sizeMiB, files: Number(flags.files), directories })
-    for (const row of rows.filter(({ title }) => title.includes(flags.only))) {
-      const contenders = row.local ? [...drives, local] : drives
+    const all = rowsOf({ sizeMiB, files: Number(flags.files), directories, hugeMiB, readsOnly })
+    const rows = all.filter(
+      ({ title, reads }) => title.includes(flags.only) && (reads || !readsOnly),
+    )
+    for (const row of rows) {
+      const others = [...(row.passthrough ? [readOnly] : []), ...(row.local ? [local] : [])]
+      const contenders = [...drives, ...others]
       const results = await measureRow(server, row, contenders, input)
       print(row.title, results)
       report.push({ title: row.title, results })

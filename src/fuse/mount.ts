@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { constants as fsConstants } from 'node:fs'
+import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { KiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
@@ -53,6 +54,8 @@ export interface Mount {
   readonly closed: Promise<void>
   /** Why the kernel reads no file by itself; `undefined` when it does, or will when there is one. */
   whyNoPassthrough(): string | undefined
+  /** Tries that with a file of no name in `directory`, and gives the same. */
+  tryPassthrough(directory: string): Promise<string | undefined>
   /**
    * Unmounts. Resolves when `closed` does; with `lazy` as soon as the mount is out of sight. Rejects
    * with EBUSY when it is in use and `lazy` is not set. Does nothing when it is gone already.
@@ -92,9 +95,35 @@ export async function mount(operations: FileOperations, options: MountOptions): 
     detachedDead,
     closed: session.closed,
     whyNoPassthrough: () => session.whyNoPassthrough,
+    tryPassthrough: (directory) => tryPassthrough(session, directory),
     unmount: (how) => unmountOwn({ mountpoint, device: number, closed: session.closed }, how ?? {}),
   }
 }
+
+async function tryPassthrough(session: Session, directory: string): Promise<string | undefined> {
+  if (session.whyNoPassthrough !== undefined) return session.whyNoPassthrough
+  const file = await openNameless(directory)
+  if (file === undefined) return `no file can be made in ${directory}`
+  try {
+    session.tryPassthrough(file.fd)
+  } finally {
+    await file.close()
+  }
+  return session.whyNoPassthrough
+}
+
+async function openNameless(directory: string): Promise<FileHandle | undefined> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    return await open(directory, fsConstants.O_RDWR | O_TMPFILE, 0o600)
+  } catch {
+    // Whoever keeps something there will say what is wrong with it.
+    return undefined
+  }
+}
+
+/** Node has no name for it; the same on x86 and ARM. */
+const O_TMPFILE = 0o20000000 | fsConstants.O_DIRECTORY
 
 function openMount(
   native: NativeMounting,

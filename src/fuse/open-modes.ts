@@ -59,6 +59,12 @@ export class OpenModes {
     return this.#refusal
   }
 
+  /** Whether the kernel would take `descriptor` as what it reads by itself; else `refusal` tells why. */
+  tryBacking(descriptor: number): void {
+    const backing = this.#openBacking(descriptor)
+    if (backing !== undefined) this.#channel.closeBacking(backing)
+  }
+
   /**
    * Waits a moment for content that is being compared with its sums: the first open of an inode alone
    * can have the kernel read it.
@@ -120,7 +126,12 @@ export class OpenModes {
     if (!this.#passthrough || content === undefined || content instanceof Promise) return undefined
     const [piece] = content.pieces
     if (content.pieces.length !== 1 || piece === undefined) return undefined
-    const backing = this.#channel.openBacking(piece.descriptor)
+    return this.#openBacking(piece.descriptor)
+  }
+
+  #openBacking(descriptor: number): number | undefined {
+    if (!this.#passthrough) return undefined
+    const backing = this.#channel.openBacking(descriptor)
     if (backing > 0) return backing
     // Most often EPERM: it takes CAP_SYS_ADMIN. It will not be otherwise for the next file.
     this.#passthrough = false

@@ -92,6 +92,11 @@ export class Session {
     return this.#modes?.refusal
   }
 
+  /** Finds out whether the kernel would read a file like the one behind `descriptor` by itself. */
+  tryPassthrough(descriptor: number): void {
+    if (this.#wantsPassthrough) this.#modes?.tryBacking(descriptor)
+  }
+
   #receive(frame: Buffer, source: number): void {
     const header = parseHeader(frame)
     if (header === undefined) {

@@ -93,7 +93,12 @@ class Drive {
   /** Awaits that all which was read lies in the cache. */
   async settle(): Promise<void> {
     await this.#disk?.settled()
-    say({ kind: 'settled', whyNoPassthrough: this.#mount?.whyNoPassthrough() })
+    const { cacheDirectory } = this.#options
+    const whyNoPassthrough =
+      cacheDirectory === undefined
+        ? this.#mount?.whyNoPassthrough()
+        : await this.#mount?.tryPassthrough(cacheDirectory)
+    say({ kind: 'settled', whyNoPassthrough })
   }
 
   async unmount(): Promise<void> {

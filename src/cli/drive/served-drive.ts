@@ -123,11 +123,21 @@ export class ServedDrive {
     await this.#mounted?.unmount({ lazy })
   }
 
-  async #note({ mountpoint: directory, detachedDead }: Mount): Promise<void> {
+  /** `on`, or why the kernel will read no cached file by itself. */
+  async #tryPassthrough(mounted: Mount): Promise<string> {
+    const { cacheDir, settings } = this.#options
+    const isKept = cacheDir !== undefined && settings.cacheBytes > 0
+    if (!isKept) return 'nothing is kept on the local disk'
+    return (await mounted.tryPassthrough(cacheDir)) ?? 'on'
+  }
+
+  async #note(mounted: Mount): Promise<void> {
+    const { mountpoint: directory, detachedDead } = mounted
     const { log, registry, settings } = this.#options
     const { logFile, statsFile, moment } = settings
     const { source } = this
-    log.info({ source, directory, detachedDead }, 'mounted')
+    const passthrough = await this.#tryPassthrough(mounted)
+    log.info({ source, directory, detachedDead, passthrough }, 'mounted')
     const controlSocket = await this.#observer.open(controlSocketOf(registry, directory))
     const sinceMs = systemClock.nowMs()
     await sweepDeadDrives(registry, directory)

@@ -49,6 +49,10 @@ class FuseNativeMount implements Mount {
     return 'fuse-native knows none'
   }
 
+  async tryPassthrough(): Promise<string> {
+    return this.whyNoPassthrough()
+  }
+
   /** Lazily: fuse-native knows no other way. Others who unmount are not noticed. */
   unmount(): Promise<void> {
     this.#unmounting ??= this.#unmount()
