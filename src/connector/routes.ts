@@ -67,6 +67,7 @@ export function describeConnector(clock: Clock): OpenApiDocument {
   const zenml = {
     view: new ZenmlView(async () => policy),
     sessions: new ZenmlSessions(clock),
+    trial: async () => [],
     logIn: () => Promise.reject(issuer.issue()),
   }
   const sessions = new Sessions({ store: new MemorySessionStore(), clock })

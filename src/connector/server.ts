@@ -20,6 +20,7 @@ import { ownAuthorities } from './authorities.ts'
 import { ApiKeys } from './callers/api-keys.ts'
 import { keyFetch } from './callers/key-fetch.ts'
 import { type ConnectorConfig, type ListenConfig, policyOf } from './config.ts'
+import { credentialTrial } from './credential-trial.ts'
 import { Issuance } from './issuance.ts'
 import type { Issuer } from './issuer.ts'
 import { listen } from './listen.ts'
@@ -107,6 +108,7 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const zenml = {
     view: new ZenmlView(policy),
     sessions: zenmlSessions,
+    trial: credentialTrial({ config, sources, clock }),
     logIn: (proof: string, peer = '') => identify(`Bearer ${proof}`, peer),
   }
   const { close: closeSessions, ...proving } = openSessions(state, clock)

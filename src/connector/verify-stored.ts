@@ -10,6 +10,7 @@ import { openTransport } from '../http/transport.ts'
 import { type CheckName, type CheckResult, Checks, Skipped } from './checks.ts'
 import type { ConnectorConfig } from './config.ts'
 import { ConnectorError } from './connector-error.ts'
+import { blobEndpointOf } from './credential-trial.ts'
 import { denied } from './issuance.ts'
 import type { IdentityFacts, Issuer } from './issuer.ts'
 import type { ConnectorBody } from './model/connector.ts'
@@ -219,8 +220,7 @@ class StoredVerification {
     scope: Scope & { container: string },
   ): Promise<Parameters<typeof verifyCredential>[0]> {
     const { config, clock } = this.#options
-    const known = config.accounts.find(({ name }) => name === scope.account)?.blobEndpoint
-    const blobEndpoint = known ?? new URL(`https://${scope.account}.blob.${config.cloud}`)
+    const blobEndpoint = blobEndpointOf(config, scope.account)
     const http = await this.#http()
     const accountCredential = await this.#ownToken(scope)
     return { scope, blobEndpoint, http, clock, nonce: this.#nonce, limitMs, accountCredential }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { ConnectorError } from './connector-error.ts'
+import type { CredentialTrial } from './credential-trial.ts'
 import type { Issuance } from './issuance.ts'
 import type { Principal } from './policy.ts'
 import type { AnswerSpec, RouteRefusal } from './route.ts'
@@ -12,6 +13,8 @@ export interface ZenmlDesk {
   readonly zenml: {
     readonly view: ZenmlView
     readonly sessions: ZenmlSessions
+    /** Tries what was issued at the account itself. */
+    readonly trial: CredentialTrial
     /** Who holds a proof; counts the tries of an address that holds none. */
     readonly logIn: (proof: string, peer: string | undefined) => Promise<Principal>
   }

@@ -39,6 +39,9 @@ const listQuery = z.object({
   page: z.coerce.number().int().min(1).default(1),
   size: z.coerce.number().int().min(1).max(10_000).default(20),
 })
+/** Containers that one verification tries: its client waits for it. */
+const maxTried = 8
+
 /** The paths below `/api/v1` that are about connectors. */
 export function zenmlRoutes(desk: ZenmlDesk): readonly Route[] {
   return [...types(), ...register(desk), ...manage(desk), ...use(desk)]
@@ -226,6 +229,25 @@ async function probe(
   await desk.issuance.answer(caller, { scope })
 }
 
+/** Uses it as well, where it lists: in the container, and above and beside it, where it must not work. */
+async function tries(
+  desk: ZenmlDesk,
+  caller: Caller,
+  { account }: ZenmlConnector,
+  container: string,
+): Promise<void> {
+  const scope = { account, service: 'blob', container, permissions: ['read', 'list'] } as const
+  const { credential } = await desk.issuance.answer(caller, { scope })
+  const checks = await desk.zenml.trial(scope, credential)
+  const failed = checks.filter(({ status }) => status === 'failed')
+  if (failed.length === 0) return
+  const told = failed.map(({ name, reason = '' }) => `${name}: ${reason}`).join('; ')
+  throw new ConnectorError('temporarily_unavailable', 'storage_unavailable', {
+    detail: `a credential for '${container}' was issued and does not do what it should: ${told}`,
+    hint: 'abfs connector verify shows every check',
+  })
+}
+
 /** A refusal is a part of the report, as it is in ZenML's. */
 async function verified(
   desk: ZenmlDesk,
@@ -239,7 +261,11 @@ async function verified(
       ? await view.containers(caller.principal, connector)
       : [containerOf(resourceId)]
   try {
-    for (const container of containers) await probe(desk, caller, connector, container)
+    for (const container of containers.slice(0, maxTried)) {
+      await probe(desk, caller, connector, container)
+      const mayList = await view.lists(caller.principal, connector, container)
+      if (mayList) await tries(desk, caller, connector, container)
+    }
   } catch (error) {
     if (!(error instanceof ConnectorError)) throw error
     return { ...resourcesBody(connector, []), error: zenmlMessage(error) }

@@ -78,6 +78,18 @@ export class ZenmlView {
     )
   }
 
+  /** Whether the caller may list a container whole: no rule for a prefix is enough. */
+  async lists(principal: Principal, { account }: ZenmlConnector, name: string): Promise<boolean> {
+    return (await this.#rules(principal)).some(
+      (rule) =>
+        rule.account === account &&
+        [name, '*'].includes(rule.container) &&
+        rule.prefix === undefined &&
+        rule.permissions.includes('list') &&
+        rule.permissions.includes('read'),
+    )
+  }
+
   async #rules(principal: Principal): Promise<readonly PolicyRule[]> {
     return (await this.#policy()).rules.filter(({ caller }) => caller === principal.name)
   }
