@@ -43,6 +43,11 @@ export class Extents<Kind extends string> {
     )
   }
 
+  /** Forgets all that is of `kind`. */
+  forget(kind: Kind): void {
+    this.#extents = this.#extents.filter((extent) => extent.kind !== kind)
+  }
+
   clear(): void {
     this.#extents = []
   }

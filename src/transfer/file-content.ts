@@ -1,6 +1,6 @@
 import type { BlobStore } from '../blob/store.ts'
 import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
-import { isFileSystemError } from '../errors.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import { BlobReader } from './blob-reader.ts'
 import type { ChunkCache } from './chunk-cache.ts'
@@ -36,8 +36,8 @@ export interface FileContentOptions {
 export class FileContent {
   readonly #options: FileContentOptions
   readonly #spool: Spool
-  /** What lies here: bytes in the spool, or zeros that nobody has to keep. */
-  readonly #held = new Extents<'data' | 'zero'>()
+  /** What lies here: bytes in the spool, or zeros that nobody has to keep; or is staged and nowhere else. */
+  readonly #held = new Extents<HeldKind>()
   /** What differs from the stored version. */
   readonly #changed = new Extents<'changed'>()
   #base: BaseVersion | undefined
@@ -80,7 +80,7 @@ export class FileContent {
   /** Where bytes lie that may be other than zero: the first such range from `offset` on. */
   nextData(offset: number): ByteRange | undefined {
     for (const { start, end, kind } of this.#held.over({ start: offset, end: this.#sizeBytes })) {
-      if (kind === 'data') return { start, end }
+      if (kind === 'data' || kind === 'sent') return { start, end }
       if (kind === undefined && start < this.#baseEnd) {
         return { start, end: Math.min(end, this.#baseEnd) }
       }
@@ -94,6 +94,21 @@ export class FileContent {
     await this.#spool.write(start, data)
     this.#held.set(range, 'data')
     this.#note(range)
+  }
+
+  /** Whether `bytes` more can be taken for sure. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#spool.hasRoomFor(bytes)
+  }
+
+  /** The service has a block of `range`: where the disk has no room, nothing is kept of it here. */
+  noteStaged(range: ByteRange): void {
+    for (const dropped of this.#spool.drop(range)) this.#held.set(dropped, 'sent')
+  }
+
+  /** Whether bytes of `range` are in staged blocks and nowhere else. */
+  isSent(range: ByteRange): boolean {
+    return [...this.#held.within(range)].some(({ kind }) => kind === 'sent')
   }
 
   /** Makes zeros of what lies in `range` and before the end, at no cost. */
@@ -123,6 +138,7 @@ export class FileContent {
       parts.map(async ({ kind, ...part }) => {
         const into = bytes.subarray(part.start - within.start, part.end - within.start)
         if (kind === 'data') into.set(await this.#spool.read(part))
+        else if (kind === 'sent') throw sentAway()
         else if (kind === undefined) await this.#readStored(part, into, how)
       }),
     )
@@ -154,6 +170,7 @@ export class FileContent {
   async *everything(): AsyncGenerator<ContentPiece, void> {
     const all = [...this.#held.over({ start: 0, end: this.#sizeBytes })]
     for (const { kind, ...range } of all) {
+      if (kind === 'sent') continue
       if (kind !== undefined || range.start >= this.#baseEnd)
         yield* this.#piecesOf([{ ...range, kind }])
       else yield* this.#storedPieces(clampRange(range, this.#baseEnd))
@@ -161,9 +178,10 @@ export class FileContent {
   }
 
   async *#piecesOf(
-    parts: readonly (ByteRange & { readonly kind: 'data' | 'zero' | undefined })[],
+    parts: readonly (ByteRange & { readonly kind: HeldKind | undefined })[],
   ): AsyncGenerator<ContentPiece, void> {
     for (const { kind, ...part } of parts) {
+      if (kind === 'sent') throw sentAway()
       if (kind !== 'data') yield { range: part }
       else {
         for (const range of splitRange(part, MiB)) {
@@ -215,6 +233,7 @@ export class FileContent {
     this.rebase(version)
     this.#baseEnd = this.#sizeBytes
     this.#changed.clear()
+    this.#held.forget('sent')
   }
 
   /** Gives memory and disk back. Nothing may follow. */
@@ -252,4 +271,13 @@ export class FileContent {
     this.#reader?.close()
     this.#reader = undefined
   }
+}
+
+type HeldKind = 'data' | 'zero' | 'sent'
+
+function sentAway(): FileSystemError {
+  const detail =
+    'the disk that buffers unsaved writes is full, so what was uploaded already is not kept here: ' +
+    'free space, or close the file first'
+  return new FileSystemError('ENOSPC', 'read', { detail })
 }

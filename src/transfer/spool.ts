@@ -3,6 +3,8 @@ import { mkdir, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
+import { type FaultEvent, faultChannel } from '../telemetry.ts'
+import { Overflow, startOfPage } from './overflow.ts'
 
 /** What a spool needs of an open file; Node's `FileHandle` has it. */
 export interface SpoolFile {
@@ -28,6 +30,8 @@ export interface SpoolOptions {
   readonly directory: string
   /** How much of one file stays in memory; bytes. Default 4 MiB. */
   readonly memoryBytes?: number | undefined
+  /** How much more of it stays in memory when the disk has no room, or fails; bytes. Default 64 MiB. */
+  readonly overflowBytes?: number | undefined
   /** Opens a file in `directory` that nobody else can reach. Default: a real one, already unlinked. */
   readonly openFile?: ((directory: string) => Promise<SpoolFile>) | undefined
 }
@@ -35,6 +39,7 @@ export interface SpoolOptions {
 /**
  * The bytes of one file while it is written, in any order: in memory while they are few, then in a
  * sparse file on disk that has no name, so that a crash leaves nothing behind. Gaps read as zeros.
+ * What the disk does not take stays in memory, up to a limit.
  * Writes and truncations must not overlap each other; reads may overlap anything.
  */
 export class Spool {
@@ -42,25 +47,40 @@ export class Spool {
   readonly #memoryBytes: number
   #memory: Buffer | undefined = Buffer.alloc(0)
   #file: SpoolFile | undefined
+  readonly #overflow: Overflow
   #sizeBytes = 0
   readonly #reads = new Set<Promise<unknown>>()
+  /** Why the disk has not taken something. */
+  #fault = new FileSystemError('ENOSPC', 'write')
 
   constructor(options: SpoolOptions) {
     this.#options = options
     this.#memoryBytes = options.memoryBytes ?? 4 * MiB
+    this.#overflow = new Overflow(options.overflowBytes ?? 64 * MiB)
   }
 
   get sizeBytes(): number {
     return this.#sizeBytes
   }
 
-  /** Copies `data` in. `ENOSPC` when the disk is full, `EIO` when it fails otherwise. */
+  /** Whether `bytes` more can be taken for sure, if the disk takes none. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#overflow.isEmpty || this.#overflow.hasRoomFor(bytes)
+  }
+
+  /** Copies `data` in. `ENOSPC` when the disk is full and memory too, `EIO` when the disk fails otherwise. */
   async write(offsetBytes: number, data: Uint8Array): Promise<void> {
     const end = offsetBytes + data.length
     const memory = this.#memoryFor(end)
-    if (memory === undefined) await this.#onDisk((file) => writeFully(file, data, offsetBytes))
-    else memory.set(data, offsetBytes)
+    if (memory !== undefined) memory.set(data, offsetBytes)
+    else if (this.#overflow.isEmpty) await this.#writeOrOverflow(offsetBytes, data)
+    else await this.#writePages(offsetBytes, data)
     this.#sizeBytes = Math.max(this.#sizeBytes, end)
+  }
+
+  /** Lets go of what the disk had no room for and nobody asks for any more; where that lay. */
+  drop(range: ByteRange): readonly ByteRange[] {
+    return this.#overflow.drop(range)
   }
 
   /** A copy of the bytes in `range`, shorter when they end before it does. */
@@ -68,7 +88,7 @@ export class Spool {
     const { start, end } = clampRange(range, this.#sizeBytes)
     const bytes = Buffer.alloc(lengthOf({ start, end }))
     if (this.#memory !== undefined) this.#memory.copy(bytes, 0, start, end)
-    else await this.#readFile(bytes, start)
+    else await this.#readPages(bytes, start)
     return bytes
   }
 
@@ -84,9 +104,10 @@ export class Spool {
   async truncate(sizeBytes: number): Promise<void> {
     if (sizeBytes < this.#sizeBytes) {
       this.#memory?.fill(0, sizeBytes)
-      if (this.#memory === undefined) await this.#onDisk((file) => file.truncate(sizeBytes))
+      this.#overflow.cut(sizeBytes)
+      if (this.#file !== undefined) await this.#onDisk((file) => file.truncate(sizeBytes))
     } else if (this.#memoryFor(sizeBytes) === undefined) {
-      await this.#onDisk(async () => undefined)
+      await this.#writeOrOverflow(this.#sizeBytes, new Uint8Array(0))
     }
     this.#sizeBytes = sizeBytes
   }
@@ -95,10 +116,74 @@ export class Spool {
   async close(): Promise<void> {
     const file = this.#file
     this.#memory = Buffer.alloc(0)
+    this.#overflow.cut(0)
     this.#file = undefined
     this.#sizeBytes = 0
     await Promise.allSettled(this.#reads)
     await file?.close()
+  }
+
+  async #writeOrOverflow(offsetBytes: number, data: Uint8Array): Promise<void> {
+    try {
+      await this.#onDisk((file) => writeFully(file, data, offsetBytes))
+    } catch (error) {
+      const memory = this.#memory
+      this.#memory = undefined
+      this.#noteFault(error)
+      if (memory !== undefined) await this.#writePages(0, memory.subarray(0, this.#sizeBytes))
+      await this.#writePages(offsetBytes, data)
+    }
+  }
+
+  #noteFault(cause: unknown): void {
+    const { directory } = this.#options
+    this.#fault = describeFailure(cause, directory)
+    faultChannel.publish({
+      operation: 'spool',
+      path: directory,
+      error: this.#fault,
+    } satisfies FaultEvent)
+  }
+
+  /** To the disk what it takes, to memory the rest: a page is at one place. */
+  async #writePages(offsetBytes: number, data: Uint8Array): Promise<void> {
+    const range = { start: offsetBytes, end: offsetBytes + data.length }
+    for (const { start, end, page, held } of this.#overflow.over(range)) {
+      const part = data.subarray(start - offsetBytes, end - offsetBytes)
+      const memory = held ?? (await this.#pageUnlessOnDisk(page, part, start))
+      memory?.set(part, start - startOfPage(page))
+    }
+  }
+
+  /** `undefined` when the disk has taken `part`, which begins at `start`. */
+  async #pageUnlessOnDisk(
+    page: number,
+    part: Uint8Array,
+    start: number,
+  ): Promise<Buffer | undefined> {
+    const file = this.#file
+    try {
+      if (file !== undefined) {
+        await writeFully(file, part, start)
+        return undefined
+      }
+    } catch (error) {
+      this.#fault = describeFailure(error, this.#options.directory)
+    }
+    const memory = this.#overflow.add(page)
+    if (memory === undefined) throw this.#fault
+    if (file !== undefined) await this.#readFile(memory, startOfPage(page))
+    return memory
+  }
+
+  async #readPages(bytes: Uint8Array, offsetBytes: number): Promise<void> {
+    if (this.#file !== undefined) await this.#readFile(bytes, offsetBytes)
+    if (this.#overflow.isEmpty) return
+    const range = { start: offsetBytes, end: offsetBytes + bytes.length }
+    for (const { start, end, page, held } of this.#overflow.over(range)) {
+      const at = startOfPage(page)
+      if (held !== undefined) bytes.set(held.subarray(start - at, end - at), start - offsetBytes)
+    }
   }
 
   async #readFile(bytes: Uint8Array, start: number): Promise<void> {

@@ -71,11 +71,36 @@ export class StagedBlocks {
    * and the range included. To be called before the change is made.
    */
   changed(range: ByteRange): void {
+    for (const block of this.#touchedBy(range)) this.#staged.delete(block.start)
+  }
+
+  /**
+   * `ENOSPC` when a change of `range` needs the rest of a block that is uploaded and, as the disk is
+   * full, not kept here. Nothing is changed then, and the file can be stored as it is.
+   */
+  checkChange(range: ByteRange, path: BlobPath): void {
+    const { content } = this.#options
+    const needed = this.#touchedBy(range).flatMap(({ start, end }) => [
+      { start, end: Math.min(end, range.start) },
+      { start: Math.max(start, range.end), end },
+    ])
+    if (!needed.some((part) => content.isSent(part))) return
+    const detail =
+      'the disk that buffers unsaved writes is full, and this part was uploaded already: ' +
+      'free space, or close the file and open it again'
+    throw new FileSystemError('ENOSPC', 'write', { path: formatPath(path), detail })
+  }
+
+  /** Waits for uploads under way, which give memory back where the disk is full. */
+  async settle(): Promise<void> {
+    await this.#stager?.drain()
+  }
+
+  #touchedBy(range: ByteRange): PlacedBlock[] {
     const start = Math.min(range.start, this.#options.content.sizeBytes)
-    const touched = [...this.#staged.values()].filter(
+    return [...this.#staged.values()].filter(
       (block) => block.start < range.end && block.end > start,
     )
-    for (const block of touched) this.#staged.delete(block.start)
   }
 
   /** Notes a write and uploads the blocks that it completed in sequence. Waits only for room. */
@@ -98,7 +123,10 @@ export class StagedBlocks {
     const { content } = this.#options
     const stored = await this.#storedBlocks(path)
     const all = [...this.#staged.values(), ...stored.filter((block) => content.isStored(block))]
-    const blocks = withoutCrowds(all, content.sizeBytes, this.blockBytes)
+    const everything = { start: 0, end: content.sizeBytes }
+    const blocks = content.isSent(everything)
+      ? all
+      : withoutCrowds(all, content.sizeBytes, this.blockBytes)
     for (const gap of gapsBetween(blocks, content.sizeBytes)) {
       for (const piece of this.#piecesOf(gap, blocks)) blocks.push(await this.#stage(piece, path))
     }
@@ -107,12 +135,20 @@ export class StagedBlocks {
     return blocks.sort((a, b) => a.start - b.start).map(({ id }) => id)
   }
 
-  /** Gives all uploads up, as after a failure, a rename or a commit. */
+  /** Gives all uploads up, as after a rename or a commit. */
   async reset(): Promise<void> {
+    this.#staged.clear()
+    await this.retreat()
+  }
+
+  /** As `reset` after a failure: what is nowhere else may still be there, and is not given up. */
+  async retreat(): Promise<void> {
     const stager = this.#stager
     this.#stager = undefined
     this.#stored = undefined
-    this.#staged.clear()
+    for (const [start, block] of this.#staged) {
+      if (!this.#options.content.isSent(block)) this.#staged.delete(start)
+    }
     this.#run = { start: 0, end: 0 }
     await stager?.abort()
   }
@@ -153,6 +189,7 @@ export class StagedBlocks {
     if (await this.#copy(piece, target)) return
     const leaseId = this.#options.leaseId?.()
     await store.stageBlock(path, blockId, await readPadded(content, piece), { signal, leaseId })
+    if (this.#staged.get(piece.start)?.id === blockId) content.noteStaged(piece)
   }
 
   /** Has the service make the block of the stored version; says whether it could. */

@@ -132,6 +132,7 @@ export class Naming {
 
   async #move(move: Move, what: Moved): Promise<void> {
     const { source, replaced } = what
+    for (const file of writablesBelow(source)) if (file.isSent) await file.commitLocked()
     if (source.writable?.unborn === true) await this.#moveUnborn(source.writable, what)
     else await this.#moveStored(move, what)
     await replaced?.writable?.discardLocked()

@@ -291,11 +291,17 @@ export class OpenFiles {
     if (inode.writable === undefined) {
       const { signal } = context
       const stored = await this.#tree.entryOf(inode, { fresh: true, signal })
+      await this.#checkTags(inode, stored)
       inode.writable ??= this.#newWritable(inode, { stored })
       if (inode.unlinked) await inode.writable.discardLocked()
     }
     inode.writable.writers++
     return inode.writable.entry()
+  }
+
+  /** `EACCES` where a new version would lose tags, because they may not be read: sooner than at close. */
+  async #checkTags(inode: Inode, { tagCount = 0 }: Entry): Promise<void> {
+    if (tagCount > 0) await this.#options.files.tagsOf?.(this.#tree.pathOf(inode))
   }
 
   #newWritable(inode: Inode, start: Pick<WritableStart, 'stored' | 'posix'>): WritableFile {

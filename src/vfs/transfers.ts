@@ -36,7 +36,7 @@ export async function upload(
     await options.blocks.reset()
     return properties
   } catch (error) {
-    await options.blocks.reset()
+    await options.blocks.retreat()
     if (!isFileSystemError(error, 'ESTALE', 'EEXIST')) throw error
     const own = await findOwn(store, path, options, ids)
     if (own !== undefined) return own
@@ -55,7 +55,7 @@ async function send(
     replaces === undefined ? { ifNoneMatch: '*' } : { ifMatch: replaces }
   const put: PutOptions = { ...description, ...conditions, leaseId }
   const { sizeBytes } = content
-  if (sizeBytes > blocks.blockBytes) {
+  if (sizeBytes > blocks.blockBytes || content.isSent({ start: 0, end: sizeBytes })) {
     ids.push(...(await blocks.complete(path)))
     return store.commitBlocks(path, ids, { ...put, sizeBytes })
   }

@@ -27,6 +27,8 @@ export interface VfsOptions {
   readonly spoolDirectory: string
   /** How much of each file that is being written stays in memory; bytes. Default 4 MiB. */
   readonly spoolMemoryBytes?: number | undefined
+  /** How much more of it when that directory is full, or fails; bytes. Default 64 MiB. */
+  readonly spoolOverflowBytes?: number | undefined
   /** Opens a file in the spool directory that has no name. Default: a real one. */
   readonly openSpoolFile?: ((directory: string) => Promise<SpoolFile>) | undefined
   /**

@@ -92,6 +92,7 @@ export class Vfs implements FileOperations {
       spool: {
         directory: options.spoolDirectory,
         memoryBytes: options.spoolMemoryBytes,
+        overflowBytes: options.spoolOverflowBytes,
         openFile: options.openSpoolFile,
       },
     }

@@ -14,11 +14,12 @@ import { PromisedVersion } from './promised-version.ts'
 import { UnsavedChanges } from './unsaved-changes.ts'
 import type { WritableFileContext, WritableFileOptions } from './writable-file-options.ts'
 import {
-  allocateIn,
+  allocating,
   type ContentAndBlocks,
-  truncateTo,
+  type Edit,
+  truncating,
   WrittenContent,
-  writeAt,
+  writing,
 } from './written-content.ts'
 
 /**
@@ -68,7 +69,6 @@ export class WritableFile {
     return this.stored === undefined
   }
 
-  /** The version that a commit replaces; `undefined` when there is none. */
   get replaces(): string | undefined {
     return this.#changes.replaces
   }
@@ -80,6 +80,11 @@ export class WritableFile {
 
   get dirty(): boolean {
     return !this.#discarded && this.#changes.exist
+  }
+
+  /** Whether some of it is in staged blocks and nowhere else. */
+  get isSent(): boolean {
+    return this.#content.isSent
   }
 
   get #leaseId(): string | undefined {
@@ -99,7 +104,7 @@ export class WritableFile {
 
   /** Takes `data` at `offsetBytes`, or at the end; the number of bytes taken. */
   write(offsetBytes: number | 'end', data: Uint8Array): Promise<number> {
-    return this.#edit((held, path) => writeAt(held, offsetBytes, { data, path }))
+    return this.mutex.run(() => this.#edit(writing(offsetBytes, data)))
   }
 
   /** Cuts the content at `sizeBytes`, or adds zeros up to there. */
@@ -107,13 +112,13 @@ export class WritableFile {
     await this.mutex.run(async () => {
       if (sizeBytes === 0) await this.#restart()
       if (!this.active && sizeBytes === this.stored?.sizeBytes) return this.#changes.touch()
-      await this.#editLocked(async (held, path) => truncateTo(held, sizeBytes, path), sizeBytes)
+      await this.#edit(truncating(sizeBytes), sizeBytes)
     })
   }
 
   /** Makes zeros of a range, or room after the end, as fallocate(2) asks. */
   allocate(allocation: Allocation): Promise<void> {
-    return this.#edit(async (held, path) => allocateIn(held, allocation, path))
+    return this.mutex.run(() => this.#edit(allocating(allocation)))
   }
 
   /** Fetches the content, if only to keep it for those who have the file open. */
@@ -147,9 +152,10 @@ export class WritableFile {
   ensureStored(): Promise<void> {
     return this.mutex.run(async () => {
       if (!this.unborn) return
-      const isUntouched = !this.#changes.touched && this.entry().sizeBytes === 0
-      const theirs = isUntouched ? await this.#findTheirs() : undefined
-      await (theirs === undefined ? this.commitLocked() : this.#become(theirs))
+      const isEmpty = !this.#changes.touched && this.entry().sizeBytes === 0
+      const isTaken =
+        isEmpty && (await this.#context.namespace.exists(this.#path(), { fresh: true }))
+      await (isTaken ? this.#becomeTheirs() : this.commitLocked())
     })
   }
 
@@ -284,9 +290,9 @@ export class WritableFile {
   }
 
   /** Gives memory, disk and uploads back. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#discarded = true
-    await this.#content.release()
+    return this.#content.release()
   }
 
   /** Lets go of content and failure, so that nothing has to be downloaded before a truncation. */
@@ -305,20 +311,22 @@ export class WritableFile {
     await this.#content.forgetBlocks()
   }
 
-  #edit<T>(edit: Edit<T>): Promise<T> {
-    return this.mutex.run(() => this.#editLocked(edit))
+  async #edit<T>(edit: Edit<T>, limit?: number): Promise<T> {
+    const held = await this.#orFail(() => {
+      this.#lock()?.check()
+      return this.#load(limit)
+    })
+    edit.check(held, this.#path())
+    const result = await this.#orFail(() => edit.run(held, this.#path()))
+    this.#changes.touchContent()
+    return result
   }
 
-  /** After an edit that fails half-way the content is not what the writer meant. */
-  async #editLocked<T>(edit: Edit<T>, limit?: number): Promise<T> {
+  /** Runs a step after whose failure the content is not what the writer meant. */
+  async #orFail<T>(step: () => Promise<T>): Promise<T> {
     try {
-      this.#lock()?.check()
-      const result = await edit(await this.#load(limit), this.#path())
-      this.#changes.touchContent()
-      return result
+      return await step()
     } catch (error) {
-      // Refused before anything was changed.
-      if (isFileSystemError(error, 'EFBIG')) throw error
       const failure = asFailure(error, 'write', this.#path())
       await this.#keepUnsaved(failure)
       await this.#fail(failure)
@@ -353,7 +361,7 @@ export class WritableFile {
     const version = await this.#newVersion()
     try {
       const entry = await commitVersion(this.#context, version, before)
-      if (entry === undefined) return await this.#become(await this.#findTheirs())
+      if (entry === undefined) return await this.#becomeTheirs()
       this.#changes.allStored(entry)
       this.#content.rebase(version.path, entry)
       this.#onCommitted(before, entry, true)
@@ -368,19 +376,15 @@ export class WritableFile {
     const path = this.#path()
     const { content, blocks } = await this.#load()
     const context = tags ? this.#context : { ...this.#context, tagsOf: undefined }
-    const { stored: before, posix: changes, metadata } = this.#changes
-    const given = { before, changes, metadata }
-    const description = await describe(context, path, given)
-    const { replaces } = this.#changes
+    const { stored: before, posix: changes, metadata, replaces } = this.#changes
+    const description = await describe(context, path, { before, changes, metadata })
     return { path, content, blocks, description, replaces, leaseId: this.#leaseId }
   }
 
-  #findTheirs(): Promise<Entry | undefined> {
-    return unlessMissing(this.#context.namespace.stat(this.#path(), { fresh: true }))
-  }
-
   /** Somebody else's version is the file from here on. */
-  async #become(theirs: Entry | undefined): Promise<void> {
+  async #becomeTheirs(): Promise<void> {
+    const { namespace } = this.#context
+    const theirs = await unlessMissing(namespace.stat(this.#path(), { fresh: true }))
     this.#changes.drop()
     await this.#content.release()
     await this.#promised.forget()
@@ -388,12 +392,9 @@ export class WritableFile {
     else this.#changes.adopt(theirs)
   }
 
-  /** Nothing of this can be stored any more. */
   async #fail(error: FileSystemError): Promise<void> {
     this.#failure = error
     await this.#content.release()
     await this.#promised.forget()
   }
 }
-
-type Edit<T> = (held: ContentAndBlocks, path: BlobPath) => Promise<T>

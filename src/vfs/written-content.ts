@@ -1,3 +1,4 @@
+import type { ByteRange } from '../byte-range.ts'
 import type { Entry } from '../namespace/entry.ts'
 import type { BlobPath } from '../path.ts'
 import { type BaseVersion, FileContent } from '../transfer/file-content.ts'
@@ -25,6 +26,11 @@ export class WrittenContent {
 
   get held(): ContentAndBlocks | undefined {
     return this.#held
+  }
+
+  get isSent(): boolean {
+    const { content } = this.#held ?? {}
+    return content?.isSent({ start: 0, end: content.sizeBytes }) === true
   }
 
   /** Holds the content of `base`, or none. */
@@ -70,40 +76,66 @@ function endOfData(content: FileContent, end: number): number {
   return next?.start === end ? endOfData(content, next.end) : end
 }
 
-/** Takes `data` at `offsetBytes`, or at the end; the number of bytes taken. `EFBIG` before any change. */
-export async function writeAt(
-  { content, blocks }: ContentAndBlocks,
-  offsetBytes: number | 'end',
-  { data, path }: { readonly data: Uint8Array; readonly path: BlobPath },
-): Promise<number> {
-  const start = offsetBytes === 'end' ? content.sizeBytes : offsetBytes
-  const range = { start, end: start + data.length }
+/** A change of content: refused by `check`, where it cannot be made, before anything is changed. */
+export interface Edit<T> {
+  check(held: ContentAndBlocks, path: BlobPath): void
+  run(held: ContentAndBlocks, path: BlobPath): Promise<T>
+}
+
+/** Takes `data` at `offsetBytes`, or at the end; the number of bytes taken. */
+export function writing(offsetBytes: number | 'end', data: Uint8Array): Edit<number> {
+  const rangeIn = ({ content }: ContentAndBlocks): ByteRange => {
+    const start = offsetBytes === 'end' ? content.sizeBytes : offsetBytes
+    return { start, end: start + data.length }
+  }
+  return {
+    check: (held, path) => checkChange(held, rangeIn(held), path),
+    async run(held, path) {
+      const { content, blocks } = held
+      const range = rangeIn(held)
+      blocks.changed(range)
+      if (!content.hasRoomFor(data.length)) await blocks.settle()
+      await content.write(range.start, data)
+      await blocks.written(range, path)
+      return data.length
+    },
+  }
+}
+
+/** Cuts the content at `sizeBytes`, or adds zeros up to there. */
+export function truncating(sizeBytes: number): Edit<void> {
+  const rangeIn = ({ content }: ContentAndBlocks): ByteRange => ({
+    start: sizeBytes,
+    end: Math.max(sizeBytes, content.sizeBytes),
+  })
+  return {
+    check(held, path) {
+      held.blocks.checkSize(sizeBytes, { path, syscall: 'write' })
+      held.blocks.checkChange(rangeIn(held), path)
+    },
+    async run(held) {
+      held.blocks.changed(rangeIn(held))
+      held.content.truncate(sizeBytes)
+    },
+  }
+}
+
+/** Makes zeros of a range, or room after the end. */
+export function allocating({ range, zero, keepSize }: Allocation): Edit<void> {
+  return {
+    check(held, path) {
+      if (keepSize) held.blocks.checkChange(range, path)
+      else checkChange(held, range, path)
+    },
+    async run({ content, blocks }) {
+      blocks.changed(range)
+      if (!keepSize && range.end > content.sizeBytes) content.truncate(range.end)
+      if (zero) content.zero(range)
+    },
+  }
+}
+
+function checkChange({ blocks }: ContentAndBlocks, range: ByteRange, path: BlobPath): void {
   blocks.checkSize(range.end, { path, syscall: 'write' })
-  blocks.changed(range)
-  await content.write(start, data)
-  await blocks.written(range, path)
-  return data.length
-}
-
-/** Cuts the content at `sizeBytes`, or adds zeros up to there. `EFBIG` before any change. */
-export function truncateTo(
-  { content, blocks }: ContentAndBlocks,
-  sizeBytes: number,
-  path: BlobPath,
-): void {
-  blocks.checkSize(sizeBytes, { path, syscall: 'write' })
-  blocks.changed({ start: sizeBytes, end: Math.max(sizeBytes, content.sizeBytes) })
-  content.truncate(sizeBytes)
-}
-
-/** Makes zeros of a range, or room after the end. `EFBIG` before any change. */
-export function allocateIn(
-  { content, blocks }: ContentAndBlocks,
-  { range, zero, keepSize }: Allocation,
-  path: BlobPath,
-): void {
-  if (!keepSize) blocks.checkSize(range.end, { path, syscall: 'write' })
-  blocks.changed(range)
-  if (!keepSize && range.end > content.sizeBytes) content.truncate(range.end)
-  if (zero) content.zero(range)
+  blocks.checkChange(range, path)
 }

@@ -190,7 +190,29 @@ t.test('headers, tier, tags and metadata of others survive an edit and a rewrite
     t.match({ headers, contentType, tier: accessTier, metadata }, described)
     t.equal(tagCount, 1)
   }
-  t.equal(given.length, 3)
+  t.equal(given.length, 2 * 3, 'at open, and again for the new version')
+})
+
+t.test('a file whose tags may not be read is not opened for writing', async (t) => {
+  const mount = await mountOf(t, {
+    administration: {
+      getTags: async () => {
+        throw new FileSystemError('EACCES', 'blob.getTags')
+      },
+      setTags: async () => undefined,
+      setTier: async () => undefined,
+    },
+  })
+  await mount.account.put(path, Buffer.from('tagged'), { tags: { project: 'moon' } })
+  await mount.account.put({ container: 'box', name: 'plain' }, Buffer.from('plain'))
+
+  for (const flags of [constants.O_WRONLY, constants.O_RDWR | constants.O_TRUNC]) {
+    await t.rejects(mount.open('f', flags), { code: 'EACCES' })
+  }
+  const change = { sizeBytes: 1 }
+  await t.rejects(mount.vfs.setattr(await mount.ino('f'), change, caller), { code: 'EACCES' })
+  t.equal(await mount.load('f'), 'tagged', 'it can be read')
+  await mount.close(await mount.open('plain', constants.O_WRONLY))
 })
 
 interface ChangeStep {

@@ -317,12 +317,13 @@ t.test('a failed commit at release goes to the fault channel', async (t) => {
 })
 
 t.test(
-  'a full spool disk fails the write with ENOSPC, tells what to do, stores nothing',
+  'with disk and memory full a write fails with ENOSPC, tells what to do, stores nothing',
   async (t) => {
     const faults = collectFaults(t)
     const mount = await VfsMount.make(t, {
       spoolDirectory: '/var/spool/full',
       spoolMemoryBytes: 4,
+      spoolOverflowBytes: 0,
       openSpoolFile: async () => fullDisk,
     })
     await mount.save('f', 'old')
