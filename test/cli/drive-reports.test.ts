@@ -63,6 +63,15 @@ t.test('what a drive tells of itself', { skip: whyNoCli() || whyNoMounts() }, as
     const { requestsByOperation: by } = report.traffic
     const most = (Object.values<number>(by).reduce((sum, count) => sum + count, 0) * 0.05) / 10_000
     t.ok(report.estimatedDollars > 0 && report.estimatedDollars <= most)
+    const prices = async (list: string) =>
+      (await abfs('stats', directory, '--json', '--prices', list)).stdout
+    const own = JSON.parse(await prices('write=100,list=0,read=0,other=0'))
+    t.equal(own.estimatedDollars, 0.01)
+    t.equal((await abfs('stats', directory, '--prices', 'write=dear')).code, 2)
+    t.match(
+      stdout,
+      /^passthrough off: nothing is kept on the local disk: there is no --cache-dir$/m,
+    )
     t.match(stdout, /written by programs +293\.0 KiB/)
     t.match(stdout, /^blob\.put +write +1 /m)
   })

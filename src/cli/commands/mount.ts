@@ -65,12 +65,6 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--on-conflict <policy>', 'error, ours, theirs or rename (default: error)')
     .option('--driver <name>', 'native, or fuse-native (see docs/fuse-native.md)', 'native')
     .option('--no-passthrough', 'the kernel reads no cached file of a read-only drive by itself')
-    .option('--log-file <file>', 'where the log goes')
-    .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ABFS_LOG_LEVEL)')
-    .option('--access-log <file>', 'one JSON line for each call of a program')
-    .option('--slow <seconds>', 'warn of calls that take longer, with the ids of requests', '0')
-    .option('--metrics-listen <host:port>', 'serve metrics for Prometheus, and /health')
-    .option('--health-file <file>', 'rewritten every ten seconds while the drive serves')
     .option(
       '--plan [probes]',
       'mount nothing: check all that a mount needs; --plan=write tries to write, tag and delete too',
@@ -85,8 +79,24 @@ export function defineMount(program: Command, context: CliContext): void {
         configFile === undefined ? given : await placesOf(given, configFile, command, context)
       return mount(argumentsOf(places, command.opts<MountCommandFlags>()), command, context)
     })
+  addReportOptions(command)
   command.addOption(command.createOption('--serve-launcher').hideHelp())
   addConnectionOptions(command)
+}
+
+/** The flags that say where a drive tells what it does. */
+function addReportOptions(command: Command): void {
+  command
+    .option('--log-file <file>', 'where the log goes')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ABFS_LOG_LEVEL)')
+    .option('--access-log <file>', 'one JSON line for each call of a program')
+    .option('--slow <seconds>', 'warn of calls that take longer, with the ids of requests', '0')
+    .option(
+      '--prices <list>',
+      'dollars for 10,000 requests, for the estimate: write=0.05,list=0.05,read=0.004',
+    )
+    .option('--metrics-listen <host:port>', 'serve metrics for Prometheus, and /health')
+    .option('--health-file <file>', 'rewritten every ten seconds while the drive serves')
 }
 
 interface MountCommandFlags extends MountFlags {

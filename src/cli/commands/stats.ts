@@ -6,6 +6,7 @@ import type { DriveRecord } from '../drive/registry.ts'
 interface StatsFlags {
   readonly watch?: true
   readonly interval: string
+  readonly prices?: string
   readonly json?: true
 }
 
@@ -27,6 +28,10 @@ export function defineStats(program: Command, context: CliContext): void {
     .argument('<directory>', 'where the drive is mounted')
     .option('-w, --watch', 'again and again, until Ctrl-C')
     .option('--interval <seconds>', 'between two looks', '1')
+    .option(
+      '--prices <list>',
+      'dollars for 10,000 requests: write=0.05,list=0.05,read=0.004,other=0.004',
+    )
     .option('--json', 'print one JSON object; with --watch one a look')
     .addHelpText('after', HELP)
     .action((directory: string, flags: StatsFlags) => stats(directory, flags, context))
@@ -67,10 +72,16 @@ async function show(
   flags: StatsFlags,
   { stdout }: CliContext,
 ): Promise<void> {
-  if (flags.json === true) return stdout.json(report)
+  const { estimateDollars, parsePrices } = await import('../drive/request-cost.ts')
+  const prices = flags.prices === undefined ? undefined : parsePrices(flags.prices)
+  if (flags.json === true) {
+    const { requestsByOperation } = report.traffic
+    const own = prices && { estimatedDollars: estimateDollars(requestsByOperation, prices) }
+    return stdout.json({ ...report, ...own })
+  }
   const { describeReport } = await import('../drive/stats-view.ts')
   const screen = flags.watch === true && stdout.isTerminal ? clearScreen : ''
-  await stdout.write(`${screen}${describeReport(report, before).join('\n')}\n`)
+  await stdout.write(`${screen}${describeReport(report, before, prices).join('\n')}\n`)
 }
 
 const clearScreen = '\u001b[H\u001b[2J'

@@ -6,6 +6,7 @@ import { type Environment, stateDirectory } from '../../config.ts'
 import type { ConflictPolicy } from '../../vfs/file-commit.ts'
 import { usageError } from '../usage.ts'
 import { parseMoment } from './moment.ts'
+import { listPrices, type Prices, parsePrices } from './request-cost.ts'
 
 /** The flags of `abfs mount` as commander gives them. */
 export interface MountFlags {
@@ -35,6 +36,7 @@ export interface MountFlags {
   readonly healthFile?: string
   readonly accessLog?: string
   readonly slow: string
+  readonly prices?: string
   readonly allow?: string | readonly string[]
   readonly deny?: string | readonly string[]
   readonly at?: string
@@ -79,6 +81,8 @@ export interface DriveSettings {
   readonly accessLog: string | undefined
   /** Calls that take longer are warned of in the log; milliseconds; 0 warns of none. */
   readonly slowMs: number
+  /** What requests are estimated by. */
+  readonly prices: Prices
 }
 
 /** Checks the flags of `abfs mount`; throws a usage error that names the one at fault. */
@@ -124,6 +128,7 @@ export function parseDriveSettings(
     healthFile: resolved(flags.healthFile),
     accessLog: resolved(flags.accessLog),
     slowMs: parseSeconds('--slow', flags.slow) * 1000,
+    prices: flags.prices === undefined ? listPrices : parsePrices(flags.prices),
   }
 }
 

@@ -18,6 +18,8 @@ export interface DriveReport {
   readonly traffic: TrafficReport
   /** What the requests cost, roughly; US dollars. */
   readonly estimatedDollars: number
+  /** Why the kernel reads no cached file by itself; `undefined` when it does, or may. */
+  readonly whyNoPassthrough?: string | undefined
   /** What could not be stored since the drive began. */
   readonly unsaved: readonly UnsavedFile[]
 }
@@ -83,6 +85,7 @@ export const driveReport: z.ZodType<DriveReport> = z.object({
   residentBytes: z.number(),
   traffic,
   estimatedDollars: z.number(),
+  whyNoPassthrough: z.string().optional(),
   unsaved: z.array(
     z.object({
       path: z.string(),

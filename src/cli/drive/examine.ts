@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { constants } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { release } from 'node:os'
 import { promisify } from 'node:util'
 import { type Environment, loadConfig, runtimeDirectory } from '../../config.ts'
@@ -23,10 +24,12 @@ export async function examineMachine(
     ['addon', examineAddon],
     ['/dev/fuse', examineDevice],
     ['fusermount3', examineHelper],
+    ['kernel', examineKernel],
     ['passthrough', examinePassthrough],
     ['allow-other', examineAllowOther],
     ['settings', async () => examineSettings(environment)],
     ['drives', () => examineDrives(environment, signal)],
+    ['fuse-native', async () => examineFuseNative()],
   ]
   return Promise.all(looks.map(async ([name, look]) => ({ name, ...(await look()) })))
 }
@@ -62,13 +65,34 @@ async function examineHelper(): Promise<Omit<Finding, 'name'>> {
   }
 }
 
+/** What is asked of it beyond the protocol's beginnings, and what is left out. */
+async function examineKernel(): Promise<Omit<Finding, 'name'>> {
+  const text = (file: string) => readFile(file, 'utf8').catch(() => '')
+  const pages = Number(await text('/proc/sys/fs/fuse/max_pages_limit')) || 256
+  const uring = (await text('/sys/module/fuse/parameters/enable_uring')).trim()
+  const offered = uring === '' ? 'not there' : uring === 'Y' ? 'offered' : 'there, turned off'
+  const limit = (pages * 4) / 1024
+  const requests = `requests of 1 MiB${limit < 1 ? `, but it allows ${limit} MiB` : ''}`
+  const detail = `Linux ${release()}: ${requests}; io_uring ${offered}, and not used by abfs`
+  return limit < 1 ? warned(detail) : ok(detail)
+}
+
+function examineFuseNative(): Omit<Finding, 'name'> {
+  try {
+    createRequire(import.meta.url).resolve('fuse-native')
+    return ok('installed for --driver fuse-native; its limits: abfs doctor --driver fuse-native')
+  } catch {
+    return ok('not installed; only --driver fuse-native needs it')
+  }
+}
+
 async function examinePassthrough(): Promise<Omit<Finding, 'name'>> {
   const [major = 0, minor = 0] = release().split('.').map(Number)
   if (major < 6 || (major === 6 && minor < 9))
     return warned(`Linux ${release()} has none: 6.9 is the first`)
   if (!isRoot())
     return warned('the kernel has it for root alone: cached files are read through the daemon')
-  return ok(`Linux ${release()} can have it on read-only drives`)
+  return ok('the kernel reads cached files of read-only drives with --cache-dir by itself')
 }
 
 async function examineAllowOther(): Promise<Omit<Finding, 'name'>> {

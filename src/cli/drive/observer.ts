@@ -30,6 +30,7 @@ export class DriveObserver {
   readonly #options: ObserverOptions
   readonly #meter: CallMeter
   readonly #calls: CallLog
+  #whyNoPassthrough: () => string | undefined = () => undefined
   readonly #closers: (() => void | Promise<void>)[] = []
 
   constructor(options: ObserverOptions) {
@@ -54,6 +55,11 @@ export class DriveObserver {
   /** Opens the access log anew, under the name that it has. */
   reopenLogs(): void {
     this.#calls.reopen()
+  }
+
+  /** Has reports say why the kernel reads no file by itself. */
+  explainPassthrough(why: () => string | undefined): void {
+    this.#whyNoPassthrough = why
   }
 
   /** Opens the daemon's socket and begins the health file. A drive without a socket serves all the same. */
@@ -87,7 +93,8 @@ export class DriveObserver {
       diskCache: account.chunks.disk?.stats,
       residentBytes: process.memoryUsage.rss(),
       traffic: report,
-      estimatedDollars: estimateDollars(report.requestsByOperation),
+      estimatedDollars: estimateDollars(report.requestsByOperation, settings.prices),
+      whyNoPassthrough: this.#whyNoPassthrough(),
       unsaved: vfs.unsaved.map(unsavedFile),
     }
   }

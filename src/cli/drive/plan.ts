@@ -66,6 +66,7 @@ export async function planDrive(
 function ofConcern(finding: Finding, settings: DriveSettings): Finding[] {
   const { name, verdict } = finding
   if (name === 'settings' || name === 'drives') return []
+  if (name === 'fuse-native' && settings.driver !== name) return []
   if (name === 'passthrough' && !settings.passthrough) return []
   if (name !== 'allow-other') return [finding]
   if (!settings.allowOther) return []

@@ -123,12 +123,14 @@ export class ServedDrive {
     await this.#mounted?.unmount({ lazy })
   }
 
-  /** `on`, or why the kernel will read no cached file by itself. */
-  async #tryPassthrough(mounted: Mount): Promise<string> {
+  /** Why the kernel will read no cached file by itself; `undefined` when it will. */
+  async #tryPassthrough(mounted: Mount): Promise<string | undefined> {
     const { cacheDir, settings } = this.#options
     const isKept = cacheDir !== undefined && settings.cacheBytes > 0
-    if (!isKept) return 'nothing is kept on the local disk'
-    return (await mounted.tryPassthrough(cacheDir)) ?? 'on'
+    const nothing = 'nothing is kept on the local disk: there is no --cache-dir'
+    const first = isKept ? await mounted.tryPassthrough(cacheDir) : nothing
+    this.#observer.explainPassthrough(() => (isKept ? mounted.whyNoPassthrough() : nothing))
+    return first
   }
 
   async #note(mounted: Mount): Promise<void> {
@@ -136,7 +138,7 @@ export class ServedDrive {
     const { log, registry, settings } = this.#options
     const { logFile, statsFile, moment } = settings
     const { source } = this
-    const passthrough = await this.#tryPassthrough(mounted)
+    const passthrough = (await this.#tryPassthrough(mounted)) ?? 'on'
     log.info({ source, directory, detachedDead, passthrough }, 'mounted')
     const controlSocket = await this.#observer.open(controlSocketOf(registry, directory))
     const sinceMs = systemClock.nowMs()

@@ -1,13 +1,19 @@
 import { formatBytes, formatTable, printable } from '../output.ts'
 import { amplification, type DriveReport, diskHitShare } from './drive-report.ts'
 import { quantileMs } from './histogram.ts'
-import { requestClass } from './request-cost.ts'
+import { estimateDollars, type Prices, requestClass } from './request-cost.ts'
 
 /** A report in lines for people; with `before`, rates since that one stand in the place of totals. */
-export function describeReport(report: DriveReport, before?: DriveReport): string[] {
+export function describeReport(
+  report: DriveReport,
+  before?: DriveReport,
+  prices?: Prices,
+): string[] {
   const sinceMs = before?.traffic.atMs ?? report.traffic.sinceMs
   const seconds = Math.max(0.001, (report.traffic.atMs - sinceMs) / 1000)
-  const dollars = report.estimatedDollars
+  const { requestsByOperation } = report.traffic
+  const dollars =
+    prices === undefined ? report.estimatedDollars : estimateDollars(requestsByOperation, prices)
   return [
     `${printable(report.source)} on ${printable(report.directory)}, pid ${report.pid}, ` +
       `${formatBytes(report.residentBytes)} resident, the last ${Math.round(seconds)} s`,
@@ -16,11 +22,12 @@ export function describeReport(report: DriveReport, before?: DriveReport): strin
     `amplification ${ratio(amplification(report))}   disk hits ${percent(diskHitShare(report))}   ` +
       `retries ${report.traffic.retries}   faults ${report.traffic.faults}   ` +
       `unsaved ${report.unsaved.length}`,
+    `passthrough ${report.whyNoPassthrough === undefined ? 'on' : `off: ${report.whyNoPassthrough}`}`,
     '',
     ...callTable(report, before, seconds),
     '',
     ...requestTable(report, before, seconds),
-    `about $${dollars.toFixed(dollars < 1 ? 4 : 2)} for all requests since the drive began (hot tier, list prices)`,
+    `about $${dollars.toFixed(dollars < 1 ? 4 : 2)} for all requests since the drive began (an estimate: docs/drive.md)`,
   ]
 }
 
