@@ -27,3 +27,10 @@ export function splitRange(range: ByteRange, pieceBytes: number): ByteRange[] {
   }
   return pieces
 }
+
+/** A number of bytes, or of the unit behind it: `10G` are ten gibibytes; `undefined` for what is none. */
+export function parseByteCount(text: string): number | undefined {
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? []
+  const power = ['', 'K', 'M', 'G', 'T'].indexOf(unit.toUpperCase())
+  return digits === undefined ? undefined : Math.floor(Number(digits) * 1024 ** power)
+}

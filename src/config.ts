@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
+import { MiB, parseByteCount } from './byte-range.ts'
 import { FileSystemError } from './errors.ts'
 
 /** Environment variables by name; `process.env` has this shape. */
@@ -20,6 +21,8 @@ export type LogLevel = (typeof logLevels)[number]
 export const transports = ['socket', 'undici'] as const
 export type Transport = (typeof transports)[number]
 
+const integrities = ['crc64', 'md5', 'none'] as const
+
 /** What the command line says about the connection; each beats the environment. */
 export interface ConfigFlags {
   readonly account?: string | undefined
@@ -35,6 +38,9 @@ export interface ConfigFlags {
   readonly cacheDir?: string | undefined
   readonly logLevel?: string | undefined
   readonly transport?: string | undefined
+  readonly memoryBudget?: string | undefined
+  readonly requestBudget?: string | undefined
+  readonly integrity?: string | undefined
 }
 
 /** How a caller proves to the connector who it is. */
@@ -77,6 +83,12 @@ export interface Config {
   readonly cacheDir: string | undefined
   readonly logLevel: LogLevel
   /** `socket` unless said otherwise. */
+  /** Bytes that transfers hold in memory together; `undefined`: 256 MiB. */
+  readonly memoryBudgetBytes: number | undefined
+  /** Requests to an account under way at once; `undefined`: 16. */
+  readonly requestBudget: number | undefined
+  /** What protects bytes; `undefined`: `crc64` with the native addon, else `none`. */
+  readonly integrity: (typeof integrities)[number] | undefined
   readonly transport: Transport
   /** Whether errors are shown with stack and causes. */
   readonly debug: boolean
@@ -126,6 +138,9 @@ export function loadConfig(flags: ConfigFlags, environment: Environment): Config
     cacheDir: source.file('cacheDir', ['ABFS_CACHE_DIR']),
     logLevel: readWord(source, logLevelSetting),
     transport: readWord(source, transportSetting),
+    memoryBudgetBytes: readMemoryBudget(source),
+    requestBudget: readRequestBudget(source),
+    integrity: readIntegrity(source),
     debug: environment['ABFS_DEBUG'] === '1',
   }
   return Object.freeze({ ...config, origins: Object.freeze({ ...source.origins }) })
@@ -268,6 +283,29 @@ function readWord<Word extends string>(source: Source, setting: WordSetting<Word
   const word = setting.words.find((known) => known === found.value)
   if (word !== undefined) return word
   throw mistake(found.origin, `must be one of ${setting.words.join(', ')}, not '${found.value}'`)
+}
+
+function readIntegrity(source: Source): Config['integrity'] {
+  const found = source.find('integrity', ['ABFS_INTEGRITY'])
+  if (found === undefined) return undefined
+  const word = integrities.find((known) => known === found.value)
+  if (word !== undefined) return word
+  throw mistake(found.origin, `must be one of ${integrities.join(', ')}, not '${found.value}'`)
+}
+
+function readRequestBudget(source: Source): number | undefined {
+  const found = source.find('requestBudget', ['ABFS_REQUEST_BUDGET'])
+  if (found === undefined) return undefined
+  if (/^[1-9]\d{0,4}$/.test(found.value)) return Number(found.value)
+  throw mistake(found.origin, `must be a number of requests, 1 or more, not '${found.value}'`)
+}
+
+function readMemoryBudget(source: Source): number | undefined {
+  const found = source.find('memoryBudget', ['ABFS_MEMORY_BUDGET'])
+  if (found === undefined) return undefined
+  const bytes = parseByteCount(found.value)
+  if (bytes !== undefined && bytes >= MiB) return bytes
+  throw mistake(found.origin, `must be a size of 1M or more such as 256M, not '${found.value}'`)
 }
 
 function withoutEdges(prefix: string | undefined): string | undefined {

@@ -18,7 +18,8 @@ import type { HedgeOptions } from './http/hedge.ts'
 import type { DiskCache } from './transfer/disk-cache.ts'
 
 /** Where a file system connects. What is given here beats the environment. */
-export interface CreateFileSystemOptions extends Omit<ConfigFlags, 'hns'> {
+export interface CreateFileSystemOptions
+  extends Omit<ConfigFlags, 'hns' | 'memoryBudget' | 'requestBudget' | 'integrity'> {
   /** Whether the account's namespace is hierarchical. Default `auto`: it is asked once. */
   readonly hns?: NamespaceChoice | undefined
   /** An account in any form of `parseAzureUrl`, instead of `account`. */

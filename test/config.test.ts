@@ -192,3 +192,43 @@ t.test('the kind of namespace is asked for, or told', async (t) => {
     message: /ABFS_HNS must be one of auto, true, false, not 'yes'/,
   })
 })
+
+t.test('budgets and sums are of the flag, then the variable, then nobody', async (t) => {
+  const variables = {
+    ABFS_MEMORY_BUDGET: '64M',
+    ABFS_REQUEST_BUDGET: '4',
+    ABFS_INTEGRITY: 'md5',
+  }
+  t.match(loadConfig({}, variables), {
+    memoryBudgetBytes: 64 * 1024 ** 2,
+    requestBudget: 4,
+    integrity: 'md5',
+  })
+  t.match(loadConfig({ memoryBudget: '1GiB', requestBudget: '2', integrity: 'none' }, variables), {
+    memoryBudgetBytes: 1024 ** 3,
+    requestBudget: 2,
+    integrity: 'none',
+    origins: { memoryBudget: '--memory-budget', requestBudget: '--request-budget' },
+  })
+  t.match(loadConfig({}, {}), {
+    memoryBudgetBytes: undefined,
+    requestBudget: undefined,
+    integrity: undefined,
+  })
+})
+
+t.test('a budget or a sum that cannot be is refused by its name', async (t) => {
+  for (const [name, text] of [
+    ['ABFS_MEMORY_BUDGET', 'much'],
+    ['ABFS_MEMORY_BUDGET', '1K'],
+    ['ABFS_REQUEST_BUDGET', '0'],
+    ['ABFS_REQUEST_BUDGET', '1.5'],
+    ['ABFS_INTEGRITY', 'sha1'],
+  ] as const) {
+    t.throws(() => loadConfig({}, { [name]: text }), {
+      code: 'EINVAL',
+      path: name,
+      message: new RegExp(`${name} must be .*not '${text}'`),
+    })
+  }
+})

@@ -38,11 +38,11 @@ export class AzureLongTail {
       mustNotExist: options.ifNoneMatch !== undefined && options.sourceIfMatch === undefined,
     }
     const blob = await this.#blob(to, subject, options)
-    const { metadata, ifMatch, ifNoneMatch, sourceIfMatch, signal } = options
+    const { metadata, ifMatch, ifNoneMatch, leaseId, sourceIfMatch, signal } = options
     const poller = await blob.beginCopyFromURL(resourceUrl(this.#options.base, from).href, {
       ...(metadata === undefined ? {} : { metadata: { ...metadata } }),
       ...(signal === undefined ? {} : { abortSignal: signal }),
-      conditions: defined({ ifMatch, ifNoneMatch }),
+      conditions: defined({ ifMatch, ifNoneMatch, leaseId }),
       sourceConditions: defined({ ifMatch: sourceIfMatch }),
     })
     if (poller.isDone()) return

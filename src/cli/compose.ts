@@ -109,8 +109,8 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   // refusal by the connector is not retried here (its client has its own patience). retry is next.
   // It sends an attempt when the account's budget has a place for it, and waits between attempts without one.
   // trace is innermost: it counts what really went over the wire.
-  const { callTimeoutMs } = options
-  const requests = new RequestBudget({ maxRequests: options.requestBudget, clock })
+  const { callTimeoutMs, requestBudget: maxRequests = config.requestBudget } = options
+  const requests = new RequestBudget({ maxRequests, clock })
   const counter = new RequestCounter()
   const { account, blobEndpoint, dfsEndpoint } = target
   const scopeOf = requestScopes({
@@ -129,7 +129,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     counter.intercept,
   )
   const closeHttp = sockets.close
-  const integrity = options.integrity ?? (hasFastCrc64() ? 'crc64' : 'none')
+  const integrity = options.integrity ?? config.integrity ?? usualIntegrity()
   const blobs = new AzureBlobStore({ account, endpoint: blobEndpoint, http, closeHttp, integrity })
   const endpoints = { account, blobEndpoint, dfsEndpoint, http }
   const hierarchy = new DfsStore(endpoints)
@@ -159,7 +159,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
       disk: options.diskCache,
       reusesMemory: options.reusesMemory,
     }),
-    memory: new MemoryBudget({ maxBytes: options.memoryBudgetBytes }),
+    memory: new MemoryBudget({ maxBytes: options.memoryBudgetBytes ?? config.memoryBudgetBytes }),
     requests,
     counter,
     credentials,
@@ -168,6 +168,10 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     clock,
     close: () => store.close(),
   }
+}
+
+function usualIntegrity(): Integrity {
+  return hasFastCrc64() ? 'crc64' : 'none'
 }
 
 function lender(

@@ -41,6 +41,12 @@ export function addConnectionOptions(command: Command): Command {
       '--connector-session <0|1>',
       'ask in sessions bound to a key of this process (ABFS_CONNECTOR_SESSION)',
     )
+    .option(
+      '--memory-budget <size>',
+      'bytes that transfers hold, such as 256M (ABFS_MEMORY_BUDGET)',
+    )
+    .option('--request-budget <n>', 'requests under way at once (ABFS_REQUEST_BUDGET)')
+    .option('--integrity <sum>', 'sums of uploads: crc64, md5 or none (ABFS_INTEGRITY)')
     .option('--stats-file <file>', 'write what went over the wire as JSON at the end')
     .optionsGroup('Options:')
 }

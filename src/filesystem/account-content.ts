@@ -17,6 +17,17 @@ import { pipePaths } from './pipe-paths.ts'
 import { type BlockOptions, readBlock } from './read-block.ts'
 import { type ReadStreamOptions, readStream, writeStream } from './streams.ts'
 
+/** How a file is opened. */
+export type OpenMode = 'r' | 'w' | 'x' | 'a' | 'r+'
+
+/** What {@link AccountContent.open} gives, by mode and options. */
+export type OpenedFile =
+  | BlobFileReader
+  | BlobFileWriter
+  | BlobFileEditor
+  | DecodedFileReader
+  | EncodedFileWriter
+
 /** What the files of an account hold: reading and writing. See `AzureBlobFileSystem`. */
 export class AccountContent extends AccountTree {
   /** The bytes `[start, end)`; negative ones count from the end. Absent: the whole file. */
@@ -148,11 +159,18 @@ export class AccountContent extends AccountTree {
   async open(path: PathInput, mode: 'r+', options?: EditOptions): Promise<BlobFileEditor>
   async open(
     path: PathInput,
-    mode: 'r' | 'w' | 'x' | 'a' | 'r+' = 'r',
+    mode: OpenMode = 'r',
     options: WriteOptions & OpenOptions & Partial<CodingOptions> = {},
-  ): Promise<
-    BlobFileReader | BlobFileWriter | BlobFileEditor | DecodedFileReader | EncodedFileWriter
-  > {
+  ): Promise<OpenedFile> {
+    return this.openAs(path, mode, options)
+  }
+
+  /** {@link open} of a mode that is not known before it runs. */
+  async openAs(
+    path: PathInput,
+    mode: OpenMode,
+    options: WriteOptions & OpenOptions & Partial<CodingOptions> = {},
+  ): Promise<OpenedFile> {
     const place = locateFile(this.account, path, 'open')
     const coding = codingOf(place, options)
     if (mode === 'r') {

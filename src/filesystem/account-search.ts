@@ -2,7 +2,7 @@ import type { CallOptions } from '../blob/store.ts'
 import { AccountSharing } from './account-sharing.ts'
 import { explainGlob, type GlobPlan } from './explain-glob.ts'
 import { type FileInfo, fullName } from './file-info.ts'
-import type { GlobOptions } from './glob.ts'
+import { type GlobOptions, globIter } from './glob.ts'
 import { fileOfRow, type StateChoice } from './list-states.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import { type Change, type UpdateOptions, updateFile } from './update-file.ts'
@@ -87,9 +87,9 @@ export class AccountSearch extends AccountSharing {
     if (self !== undefined && self.type !== 'directory') yield self
   }
 
-  /** What matches `pattern`, one by one; see {@link glob}. */
+  /** What matches `pattern`, in no order, as it is found; see {@link glob}. */
   async *globIter(pattern: PathInput, options: GlobOptions = {}): AsyncGenerator<FileInfo, void> {
-    yield* await this.glob(pattern, options)
+    yield* globIter(this.remote.view, locateName(this.account, pattern, 'globIter'), options)
   }
 
   /** What {@link glob} would list and ask for. Runs the search; reads no file. */

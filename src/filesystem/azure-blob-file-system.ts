@@ -41,6 +41,12 @@ export interface CopySource {
   readonly from?: AzureBlobFileSystem | undefined
 }
 
+/** For files that somebody has locked. */
+export interface Fenced {
+  /** Of the lock that the caller holds on the file that is written or deleted; see `FileLock`. */
+  readonly leaseId?: string | undefined
+}
+
 /**
  * One storage account as a file system, with fsspec's verbs.
  *
@@ -125,7 +131,7 @@ export class AzureBlobFileSystem extends AccountSearch {
   async cpFile(
     path: PathInput,
     to: PathInput,
-    { from = this, ...options }: CallOptions & CopySource = {},
+    { from = this, ...options }: CallOptions & CopySource & Fenced = {},
   ): Promise<FileInfo> {
     const source = locateFile(from.account, path, 'cpFile')
     const target = locateFile(this.account, to, 'cpFile')
@@ -216,7 +222,7 @@ export class AzureBlobFileSystem extends AccountSearch {
   }
 
   /** Deletes one file; `EISDIR` for a directory. What looks like a pattern is a name here. */
-  async rmFile(path: PathInput, options: CallOptions = {}): Promise<void> {
+  async rmFile(path: PathInput, options: CallOptions & Fenced = {}): Promise<void> {
     await removeFile(this.remote, locateFile(this.account, path, 'rmFile'), options)
   }
 

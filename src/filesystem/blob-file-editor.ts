@@ -15,6 +15,8 @@ import type { Remote } from './remote.ts'
 export interface EditOptions extends CallOptions {
   /** The file must have this etag: else `ESTALE`. */
   readonly ifMatch?: string | undefined
+  /** Of the lock that the caller holds on the file; see `FileLock`. */
+  readonly leaseId?: string | undefined
 }
 
 type Kept = Pick<PutOptions, 'metadata' | 'contentType' | 'headers' | 'tier' | 'tags'>
@@ -35,6 +37,7 @@ export class BlobFileEditor {
   readonly #blocks: StagedBlocks
   readonly #kept: Kept
   readonly #signal: AbortSignal | undefined
+  readonly #leaseId: string | undefined
   /** Changes come one after the other. */
   readonly #turn = new Limiter(1)
   #etag: string
@@ -59,11 +62,13 @@ export class BlobFileEditor {
     this.#kept = kept
     this.#etag = etag
     this.#signal = options.signal
+    this.#leaseId = options.leaseId
     const spool = { directory: tmpdir() }
     this.#content = new FileContent({ store, chunkCache, spool, base: { path, etag, sizeBytes } })
     this.#blocks = new StagedBlocks({
       store,
       content: this.#content,
+      leaseId: () => options.leaseId,
       blockBytes: blockBytesFor(sizeBytes, remote.blockBytes),
     })
   }
@@ -188,7 +193,8 @@ export class BlobFileEditor {
     if (!this.#isDirty) return this.#last
     const { sizeBytes } = this.#content
     const { store } = this.#remote
-    const put = { ...this.#kept, ifMatch: this.#etag, signal: this.#signal }
+    const conditions = { ifMatch: this.#etag, leaseId: this.#leaseId }
+    const put = { ...this.#kept, ...conditions, signal: this.#signal }
     const properties =
       sizeBytes <= this.#blocks.blockBytes
         ? await store.put(this.#path, await this.#content.read({ start: 0, end: sizeBytes }), put)

@@ -1,8 +1,10 @@
 import type { CallOptions } from '../blob/store.ts'
 import { KiB, MiB, splitRange } from '../byte-range.ts'
-import { FileSystemError } from '../errors.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { entryFromBlob } from '../namespace/blob-entry.ts'
+import type { Entry } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { BlobReader } from '../transfer/blob-reader.ts'
+import { BlobReader, wholeBlobBytes } from '../transfer/blob-reader.ts'
 import { readAhead } from '../transfer/read-ahead.ts'
 import { type CacheType, windowOf } from './cache-type.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
@@ -45,7 +47,7 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
   ): Promise<BlobFileReader> {
     const { cacheType = 'readahead' } = options
     windowOf(cacheType, 0)
-    const entry = await remote.namespace.stat(path, { signal: options.signal, fresh: true })
+    const { entry, head } = await lookAt(remote, path, options)
     const { type, etag, sizeBytes } = entry
     if (type === 'directory' || etag === undefined) {
       throw new FileSystemError('EISDIR', 'open', { path: formatPath(path) })
@@ -54,6 +56,7 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
       store: remote.store,
       path,
       properties: { etag, sizeBytes },
+      head,
       cache: remote.chunkCache,
       chunkBytes: remote.blockBytes,
       maxWindowBytes: windowOf(cacheType, sizeBytes),
@@ -202,6 +205,34 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
     }
     return count
   }
+}
+
+/**
+ * What `path` is, and its first bytes: of a small file one request brings all. Where blocks are on the disk, and
+ * where nothing is to be fetched that is not read, only what it is.
+ */
+async function lookAt(
+  remote: Remote,
+  path: BlobPath,
+  { signal, cacheType }: OpenOptions,
+): Promise<{ readonly entry: Entry; readonly head?: Uint8Array }> {
+  const known = remote.namespace.known(path)
+  const isOnlyLook = cacheType === 'none' || remote.chunkCache.disk !== undefined
+  if (isOnlyLook || known?.type === 'directory')
+    return { entry: await statOf(remote, path, signal) }
+  // No range of an empty file can be asked for. If it is empty no more, the answer may be too long.
+  const range = known?.sizeBytes === 0 ? undefined : { start: 0, end: wholeBlobBytes }
+  try {
+    const { data, properties } = await remote.store.get(path, { range, signal })
+    return { entry: entryFromBlob(path.name, properties), head: data }
+  } catch (error) {
+    if (!isFileSystemError(error, 'ENOENT', 'EISDIR', 'EFBIG')) throw error
+    return { entry: await statOf(remote, path, signal) }
+  }
+}
+
+function statOf(remote: Remote, path: BlobPath, signal: AbortSignal | undefined): Promise<Entry> {
+  return remote.namespace.stat(path, { signal, fresh: true })
 }
 
 function withoutReturn(line: string): string {

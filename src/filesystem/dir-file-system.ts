@@ -1,13 +1,18 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { BulkResult } from '../bulk.ts'
 import { FileSystemError } from '../errors.ts'
+import type { OpenedFile, OpenMode } from './account-content.ts'
 import type { InfoOptions, ListingOptions, Preference } from './account-tree.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
-import type { BlobFileReader } from './blob-file-reader.ts'
+import type { BlobFileEditor, EditOptions } from './blob-file-editor.ts'
+import type { BlobFileReader, OpenOptions } from './blob-file-reader.ts'
 import type { BlobFileWriter } from './blob-file-writer.ts'
 import type { BlobMap } from './blob-map.ts'
 import type { CatOptions } from './cat-paths.ts'
+import type { DecodedFileReader } from './decoded-file-reader.ts'
+import type { EncodedFileWriter } from './encoded-file-writer.ts'
 import type { ExpandOptions } from './expand-path.ts'
+import type { CodingOptions } from './file-coding.ts'
 import { changedInfo, type FileInfo } from './file-info.ts'
 import type { StateChoice } from './list-states.ts'
 import type { LocalFileOptions } from './local-file.ts'
@@ -138,15 +143,25 @@ export class DirFileSystem {
     return this.#outside(await this.#fs.touch(this.#inside(path, 'touch'), options))
   }
 
-  async open(path: string, mode?: 'r', options?: CallOptions): Promise<BlobFileReader>
-  async open(path: string, mode: 'w' | 'x', options?: WriteOptions): Promise<BlobFileWriter>
   async open(
     path: string,
-    mode: 'r' | 'w' | 'x' = 'r',
-    options: WriteOptions = {},
-  ): Promise<BlobFileReader | BlobFileWriter> {
-    const name = this.#inside(path, 'open')
-    return mode === 'r' ? this.#fs.open(name, mode, options) : this.#fs.open(name, mode, options)
+    mode: 'r',
+    options: OpenOptions & CodingOptions,
+  ): Promise<DecodedFileReader>
+  async open(
+    path: string,
+    mode: 'w' | 'x' | 'a',
+    options: WriteOptions & CodingOptions,
+  ): Promise<EncodedFileWriter>
+  async open(path: string, mode?: 'r', options?: OpenOptions): Promise<BlobFileReader>
+  async open(path: string, mode: 'w' | 'x' | 'a', options?: WriteOptions): Promise<BlobFileWriter>
+  async open(path: string, mode: 'r+', options?: EditOptions): Promise<BlobFileEditor>
+  async open(
+    path: string,
+    mode: OpenMode = 'r',
+    options: WriteOptions & OpenOptions & Partial<CodingOptions> = {},
+  ): Promise<OpenedFile> {
+    return this.#fs.openAs(this.#inside(path, 'open'), mode, options)
   }
 
   getFile(remotePath: string, localPath: string | URL, options?: LocalFileOptions): Promise<void> {

@@ -2,7 +2,7 @@ import type { CallOptions } from '../blob/store.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { compilePattern, type Pattern, pathMatcher, type Segment } from './pattern.ts'
 import { byName, joinName, relativeName, type TreeEntry, type TreeView } from './tree-view.ts'
-import { checkDepth, listToDepth, listWhole } from './walk.ts'
+import { checkDepth, collectPages, listToDepth, listWhole } from './walk.ts'
 
 // A pattern is followed component by component, so that only directories that can hold a match are
 // listed: literal components cost nothing, `*` one listing of each directory that matched before.
@@ -35,6 +35,34 @@ export async function glob<E extends TreeEntry>(
   return [...unique.values()].sort(byName)
 }
 
+/**
+ * The same in no order, as it is found: what is below a `**` by the page of its listing, so that nothing is
+ * held that was told. Before it, and without one, a level at a time.
+ */
+export async function* globIter<E extends TreeEntry>(
+  view: TreeView<E>,
+  pattern: string,
+  options: GlobOptions = {},
+): AsyncGenerator<E, void> {
+  checkDepth(options.maxDepth)
+  const root = pattern.startsWith('/') ? '/' : ''
+  const compiled = compilePattern(pattern.slice(root.length))
+  const { segments } = compiled
+  const open = segments.findIndex(({ kind }) => kind === 'any-depth')
+  // A `**` behind another wild card would be listed for each of its matches, which may lie in one another.
+  const isSimple = open >= 0 && segments.slice(0, open).every(({ kind }) => kind === 'literal')
+  if (!isSimple) return yield* await glob(view, pattern, options)
+  const search = new Search(view, compiled, options)
+  const base = segments.slice(0, open).reduce((name, segment) => literalIn(name, segment), root)
+  for await (const page of search.anyDepth(base, segments.slice(open))) {
+    for (const entry of page) if (entry.name !== '') yield entry
+  }
+}
+
+function literalIn(base: string, segment: Segment): string {
+  return segment.kind === 'literal' ? joinName(base, segment.text) : base
+}
+
 class Search<E extends TreeEntry> {
   readonly #view: TreeView<E>
   readonly #pattern: Pattern
@@ -51,7 +79,7 @@ class Search<E extends TreeEntry> {
     const [first, ...rest] = segments
     if (first === undefined) return this.#self(base)
     if (first.kind === 'literal') return this.below(joinName(base, first.text), rest)
-    if (first.kind === 'any-depth') return this.#anyDepth(base, segments)
+    if (first.kind === 'any-depth') return collectPages(this.anyDepth(base, segments))
     return this.#oneLevel(base, first, rest)
   }
 
@@ -98,22 +126,20 @@ class Search<E extends TreeEntry> {
     return tree && [...tree.values()].flat()
   }
 
-  async #anyDepth(base: string, segments: readonly Segment[]): Promise<E[]> {
+  /** Matches of segments that begin with `**`, as the pages of the listing bring them. */
+  async *anyDepth(base: string, segments: readonly Segment[]): AsyncGenerator<E[], void> {
     const matches = pathMatcher(segments)
     const open = segments.at(-1)?.kind === 'any-depth'
-    const found: E[] = []
     for await (const page of this.#everything(base)) {
-      for (const entry of page) {
+      yield page.filter((entry) => {
         const slash = open && entry.type === 'directory' ? '/' : ''
-        const path = `${relativeName(base, entry.name)}${slash}`
-        if (this.#isWanted(entry) && matches(path)) found.push(entry)
-      }
+        return this.#isWanted(entry) && matches(`${relativeName(base, entry.name)}${slash}`)
+      })
     }
     if (open && segments.every((segment) => segment.kind === 'any-depth')) {
       const self = await this.#view.stat(base, this.#options)
-      if (self?.type === 'directory') found.push(self)
+      if (self?.type === 'directory') yield [self]
     }
-    return found
   }
 
   async *#everything(base: string): AsyncGenerator<readonly E[], void> {

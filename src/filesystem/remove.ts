@@ -10,6 +10,8 @@ import type { Remote } from './remote.ts'
 export interface RemoveOptions extends Omit<ExpandOptions, 'maxDepth'> {
   /** Whether a path may be a container, which then goes with all that it holds. */
   readonly allowContainer?: boolean | undefined
+  /** Of the lock that the caller holds on the one file that is deleted; see `FileLock`. */
+  readonly leaseId?: string | undefined
   /** `return`: everything is tried, and what failed is told. Default `raise`: see `BulkError`. */
   readonly onError?: 'raise' | 'return' | undefined
 }
@@ -44,21 +46,21 @@ export async function remove(
 export async function removeFile(
   remote: Remote,
   path: BlobPath,
-  options: CallOptions,
+  options: CallOptions & { readonly leaseId?: string | undefined },
 ): Promise<void> {
-  const { signal } = options
+  const { signal, leaseId } = options
   const entry = await remote.namespace.stat(path, { signal })
   if (entry.type === 'directory') {
     throw new FileSystemError('EISDIR', 'rmFile', { path: formatPath(path) })
   }
-  await remote.namespace.removeFile(path, { signal })
+  await remote.namespace.removeFile(path, { signal, leaseId })
 }
 
 async function removeOne(remote: Remote, hit: FileInfo, options: RemoveOptions): Promise<void> {
   const path = pathOf(hit.name)
-  const { signal } = options
+  const { signal, leaseId } = options
   if (path.name === '') return removeContainer(remote, path, { signal })
-  if (hit.type !== 'directory') return remote.namespace.removeFile(path, { signal })
+  if (hit.type !== 'directory') return remote.namespace.removeFile(path, { signal, leaseId })
   return remote.namespace.removeTree(path, { signal, concurrency: remote.concurrency })
 }
 

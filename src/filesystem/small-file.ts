@@ -11,8 +11,10 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
+import type { BlobContent } from '../blob/store.ts'
 import { KiB } from '../byte-range.ts'
 import { withPosixAttributes } from '../namespace/posix-metadata.ts'
+import type { BlobPath } from '../path.ts'
 import { readAtOnce } from './download.ts'
 import { type FilePair, type LocalFileOptions, partialName } from './local-file.ts'
 import type { NearDisk } from './near-disk.ts'
@@ -57,18 +59,28 @@ export async function getSmall(
   pair: FilePair,
   { disk, size, signal, preserve, onBytes }: SmallFileOptions,
 ): Promise<boolean> {
-  // An empty range cannot be asked for, and attributes are set by way of other threads anyhow.
-  if (size === 0 || size > smallBytes || preserve === true) return false
+  // Attributes are set by way of other threads anyhow.
+  if (size > smallBytes || preserve === true) return false
   if (remote.chunkCache.disk !== undefined) return false
   if (!(await disk.isNear(dirname(pair.local)))) return false
   const there = disk.run(pair.local, () => statSync(pair.local, { throwIfNoEntry: false }))
   if (there !== undefined && !there.isFile()) return false
-  const range = { start: 0, end: Math.min(smallBytes, remote.blockBytes) }
-  const { data, properties } = await readAtOnce(remote, pair.remote, { range, signal })
+  const { data, properties } = await readSmallBlob(remote, pair.remote, { size, signal })
   if (properties.sizeBytes > data.byteLength) return false
   disk.run(pair.local, () => writeSmall(pair.local, data))
   onBytes?.(data.byteLength)
   return true
+}
+
+/** No range of an empty blob can be asked for: it is asked for whole, as it is likely to be empty still. */
+function readSmallBlob(
+  remote: Remote,
+  path: BlobPath,
+  { size, signal }: { readonly size: number; readonly signal: AbortSignal | undefined },
+): Promise<BlobContent> {
+  if (size === 0) return remote.store.get(path, { signal })
+  const range = { start: 0, end: Math.min(smallBytes, remote.blockBytes) }
+  return readAtOnce(remote, path, { range, signal })
 }
 
 /** `undefined` for what is no small regular file. */

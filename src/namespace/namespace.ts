@@ -1,5 +1,5 @@
 import type { AccessControl, HierarchyStore } from '../blob/hierarchy.ts'
-import type { BlobStore, CallOptions, Metadata } from '../blob/store.ts'
+import type { BlobStore, CallOptions, Conditions, Metadata } from '../blob/store.ts'
 import { systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -95,6 +95,12 @@ export class Namespace {
     return this.#lookup.stat(path, options)
   }
 
+  /** What listings in memory say of `path`; asks nobody. `undefined` when they say nothing. */
+  known(path: BlobPath): Entry | undefined {
+    const known = this.#lookup.known(path)
+    return typeof known === 'object' ? known : undefined
+  }
+
   /** Whether `path` exists; only ENOENT and ENOTDIR give false. */
   async exists(path: BlobPath, options: StatOptions = {}): Promise<boolean> {
     if (isReserved(path.name)) return false
@@ -180,7 +186,7 @@ export class Namespace {
    */
   async removeFile(
     path: BlobPath,
-    options: CallOptions & { readonly ifMatch?: string | undefined } = {},
+    options: CallOptions & Pick<Conditions, 'ifMatch' | 'leaseId'> = {},
   ): Promise<void> {
     checkPath(path, 'unlink')
     await removeFile(this.#parts, path, options)
@@ -199,7 +205,11 @@ export class Namespace {
   }
 
   /** Copies a file on the server's side and waits for it. `ENOENT`; `EISDIR` on either side. */
-  async copyFile(from: BlobPath, to: BlobPath, options: CallOptions = {}): Promise<Entry> {
+  async copyFile(
+    from: BlobPath,
+    to: BlobPath,
+    options: CallOptions & Pick<Conditions, 'leaseId'> = {},
+  ): Promise<Entry> {
     checkPath(from, 'copy')
     checkPath(to, 'copy')
     return copyFile(this.#parts, from, to, options)

@@ -10,6 +10,8 @@ import { removeBlobs, type TreeOptions } from './tree.ts'
 export interface RemoveFileOptions extends CallOptions {
   /** The version that must be there. */
   readonly ifMatch?: string | undefined
+  /** Of the lease that the caller holds on the blob. */
+  readonly leaseId?: string | undefined
 }
 
 /** As `Namespace.removeFile`. */
@@ -24,7 +26,8 @@ export async function removeFile(
     }
     const ifMatch = options.ifMatch ?? entry.etag
     await keepParent(parts, path, options)
-    await parts.store.delete(path, { ...callOptions(options), ifMatch })
+    const { leaseId } = options
+    await parts.store.delete(path, { ...callOptions(options), ifMatch, leaseId })
   })
   parts.cache.remove(path)
 }

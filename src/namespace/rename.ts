@@ -1,4 +1,4 @@
-import type { CallOptions } from '../blob/store.ts'
+import type { CallOptions, Conditions } from '../blob/store.ts'
 import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { isImplied } from './blob-entry.ts'
@@ -46,7 +46,7 @@ export async function copyFile(
   parts: NamespaceParts,
   from: BlobPath,
   to: BlobPath,
-  options: CallOptions,
+  options: CallOptions & Pick<Conditions, 'leaseId'>,
 ): Promise<Entry> {
   const [source, target] = await Promise.all([
     parts.lookup.stat(from, callOptions(options)),
@@ -57,6 +57,11 @@ export async function copyFile(
   return (await copyEntry(parts, { from, to, source }, options)).copied
 }
 
+interface CopyEntryOptions extends RenameOptions {
+  /** Of the lease that the caller holds on the destination. */
+  readonly leaseId?: string | undefined
+}
+
 /**
  * Copies on the server's side the version of `source` that is known; looks again, once, when that
  * version is gone. Returns the entry at the destination.
@@ -64,7 +69,7 @@ export async function copyFile(
 async function copyEntry(
   parts: NamespaceParts,
   copy: { readonly from: BlobPath; readonly to: BlobPath; readonly source: Entry },
-  options: RenameOptions,
+  options: CopyEntryOptions,
 ): Promise<{ readonly source: Entry; readonly copied: Entry }> {
   const { from, to, source } = copy
   try {
@@ -80,12 +85,13 @@ async function copyEntry(
 async function copyVersion(
   parts: NamespaceParts,
   copy: { readonly from: BlobPath; readonly to: BlobPath; readonly source: Entry },
-  options: RenameOptions,
+  options: CopyEntryOptions,
 ): Promise<Entry> {
   const { from, to, source } = copy
   const properties = await parts.store.copy(from, to, {
     ...callOptions(options),
     sourceIfMatch: source.etag,
+    leaseId: options.leaseId,
     ...(options.noReplace === true ? { ifNoneMatch: '*' } : {}),
   })
   const { etag, lastModifiedMs } = properties

@@ -31,6 +31,8 @@ export interface BlobReaderOptions {
   readonly path: BlobPath
   /** As found at open: every byte comes from the version with this etag. */
   readonly properties: Pick<BlobProperties, 'etag' | 'sizeBytes'>
+  /** The first bytes of that version: all, or a multiple of 64 KiB. They are kept, and not asked for again. */
+  readonly head?: Uint8Array | undefined
   /** Shared with other readers; absent: one of its own. */
   readonly cache?: ChunkCache | undefined
   /** How far ahead of a sequential reader bytes are fetched. Default 32 MiB; 0 never prefetches. */
@@ -55,7 +57,7 @@ export interface ReadOptions extends CallOptions {
 }
 
 /** A blob no larger than this is fetched whole: one request instead of two. */
-const wholeBlobBytes = 128 * KiB
+export const wholeBlobBytes: number = 128 * KiB
 /** What a stream is cut into: little enough that the first bytes are there soon. */
 const streamChunkBytes = MiB
 /** Below this, prefetching saves less waiting than its request costs. */
@@ -98,10 +100,21 @@ export class BlobReader {
     this.#streamBelowMs = options.streamBelowMs ?? defaultStreamBelowMs
     this.#clock = options.clock
     this.#chunkBytes = Math.max(alignDown(chunkBytes), granuleBytes)
+    if (options.head !== undefined) this.#keepHead(options.head)
     this.#direct = new DirectReads({
       reader: this,
       source: this.#source,
       pieceBytes: this.#chunkBytes,
+    })
+  }
+
+  #keepHead(head: Uint8Array): void {
+    const end = Math.min(head.byteLength, this.sizeBytes)
+    if (end === 0 || this.#endOfGap(0, end) < end) return
+    this.#version.load(0, end, async (_signal, room) => {
+      const into = room()
+      into.set(head.subarray(0, end))
+      return into
     })
   }
 

@@ -72,3 +72,22 @@ t.test('nothing outside can be named', async (t) => {
   }
   t.notOk(await sub.exists('secret'))
 })
+
+t.test('files below a directory are opened in every way that files are', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const sub = fs.sub('box/part')
+  const gzip = await sub.open('f.gz', 'w', { compression: 'infer', encoding: 'latin1' })
+  await gzip.write('é')
+  await gzip.close()
+  await using decoded = await sub.open('f.gz', 'r', { compression: 'infer', encoding: 'latin1' })
+  t.equal(await decoded.readText(), 'é')
+  const appended = await sub.open('f', 'a')
+  await appended.write('one')
+  await appended.close()
+  const edited = await sub.open('f', 'r+')
+  await edited.writeAt(0, 'O')
+  await edited.close()
+
+  t.equal(await fs.readText('box/part/f'), 'One')
+  await t.rejects(sub.open('../f', 'a'), { code: 'EINVAL' })
+})

@@ -115,3 +115,51 @@ t.test('cache types say how much is fetched ahead', async (t) => {
     await t.rejects(fs.open('box/f', 'r', { cacheType }), TypeError)
   }
 })
+
+t.test('opening and reading a small file is one request, of a known empty one too', async (t) => {
+  const memory = await memoryFileSystem()
+  const { fs, store } = memory
+  await fs.writeText('box/f', 'text')
+  await fs.writeText('box/empty', '')
+  await fs.writeText('box/dir/child', 'c')
+  await store.put({ container: 'box', name: 'large' }, new Uint8Array(300 * KiB).fill(7))
+  await fs.ls('box', { refresh: true })
+  const requests: string[] = []
+  const get = store.get.bind(store)
+  const head = store.head.bind(store)
+  store.get = (path: BlobPath, options: GetOptions = {}) => {
+    requests.push(`get ${path.name} ${options.range?.start}-${options.range?.end}`)
+    return get(path, options)
+  }
+  store.head = (path: BlobPath, options) => {
+    requests.push(`head ${path.name}`)
+    return head(path, options)
+  }
+  const readOf = async (name: string) => {
+    requests.length = 0
+    await using file = await fs.open(`box/${name}`)
+    return (await file.readAll()).length
+  }
+
+  t.equal(await readOf('f'), 4)
+  t.strictSame(requests, [`get f 0-${128 * KiB}`])
+  t.equal(await readOf('empty'), 0)
+  t.strictSame(requests, ['get empty undefined-undefined'])
+  t.equal(await readOf('large'), 300 * KiB)
+  t.strictSame(requests.slice(0, 2), [
+    `get large 0-${128 * KiB}`,
+    `get large ${128 * KiB}-${192 * KiB}`,
+  ])
+  await t.rejects(fs.open('box/dir'), { code: 'EISDIR' })
+  await t.rejects(fs.open('box/none'), { code: 'ENOENT' })
+})
+
+t.test('what opening read is of the version that is read on', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.pipeFile('box/f', new Uint8Array(300 * KiB).fill(1))
+  await using file = await fs.open('box/f')
+  await fs.pipeFile('box/f', new Uint8Array(300 * KiB).fill(2))
+
+  t.strictSame([...(await file.read(4))], [1, 1, 1, 1])
+  await t.rejects(file.readAll(), { code: 'ESTALE' })
+})

@@ -97,6 +97,25 @@ t.test('rm asks for every page once, and deletes each blob once', async (t) => {
   within(t, store.take().length, ideal.removal)
 })
 
+t.test('globIter tells of a deep pattern as its pages come', async (t) => {
+  const { store, fs } = await counted()
+  let found = 0
+  for await (const { name } of fs.globIter('box/data/**/f3')) {
+    if (found === 0) t.equal(store.take().length, 1)
+    t.match(name, /f3$/)
+    found++
+  }
+
+  t.equal(found, directories)
+  const same = async (pattern: string) => {
+    const names = (await collect(fs.globIter(pattern))).map(({ name }) => name)
+    t.strictSame(names.sort(), (await fs.glob(pattern)).map(({ name }) => name).sort(), pattern)
+  }
+  for (const pattern of ['box/data/**', 'box/d*/**/f[12]', 'box/data/**/d12?/', 'box/none/**']) {
+    await same(pattern)
+  }
+})
+
 t.test('globIter tells the same as glob', async (t) => {
   const { fs } = await counted()
 

@@ -69,6 +69,27 @@ t.test('a file is put once', async (t) => {
   t.equal(await fs.readText('box/f'), 'one')
 })
 
+t.test('a locked file is copied over, edited and deleted by the holder alone', async (t) => {
+  const { fs, other } = await clients(t)
+  await fs.writeText('first/f', 'text')
+  await fs.writeText('first/source', 'copied')
+  const { leaseId } = await fs.lock('first/f')
+  await t.rejects(other.cpFile('first/source', 'first/f'), { code: 'EBUSY' })
+  await t.rejects(other.rmFile('first/f'), { code: 'EBUSY' })
+  const theirs = await other.open('first/f', 'r+')
+  await theirs.writeAt(0, 'T')
+  await t.rejects(theirs.close(), { code: 'EBUSY' })
+
+  await fs.cpFile('first/source', 'first/f', { leaseId })
+  t.equal(await fs.readText('first/f'), 'copied')
+  const file = await fs.open('first/f', 'r+', { leaseId })
+  await file.writeAt(0, 'C')
+  await file.close()
+  t.equal(await other.readText('first/f'), 'Copied')
+  await fs.rmFile('first/f', { leaseId })
+  t.equal(await fs.exists('first/f', { refresh: true }), false)
+})
+
 t.test('content settings are changed one by one', async (t) => {
   const { fs } = await clients(t)
   await fs.writeText('first/f', 'text', { contentType: 'text/plain', metadata: { k: 'v' } })

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { basename, join, resolve } from 'node:path'
 import type { Moment } from '../../blob/past-names.ts'
+import { parseByteCount } from '../../byte-range.ts'
 import { systemClock } from '../../clock.ts'
 import { type Environment, stateDirectory } from '../../config.ts'
 import type { ConflictPolicy } from '../../vfs/file-commit.ts'
@@ -175,9 +176,8 @@ const policies: readonly ConflictPolicy[] = ['error', 'ours', 'theirs', 'rename'
 
 /** A number of bytes, or of the unit behind it: `10G` are ten gibibytes. */
 export function parseSize(flag: string, text: string): number {
-  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?$/i.exec(text) ?? []
-  const power = ['', 'K', 'M', 'G', 'T'].indexOf(unit.toUpperCase())
-  if (digits !== undefined) return Math.floor(Number(digits) * 1024 ** power)
+  const bytes = parseByteCount(text)
+  if (bytes !== undefined) return bytes
   throw usageError(`${flag} must be a size such as 10G or 512M, not '${text}'`)
 }
 
