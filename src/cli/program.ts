@@ -25,7 +25,7 @@ import { defineUnmount } from './commands/unmount.ts'
 import { defineWarm } from './commands/warm.ts'
 import type { CliContext } from './context.ts'
 import { ExitStatus, exitCodes, exitCodesHelp } from './exit-codes.ts'
-import { insteadOfRclone } from './rclone-flags.ts'
+import { insteadOfOthers } from './other-flags.ts'
 import { describeError, formatReport } from './report-error.ts'
 import { usageError } from './usage.ts'
 
@@ -73,7 +73,7 @@ function reportUsage(error: CommanderError, context: CliContext): number {
   if (error.exitCode === 0) return exitCodes.ok
   if (error.code === 'commander.help') return exitCodes.usage
   const message = error.message.replace(/^error: /, '')
-  const instead = insteadOfRclone(message)
+  const instead = insteadOfOthers(message)
   return report(
     usageError(instead === undefined ? message : `${message}: ${instead}`, error),
     context,

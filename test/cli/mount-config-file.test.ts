@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { parseBlobfuseConfig } from '../../src/cli/drive/blobfuse-config.ts'
+import { adoptBlobfuseVariables, checkAuthType } from '../../src/cli/drive/blobfuse-variables.ts'
 import {
   failsWith,
   runAbfs,
@@ -45,13 +46,59 @@ t.test('keys of blobfuse2 become flags of the same meaning', async (t) => {
   })
 })
 
+t.test('what is so here anyway is taken, and what is the same by another name', async (t) => {
+  const { settings } = parseBlobfuseConfig(
+    `logging: { type: silent }
+libfuse: { uid: 7, gid: 8, kernel-list-cache-expiration-sec: 3, direct-io: false, ignore-open-flags: true }
+entry_cache: { timeout-sec: 30 }
+file_cache: { sync-to-flush: true, create-empty-file: false }
+azstorage: { virtual-directory: true, fail-unsupported-op: true }
+lazy-write: true
+mountall: { container-denylist: [a, b-*] }`,
+    'c.yaml',
+    {},
+  )
+
+  t.strictSame(Object.fromEntries(settings.map(({ flag, value }) => [flag, value])), {
+    logLevel: 'silent',
+    uid: '7',
+    gid: '8',
+    writeBack: true,
+    deny: 'a,b-*',
+    attrTtl: '3',
+  })
+})
+
+t.test('variables of blobfuse2 are taken where ours are not set', async (t) => {
+  const environment: NodeJS.ProcessEnv = {
+    AZURE_STORAGE_SPN_TENANT_ID: 'theirs',
+    AZURE_STORAGE_SPN_CLIENT_ID: 'theirs',
+    AZURE_CLIENT_ID: 'ours',
+    AZURE_STORAGE_BLOB_ENDPOINT: 'https://account.blob.core.windows.net',
+  }
+
+  adoptBlobfuseVariables(environment)
+
+  t.match(environment, {
+    AZURE_TENANT_ID: 'theirs',
+    AZURE_CLIENT_ID: 'ours',
+    ABFS_BLOB_ENDPOINT: 'https://account.blob.core.windows.net',
+  })
+  const key = { AZURE_STORAGE_AUTH_TYPE: 'Key' }
+  t.throws(() => checkAuthType(key), { message: /AZURE_STORAGE_AUTH_TYPE is key, a secret/ })
+  t.doesNotThrow(() => checkAuthType({ ...key, ABFS_CONNECTOR_URL: 'https://connector' }))
+  t.doesNotThrow(() => checkAuthType({ AZURE_STORAGE_AUTH_TYPE: 'msi' }))
+})
+
 t.test('what means nothing here is refused by its name, secrets without their value', async (t) => {
   const refused: [string, RegExp][] = [
     ['azstorage: { account-key: hush }', /'azstorage.account-key' would be a secret/],
     ['azstorage: { mode: key }', /'azstorage.mode' would be a secret/],
     ['block_cache: { prefetch: 12 }', /'block_cache.prefetch' has no meaning/],
     ['libfuse: { default-permission: 0777 }', /--file-mode/],
-    ['logging: { type: syslog }', /'logging.type' must match/],
+    ['logging: { type: syslog }', /'logging.type' is base, or silent: Node cannot write to syslog/],
+    ['file_cache: { create-empty-file: true }', /files before their content/],
+    ['libfuse: { direct-io: true }', /'libfuse.direct-io' is not there/],
     ['surprise: 1', /'surprise' is not a key/],
     ['azstorage: { container: { NOWHERE } }', /'azstorage.container' is to come from NOWHERE/],
     ['a: [', /is no YAML/],
@@ -87,6 +134,16 @@ t.test('abfs mount --config-file', { skip: whyNoCli() || whyNoMounts() }, async 
     const origin = `${file}: attr_cache.timeout-sec`
     t.strictSame(await from(), { ok: true, value: 9000, origin })
     t.strictSame(await from('--attr-ttl=2'), { ok: true, value: 2000, origin: '--attr-ttl' })
+  })
+
+  t.test('AZURE_STORAGE_ACCOUNT_CONTAINER is the place where none is named', async (t) => {
+    const env = { ...client, AZURE_STORAGE_ACCOUNT_CONTAINER: 'data' }
+    const flags = ['--plan=read', '--json']
+
+    const { code, stdout } = await runAbfs(['mount', directory, ...flags], { env })
+
+    t.equal(code, 0, stdout)
+    t.match((await runAbfs(['mount', directory, ...flags], { env: client })).code, 2)
   })
 
   t.test('flags of rclone are refused with what to write', async (t) => {

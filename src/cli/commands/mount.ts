@@ -73,8 +73,9 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--json', 'print the plan as one JSON object')
     .addHelpText('after', HELP)
     .usage('[options] <url> <directory> [<url> <directory> ...]')
-    .action(async (given: string[]) => {
+    .action(async (words: string[]) => {
       const { configFile } = command.opts<MountCommandFlags>()
+      const given = await fromVariables(words, configFile !== undefined, context)
       const places =
         configFile === undefined ? given : await placesOf(given, configFile, command, context)
       return mount(argumentsOf(places, command.opts<MountCommandFlags>()), command, context)
@@ -111,6 +112,22 @@ interface MountArguments {
   /** A URL and a directory, again and again. */
   readonly places: readonly string[]
   readonly flags: MountFlags
+}
+
+/** What blobfuse2's variables say and nothing else does; the container too, where no file may name it. */
+async function fromVariables(
+  words: readonly string[],
+  hasFile: boolean,
+  { environment }: CliContext,
+): Promise<readonly string[]> {
+  const variables = await import('../drive/blobfuse-variables.ts')
+  // Identities are looked for in the process's own variables.
+  variables.adoptBlobfuseVariables(process.env)
+  variables.checkAuthType(environment)
+  const container = variables.containerOf(environment)
+  const isAlone = words.length === 1 && !hasFile && words[0]?.includes('://') === false
+  if (!isAlone || words[0] === 'list' || container === undefined) return words
+  return [container, ...words]
 }
 
 /** Sets what `file` says and no flag does; the place that it names goes first where none is given. */

@@ -2,6 +2,7 @@
 import { parseDocument } from 'yaml'
 import type { Environment } from '../../config.ts'
 import { usageError } from '../usage.ts'
+import { refusalOf } from './blobfuse-keys.ts'
 
 /** One flag of `abfs mount` that a file gives. */
 export interface FileSetting {
@@ -57,70 +58,10 @@ function fromEnvironment(value: string, key: string, environment: Environment): 
   throw usageError(`'${key}' is to come from ${name}, which is not set`)
 }
 
-const secret =
-  'would be a secret: abfs signs in by identity, or asks a connector (ABFS_CONNECTOR_URL)'
-const identity = 'is said by AZURE_CLIENT_ID and AZURE_TENANT_ID'
-const bySelf = 'has no meaning: windows and requests are found by measuring'
-
-/** Why other keys are none of ours. */
-const refused: Readonly<Record<string, string>> = {
-  'azstorage.account-key': secret,
-  'azstorage.sas': secret,
-  'azstorage.clientsecret': secret,
-  'azstorage.oauth-token-path': 'is said by AZURE_FEDERATED_TOKEN_FILE',
-  'azstorage.workload-identity-token': 'is said by AZURE_FEDERATED_TOKEN_FILE',
-  'azstorage.appid': identity,
-  'azstorage.clientid': identity,
-  'azstorage.tenantid': identity,
-  'azstorage.resid': 'has no meaning: name the identity by AZURE_CLIENT_ID',
-  'azstorage.objid': 'has no meaning: name the identity by AZURE_CLIENT_ID',
-  'block_cache.block-size-mb': bySelf,
-  'block_cache.prefetch': bySelf,
-  'block_cache.parallelism': bySelf,
-  'block_cache.mem-size-mb': 'has no meaning: memory follows the limit of the process',
-  'block_cache.disk-timeout-sec': 'has no meaning: blocks are kept by etag, until room is needed',
-  'file_cache.timeout-sec': 'has no meaning: blocks are kept by etag, until room is needed',
-  'attr_cache.max-size-mb': 'has no meaning: memory follows the limit of the process',
-  'libfuse.default-permission': 'is --file-mode and --dir-mode here',
-}
-
-/** Keys that are taken, and the values they may have; any when it is `undefined`. */
-const taken: Readonly<Record<string, RegExp | undefined>> = {
-  'logging.type': /^base$/,
-  'logging.level': /^log_(off|crit|err|warning|info|trace|debug)$/,
-  'logging.file-path': undefined,
-  components: /^(libfuse|block_cache|file_cache|attr_cache|azstorage|,)*$/,
-  'azstorage.type': /^(block|adls)$/,
-  'azstorage.account-name': undefined,
-  'azstorage.container': undefined,
-  'azstorage.subdirectory': undefined,
-  'azstorage.endpoint': undefined,
-  'azstorage.mode': /^(msi|spn|azcli|workloadidentity)$/,
-  'block_cache.path': undefined,
-  'block_cache.disk-size-mb': /^\d+$/,
-  'file_cache.path': undefined,
-  'file_cache.max-size-mb': /^\d+$/,
-  'attr_cache.timeout-sec': /^\d+$/,
-  'libfuse.attribute-expiration-sec': /^\d+$/,
-  'libfuse.entry-expiration-sec': /^\d+$/,
-  'libfuse.negative-entry-expiration-sec': /^\d+$/,
-  'mountall.container-allowlist': undefined,
-  'mountall.container-denylist': undefined,
-  'allow-other': /^(true|false)$/,
-  'read-only': /^(true|false)$/,
-  nonempty: /^(true|false)$/,
-  foreground: /^(true|false)$/,
-}
-
-function refusalOf(key: string, value: string): string | undefined {
-  if (!Object.hasOwn(taken, key)) return refused[key] ?? 'is not a key that abfs takes'
-  const allowed = taken[key]
-  if (allowed === undefined || allowed.test(value)) return undefined
-  if (key === 'azstorage.mode') return secret
-  return `must match ${allowed.source} to mean the same here`
-}
-
 function settingOf([key, value]: readonly [string, string]): FileSetting[] {
+  if (key === 'logging.type') {
+    return value === 'silent' ? [{ flag: 'logLevel', value: 'silent', key }] : []
+  }
   const flag = flags[key]
   if (flag === undefined || value === 'false') return []
   return [{ flag, value: flagValue(key, value), key }]
@@ -128,6 +69,9 @@ function settingOf([key, value]: readonly [string, string]): FileSetting[] {
 
 const flags: Readonly<Record<string, string>> = {
   'logging.level': 'logLevel',
+  'libfuse.uid': 'uid',
+  'libfuse.gid': 'gid',
+  'lazy-write': 'writeBack',
   'logging.file-path': 'logFile',
   'azstorage.type': 'hns',
   'azstorage.account-name': 'account',
@@ -165,7 +109,7 @@ const levels: Readonly<Record<string, string>> = {
 /** One time for all here: the shortest keeps the promise of each. */
 function ttlOf(values: ReadonlyMap<string, string>): FileSetting[] {
   const times = [...values].filter(([key]) =>
-    /^(attr_cache\.timeout|libfuse\..*expiration)-sec$/.test(key),
+    /^((attr|entry)_cache\.timeout|libfuse\..*expiration)-sec$/.test(key),
   )
   const [shortest] = times.sort(([, a], [, b]) => Number(a) - Number(b))
   if (shortest === undefined) return []
