@@ -1,4 +1,3 @@
-import type { ByteRange } from '../byte-range.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, nextTurn, systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
@@ -7,6 +6,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { blockListCall, blocksFrom, listedBlocks, stageFromCall } from './azure-blocks.ts'
 import { type AzureCall, callAzure } from './azure-client.ts'
 import { AzureLongTail } from './azure-long-tail.ts'
+import { checkLength, checkStatus, contentFrom, rangeCall } from './azure-ranges.ts'
 import {
   addConditions,
   addMetadata,
@@ -14,7 +14,6 @@ import {
   endpointBase,
   formerQuery,
   listQuery,
-  rangeHeader,
   resourceUrl,
   startFromVersion,
 } from './azure-request.ts'
@@ -23,6 +22,7 @@ import { AzureWrites } from './azure-writes.ts'
 import { scanInTurns } from './list-scanner.ts'
 import { SinkReceiver } from './sink-receiver.ts'
 import type {
+  AppendOptions,
   BlobContent,
   BlobProperties,
   BlobStore,
@@ -44,13 +44,7 @@ import type {
   PutOptions,
   StageOptions,
 } from './store.ts'
-import {
-  checkBlobPath,
-  checkContainer,
-  checkGetOptions,
-  checkMetadata,
-  maxBlobPutBytes,
-} from './validate.ts'
+import { checkBlobPath, checkContainer, checkGetOptions, checkMetadata } from './validate.ts'
 
 export interface AzureBlobStoreOptions {
   readonly account: string
@@ -181,6 +175,15 @@ export class AzureBlobStore implements BlobStore {
     checkWrite(path, options, operation)
     const written = await this.#writes.commitBlocks(path, blockIds, options)
     return written ?? this.#head(path, operation, { signal: options.signal })
+  }
+
+  async appendBlock(
+    path: BlobPath,
+    data: Uint8Array,
+    options: AppendOptions,
+  ): Promise<BlobProperties> {
+    checkBlobPath(path, 'blob.appendBlock')
+    return this.#writes.appendBlock(path, data, options)
   }
 
   async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
@@ -345,67 +348,4 @@ function unreadableListing(prefix: BlobPath, cause: unknown): FileSystemError {
 function checkWrite(path: BlobPath, options: PutOptions, operation: string): void {
   checkBlobPath(path, operation)
   if (options.metadata !== undefined) checkMetadata(options.metadata, path, operation)
-}
-
-function rangeCall(
-  { path, url }: { readonly path: BlobPath; readonly url: URL },
-  { range, former, ifMatch, into, signal }: GetOptions,
-): AzureCall {
-  const headers = baseHeaders()
-  if (ifMatch !== undefined) headers['if-match'] = ifMatch
-  if (range !== undefined) headers['x-ms-range'] = rangeHeader(range)
-  const length = range === undefined ? 0 : range.end - range.start
-  const isLong = range === undefined || range.end === Number.MAX_SAFE_INTEGER
-  const isLonger = range !== undefined && into !== undefined && into.length !== length
-  return {
-    operation: 'blob.get',
-    method: 'GET',
-    path,
-    url: former === undefined ? url : undefined,
-    query: formerQuery(former),
-    headers,
-    into: isLonger ? into.subarray(0, length) : into,
-    maxBodyBytes: isLong ? maxBlobPutBytes : length,
-    signal,
-    accept: range === undefined ? undefined : 416,
-  }
-}
-
-/** Checks that the answer is the range asked for: a wrong one would be silent corruption. */
-function contentFrom(
-  response: HttpResponse,
-  path: BlobPath,
-  range: ByteRange | undefined,
-): BlobContent {
-  const properties = propertiesFrom(response.headers)
-  const asked = { range, sizeBytes: properties.sizeBytes }
-  checkLength(response.body.length, path, asked)
-  checkStatus(response.status, path, asked)
-  return { data: response.body, properties }
-}
-
-/** What was asked for, of how much there is. */
-interface Asked {
-  readonly range: ByteRange | undefined
-  readonly sizeBytes: number
-}
-
-function checkLength(received: number, path: BlobPath, { range, sizeBytes }: Asked): void {
-  const { start, end } = range ?? { start: 0, end: sizeBytes }
-  const expected = Math.max(0, Math.min(end, sizeBytes) - start)
-  if (received !== expected) throw wrongRange(path, { range, sizeBytes }, `${received}`)
-}
-
-/** A server that ignores the range sends the blob from its beginning. */
-function checkStatus(status: number, path: BlobPath, asked: Asked): void {
-  if (status === 200 && (asked.range?.start ?? 0) > 0) throw wrongRange(path, asked, 'all')
-}
-
-function wrongRange(path: BlobPath, { range, sizeBytes }: Asked, got: string): FileSystemError {
-  const { start, end } = range ?? { start: 0, end: sizeBytes }
-  return new FileSystemError('EIO', 'blob.get', {
-    path: formatPath(path),
-    detail: `asked for bytes ${start} to ${end} of ${sizeBytes}, got ${got}`,
-    retryable: true,
-  })
 }

@@ -12,10 +12,24 @@ import {
   blockListXml,
   defaultContentType,
   type Headers,
+  rangeHeader,
 } from './azure-request.ts'
 import { modifiedFrom, propertiesFrom } from './azure-response.ts'
-import type { BlobProperties, CommitOptions, Integrity, PutOptions, StageOptions } from './store.ts'
-import { checkBlock, checkBlockCount, checkBodySize, maxBlobPutBytes } from './validate.ts'
+import type {
+  AppendOptions,
+  BlobProperties,
+  CommitOptions,
+  Integrity,
+  PutOptions,
+  StageOptions,
+} from './store.ts'
+import {
+  checkAppend,
+  checkBlock,
+  checkBlockCount,
+  checkBodySize,
+  maxBlobPutBytes,
+} from './validate.ts'
 import { formatMark, markKey, markOf, type WrittenMark } from './written-mark.ts'
 
 interface AzureWritesOptions {
@@ -38,10 +52,12 @@ export class AzureWrites {
   async put(path: BlobPath, data: Uint8Array, options: PutOptions): Promise<BlobProperties> {
     const operation = 'blob.put'
     checkBodySize(data.length, maxBlobPutBytes, { path, syscall: operation })
-    const crc64 = options.crc64 ?? (await this.#crc64Of(data))
+    const { appendable = false } = options
+    // Of what is appended to nothing is known ahead.
+    const crc64 = appendable ? undefined : (options.crc64 ?? (await this.#crc64Of(data)))
     const mark = markOf(data.length, crc64, options)
     const headers = markedHeaders(options, mark)
-    headers['x-ms-blob-type'] = 'BlockBlob'
+    headers['x-ms-blob-type'] = appendable ? 'AppendBlob' : 'BlockBlob'
     const { signal } = options
     const own = await this.#orOwn(mark, { path, options }, (noteUncertain) => {
       const call = { operation, method: 'PUT', path, headers, body: data, signal } as const
@@ -68,6 +84,48 @@ export class AzureWrites {
       signal: options.signal,
     } as const
     await this.#sendSummed(call, data, options.crc64 ?? (await this.#crc64Of(data)))
+  }
+
+  /** An append whose answer was lost is known by its bytes, at its place. */
+  async appendBlock(
+    path: BlobPath,
+    data: Uint8Array,
+    { position, leaseId, signal }: AppendOptions,
+  ): Promise<BlobProperties> {
+    const operation = 'blob.appendBlock'
+    checkAppend(data, position)
+    const headers = addConditions(baseHeaders(), { leaseId })
+    headers['x-ms-blob-condition-appendpos'] = String(position)
+    let isUncertain = false
+    const noteUncertain = () => {
+      isUncertain = true
+    }
+    const query = '?comp=appendblock'
+    const call = { operation, method: 'PUT', path, query, headers, body: data, signal } as const
+    try {
+      const crc64 = await this.#crc64Of(data)
+      const answer = await this.#sendSummed({ ...call, noteUncertain }, data, crc64)
+      return appendedProperties(answer.headers, position + data.length)
+    } catch (error) {
+      if (!isUncertain || !isFileSystemError(error, 'ESTALE')) throw error
+      const found = await this.#appended(path, data, { position, signal })
+      if (found === undefined) throw error
+      return found
+    }
+  }
+
+  /** What the blob is, when it has these bytes there. */
+  async #appended(
+    path: BlobPath,
+    data: Uint8Array,
+    { position, signal }: AppendOptions,
+  ): Promise<BlobProperties | undefined> {
+    const headers = baseHeaders()
+    headers['x-ms-range'] = rangeHeader({ start: position, end: position + data.length })
+    const call = { operation: 'blob.get', method: 'GET', path, headers, signal } as const
+    const answer = await this.#send({ ...call, maxBodyBytes: data.length, accept: 416 })
+    const isOurs = answer.status === 206 && Buffer.compare(answer.body, data) === 0
+    return isOurs ? propertiesFrom(answer.headers) : undefined
   }
 
   /** Resolves without a size where nobody knows it. */
@@ -166,6 +224,15 @@ export class AzureWrites {
   }
 }
 
+function appendedProperties(headers: HttpResponse['headers'], sizeBytes: number): BlobProperties {
+  return {
+    sizeBytes,
+    etag: headers['etag'] ?? '',
+    lastModifiedMs: modifiedFrom(headers['last-modified']) ?? 0,
+    blobType: 'AppendBlob',
+  }
+}
+
 function sumHeaders(integrity: Integrity, data: Uint8Array, crc64: Crc64 | undefined): Headers {
   if (integrity === 'md5') {
     const md5 = createHash('md5').update(data).digest('base64')
@@ -199,7 +266,7 @@ function writtenProperties(
     etag: headers['etag'] ?? '',
     lastModifiedMs: modifiedFrom(headers['last-modified']) ?? 0,
     contentType: options.contentType ?? defaultContentType,
-    blobType: 'BlockBlob',
+    blobType: options.appendable === true ? 'AppendBlob' : 'BlockBlob',
     accessTier: options.tier,
     isTierChosen: options.tier !== undefined,
     headers: { ...options.headers },

@@ -7,6 +7,7 @@ import { MemoryHierarchy } from './memory-hierarchy.ts'
 import { MemoryBlobStore } from './memory-store.ts'
 import { isDirectory, MemoryTree, refusal, type TreeSubject } from './memory-tree.ts'
 import type {
+  AppendOptions,
   BlobContent,
   BlobProperties,
   BlobStore,
@@ -112,6 +113,15 @@ export class MemoryHierarchicalStore implements BlobStore {
       if (there?.access?.writtenBy === 'dfs') throw refusal('ENOTSUP', subject, mixedWrites)
       return this.#blobs.commitBlocks(path, blockIds, options)
     })
+  }
+
+  async appendBlock(
+    path: BlobPath,
+    data: Uint8Array,
+    options: AppendOptions,
+  ): Promise<BlobProperties> {
+    this.#purge(path, 'blob.appendBlock')
+    return this.#blobs.appendBlock(path, data, options)
   }
 
   async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {

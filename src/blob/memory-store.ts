@@ -6,6 +6,7 @@ import { MemoryAccount } from './memory-account.ts'
 import { compareUtf8, type MemoryBlob, MemoryContainer, withMetadata } from './memory-container.ts'
 import { pour } from './pour.ts'
 import type {
+  AppendOptions,
   BlobContent,
   BlobProperties,
   BlobStore,
@@ -24,6 +25,7 @@ import type {
   PutOptions,
 } from './store.ts'
 import {
+  checkAppend,
   checkBlobPath,
   checkBlock,
   checkBlockCount,
@@ -116,6 +118,9 @@ export class MemoryBlobStore implements BlobStore {
 
   async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
     const { blocks, properties } = this.#existing(path, 'blob.getBlocks', options)
+    if (properties.blobType === 'AppendBlob') {
+      throw failure('EINVAL', { path, syscall: 'blob.getBlocks' }, WRONG_TYPE)
+    }
     const sizes = [...blocks].map(([id, { length }]) => ({ id, sizeBytes: length }))
     return { etag: properties.etag, blocks: sizes }
   }
@@ -147,6 +152,23 @@ export class MemoryBlobStore implements BlobStore {
     })
     const data = concatenate(pieces.map(([, block]) => block))
     return this.#replace(subject, { data, blocks: new Map(pieces) }, options)
+  }
+
+  async appendBlock(
+    path: BlobPath,
+    data: Uint8Array,
+    options: AppendOptions,
+  ): Promise<BlobProperties> {
+    const subject = { path, syscall: 'blob.appendBlock' }
+    checkAppend(data, options.position)
+    const blob = this.#existing(path, subject.syscall, options)
+    if (blob.properties.blobType !== 'AppendBlob') throw failure('EINVAL', subject, WRONG_TYPE)
+    if (options.position !== blob.data.length) throw failure('ESTALE', subject, NOT_THE_END)
+    const joined = new Uint8Array(Buffer.concat([blob.data, data]))
+    const properties = this.#touch({ ...blob.properties, sizeBytes: joined.length })
+    const grown = { ...blob, data: joined, properties }
+    this.#containerOf(path, subject.syscall, options).set(path.name, grown)
+    return withMetadata(grown)
   }
 
   async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
@@ -275,7 +297,7 @@ export class MemoryBlobStore implements BlobStore {
         lastModifiedMs: 0,
         createdMs: previous?.properties.createdMs ?? this.#nowMs(),
         contentType: options.contentType ?? 'application/octet-stream',
-        blobType: 'BlockBlob',
+        blobType: options.appendable === true ? 'AppendBlob' : 'BlockBlob',
         accessTier: options.tier ?? 'Hot',
         isTierChosen: options.tier !== undefined,
         headers: { ...options.headers },
@@ -316,6 +338,8 @@ interface Failure {
 const BLOB_NOT_FOUND: Failure = { serviceCode: 'BlobNotFound' }
 const BLOB_EXISTS: Failure = { serviceCode: 'BlobAlreadyExists' }
 const CONDITION_NOT_MET: Failure = { serviceCode: 'ConditionNotMet' }
+const WRONG_TYPE: Failure = { serviceCode: 'InvalidBlobType' }
+const NOT_THE_END: Failure = { serviceCode: 'AppendPositionConditionNotMet' }
 const LOST_BLOCK: Failure = {
   serviceCode: 'InvalidBlockList',
   detail: 'a block to commit is gone: another writer committed the blob, or it was never staged',

@@ -86,6 +86,7 @@ export class PastBlobStore implements BlobStore {
   getBlocks = (path: BlobPath): Promise<never> => refuse(path, 'blob.getBlocks')
   getStagedBlocks = (path: BlobPath): Promise<never> => refuse(path, 'blob.getStagedBlocks')
   commitBlocks = (path: BlobPath): Promise<never> => refuse(path, 'blob.commitBlocks')
+  appendBlock = (path: BlobPath): Promise<never> => refuse(path, 'blob.appendBlock')
   setMetadata = (path: BlobPath): Promise<never> => refuse(path, 'blob.setMetadata')
   copy = (_from: BlobPath, to: BlobPath): Promise<never> => refuse(to, 'blob.copy')
   delete = (path: BlobPath): Promise<never> => refuse(path, 'blob.delete')

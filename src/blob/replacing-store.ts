@@ -10,6 +10,7 @@ import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import type { HierarchyOf, HierarchyStore } from './hierarchy.ts'
 import type {
+  AppendOptions,
   BlobContent,
   BlobProperties,
   BlobStore,
@@ -127,6 +128,10 @@ export class ReplacingBlobStore implements BlobStore {
     const made = await this.#store.put(path, data, options)
     this.#places.delete(keyOf(path))
     return made
+  }
+
+  appendBlock(path: BlobPath, data: Uint8Array, options: AppendOptions): Promise<BlobProperties> {
+    return this.#store.appendBlock(path, data, options)
   }
 
   listPage(prefix: BlobPath, options?: ListOptions): Promise<ListPage> {

@@ -163,6 +163,13 @@ export interface PutOptions extends CallOptions, Conditions {
   readonly tags?: Readonly<Record<string, string>> | undefined
   /** Of all bytes of the blob, where the caller knows it; kept with the blob. */
   readonly crc64?: Crc64 | undefined
+  /** Makes an append blob, which is empty at first and has no tier of its own. */
+  readonly appendable?: boolean | undefined
+}
+
+export interface AppendOptions extends CallOptions, Pick<Conditions, 'leaseId'> {
+  /** Where the bytes are to begin: the blob's size, else `ESTALE`. */
+  readonly position: number
 }
 
 /**
@@ -320,6 +327,11 @@ export interface BlobStore {
     blockIds: readonly string[],
     options?: CommitOptions,
   ): Promise<BlobProperties>
+  /**
+   * Adds bytes (at least 1, at most 100 MiB) to the end of an append blob, visible at once. `EINVAL` for another
+   * kind of blob, `ENOENT`; `EFBIG` after 50,000 appends.
+   */
+  appendBlock(path: BlobPath, data: Uint8Array, options: AppendOptions): Promise<BlobProperties>
   /**
    * One page of what lies in `prefix.container` and begins with `prefix.name` (a string prefix). The states
    * of one name stand together, the oldest first; those that were deleted last.

@@ -112,6 +112,19 @@ export function checkBlockCount(count: number, path: BlobPath): void {
 }
 
 /** A `RangeError` when the range is not one, or `into` is too short for it. */
+/** Bytes of one append. */
+export const maxAppendBytes: number = 100 * MiB
+
+/** `RangeError` for what cannot be one append. */
+export function checkAppend(data: Uint8Array, position: number): void {
+  if (data.length < 1 || data.length > maxAppendBytes) {
+    throw new RangeError(`data: expected 1 to ${maxAppendBytes} bytes, got ${data.length}`)
+  }
+  if (!Number.isSafeInteger(position) || position < 0) {
+    throw new RangeError(`position: expected bytes, 0 or more, got ${position}`)
+  }
+}
+
 export function checkGetOptions(options: GetOptions): void {
   const { range, into, sink } = options
   if (sink !== undefined && (range === undefined || into !== undefined)) {

@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
 import { AccountTree } from './account-tree.ts'
-import { appendFile } from './append-file.ts'
+import { type AppendFileOptions, appendFile } from './append-file.ts'
 import { BlobFileEditor, type EditOptions } from './blob-file-editor.ts'
 import { BlobFileReader, type OpenOptions } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
@@ -135,7 +135,8 @@ export class AccountContent extends AccountTree {
    * Opens a file: `r` reads the version that it has at this moment, `w` writes it anew, `x` writes
    * it unless it exists (checked here and again at the end, `EEXIST`), `a` writes on at its end, `r+`
    * reads and changes it in place (both `ESTALE` at the end when somebody else wrote it). A writer's bytes
-   * become visible when it is closed, and never when it is aborted, disposed of or left.
+   * become visible when it is closed, and never when it is aborted, disposed of or left; those of an append
+   * blob (`appendBlob` makes one in mode `a`) become visible block by block.
    *
    * With `encoding` or `compression` what is read is decoded, and what is written encoded, on its way: from
    * the beginning to the end, without positions; not in `r+`.
@@ -148,19 +149,19 @@ export class AccountContent extends AccountTree {
   async open(
     path: PathInput,
     mode: 'w' | 'x' | 'a',
-    options: WriteOptions & CodingOptions,
+    options: AppendFileOptions & CodingOptions,
   ): Promise<EncodedFileWriter>
   async open(path: PathInput, mode?: 'r', options?: OpenOptions): Promise<BlobFileReader>
   async open(
     path: PathInput,
     mode: 'w' | 'x' | 'a',
-    options?: WriteOptions,
+    options?: AppendFileOptions,
   ): Promise<BlobFileWriter>
   async open(path: PathInput, mode: 'r+', options?: EditOptions): Promise<BlobFileEditor>
   async open(
     path: PathInput,
     mode: OpenMode = 'r',
-    options: WriteOptions & OpenOptions & Partial<CodingOptions> = {},
+    options: AppendFileOptions & OpenOptions & Partial<CodingOptions> = {},
   ): Promise<OpenedFile> {
     return this.openAs(path, mode, options)
   }
@@ -169,7 +170,7 @@ export class AccountContent extends AccountTree {
   async openAs(
     path: PathInput,
     mode: OpenMode,
-    options: WriteOptions & OpenOptions & Partial<CodingOptions> = {},
+    options: AppendFileOptions & OpenOptions & Partial<CodingOptions> = {},
   ): Promise<OpenedFile> {
     const place = locateFile(this.account, path, 'open')
     const coding = codingOf(place, options)

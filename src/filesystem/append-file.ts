@@ -19,6 +19,14 @@ interface KeptHead {
   readonly idBytes: number | undefined
 }
 
+export interface AppendFileOptions extends WriteOptions {
+  /**
+   * Whether a new file is an append blob, made at once, of which each block can be seen when it is sent. Default
+   * false: a block blob, of which all can be seen at the end. What is an append blob stays one.
+   */
+  readonly appendBlob?: boolean | undefined
+}
+
 /**
  * Opens a file to be written on at its end, or anew where there is none. Its blocks stay, whoever wrote
  * them and whatever their sizes are; those at the end that are together smaller than one are sent again,
@@ -30,12 +38,23 @@ interface KeptHead {
 export async function appendFile(
   remote: Remote,
   path: BlobPath,
-  options: WriteOptions = {},
+  options: AppendFileOptions = {},
 ): Promise<BlobFileWriter> {
   const { signal } = options
   // Asked past what listings remember: the condition is about the version that is there now.
   remote.namespace.invalidate(path)
   const existing = await refuseDirectory(remote, path, { signal })
+  if (existing?.isAppendBlob === true) return onAppendBlob(remote, path, options)
+  if (existing === undefined && options.appendBlob === true) {
+    const { metadata, contentType } = options
+    const made = { signal, metadata, contentType, appendable: true, ifNoneMatch: '*' } as const
+    await remote.store.put(path, new Uint8Array(), made)
+    return BlobFileWriter.onAppendBlob(remote, path, {
+      ...options,
+      metadata: undefined,
+      sizeBytes: 0,
+    })
+  }
   if (existing === undefined) {
     return BlobFileWriter.open(remote, path, { ...options, exclusive: true })
   }
@@ -57,6 +76,18 @@ export async function appendFile(
     await writer.abort()
     throw error
   }
+}
+
+async function onAppendBlob(
+  remote: Remote,
+  path: BlobPath,
+  options: WriteOptions,
+): Promise<BlobFileWriter> {
+  const { sizeBytes, etag } = await remote.store.head(path, { signal: options.signal })
+  if (options.ifMatch !== undefined && options.ifMatch !== etag) {
+    throw new FileSystemError('ESTALE', 'open', { path: formatPath(path) })
+  }
+  return BlobFileWriter.onAppendBlob(remote, path, { ...options, sizeBytes })
 }
 
 /** `undefined` for a file that is sent again whole. */

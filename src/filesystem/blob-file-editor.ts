@@ -1,11 +1,12 @@
 import { tmpdir } from 'node:os'
 import type { CallOptions, PutOptions } from '../blob/store.ts'
 import { maxBlocks } from '../blob/validate.ts'
-import { MiB } from '../byte-range.ts'
+import { MiB, splitRange } from '../byte-range.ts'
 import { Limiter } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { Entry } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { AppendBlobWriter } from '../transfer/append-blob-writer.ts'
 import { FileContent } from '../transfer/file-content.ts'
 import { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
@@ -38,6 +39,8 @@ export class BlobFileEditor {
   readonly #kept: Kept
   readonly #signal: AbortSignal | undefined
   readonly #leaseId: string | undefined
+  /** Bytes of an append blob, which only grows; `undefined` of others. */
+  #fixedBytes: number | undefined
   /** Changes come one after the other. */
   readonly #turn = new Limiter(1)
   #etag: string
@@ -56,6 +59,7 @@ export class BlobFileEditor {
     const { sizeBytes } = entry
     const { store, chunkCache } = remote
     this.info = toFileInfo(path.container, entry)
+    this.#fixedBytes = entry.isAppendBlob === true ? sizeBytes : undefined
     this.#last = this.info
     this.#remote = remote
     this.#path = path
@@ -128,16 +132,18 @@ export class BlobFileEditor {
     const bytes = new Uint8Array(bytesOf(data))
     const range = { start: offset, end: offset + bytes.byteLength }
     if (bytes.byteLength === 0) return
+    this.#demandGrowth('write', offset)
     await this.#change('write', range.end, async () => {
       this.#blocks.changed(range)
       await this.#content.write(offset, bytes)
-      await this.#blocks.written(range, this.#path)
+      if (this.#fixedBytes === undefined) await this.#blocks.written(range, this.#path)
     })
   }
 
   /** Cuts the file at `size` bytes, or adds zeros up to there. */
   async truncate(size: number): Promise<void> {
     checkCount('size', size)
+    this.#demandGrowth('truncate', size)
     await this.#change('truncate', size, async () => {
       const low = Math.min(size, this.size)
       this.#blocks.changed({ start: low, end: Math.max(size, this.size) })
@@ -193,6 +199,7 @@ export class BlobFileEditor {
     if (!this.#isDirty) return this.#last
     const { sizeBytes } = this.#content
     const { store } = this.#remote
+    if (this.#fixedBytes !== undefined) return this.#append(this.#fixedBytes)
     const conditions = { ifMatch: this.#etag, leaseId: this.#leaseId }
     const put = { ...this.#kept, ...conditions, signal: this.#signal }
     const properties =
@@ -209,6 +216,33 @@ export class BlobFileEditor {
     const { metadata, contentType } = this.#kept
     this.#last = noteCommitted(this.#remote, this.#path, { properties, metadata, contentType })
     return this.#last
+  }
+
+  /** What was added to an append blob: block by block. */
+  async #append(from: number): Promise<FileInfo> {
+    const { store, memory, blockBytes } = this.#remote
+    const common = { path: this.#path, leaseId: this.#leaseId, signal: this.#signal }
+    const parts = { ...common, store, memory, blockBytes, sizeBytes: from }
+    await using writer = new AppendBlobWriter(parts)
+    const { sizeBytes } = this.#content
+    for (const range of splitRange({ start: from, end: sizeBytes }, MiB)) {
+      await writer.write(await this.#content.read(range))
+    }
+    const properties = await writer.commit()
+    this.#etag = properties.etag
+    this.#fixedBytes = sizeBytes
+    this.#isDirty = false
+    await this.#blocks.reset()
+    this.#content.committed({ path: this.#path, etag: properties.etag, sizeBytes })
+    const { metadata, contentType } = this.#kept
+    this.#last = noteCommitted(this.#remote, this.#path, { properties, metadata, contentType })
+    return this.#last
+  }
+
+  #demandGrowth(syscall: string, from: number): void {
+    if (this.#fixedBytes === undefined || from >= this.#fixedBytes) return
+    const detail = `an append blob only grows: its first ${this.#fixedBytes} bytes cannot be changed`
+    throw new FileSystemError('ENOTSUP', syscall, { path: formatPath(this.#path), detail })
   }
 
   #change(syscall: string, endBytes: number, work: () => Promise<void>): Promise<void> {

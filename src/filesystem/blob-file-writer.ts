@@ -1,10 +1,17 @@
 import type { Metadata } from '../blob/store.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { AppendBlobWriter } from '../transfer/append-blob-writer.ts'
 import { BlobWriter, type BlobWriterOptions } from '../transfer/blob-writer.ts'
 import type { FileInfo } from './file-info.ts'
 import { noteCommitted, refuseDirectory, type WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
+
+/** What makes a blob of bytes. */
+type Writer = Pick<
+  BlobWriter | AppendBlobWriter,
+  'sizeBytes' | 'write' | 'commit' | 'abort' | typeof Symbol.asyncDispose
+>
 
 /**
  * A file being written from its beginning to its end. Nobody sees anything of it before `close()`,
@@ -14,12 +21,12 @@ import type { Remote } from './remote.ts'
 export class BlobFileWriter {
   readonly #remote: Remote
   readonly #path: BlobPath
-  readonly #writer: BlobWriter
+  readonly #writer: Writer
   readonly #options: WriteOptions
   #state: 'open' | 'failed' | 'closed' | 'aborted' = 'open'
   #closing: Promise<FileInfo> | undefined
 
-  private constructor(remote: Remote, path: BlobPath, options: WriteOptions, writer: BlobWriter) {
+  private constructor(remote: Remote, path: BlobPath, options: WriteOptions, writer: Writer) {
     this.#remote = remote
     this.#path = path
     this.#options = options
@@ -48,6 +55,18 @@ export class BlobFileWriter {
       continues: options.continues,
     })
     return new BlobFileWriter(remote, path, options, writer)
+  }
+
+  /** To write on at the end of an append blob: see `AppendBlobWriter`. */
+  static onAppendBlob(
+    remote: Remote,
+    path: BlobPath,
+    options: WriteOptions & { readonly sizeBytes: number },
+  ): BlobFileWriter {
+    const { sizeBytes, leaseId, signal } = options
+    const { store, memory, blockBytes } = remote
+    const parts = { store, memory, blockBytes, path, sizeBytes, leaseId, signal }
+    return new BlobFileWriter(remote, path, options, new AppendBlobWriter(parts))
   }
 
   /** Bytes written up to here. */

@@ -3,6 +3,7 @@ import type { BulkResult } from '../bulk.ts'
 import { FileSystemError } from '../errors.ts'
 import type { OpenedFile, OpenMode } from './account-content.ts'
 import type { InfoOptions, ListingOptions, Preference } from './account-tree.ts'
+import type { AppendFileOptions } from './append-file.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
 import type { BlobFileEditor, EditOptions } from './blob-file-editor.ts'
 import type { BlobFileReader, OpenOptions } from './blob-file-reader.ts'
@@ -151,15 +152,19 @@ export class DirFileSystem {
   async open(
     path: string,
     mode: 'w' | 'x' | 'a',
-    options: WriteOptions & CodingOptions,
+    options: AppendFileOptions & CodingOptions,
   ): Promise<EncodedFileWriter>
   async open(path: string, mode?: 'r', options?: OpenOptions): Promise<BlobFileReader>
-  async open(path: string, mode: 'w' | 'x' | 'a', options?: WriteOptions): Promise<BlobFileWriter>
+  async open(
+    path: string,
+    mode: 'w' | 'x' | 'a',
+    options?: AppendFileOptions,
+  ): Promise<BlobFileWriter>
   async open(path: string, mode: 'r+', options?: EditOptions): Promise<BlobFileEditor>
   async open(
     path: string,
     mode: OpenMode = 'r',
-    options: WriteOptions & OpenOptions & Partial<CodingOptions> = {},
+    options: AppendFileOptions & OpenOptions & Partial<CodingOptions> = {},
   ): Promise<OpenedFile> {
     return this.#fs.openAs(this.#inside(path, 'open'), mode, options)
   }

@@ -30,7 +30,9 @@ export function entryFromBlob(blobName: string, properties: BlobProperties): Ent
     metadata,
     markerName: type === 'directory' ? blobName : undefined,
   }
-  return facts === undefined ? entry : { ...entry, ...accessOf(facts) }
+  const grows = properties.blobType === 'AppendBlob' ? ({ isAppendBlob: true } as const) : undefined
+  if (facts === undefined && grows === undefined) return entry
+  return { ...entry, ...grows, ...(facts === undefined ? {} : accessOf(facts)) }
 }
 
 /** The type alone of {@link entryFromBlob}: every read asks for it. */

@@ -42,6 +42,8 @@ export interface Entry {
   readonly metadata: Metadata
   /** For a directory: the blob that marks it (`dir` or `dir/`); `undefined` when it is implied. */
   readonly markerName?: string | undefined
+  /** Whether it only grows. */
+  readonly isAppendBlob?: true | undefined
   /** On hierarchical accounts: who owns it and what `ls` shows of its rights (`rwxr-x---+`). */
   readonly owner?: string | undefined
   readonly group?: string | undefined

@@ -39,6 +39,7 @@ export function blobStoreConformance(t: Test, makeStore: () => Promise<BlobStore
   describeWriting(conformance)
   describeConditions(conformance)
   describeBlocks(conformance)
+  describeAppends(conformance)
   describeListing(conformance)
   describeNames(conformance)
   describeMetadata(conformance)
@@ -729,6 +730,52 @@ function describeBlocks(conformance: Conformance): void {
       await rejectsWith(t, store.commitBlocks({ container, name: 'a' }, ids), 'EFBIG')
     },
   )
+}
+
+function describeAppends(conformance: Conformance): void {
+  behaviour(conformance, 'an append blob grows at its end', async (t, store, container) => {
+    const path = { container, name: 'log' }
+    const metadata = { k: 'v' }
+    const made = await store.put(path, bytes(''), { appendable: true, metadata })
+    const first = await store.appendBlock(path, bytes('one '), { position: 0 })
+    const second = await store.appendBlock(path, bytes('two'), { position: 4 })
+
+    t.equal(await read(store, path), 'one two')
+    t.match(await store.head(path), { sizeBytes: 7, blobType: 'AppendBlob', metadata })
+    t.match([first.sizeBytes, second.sizeBytes], [4, 7])
+    t.equal(new Set([made.etag, first.etag, second.etag]).size, 3)
+    t.equal((await store.head(path)).etag, second.etag)
+    t.match(await list(store, path), [{ properties: { blobType: 'AppendBlob', sizeBytes: 7 } }])
+  })
+
+  behaviour(
+    conformance,
+    'an append elsewhere than at the end is ESTALE',
+    async (t, store, container) => {
+      const path = { container, name: 'log' }
+      await store.put(path, bytes(''), { appendable: true, ifNoneMatch: '*' })
+      await store.appendBlock(path, bytes('mine'), { position: 0 })
+
+      await rejectsWith(t, store.appendBlock(path, bytes('theirs'), { position: 0 }), 'ESTALE')
+      await rejectsWith(t, store.appendBlock(path, bytes('theirs'), { position: 5 }), 'ESTALE')
+      const again = store.put(path, bytes(''), { appendable: true, ifNoneMatch: '*' })
+      await rejectsWith(t, again, 'EEXIST')
+      t.equal(await read(store, path), 'mine')
+    },
+  )
+
+  behaviour(conformance, 'only append blobs are appended to', async (t, store, container) => {
+    const path = { container, name: 'block' }
+    await store.put(path, bytes('blocks'))
+    const log = { container, name: 'log' }
+    await store.put(log, bytes(''), { appendable: true })
+
+    await rejectsWith(t, store.appendBlock(path, bytes('x'), { position: 6 }), 'EINVAL')
+    const missing = { container, name: 'none' }
+    await rejectsWith(t, store.appendBlock(missing, bytes('x'), { position: 0 }), 'ENOENT')
+    await rejectsWith(t, store.getBlocks(log), 'EINVAL')
+    await t.rejects(store.appendBlock(log, bytes(''), { position: 0 }), RangeError)
+  })
 }
 
 function describeListing(conformance: Conformance): void {

@@ -1,4 +1,5 @@
 import type {
+  AppendOptions,
   BlobContent,
   BlobProperties,
   BlobStore,
@@ -109,6 +110,14 @@ export class CountingStore implements BlobStore {
   ): Promise<void> {
     return this.#count({ verb: 'stageBlockFrom', name: path.name, ...options }, () =>
       this.#store.stageBlockFrom(path, blockId, source, options),
+    )
+  }
+
+  appendBlock(path: BlobPath, data: Uint8Array, options: AppendOptions): Promise<BlobProperties> {
+    const { signal } = options
+    const sentBytes = data.byteLength
+    return this.#count({ verb: 'appendBlock', name: path.name, signal, sentBytes }, () =>
+      this.#store.appendBlock(path, data, options),
     )
   }
 
