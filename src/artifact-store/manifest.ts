@@ -1,4 +1,3 @@
-import type { ZodType } from 'zod'
 import { FileSystemError } from '../errors.ts'
 
 /** One file of a directory artifact. Names are relative to the artifact. */
@@ -22,25 +21,6 @@ export interface Manifest {
   readonly links: readonly { readonly name: string; readonly target: string }[]
 }
 
-async function manifestSchema(): Promise<ZodType<Manifest>> {
-  // Only who loads an artifact pays for reading this library.
-  const { z } = await import('zod')
-  return z.object({
-    version: z.literal(1),
-    generation: z.string().regex(/^[0-9a-f]{32}$/),
-    files: z.array(
-      z.object({
-        name: z.string(),
-        sizeBytes: z.number().int().nonnegative(),
-        sha256: z.string().regex(/^[0-9a-f]{64}$/),
-        mode: z.number().int().min(0).max(0o7777),
-      }),
-    ),
-    directories: z.array(z.string()),
-    links: z.array(z.object({ name: z.string(), target: z.string() })),
-  })
-}
-
 /** The bytes that are stored. */
 export function formatManifest(manifest: Manifest): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(manifest, undefined, 2)}\n`)
@@ -48,9 +28,10 @@ export function formatManifest(manifest: Manifest): Uint8Array {
 
 /** `EIO` for bytes that are not a manifest of `path`. */
 export async function parseManifest(data: Uint8Array, path: string): Promise<Manifest> {
-  const schema = await manifestSchema()
+  // Only who loads an artifact pays for reading what checks it.
+  const { manifestSchema } = await import('./manifest-schema.ts')
   try {
-    return schema.parse(JSON.parse(new TextDecoder().decode(data)))
+    return manifestSchema.parse(JSON.parse(new TextDecoder().decode(data)))
   } catch (cause) {
     throw damaged(path, cause)
   }
