@@ -147,15 +147,30 @@ t.test('row 4: of many who create one file, one does', async (t) => {
 })
 
 t.test(
-  'row 5: two who write one file in blocks mix nothing, and who has the bytes still succeeds',
+  'row 5: of two who write one file in blocks the second has lost its blocks, and sends them again',
   async (t) => {
-    const { memory } = await setUp()
-    const contents = [Buffer.alloc(500 * KiB, 'a'), Buffer.alloc(500 * KiB, 'b')]
-    const clients = contents.map(
-      () => new AzureBlobFileSystem({ store: memory, blockBytes: 64 * KiB }),
-    )
+    const { memory, store } = await setUp()
+    const contents = [Buffer.alloc(2 * MiB, 'a'), Buffer.alloc(2 * MiB, 'b')]
+    const clients = contents.map(() => new AzureBlobFileSystem({ store, blockBytes: 64 * KiB }))
     for (let round = 0; round < 5; round += 1) {
+      let commits = 0
+      let both: () => void = () => undefined
+      const staged = new Promise<void>((resolve) => {
+        both = resolve
+      })
+      store.before = async ({ verb }) => {
+        if (verb !== 'commitBlocks') return
+        // Neither commits before the other has staged all of its blocks.
+        if (++commits === 2) both()
+        await staged
+      }
+      store.take()
       await Promise.all(contents.map((data, index) => clients[index]?.pipeFile('box/f', data)))
+      const requests = store.take()
+      const count = (verb: string) => requests.filter((line) => line.startsWith(verb)).length
+      t.equal(count('commitBlocks'), 3, 'one commit names blocks that are gone')
+      const each = count('stageBlock ') / 3
+      t.ok(each > 1 && Number.isInteger(each), `${each} blocks, of one writer twice`)
       const found = await new AzureBlobFileSystem({ store: memory }).catFile('box/f')
       t.ok(
         contents.some((content) => content.equals(found)),
