@@ -16,6 +16,7 @@
 #include "live_requests.h"
 #include "notifier.h"
 #include "sender.h"
+#include "splicer.h"
 #include "unique_fd.h"
 #include "watchdog.h"
 
@@ -117,6 +118,8 @@ class Channel {
   struct Reader {
     UniqueFd device;
     UniqueFd poll;
+    // For the thread alone.
+    Splicer splicer;
     std::thread thread;
   };
 
@@ -139,7 +142,7 @@ class Channel {
   void NoteChanges(const Frame& frame, LiveRequest* request);
   void NoteForgets(const Frame& frame);
   // Answers a READ of what is on the local disk; false when the owner has to.
-  bool AnswerRead(const Frame& frame, uint64_t unique) const;
+  bool AnswerRead(const Frame& frame, uint64_t unique);
   bool AdmitInterrupt(const Frame& frame);
   // Has the kernel send an interrupt again, unless its request is answered.
   void PostponeInterrupt(uint64_t unique) const;

@@ -65,37 +65,33 @@ void DataHits::Detach(uint64_t handle) {
   contents_.erase(handle);
 }
 
-int64_t DataHits::Read(uint64_t handle, uint64_t offset, uint32_t size, uint8_t* into) const {
-  struct Part {
-    std::shared_ptr<const UniqueFd> file;
-    uint64_t offset;
-    uint64_t size;
-  };
-  std::vector<Part> parts;
-  uint64_t end = 0;
-  {
-    const std::shared_lock lock(mutex_);
-    const auto content = contents_.find(handle);
-    if (content == contents_.end()) return -1;
-    if (offset >= content->second.size) return 0;
-    end = std::min(offset + size, content->second.size);
-    for (uint64_t at = offset; at < end;) {
-      const LocalPiece* const piece = Find(content->second, at);
-      if (piece == nullptr) return -1;
-      const uint64_t stop = std::min(end, piece->start + piece->size);
-      if (!Holds(*piece, at - piece->start, stop - piece->start)) return -1;
-      parts.push_back({piece->file, at - piece->start, stop - at});
-      at = stop;
-    }
-  }
-  for (const Part& part : parts) {
-    if (!ReadFully(part.file->get(), into, part.size, part.offset)) return -1;
-    into += part.size;
+int64_t DataHits::Find(uint64_t handle, uint64_t offset, uint32_t size,
+                       std::vector<FilePart>* parts) const {
+  const std::shared_lock lock(mutex_);
+  const auto content = contents_.find(handle);
+  if (content == contents_.end()) return -1;
+  if (offset >= content->second.size) return 0;
+  const uint64_t end = std::min(offset + size, content->second.size);
+  for (uint64_t at = offset; at < end;) {
+    const LocalPiece* const piece = PieceAt(content->second, at);
+    if (piece == nullptr) return -1;
+    const uint64_t stop = std::min(end, piece->start + piece->size);
+    if (!Holds(*piece, at - piece->start, stop - piece->start)) return -1;
+    parts->push_back({piece->file, at - piece->start, stop - at});
+    at = stop;
   }
   return static_cast<int64_t>(end - offset);
 }
 
-const LocalPiece* DataHits::Find(const Content& content, uint64_t offset) {
+bool DataHits::Read(const std::vector<FilePart>& parts, uint8_t* into) {
+  for (const FilePart& part : parts) {
+    if (!ReadFully(part.file->get(), into, part.size, part.offset)) return false;
+    into += part.size;
+  }
+  return true;
+}
+
+const LocalPiece* DataHits::PieceAt(const Content& content, uint64_t offset) {
   auto after = content.pieces.upper_bound(offset);
   if (after == content.pieces.begin()) return nullptr;
   const LocalPiece& piece = std::prev(after)->second;

@@ -20,6 +20,13 @@ struct LocalPiece {
   std::shared_ptr<const UniqueFd> file;
 };
 
+// Where some bytes of a file lie.
+struct FilePart {
+  std::shared_ptr<const UniqueFd> file;
+  uint64_t offset;
+  uint64_t size;
+};
+
 // What may be read of open files without their owner: reads of it are answered by reader threads.
 // Every method may run on any thread.
 class DataHits {
@@ -36,9 +43,12 @@ class DataHits {
   // No read that begins later is answered.
   void Detach(uint64_t handle);
 
-  // Fills `into` with what read(2) gives for [offset, offset + size). Returns how many bytes that
-  // is, or -1 when the owner has to be asked.
-  int64_t Read(uint64_t handle, uint64_t offset, uint32_t size, uint8_t* into) const;
+  // Finds what read(2) gives for [offset, offset + size). Returns how many bytes that is, or -1
+  // when the owner has to be asked.
+  int64_t Find(uint64_t handle, uint64_t offset, uint32_t size, std::vector<FilePart>* parts) const;
+
+  // Fills `into` with the bytes of `parts`; false when a file is shorter than it was said to be.
+  static bool Read(const std::vector<FilePart>& parts, uint8_t* into);
 
  private:
   struct Content {
@@ -46,7 +56,7 @@ class DataHits {
     std::map<uint64_t, LocalPiece> pieces;
   };
 
-  static const LocalPiece* Find(const Content& content, uint64_t offset);
+  static const LocalPiece* PieceAt(const Content& content, uint64_t offset);
   static bool Holds(const LocalPiece& piece, uint64_t start, uint64_t end);
 
   mutable std::shared_mutex mutex_;
