@@ -1,10 +1,19 @@
 import { constants } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
-import type { HandleId, Ino, LocalContent, OpenedFile } from '../vfs/operations.ts'
+import type { ContentPiece, HandleId, Ino, LocalContent, OpenedFile } from '../vfs/operations.ts'
 import type { ContentChannel } from './channel.ts'
 
 /** How long an open waits for what could spare its reads the session: no longer than a request takes. */
 const comparingMs = 25
+
+/** Descriptors for files that are not whole: one each. */
+const maxParts = 64
+
+interface Watch {
+  stop: () => void
+  /** Descriptors that it took. */
+  pieces: number
+}
 
 /** The open files of one inode that the kernel was told of. */
 interface OpenInode {
@@ -42,7 +51,10 @@ export class OpenModes {
   readonly #inoOf = new Map<HandleId, Ino>()
   /** Handles whose content must not be attached any more. */
   readonly #changed = new Set<HandleId>()
+  /** What ends it that a handle is told what becomes readable. */
+  readonly #watches = new Map<HandleId, Watch>()
   readonly #readOnly: boolean
+  #parts = 0
   #passthrough: boolean
   #refusal: string | undefined
 
@@ -105,7 +117,7 @@ export class OpenModes {
     if (ino === undefined) return
     this.#inoOf.delete(handle)
     this.#changed.delete(handle)
-    this.#channel.detach(handle)
+    this.#detach(handle)
     const present = this.#inodes.get(ino)
     present?.handles.delete(handle)
     if (present === undefined || present.handles.size > 0) return
@@ -116,7 +128,7 @@ export class OpenModes {
   /** Content of `ino` is about to change: from here on readers have to ask. */
   changes(ino: Ino): void {
     for (const handle of this.#inodes.get(ino)?.handles ?? []) {
-      this.#channel.detach(handle)
+      this.#detach(handle)
       this.#changed.add(handle)
     }
   }
@@ -146,15 +158,50 @@ export class OpenModes {
     this.#inoOf.set(handle, ino)
   }
 
-  #attach({ handle, content }: OpenedFile): void {
-    if (content instanceof Promise) {
-      // What cannot be attached is asked for, as ever.
-      void content.then((found) => this.#attachNow(handle, found)).catch(() => {})
-    } else this.#attachNow(handle, content)
+  #attach(opened: OpenedFile): void {
+    const { content } = opened
+    const attach = (found: LocalContent | undefined) => {
+      if (found === undefined) this.#watch(opened)
+      else this.#attachNow(opened.handle, found)
+    }
+    // What cannot be attached is asked for, as ever.
+    if (content instanceof Promise) void content.then(attach).catch(() => {})
+    else attach(content)
+  }
+
+  /** Reads are answered by the channel where pieces become readable while the file is open. */
+  #watch({ handle, partial }: OpenedFile): void {
+    if (partial === undefined || !this.#mayAttach(handle)) return
+    this.#channel.attach(handle, partial.sizeBytes)
+    const watch: Watch = { stop: () => {}, pieces: 0 }
+    this.#watches.set(handle, watch)
+    watch.stop = partial.watch((ranges, piece, isNew) => {
+      if (isNew) this.#addPart(handle, piece, watch)
+      for (const range of ranges) this.#channel.markPresent(handle, range)
+    })
+  }
+
+  #addPart(handle: HandleId, piece: ContentPiece, watch: Watch): void {
+    if (this.#parts >= maxParts) return
+    this.#parts += 1
+    watch.pieces += 1
+    this.#channel.addPiece(handle, piece, false)
+  }
+
+  #detach(handle: HandleId): void {
+    this.#channel.detach(handle)
+    const watch = this.#watches.get(handle)
+    this.#watches.delete(handle)
+    watch?.stop()
+    this.#parts -= watch?.pieces ?? 0
+  }
+
+  #mayAttach(handle: HandleId): boolean {
+    return this.#inoOf.has(handle) && !this.#changed.has(handle)
   }
 
   #attachNow(handle: HandleId, content: LocalContent | undefined): void {
-    if (content === undefined || !this.#inoOf.has(handle) || this.#changed.has(handle)) return
+    if (content === undefined || !this.#mayAttach(handle)) return
     this.#channel.attach(handle, content.sizeBytes)
     for (const piece of content.pieces) this.#channel.addPiece(handle, piece, true)
   }

@@ -23,6 +23,21 @@ const checkedAtOnce = 16
 export interface SegmentOptions extends Placed {
   readonly sizeBytes: number
   readonly files: DiskFiles
+  /** Whether somebody wants to know what becomes readable. */
+  readonly isWatched: () => boolean
+  readonly onCompared: (compared: Compared) => void
+}
+
+/** Granules of a segment that may be read from its file: this process wrote them, or compared them. */
+export interface Compared {
+  /** An open file, for as long as the turn of the event loop that gave it lasts. */
+  readonly descriptor: number
+  /** Which file that is: nothing is known of another that takes its place. */
+  readonly file: string
+  /** Runs of consecutive ones that have just become so. */
+  readonly added: readonly (readonly number[])[]
+  /** All there are. */
+  readonly all: () => readonly (readonly number[])[]
 }
 
 /** The granules of one segment that are on the disk. Rejects as `node:fs` does. */
@@ -36,8 +51,11 @@ export class DiskSegment implements Placed {
   #loading: Promise<void> | undefined
   #isLoaded = false
   #usedAtMs = Number.NEGATIVE_INFINITY
+  readonly #options: SegmentOptions
 
-  constructor({ place, sizeBytes, files }: SegmentOptions) {
+  constructor(options: SegmentOptions) {
+    const { place, sizeBytes, files } = options
+    this.#options = options
     this.place = place
     this.#files = files
     const granules = Math.ceil(sizeBytes / granuleBytes)
@@ -78,6 +96,7 @@ export class DiskSegment implements Placed {
       const bad: number[] = []
       for (const run of runsOf(present))
         bad.push(...(await this.#readRun(files, run, { first, into })))
+      if (bad.length === 0 && this.#options.isWatched()) await this.#noteCompared(files, present)
       return bad
     })
     await this.#noteUse(nowMs)
@@ -125,6 +144,22 @@ export class DiskSegment implements Placed {
       for (const run of runsOf(absent)) written += await this.#writeRun(files, run, { first, data })
     })
     return written
+  }
+
+  /** Others may have read a file that was removed meanwhile: what is there now is another. */
+  async #noteCompared(files: SegmentFiles, granules: readonly number[]): Promise<void> {
+    const stats = await statsOf(files)
+    if (stats === undefined) return
+    this.#compared.use(stats)
+    this.#addCompared(files, granules)
+  }
+
+  #addCompared({ data }: SegmentFiles, granules: readonly number[]): void {
+    this.#compared.add(granules)
+    if (!this.#options.isWatched()) return
+    const { file } = this.#compared
+    const all = () => runsOf(this.#compared.all)
+    this.#options.onCompared({ descriptor: data.fd, file, added: runsOf(granules), all })
   }
 
   /** Closes the files: the next use opens what lies at `place` then. */
@@ -180,7 +215,7 @@ export class DiskSegment implements Placed {
     await sums.write(new Uint8Array(words.buffer), 0, words.byteLength, 8 * from)
     this.#sums.set(words, 2 * from)
     for (const granule of run) this.#distrusted.delete(granule)
-    this.#compared.add(run)
+    this.#addCompared({ data, sums }, run)
     return view.byteLength
   }
 
@@ -221,8 +256,16 @@ class ComparedGranules {
     this.#file = file
   }
 
+  get file(): string {
+    return this.#file
+  }
+
   has(granule: number): boolean {
     return this.#isCompared[granule] === 1
+  }
+
+  get all(): number[] {
+    return countedFrom(0, this.#isCompared.length).filter((granule) => this.has(granule))
   }
 
   add(granules: readonly number[]): void {

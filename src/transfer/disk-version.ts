@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type ByteRange, MiB } from '../byte-range.ts'
 import type { DiskCache } from './disk-cache.ts'
 import type { DiskFiles } from './disk-files.ts'
-import { DiskSegment } from './disk-segment.ts'
+import { type Compared, DiskSegment } from './disk-segment.ts'
 import { alignUp, granuleBytes } from './granule.ts'
 
 /** What goes at once to make room, of a version that has more than one file. */
@@ -17,6 +17,20 @@ export interface DiskVersionOptions {
   readonly files: DiskFiles
   readonly cache: DiskCache
 }
+
+/** What may be read from the file of a stretch of a version that begins at `start`. */
+export interface ComparedPiece {
+  readonly start: number
+  readonly sizeBytes: number
+  /** As `Compared`. */
+  readonly descriptor: number
+  readonly file: string
+  /** Ranges of the version. */
+  readonly added: readonly ByteRange[]
+  readonly all: () => readonly ByteRange[]
+}
+
+type DiskWatcher = (piece: ComparedPiece) => void
 
 interface DiskWriteOptions {
   readonly copy?: boolean
@@ -32,6 +46,7 @@ export class DiskVersion {
   readonly #segments = new Map<number, DiskSegment>()
   readonly #segmentBytes: number
   readonly #skipped = new Set<number>()
+  readonly #watchers = new Set<DiskWatcher>()
 
   constructor(options: DiskVersionOptions) {
     this.sizeBytes = options.sizeBytes
@@ -128,6 +143,31 @@ export class DiskVersion {
   }
 
   /**
+   * Tells `watcher` what may be read of the version's files from now on, until the returned function is
+   * called: granules that were written, or compared with their sums.
+   */
+  watch(watcher: DiskWatcher): () => void {
+    this.#watchers.add(watcher)
+    return () => void this.#watchers.delete(watcher)
+  }
+
+  #tell(index: number, { descriptor, file, added, all }: Compared): void {
+    const start = index * this.#segmentBytes
+    const sizeBytes = Math.min(this.sizeBytes - start, this.#segmentBytes)
+    const rangeOf = (run: readonly number[]): ByteRange => {
+      const first = run[0] ?? 0
+      const end = Math.min((first + run.length) * granuleBytes, sizeBytes)
+      return { start: start + first * granuleBytes, end: start + end }
+    }
+    const piece = {
+      ...{ start, sizeBytes, descriptor, file },
+      added: added.map(rangeOf),
+      all: () => all().map(rangeOf),
+    }
+    for (const watcher of this.#watchers) watcher(piece)
+  }
+
+  /**
    * Opens the files that hold the version, when all of it is there and whole, which is read to be sure.
    * They stay as they are, also when the cache makes room, until the caller closes them.
    */
@@ -193,6 +233,8 @@ export class DiskVersion {
       place: this.#placeOf(index),
       sizeBytes: Math.min(this.sizeBytes - index * this.#segmentBytes, this.#segmentBytes),
       files: this.#files,
+      isWatched: () => this.#watchers.size > 0,
+      onCompared: (compared) => this.#tell(index, compared),
     })
     this.#segments.set(index, segment)
     return segment

@@ -3,7 +3,7 @@ import { Limiter } from '../concurrency.ts'
 import type { BlobPath } from '../path.ts'
 import type { DiskCache } from '../transfer/disk-cache.ts'
 import { closePieces, type WholePiece } from '../transfer/disk-version.ts'
-import type { LocalContent } from './operations.ts'
+import type { LocalContent, PartialContent } from './operations.ts'
 
 /** Descriptors that may be held for contents: one each, more for those in segments. */
 const maxOpenPieces = 64
@@ -46,6 +46,23 @@ export class LocalContents {
     const looking = this.#looking.get(name) ?? this.#look(name, key)
     this.#looking.set(name, looking)
     return looking
+  }
+
+  /** What becomes readable of it, granule by granule, as long as `keeps` says that it is still the one. */
+  partOf(key: ContentKey, keeps: (version: string) => boolean): PartialContent {
+    const { etag: version, sizeBytes } = key
+    const disk = this.#disk.open({ ...key, endpoint: this.#endpoint })
+    const watch: PartialContent['watch'] = (add) => {
+      const files = new Map<number, string>()
+      return disk.watch((compared) => {
+        if (!keeps(version)) return
+        const isNew = files.get(compared.start) !== compared.file
+        files.set(compared.start, compared.file)
+        // Who is told of a file for the first time has heard of nothing in it.
+        add(isNew ? compared.all() : compared.added, compared, isNew)
+      })
+    }
+    return { version, sizeBytes, watch }
   }
 
   /** Closes all files. */

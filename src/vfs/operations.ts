@@ -113,11 +113,26 @@ export interface ContentPiece {
   readonly descriptor: number
 }
 
+/** One version of a file, some of which lies on the local disk. */
+export interface PartialContent {
+  readonly version: string
+  readonly sizeBytes: number
+  /**
+   * Tells `add` which ranges may be read from a piece from now on, until the returned function is called.
+   * `isNew`: nothing that was said of a piece there is true any more.
+   */
+  watch(
+    add: (ranges: readonly ByteRange[], piece: ContentPiece, isNew: boolean) => void,
+  ): () => void
+}
+
 /** An open file. */
 export interface OpenedFile {
   readonly handle: HandleId
   /** Where reads of the handle may be answered from without asking, at once or later. */
   readonly content?: LocalContent | Promise<LocalContent | undefined> | undefined
+  /** The same for what is not whole. */
+  readonly partial?: PartialContent | undefined
   /** What `content` has, or would have, as its version. */
   readonly version?: string | undefined
   /** The pages that the kernel holds of an earlier open are still right. */

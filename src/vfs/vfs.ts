@@ -225,16 +225,18 @@ export class Vfs implements FileOperations {
   }
 
   /** Where the version that `handle` reads lies on the local disk, unless somebody writes the file. */
-  #contentOf(inode: Inode, handle: HandleId): Pick<OpenedFile, 'content' | 'version'> {
+  #contentOf(inode: Inode, handle: HandleId): Partial<OpenedFile> {
     const { reader } = this.#handles.file(handle)
     const { etag, sizeBytes } = reader?.entry ?? {}
     if (reader === undefined || etag === undefined || sizeBytes === undefined) return {}
     if (inode.writable !== undefined) return {}
-    const content = this.#contents?.of({ path: this.#tree.pathOf(inode), etag, sizeBytes })
+    const key = { path: this.#tree.pathOf(inode), etag, sizeBytes }
+    const content = this.#contents?.of(key)
+    const partial = this.#contents?.partOf(key, (version) => reader.keeps(version))
     const stillRead = (found: LocalContent | undefined): LocalContent | undefined =>
       found !== undefined && reader.keeps(found.version) ? found : undefined
     const checked = content instanceof Promise ? content.then(stillRead) : stillRead(content)
-    return { version: etag, content: checked }
+    return { version: etag, content: checked, partial }
   }
 
   async create(

@@ -48,6 +48,26 @@ t.test('reads of cached files are answered while JavaScript hangs', { skip }, as
   t.equal(await readWhileHanging(drive), drive.sums)
 })
 
+t.test('so are those of the part of a file that is cached', { skip }, async (t) => {
+  const cacheDirectory = await temporaryDirectory(t)
+  const blobs = { large: 90 * 2 ** 20 }
+  const drive = await startDrive(t, { cacheDirectory, blobs, listingTtlMs: 60_000 })
+  const read = (fd: number, mebibytes: number) =>
+    `timeout 8 dd bs=128k count=${8 * mebibytes} status=none <&${fd}`
+  // Across the border of two files of the cache.
+  const skip60 = (fd: number) => `dd bs=1M count=0 skip=60 status=none <&${fd}`
+  const open = `cd ${drive.mountpoint} && exec 3< large 4< large && ${skip60(3)} && ${skip60(4)}`
+  const sum = await shell(`${open} && ${read(3, 8)} | sha1sum`)
+  await settled(drive)
+
+  // What comes from the disk is compared first; who has the file open may then read it there.
+  const hang = `kill -USR1 ${drive.server.child.pid} && sleep 0.5 && ${dropPages}`
+  const compare = `${dropPages} && ${read(3, 12)} > /dev/null && ${hang}`
+  const output = await shell(`${open} && ${compare} && ${read(4, 8)} | sha1sum`)
+
+  t.equal(output, sum)
+})
+
 t.test('on a read-only drive the kernel reads cached files by itself', { skip }, async (t) => {
   const drive = await startCached(t, { readOnly: true })
   const output = await readWhileHanging(drive)
