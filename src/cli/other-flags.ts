@@ -30,6 +30,8 @@ const byEtag = 'blocks are kept by etag until --cache-size is reached'
 const pages = 'pages of the kernel are dropped when a version changes'
 
 const blobfuse: Readonly<Record<string, string>> = {
+  // Of mount(8).
+  remount: 'unmount the drive and mount it anew',
   'container-name': 'write abfs://CONTAINER',
   subdirectory: 'write abfs://CONTAINER/PATH',
   'tmp-path': 'it is --cache-dir here',

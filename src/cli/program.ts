@@ -75,9 +75,14 @@ function reportUsage(error: CommanderError, context: CliContext): number {
   const message = error.message.replace(/^error: /, '')
   const instead = insteadOfOthers(message)
   return report(
-    usageError(instead === undefined ? message : `${message}: ${instead}`, error),
+    usageError(instead === undefined ? message : `${withoutGuess(message)}: ${instead}`, error),
     context,
   )
+}
+
+/** The parser guesses which of our flags was meant. */
+function withoutGuess(message: string): string {
+  return message.replace(/\s*\(Did you mean .*\)$/s, '')
 }
 
 function report(error: unknown, context: CliContext): number {

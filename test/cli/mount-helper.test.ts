@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { Pod } from 'kubernetes-models/v1'
 import t from 'tap'
 import { parse } from 'yaml'
-import { mountArguments, mountExitCode } from '../../src/cli/drive/mount-options.ts'
+import { helperRequest, mountExitCode } from '../../src/cli/drive/mount-options.ts'
 import {
   outputOf,
   runAbfs,
@@ -31,7 +31,7 @@ const isMounted = (directory: string) =>
   readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${directory} `)
 
 t.test('options of mount(8) become flags of abfs mount', async (t) => {
-  const flags = (options: string) => mountArguments(['abfs://c', '/mnt', '-o', options])
+  const flags = (options: string) => helperRequest(['abfs://c', '/mnt', '-o', options]).argv
   const places = ['abfs://c', '/mnt']
 
   t.strictSame(flags('rw,_netdev,nofail,x-systemd.automount,comment=x,noatime'), [
@@ -52,7 +52,13 @@ t.test('options of mount(8) become flags of abfs mount', async (t) => {
     ...places,
   ])
   t.strictSame(flags('umask=027'), ['mount', '--file-mode=640', '--dir-mode=750', ...places])
-  t.strictSame(mountArguments(['abfs://c', '/mnt', '-v', '-n', '-t', 'abfs']), ['mount', ...places])
+  const plain = helperRequest(['abfs://c', '/mnt', '-v', '-n', '-t', 'abfs'])
+  t.strictSame(plain, { isFake: false, argv: ['mount', ...places], after: [] })
+  t.ok(helperRequest(['abfs://c', '/mnt', '-f']).isFake)
+  t.ok(helperRequest(['abfs://c', '/mnt', '-sf']).isFake)
+  const { argv, after } = helperRequest(['abfs://c', '/mnt', '-o', 'user,noexec,ro'])
+  t.strictSame(argv, ['mount', '--read-only', ...places])
+  t.equal(after.join(' '), 'mount -i -o remount,bind,nosuid,nodev,noexec,ro /mnt')
 })
 
 t.test('exit codes are those of mount(8)', async (t) => {

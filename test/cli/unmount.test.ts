@@ -72,6 +72,9 @@ t.test('abfs unmount', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
     const directory = await mounted(t)
     await conflict(directory, 'other')
 
+    t.equal((await abfs(['status', directory])).code, 1)
+    t.equal((await abfs(['status', directory, '--alive'])).code, 0)
+    failsWith(t, await abfs(['status', state]), { code: 3, line: /no drive is there/ })
     const { code, stdout } = await abfs(['unmount', '--json', directory])
 
     const { unsaved, source } = JSON.parse(stdout)
@@ -105,9 +108,11 @@ t.test('abfs unmount', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
     await until(() => !existsSync(`/proc/${pid}/exe`))
 
     t.match(await driveAt(directory), { state: 'dead', pid, logFile })
+    t.equal((await abfs(['status', '--alive', directory])).code, 1)
     t.equal((await abfs(['mount', 'abfs://data', directory])).code, 0)
 
     t.match(await driveAt(directory), { state: 'serving' })
+    t.equal((await abfs(['status', '--alive', directory])).code, 0)
     t.equal(await shell(`stat -c %F '${directory}'`), 'directory\n')
     t.equal((await abfs(['unmount', directory])).code, 0)
   })

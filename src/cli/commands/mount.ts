@@ -179,7 +179,7 @@ async function mount(
 ): Promise<void> {
   if (words.length === 1 && words[0] === 'list') return listDrives(context)
   const { parseDriveSettings } = await import('../drive/drive-options.ts')
-  const isAll = words[0] === 'all' || words[0] === 'abfs://'
+  const isAll = words[0] === 'all'
   if (!isAll && (flags.allow ?? flags.deny) !== undefined) {
     throw usageError('--allow and --deny choose containers of mount all')
   }
@@ -206,7 +206,7 @@ async function mount(
 /** As blobfuse2 has it. */
 async function listDrives(context: CliContext): Promise<void> {
   const { status } = await import('./status.ts')
-  await status(false, context)
+  await status(context)
 }
 
 async function containersIn(

@@ -1,21 +1,39 @@
 import { exitCodes } from '../exit-codes.ts'
 
+/** What mount(8) asks of a helper. */
+export interface HelperRequest {
+  /** `-f`: nothing is to be done. */
+  readonly isFake: boolean
+  /** Arguments of `abfs`. */
+  readonly argv: readonly string[]
+  /** A command to run once the drive is there; empty for none. */
+  readonly after: readonly string[]
+}
+
 /**
- * The arguments of `abfs` for those that mount(8) gives a helper: `SOURCE DIRECTORY [-fnsvN] [-o
- * OPTIONS] [-t TYPE]`. An option that is neither mount(8)'s own nor libfuse's is a flag of `abfs mount`,
- * written with or without dashes: `attr_ttl=5` is `--attr-ttl=5`.
+ * Reads what mount(8) gives a helper: `SOURCE DIRECTORY [-fnsvN] [-o OPTIONS] [-t TYPE]`. An option that is
+ * neither mount(8)'s own nor libfuse's is a flag of `abfs mount`, written with or without dashes:
+ * `attr_ttl=5` is `--attr-ttl=5`.
  */
-export function mountArguments(argv: readonly string[]): string[] {
+export function helperRequest(argv: readonly string[]): HelperRequest {
   const places: string[] = []
   const options: string[] = []
+  let isFake = false
   for (let index = 0; index < argv.length; index += 1) {
     const argument = argv[index] ?? ''
-    if (argument === '-f' || argument === '--fake') return ['--version']
-    if (argument === '-o') options.push(...(argv[++index] ?? '').split(','))
+    if (/^-[nsv]*f[nsv]*$/.test(argument) || argument === '--fake') isFake = true
+    else if (argument === '-o') options.push(...(argv[++index] ?? '').split(','))
     else if (argument === '-t' || argument === '-N') index += 1
     else if (!argument.startsWith('-')) places.push(argument)
   }
-  return ['mount', ...options.flatMap(flagsOf), ...places]
+  const after = options.includes('noexec') ? withoutExecution(options, places[1] ?? '') : []
+  return { isFake, argv: ['mount', ...options.flatMap(flagsOf), ...places], after }
+}
+
+/** `user` in fstab implies it. The other flags are those that a drive has always. */
+function withoutExecution(options: readonly string[], directory: string): string[] {
+  const ro = options.includes('ro') ? ',ro' : ''
+  return ['mount', '-i', '-o', `remount,bind,nosuid,nodev,noexec${ro}`, directory]
 }
 
 /** What mount(8) wants to hear of an exit code of `abfs`: 1 usage, 8 interrupted, 32 not mounted. */
@@ -48,6 +66,17 @@ function modesOf(umask: string): string[] {
 const forOthers: ReadonlySet<string> = new Set([
   ...['defaults', 'auto', 'noauto', 'nofail', '_netdev', 'rw', 'async', 'delay_connect'],
   ...['user', 'users', 'nouser', 'owner', 'group', 'default_permissions'],
-  ...['dev', 'nodev', 'suid', 'nosuid', 'exec', 'atime', 'noatime', 'diratime', 'nodiratime'],
+  ...[
+    'dev',
+    'nodev',
+    'suid',
+    'nosuid',
+    'exec',
+    'noexec',
+    'atime',
+    'noatime',
+    'diratime',
+    'nodiratime',
+  ],
   ...['relatime', 'norelatime', 'strictatime', 'lazytime', 'silent', 'loud'],
 ])
