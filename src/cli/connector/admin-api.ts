@@ -7,7 +7,7 @@ import { parseConnectorConfig } from '../../connector/config.ts'
 import { openConnector } from '../../connector/open-connector.ts'
 import { parseProblem } from '../../connector/protocol.ts'
 import { diskSources } from '../../connector/sources.ts'
-import { FileSystemError } from '../../errors.ts'
+import { type ErrnoCode, FileSystemError } from '../../errors.ts'
 import { undiciHandler } from '../../http/undici-handler.ts'
 import type { CliContext } from '../context.ts'
 import { usageError } from '../usage.ts'
@@ -125,12 +125,13 @@ async function asking<T>(
 
 function refusalOf(text: string, statusCode: number, path: string): FileSystemError {
   const problem = parseProblem(parsed(text))
-  if (problem?.reason === 'not_found') {
-    return new FileSystemError('ENOENT', 'connector.admin', {
-      detail: problem.detail,
-      path,
-      statusCode,
-    })
+  const code = problem === undefined ? undefined : codesOfReason[problem.reason]
+  if (problem !== undefined && code !== undefined) {
+    const { reason, hint } = problem
+    // What is written on the command line goes into the request as it is: no version is at fault.
+    const advice = reason === 'malformed' || hint === undefined ? '' : `; ${hint}`
+    const detail = `${problem.detail.replace(/^the request .*?protocol: /, '')}${advice}`
+    return new FileSystemError(code, 'connector.admin', { detail, path, statusCode })
   }
   if (problem !== undefined) return problem.toFileSystemError(path)
   return new FileSystemError('EIO', 'connector.admin', {
@@ -138,6 +139,12 @@ function refusalOf(text: string, statusCode: number, path: string): FileSystemEr
     path,
     statusCode,
   })
+}
+
+const codesOfReason: Readonly<Record<string, ErrnoCode>> = {
+  conflict: 'EEXIST',
+  malformed: 'EINVAL',
+  not_found: 'ENOENT',
 }
 
 function parsed(text: string): unknown {
@@ -149,7 +156,8 @@ function parsed(text: string): unknown {
   }
 }
 
-async function readText(path: string): Promise<string> {
+/** A file that a flag names. Rejects with `ENOENT` that says so. */
+export async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (cause) {
@@ -158,5 +166,6 @@ async function readText(path: string): Promise<string> {
 }
 
 function unreadable(path: string, cause: unknown): FileSystemError {
-  return new FileSystemError('ENOENT', 'open', { path, detail: 'cannot be read', cause })
+  const detail = 'the file that was named cannot be read'
+  return new FileSystemError('ENOENT', 'config', { path, detail, cause })
 }

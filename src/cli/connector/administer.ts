@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { isFileSystemError } from '../../errors.ts'
 import type { CliContext } from '../context.ts'
 import { formatTable, printable } from '../output.ts'
 import { usageError } from '../usage.ts'
-import { type AdminFlags, withAdminApi } from './admin-api.ts'
+import { type AdminApi, type AdminFlags, readText, withAdminApi } from './admin-api.ts'
 
 const connector = z.looseObject({
   name: z.string(),
@@ -153,14 +154,25 @@ export async function addPolicy(
     permissions: listed(flags.permissions),
     maxTtlSeconds: maxTtl === undefined ? undefined : Number(maxTtl),
   }
-  await asked(
-    flags,
-    context,
-    'POST',
-    '/v1/policies',
-    body,
-    () => `${caller} may use ${flags.connector}`,
-  )
+  await withAdminApi(flags, context, async (api) => {
+    const answer = await api.ask('POST', '/v1/policies', body)
+    if (flags.json === true) await context.stdout.json(answer)
+    else await context.stdout.line(`${caller} may use ${flags.connector}`)
+    if (await isThere(api, flags.connector)) return
+    context.stderr.write(
+      `abfs: there is no connector '${flags.connector}' yet: nothing is granted until it is added\n`,
+    )
+  })
+}
+
+async function isThere(api: AdminApi, name: string): Promise<boolean> {
+  try {
+    await api.ask('GET', `/v1/connectors/${encodeURIComponent(name)}`)
+    return true
+  } catch (error) {
+    if (isFileSystemError(error) && error.code === 'ENOENT') return false
+    throw error
+  }
 }
 
 interface TestFlags extends AdminFlags {
@@ -273,7 +285,7 @@ async function described(name: string | undefined, flags: AddFlags): Promise<unk
   if (name === undefined || auth === undefined || resource.length === 0) {
     throw usageError('describe the connector with --file, or with NAME, --auth and --resource')
   }
-  const secret = secretFile === undefined ? undefined : (await readFile(secretFile, 'utf8')).trim()
+  const secret = secretFile === undefined ? undefined : (await readText(secretFile)).trim()
   const field = secretFields[auth]
   if (secret !== undefined && field === undefined) throw usageError(`'${auth}' takes no secret`)
   const permissions = listed(flags.permissions)

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { generateCallerKey } from '../../connector/authenticate.ts'
 import { generateRingLine } from '../../connector/state/seal.ts'
+import { FileSystemError } from '../../errors.ts'
 import type { CliContext } from '../context.ts'
 
 /** Writes a configuration, a ring of sealing keys and an administrator's key; replaces nothing. */
@@ -10,14 +11,27 @@ export async function initConnector(directory: string, { stdout }: CliContext): 
   await mkdir(root, { recursive: true, mode: 0o700 })
   const operator = generateCallerKey()
   const created = new Date().toISOString().slice(0, 10).replaceAll('-', '')
-  const options = { mode: 0o600, flag: 'wx' } as const
-  await writeFile(join(root, 'sealing.keys'), generateRingLine(`k${created}`), options)
-  await writeFile(join(root, 'operator.key'), `${operator.key}\n`, options)
-  await writeFile(join(root, 'connector.yaml'), configuration(root, operator.keySha256), options)
+  await writeNew(join(root, 'sealing.keys'), generateRingLine(`k${created}`))
+  await writeNew(join(root, 'operator.key'), `${operator.key}\n`)
+  await writeNew(join(root, 'connector.yaml'), configuration(root, operator.keySha256))
   await stdout.line(`${join(root, 'connector.yaml')}: the configuration; start it with
   abfs connector serve --config ${join(root, 'connector.yaml')}
 ${join(root, 'operator.key')}: the administrator's key; keep it
 ${join(root, 'sealing.keys')}: seals the secrets in ${join(root, 'state')}; without it they are lost`)
+}
+
+async function writeNew(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text, { mode: 0o600, flag: 'wx' })
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause
+    throw thereAlready(path, cause)
+  }
+}
+
+function thereAlready(path: string, cause: unknown): FileSystemError {
+  const detail = 'is there already, and nothing is replaced: name another directory'
+  return new FileSystemError('EEXIST', 'connector.init', { path, detail, cause })
 }
 
 function configuration(root: string, keySha256: string): string {
