@@ -56,8 +56,8 @@ export class DirectoryCollector {
       if (row.name === this.#rootPrefix || isPathName(withoutSlash(row.name))) this.#row(row)
       else {
         this.#options.onUnreachable(row.name)
-        // The directories on the way to it can be reached.
-        this.#enter(reachablePart(row.name))
+        // The directories on the way to it can be reached, and are not empty.
+        this.#enter(reachablePart(row.name)).slashMarker = true
       }
     }
   }

@@ -43,7 +43,7 @@ export async function listOneLevelOfPaths(
     await askDirectories(faces.store, { directory, paths, blobs }, options)
   const found = new Map<string, Entry>()
   for (const path of paths) found.set(baseName(path.name), merged(path, blobs.get(path.name)))
-  return { entries: found, slashMarker: undefined }
+  return { entries: found, slashMarker: undefined, hasUnreachable: false }
 }
 
 interface Level {

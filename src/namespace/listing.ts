@@ -14,6 +14,8 @@ export interface OneLevel {
   readonly entries: Map<string, Entry>
   /** The blob `dir/` itself, when there is one. */
   readonly slashMarker: Entry | undefined
+  /** Whether something lies there whose name cannot be a path (`a//b`). */
+  readonly hasUnreachable: boolean
 }
 
 /** Lists what lies directly in `directory`, all pages. */
@@ -25,6 +27,7 @@ export async function listOneLevel(
   const prefix = childPrefix(directory.name)
   const entries = new Map<string, Entry>()
   let slashMarker: Entry | undefined
+  let hasUnreachable = false
   const { signal, onUnreachable } = options
   for await (const row of listAll(
     store,
@@ -34,10 +37,12 @@ export async function listOneLevel(
     if (isReserved(withoutSlash(row.name))) continue
     if (row.name === prefix && row.kind === 'blob')
       slashMarker = entryFromBlob(row.name, row.properties)
-    else if (!isRowPath(row)) onUnreachable({ ...directory, name: row.name })
-    else addRow(entries, row)
+    else if (!isRowPath(row)) {
+      hasUnreachable = true
+      onUnreachable({ ...directory, name: row.name })
+    } else addRow(entries, row)
   }
-  return { entries, slashMarker }
+  return { entries, slashMarker, hasUnreachable }
 }
 
 /**

@@ -138,11 +138,13 @@ export class Lookup {
     if (covered !== undefined) return covered
     const pending = this.#cache.begin(directory)
     try {
-      const { entries, slashMarker } = await this.#listOneLevel(directory, options)
-      const shown = entries.size > 0 || slashMarker !== undefined || directory.name === ''
+      const { entries, slashMarker, hasUnreachable } = await this.#listOneLevel(directory, options)
+      // Not to be taken for an empty directory without asking.
+      const isMore = slashMarker !== undefined || hasUnreachable
+      const shown = entries.size > 0 || isMore || directory.name === ''
       if (!shown) await this.#requireMarked(directory, known, options)
       if (!pending.changed) {
-        this.#cache.keep(directory, entries, { slashMarker: slashMarker !== undefined })
+        this.#cache.keep(directory, entries, { slashMarker: isMore })
       }
       this.#scans?.listed(directory)
       return entries

@@ -1,3 +1,4 @@
+import { AnonymousCredential, BlobServiceClient, type ContainerClient } from '@azure/storage-blob'
 import type { Test } from 'tap'
 import { AzureAdministration } from '../../src/blob/azure-administration.ts'
 import { AzureBlobStore } from '../../src/blob/azure-store.ts'
@@ -40,6 +41,8 @@ const hasty: Clock = {
 export interface FaultyAccount {
   readonly control: ServerControl
   readonly store: AzureBlobStore
+  /** Microsoft's client of the container `box`. */
+  readonly box: ContainerClient
   readonly administration: AzureAdministration
   /** The server's, which ends leases. */
   readonly clock: FakeClock
@@ -52,6 +55,8 @@ export interface FaultyAccountOptions {
   readonly integrity?: Integrity
   readonly maxAttempts?: number
   readonly phaseMs?: number
+  /** Where what stands before the server is reached. */
+  readonly via?: (endpoint: URL) => Promise<URL>
 }
 
 /** Has the container `box`; ends with the test. Requests wait `phaseMs` (750) in each phase. */
@@ -74,7 +79,8 @@ export async function faultyAccount(
   const requests = new RequestBudget({ clock: hasty })
   const memory = new MemoryBudget({ maxBytes: 4096 * KiB })
   const http = intercept(sockets.handle, retry({ clock: hasty, budget: requests, maxAttempts }))
-  const endpoint = new URL(`${await server.listen()}/${accountName}`)
+  const own = new URL(`${await server.listen()}/${accountName}`)
+  const endpoint = (await options.via?.(own)) ?? own
   const store = new AzureBlobStore({ account: accountName, endpoint, http, integrity })
   const fs = new AzureBlobFileSystem({ store, memory, listingTtlMs: 0, blockBytes: 64 * KiB })
   t.teardown(async () => {
@@ -90,5 +96,8 @@ export async function faultyAccount(
     clock,
     credentials,
   })
-  return { control, store, administration, clock, fs, requests, memory }
+  const once = { retryOptions: { maxTries: 1 } }
+  const service = new BlobServiceClient(own.href, new AnonymousCredential(), once)
+  const box = service.getContainerClient('box')
+  return { control, store, box, administration, clock, fs, requests, memory }
 }

@@ -2,8 +2,9 @@ import { constants, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { KiB } from '../../src/byte-range.ts'
-import { isFileSystemError } from '../../src/errors.ts'
+import { FileSystemError, isFileSystemError } from '../../src/errors.ts'
 import type { FaultEffect } from '../../src/storage-server/control/fault-rule.ts'
+import { rootIno } from '../../src/vfs/operations.ts'
 import { type FaultyAccount, faultyAccount } from '../support/faulty-account.ts'
 import { patternOf } from '../support/pattern.ts'
 import { caller, VfsMount } from '../support/vfs-mount.ts'
@@ -14,12 +15,14 @@ import { caller, VfsMount } from '../support/vfs-mount.ts'
 /** The errno that a caller of the drive gets when it lasts. */
 const effects: readonly (readonly [name: string, effect: FaultEffect, codes: readonly string[]])[] =
   [
+    ['400', { kind: 'status', status: 400 }, ['EINVAL']],
     ['401', { kind: 'status', status: 401 }, ['EACCES']],
     ['403', { kind: 'status', status: 403 }, ['EACCES']],
     ['404', { kind: 'status', status: 404, code: 'ContainerNotFound' }, ['ENOENT', 'ESTALE']],
     ['409', { kind: 'status', status: 409 }, ['EBUSY']],
     ['412', { kind: 'status', status: 412 }, ['ESTALE']],
     ['429', { kind: 'status', status: 429 }, ['EIO']],
+    ['500', { kind: 'status', status: 500 }, ['EIO']],
     ['503', { kind: 'status', status: 503 }, ['EIO']],
     ['no answer', { kind: 'reset' }, ['EIO']],
     ['silence', { kind: 'stall' }, ['ETIMEDOUT']],
@@ -82,6 +85,26 @@ const calls: readonly Call[] = [
     nth: 1,
     makes: undefined,
     run: (mount) => mount.unlink('f'),
+  },
+  {
+    name: 'open to write',
+    verb: 'GetBlobProperties',
+    nth: 1,
+    async run(mount) {
+      await mount.list('')
+      await mount.close(await mount.open('f', constants.O_WRONLY))
+    },
+  },
+  {
+    name: 'stat of a name that no listing tells',
+    verb: 'GetBlobProperties',
+    nth: 1,
+    async run(mount) {
+      const found = await mount.vfs.lookup(rootIno, 'f', caller)
+      if (found.kind === 'absent') throw new FileSystemError('ENOENT', 'lookup')
+      const { sizeBytes } = found.attributes
+      if (sizeBytes !== old.length) throw new TypeError(`stat gave ${sizeBytes} bytes`)
+    },
   },
   {
     name: 'read',
