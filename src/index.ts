@@ -85,7 +85,7 @@ export type { BlobFileEditor, EditOptions } from './filesystem/blob-file-editor.
 export type { BlobFileReader, OpenOptions } from './filesystem/blob-file-reader.ts'
 export type { BlobFileWriter } from './filesystem/blob-file-writer.ts'
 export type { BlobMap } from './filesystem/blob-map.ts'
-export type { CacheType } from './filesystem/cache-type.ts'
+export type { CachePolicy, CacheType } from './filesystem/cache-type.ts'
 export type { Capabilities } from './filesystem/capabilities.ts'
 export type { CatRangesOptions, RangeRequest } from './filesystem/cat.ts'
 export type { CatOptions } from './filesystem/cat-paths.ts'

@@ -5,6 +5,7 @@ import { type AppendFileOptions, appendFile } from './append-file.ts'
 import { BlobFileEditor, type EditOptions } from './blob-file-editor.ts'
 import { BlobFileReader, type OpenOptions } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
+import { type CachePolicy, checkPolicy } from './cache-type.ts'
 import { type CatRangesOptions, catFile, catRanges, type RangeRequest } from './cat.ts'
 import { type CatOptions, catPaths } from './cat-paths.ts'
 import { DecodedFileReader } from './decoded-file-reader.ts'
@@ -190,6 +191,22 @@ export class AccountContent extends AccountTree {
     }
     if (mode === 'r+') return BlobFileEditor.open(this.remote, place, options)
     throw new TypeError(`mode: expected 'r', 'w', 'x', 'a' or 'r+', got ${JSON.stringify(mode)}`)
+  }
+
+  /**
+   * Gives a way to fetch open files a name for `cacheType`, in this file system. `Error` for a name that was given
+   * before, unless `clobber` is set.
+   */
+  registerCache(
+    name: string,
+    policy: CachePolicy,
+    options: { readonly clobber?: boolean | undefined } = {},
+  ): void {
+    const { caches } = this.remote
+    if (caches.has(name) && options.clobber !== true) {
+      throw new Error(`name: ${JSON.stringify(name)} is taken; set clobber to replace it`)
+    }
+    caches.set(name, checkPolicy(policy))
   }
 
   /** A Node stream of the bytes `[start, end)` of one version of a file. */

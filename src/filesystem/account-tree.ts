@@ -111,6 +111,7 @@ export class AccountTree {
       namespace,
       clock,
       concurrency,
+      caches: new Map(),
       chunkCache: options.chunkCache ?? new ChunkCache({ maxBytes: 64 * MiB }),
       limiter: new Limiter(concurrency),
       memory: options.memory ?? new MemoryBudget(),

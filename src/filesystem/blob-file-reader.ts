@@ -6,7 +6,7 @@ import type { Entry } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobReader, wholeBlobBytes } from '../transfer/blob-reader.ts'
 import { readAhead } from '../transfer/read-ahead.ts'
-import { type CacheType, windowOf } from './cache-type.ts'
+import { type CachePolicy, type CacheType, policyOf, windowOf } from './cache-type.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
 import type { Remote } from './remote.ts'
 
@@ -32,10 +32,12 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
   /** As it was at open. */
   readonly info: FileInfo
   readonly #reader: BlobReader
+  readonly #policy: CachePolicy
   #position = 0
 
-  private constructor(info: FileInfo, reader: BlobReader) {
+  private constructor(info: FileInfo, reader: BlobReader, policy: CachePolicy) {
     this.info = info
+    this.#policy = policy
     this.#reader = reader
   }
 
@@ -45,8 +47,7 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
     path: BlobPath,
     options: OpenOptions = {},
   ): Promise<BlobFileReader> {
-    const { cacheType = 'readahead' } = options
-    windowOf(cacheType, 0)
+    const policy = policyOf(options.cacheType ?? 'readahead', remote.caches)
     const { entry, head } = await lookAt(remote, path, options)
     const { type, etag, sizeBytes } = entry
     if (type === 'directory' || etag === undefined) {
@@ -59,11 +60,11 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
       head,
       cache: remote.chunkCache,
       chunkBytes: remote.blockBytes,
-      maxWindowBytes: windowOf(cacheType, sizeBytes),
+      maxWindowBytes: windowOf(policy, sizeBytes),
       streamBelowMs: remote.streamBelowMs,
       clock: remote.clock,
     })
-    return new BlobFileReader(toFileInfo(path.container, entry), reader)
+    return new BlobFileReader(toFileInfo(path.container, entry), reader, policy)
   }
 
   /** Bytes of the whole file. */
@@ -196,7 +197,23 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
     }
   }
 
+  /** What the policy does not keep is read past the memory. */
   async #copyInto(target: Uint8Array, start: number, options: CallOptions): Promise<number> {
+    const { keepBelow = Number.POSITIVE_INFINITY } = this.#policy
+    const kept = Math.min(Math.max(keepBelow - start, 0), target.byteLength)
+    if (kept === target.byteLength) return this.#copyKept(target, start, options)
+    const count = kept === 0 ? 0 : await this.#copyKept(target.subarray(0, kept), start, options)
+    return count + (await this.#reader.readInto(target.subarray(kept), start + kept, options))
+  }
+
+  async #copyKept(target: Uint8Array, start: number, options: CallOptions): Promise<number> {
+    const { blockBytes } = this.#policy
+    const end = start + target.byteLength
+    if (blockBytes !== undefined && start < this.size) {
+      const from = Math.floor(start / blockBytes) * blockBytes
+      const to = Math.ceil(Math.min(end, this.size) / blockBytes) * blockBytes
+      await this.#reader.read({ start: from, end: to }, options)
+    }
     const parts = await this.#reader.read({ start, end: start + target.byteLength }, options)
     let count = 0
     for (const part of parts) {

@@ -6,6 +6,7 @@ import type { Namespace } from '../namespace/namespace.ts'
 import type { BlobPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { MemoryBudget } from '../transfer/memory-budget.ts'
+import type { CachePolicy } from './cache-type.ts'
 import type { RemoteView } from './remote-view.ts'
 
 /** What the operations of one file system share. */
@@ -13,6 +14,8 @@ export interface Remote {
   readonly store: BlobStore
   readonly namespace: Namespace
   readonly chunkCache: ChunkCache
+  /** Ways to fetch open files that a program named itself. */
+  readonly caches: Map<string, CachePolicy>
   readonly clock: Clock
   readonly view: RemoteView
   /** The same with all metadata, for copies that keep what is special about files. */

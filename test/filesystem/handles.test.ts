@@ -2,8 +2,10 @@ import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobContent, GetOptions } from '../../src/blob/store.ts'
 import { KiB, MiB } from '../../src/byte-range.ts'
+import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import type { CacheType } from '../../src/filesystem/cache-type.ts'
 import type { BlobPath } from '../../src/path.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { memoryFileSystem } from '../support/file-system.ts'
 
 t.test('readUntil stops behind the delimiter, wherever it lies', async (t) => {
@@ -101,7 +103,7 @@ async function fetchedWith(cacheType: CacheType): Promise<number> {
 }
 
 t.test('cache types say how much is fetched ahead', async (t) => {
-  for (const type of ['none', 'block', 'blockcache', 'bytes', 'first', 'mmap'] as const) {
+  for (const type of ['none', 'block', 'blockcache', 'bytes', 'mmap'] as const) {
     t.equal(await fetchedWith(type), MiB, type)
   }
   for (const type of ['readahead', 'background', 'parts', 'all'] as const) {
@@ -110,10 +112,10 @@ t.test('cache types say how much is fetched ahead', async (t) => {
   const { fs } = await memoryFileSystem()
   t.equal(await fetchedWith({ aheadBytes: 0 }), MiB)
   t.ok((await fetchedWith({ aheadBytes: MiB })) > MiB)
-  for (const unknown of ['rotating', 'constructor', { aheadBytes: -1 }]) {
-    const cacheType = unknown as CacheType
+  for (const cacheType of ['rotating', 'constructor']) {
     await t.rejects(fs.open('box/f', 'r', { cacheType }), TypeError)
   }
+  await t.rejects(fs.open('box/f', 'r', { cacheType: { aheadBytes: -1 } }), RangeError)
 })
 
 t.test('opening and reading a small file is one request, of a known empty one too', async (t) => {
@@ -162,4 +164,72 @@ t.test('what opening read is of the version that is read on', async (t) => {
 
   t.strictSame([...(await file.read(4))], [1, 1, 1, 1])
   await t.rejects(file.readAll(), { code: 'ESTALE' })
+})
+
+/** A file of 10 MiB, and the ranges that are asked for it. */
+async function askedFile() {
+  const memory = new MemoryBlobStore()
+  await memory.createContainer('box')
+  const path = { container: 'box', name: 'f' }
+  await memory.put(
+    path,
+    new Uint8Array(10 * MiB).map((_, at) => at % 251),
+  )
+  const asked: string[] = []
+  const get = memory.get.bind(memory)
+  memory.get = (path: BlobPath, options: GetOptions = {}) => {
+    const { start = 0, end = 0 } = options.range ?? {}
+    asked.push(`${start / KiB}-${end / KiB}`)
+    return get(path, options)
+  }
+  const fs = new AzureBlobFileSystem({ store: memory, clock: new FakeClock() })
+  const read = async (cacheType: CacheType, offset: number) => {
+    await using file = await fs.open('box/f', 'r', { cacheType })
+    asked.length = 0
+    file.seek(offset)
+    const bytes = await file.read(100)
+    return bytes.length === 100 && bytes.every((byte, at) => byte === (offset + at) % 251)
+  }
+  return { fs, read, asked }
+}
+
+t.test('first fetches the first block at once and keeps it, and nothing behind it', async (t) => {
+  const { read, asked } = await askedFile()
+
+  t.ok(await read('first', 10))
+  t.equal(asked[0]?.split('-')[0], '128', 'behind what opening brought')
+  t.equal(asked.at(-1)?.split('-')[1], '4096')
+  t.ok(await read('first', 3 * MiB))
+  t.strictSame(asked, [])
+  for (const _again of [1, 2]) {
+    t.ok(await read('first', 6 * MiB))
+    t.strictSame(asked, [`${6 * KiB}-${6 * KiB + 100 / KiB}`], 'as it is asked for, each time')
+  }
+  t.ok(await read('first', 4 * MiB - 50), 'across its end')
+  t.strictSame(asked, [`${4 * KiB}-${4 * KiB + 50 / KiB}`])
+})
+
+t.test('mmap fetches whole blocks', async (t) => {
+  const { read, asked } = await askedFile()
+
+  t.ok(await read('mmap', 5 * MiB + 77))
+  t.strictSame(asked, [`${5 * KiB}-${6 * KiB}`])
+  t.ok(await read('mmap', 6 * MiB - 200))
+  t.strictSame(asked, [])
+  t.ok(await read('mmap', 8 * MiB - 50), 'of two blocks in one request')
+  t.strictSame(asked, [`${7 * KiB}-${8 * KiB}`, `${8 * KiB}-${9 * KiB}`])
+})
+
+t.test('a program names ways to fetch of its own, for one file system', async (t) => {
+  const { fs, read, asked } = await askedFile()
+  fs.registerCache('tail', { aheadBytes: 0, blockBytes: 2 * MiB })
+
+  t.ok(await read('tail', 9 * MiB))
+  t.strictSame(asked, [`${8 * KiB}-${9 * KiB}`, `${9 * KiB}-${10 * KiB}`])
+  t.throws(() => fs.registerCache('tail', { aheadBytes: 1 }), /clobber/)
+  fs.registerCache('tail', { aheadBytes: 1 }, { clobber: true })
+  t.throws(() => fs.registerCache('bad', { aheadBytes: -1 }), RangeError)
+  t.throws(() => fs.registerCache('bad', { aheadBytes: 0, blockBytes: 0 }), RangeError)
+  const other = await askedFile()
+  await t.rejects(other.fs.open('box/f', 'r', { cacheType: 'tail' }), TypeError)
 })
