@@ -24,8 +24,10 @@ export interface AzureCall {
   readonly idempotent?: boolean | undefined
   /** Told of a refusal that may be the call's own doing: an earlier attempt may have taken effect. */
   readonly noteUncertain?: (() => void) | undefined
-  /** The second path of a rename, for errors. */
+  /** The second path of a rename or a copy, for errors. */
   readonly dest?: BlobPath | undefined
+  /** Whether a conflict says that something is in the way. Default: where `if-none-match` is asked for. */
+  readonly mustNotExist?: boolean | undefined
 }
 
 /** Sends `call` and rejects with the `FileSystemError` that an error answer stands for. */
@@ -54,6 +56,6 @@ export async function callAzure(
     operation: call.operation,
     path: formatPath(call.path),
     dest: call.dest === undefined ? undefined : formatPath(call.dest),
-    mustNotExist: headers['if-none-match'] !== undefined,
+    mustNotExist: call.mustNotExist ?? headers['if-none-match'] !== undefined,
   })
 }

@@ -1,18 +1,15 @@
-import type { BlobClient, ContainerClient, Pipeline } from '@azure/storage-blob'
-import type { Clock } from '../clock.ts'
-import { FileSystemError } from '../errors.ts'
+import type { ContainerClient, Pipeline } from '@azure/storage-blob'
 import type { HttpHandler } from '../http/handler.ts'
-import { type BlobPath, formatPath } from '../path.ts'
+import { formatPath } from '../path.ts'
 import { quoted, resourceUrl } from './azure-request.ts'
 import type { Subject } from './azure-response.ts'
 import { sdkTransport } from './azure-sdk-transport.ts'
-import type { CallOptions, ContainerProperties, CopyOptions } from './store.ts'
+import type { CallOptions, ContainerProperties } from './store.ts'
 
 interface LongTailOptions {
   readonly http: HttpHandler
   /** The endpoint without a slash at its end. */
   readonly base: string
-  readonly clock: Clock
 }
 
 type Sdk = typeof import('@azure/storage-blob')
@@ -27,26 +24,6 @@ export class AzureLongTail {
 
   constructor(options: LongTailOptions) {
     this.#options = options
-  }
-
-  async copy(from: BlobPath, to: BlobPath, options: CopyOptions): Promise<void> {
-    const subject: Subject = {
-      operation: 'blob.copy',
-      path: formatPath(from),
-      dest: formatPath(to),
-      // A destination in the way is told as 409; a 412 is then about the source.
-      mustNotExist: options.ifNoneMatch !== undefined && options.sourceIfMatch === undefined,
-    }
-    const blob = await this.#blob(to, subject, options)
-    const { metadata, ifMatch, ifNoneMatch, leaseId, sourceIfMatch, signal } = options
-    const poller = await blob.beginCopyFromURL(resourceUrl(this.#options.base, from).href, {
-      ...(metadata === undefined ? {} : { metadata: { ...metadata } }),
-      ...(signal === undefined ? {} : { abortSignal: signal }),
-      conditions: defined({ ifMatch, ifNoneMatch, leaseId }),
-      sourceConditions: defined({ ifMatch: sourceIfMatch }),
-    })
-    if (poller.isDone()) return
-    await this.#waitForCopy(blob, subject, options)
   }
 
   async headContainer(name: string, options: CallOptions): Promise<ContainerProperties> {
@@ -70,16 +47,6 @@ export class AzureLongTail {
     await container.delete(abortable(options))
   }
 
-  /** Within one account a copy is nearly always complete at once; otherwise the blob tells. */
-  async #waitForCopy(blob: BlobClient, subject: Subject, options: CallOptions): Promise<void> {
-    for (;;) {
-      await this.#options.clock.sleep(pollIntervalMs, options.signal)
-      const { copyStatus, copyStatusDescription } = await blob.getProperties(abortable(options))
-      if (copyStatus === 'success' || copyStatus === undefined) return
-      if (copyStatus !== 'pending') throw failedCopy(subject, copyStatusDescription ?? copyStatus)
-    }
-  }
-
   async *listContainers(
     options: CallOptions,
   ): AsyncGenerator<ContainerProperties, void, undefined> {
@@ -95,11 +62,6 @@ export class AzureLongTail {
         metadata: { ...metadata },
       }
     }
-  }
-
-  async #blob(path: BlobPath, subject: Subject, options: CallOptions): Promise<BlobClient> {
-    const { sdk, pipeline } = await this.#pipeline(subject, options)
-    return new sdk.BlobClient(resourceUrl(this.#options.base, path).href, pipeline)
   }
 
   async #container(
@@ -128,23 +90,6 @@ export class AzureLongTail {
   }
 }
 
-const pollIntervalMs = 500
-
 function abortable(options: CallOptions): { abortSignal?: AbortSignal } {
   return options.signal === undefined ? {} : { abortSignal: options.signal }
-}
-
-function defined(conditions: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const kept: Record<string, string> = {}
-  for (const [name, value] of Object.entries(conditions))
-    if (value !== undefined) kept[name] = value
-  return kept
-}
-
-function failedCopy({ operation, path, dest }: Subject, reason: string): FileSystemError {
-  return new FileSystemError('EIO', operation, {
-    path,
-    ...(dest === undefined ? {} : { dest }),
-    detail: `the service gave the copy up: ${reason}`,
-  })
 }

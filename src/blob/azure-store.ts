@@ -5,6 +5,7 @@ import type { HttpHandler, HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { blockListCall, blocksFrom, listedBlocks, stageFromCall } from './azure-blocks.ts'
 import { type AzureCall, callAzure } from './azure-client.ts'
+import { copyWithin } from './azure-copies.ts'
 import { AzureLongTail } from './azure-long-tail.ts'
 import { checkLength, checkStatus, contentFrom, rangeCall } from './azure-ranges.ts'
 import {
@@ -34,6 +35,7 @@ import type {
   Conditions,
   ContainerProperties,
   ContentSink,
+  CopiedProperties,
   CopyOptions,
   GetOptions,
   HeadOptions,
@@ -62,7 +64,7 @@ export interface AzureBlobStoreOptions {
 
 /**
  * A storage account of Azure (or of an emulator). What runs per file or per page is REST over
- * `http`; containers and copies go through the Azure SDK, which sends through the same `http` and
+ * `http`; containers go through the Azure SDK, which sends through the same `http` and
  * is loaded when first needed.
  */
 export class AzureBlobStore implements BlobStore {
@@ -72,6 +74,7 @@ export class AzureBlobStore implements BlobStore {
   readonly integrity: Integrity
   readonly #writes: AzureWrites
   readonly #longTail: AzureLongTail
+  readonly #clock: Clock
   readonly #closeHttp: (() => Promise<void>) | undefined
   /** Of the paths that reads were checked for: whoever reads on has the same object each time. */
   readonly #urls = new WeakMap<BlobPath, URL>()
@@ -88,11 +91,8 @@ export class AzureBlobStore implements BlobStore {
       base: this.#base,
       integrity: this.integrity,
     })
-    this.#longTail = new AzureLongTail({
-      http: options.http,
-      base: this.#base,
-      clock: options.clock ?? systemClock,
-    })
+    this.#clock = options.clock ?? systemClock
+    this.#longTail = new AzureLongTail({ http: options.http, base: this.#base })
   }
 
   get endpoint(): string {
@@ -222,12 +222,12 @@ export class AzureBlobStore implements BlobStore {
     return this.#head(path, operation, { signal })
   }
 
-  async copy(from: BlobPath, to: BlobPath, options: CopyOptions = {}): Promise<BlobProperties> {
+  async copy(from: BlobPath, to: BlobPath, options: CopyOptions = {}): Promise<CopiedProperties> {
     const operation = 'blob.copy'
     checkBlobPath(from, operation)
     checkWrite(to, options, operation)
-    await this.#longTail.copy(from, to, options)
-    return this.#head(to, operation, { signal: options.signal })
+    const call = (request: AzureCall): Promise<HttpResponse> => this.#call(request)
+    return copyWithin({ base: this.#base, clock: this.#clock, call }, { from, to }, options)
   }
 
   /** Deletes the blob with its snapshots, which would otherwise forbid it. */

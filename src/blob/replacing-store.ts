@@ -21,6 +21,7 @@ import type {
   CommittedBlocks,
   Conditions,
   ContainerProperties,
+  CopiedProperties,
   CopyOptions,
   GetOptions,
   HeadOptions,
@@ -146,7 +147,7 @@ export class ReplacingBlobStore implements BlobStore {
     return this.#store.setMetadata(path, metadata, options)
   }
 
-  copy(from: BlobPath, to: BlobPath, options?: CopyOptions): Promise<BlobProperties> {
+  copy(from: BlobPath, to: BlobPath, options?: CopyOptions): Promise<CopiedProperties> {
     return this.#store.copy(from, to, options)
   }
 

@@ -223,6 +223,9 @@ export interface CommitOptions extends PutOptions {
   readonly sizeBytes?: number | undefined
 }
 
+/** What a copy tells of the version that it made; all else is the source's. */
+export type CopiedProperties = Pick<BlobProperties, 'etag' | 'lastModifiedMs'>
+
 /** A copy keeps the source's content type: the service offers no other. */
 export interface CopyOptions extends CallOptions, Conditions {
   /** Absent: the source's. */
@@ -344,7 +347,7 @@ export interface BlobStore {
     options?: CallOptions & Conditions,
   ): Promise<BlobProperties>
   /** Copies within the account on the server's side and waits until the copy is complete. */
-  copy(from: BlobPath, to: BlobPath, options?: CopyOptions): Promise<BlobProperties>
+  copy(from: BlobPath, to: BlobPath, options?: CopyOptions): Promise<CopiedProperties>
   delete(path: BlobPath, options?: CallOptions & Conditions): Promise<void>
 
   headContainer(container: string, options?: CallOptions): Promise<ContainerProperties>

@@ -136,9 +136,10 @@ async function bringUpToDate(
   if (!isOurs || options.wary) {
     throw failure('ESTALE', { move, suffix }, 'it was changed after it was copied; both were kept')
   }
-  const made = await copyVersion(move, copy, { ...options, ifMatch: properties.etag })
-  if (made.arrivedBytes === source.sizeBytes) return made.targetEtag
-  throw failure('EIO', { move, suffix }, `of ${source.sizeBytes} bytes ${made.arrivedBytes} came`)
+  const { targetEtag } = await copyVersion(move, copy, { ...options, ifMatch: properties.etag })
+  const arrived = await move.store.head(path, call(options))
+  if (arrived.etag !== targetEtag || arrived.sizeBytes === source.sizeBytes) return targetEtag
+  throw failure('EIO', { move, suffix }, `of ${source.sizeBytes} bytes ${arrived.sizeBytes} came`)
 }
 
 async function copyVersion(
@@ -148,21 +149,17 @@ async function copyVersion(
     readonly ifMatch?: string | undefined
     readonly ifNoneMatch?: '*' | undefined
   },
-): Promise<CopiedBlob & { readonly arrivedBytes: number }> {
+): Promise<CopiedBlob> {
   const { suffix, source } = copy
   const { ifMatch, ifNoneMatch } = options
-  const { etag, sizeBytes: arrivedBytes } = await move.store.copy(
-    at(move.from, copy),
-    at(move.to, copy),
-    {
-      ...call(options),
-      sourceIfMatch: source.etag,
-      ifMatch,
-      ifNoneMatch,
-    },
-  )
+  const { etag } = await move.store.copy(at(move.from, copy), at(move.to, copy), {
+    ...call(options),
+    sourceIfMatch: source.etag,
+    ifMatch,
+    ifNoneMatch,
+  })
   const { etag: sourceEtag, sizeBytes } = source
-  return { suffix, sourceEtag, targetEtag: etag, sizeBytes, created: true, arrivedBytes }
+  return { suffix, sourceEtag, targetEtag: etag, sizeBytes, created: true }
 }
 
 /** The blob of a tree that is named by what its name adds. */

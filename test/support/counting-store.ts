@@ -9,6 +9,7 @@ import type {
   CommittedBlocks,
   Conditions,
   ContainerProperties,
+  CopiedProperties,
   CopyOptions,
   GetOptions,
   ListOptions,
@@ -161,7 +162,7 @@ export class CountingStore implements BlobStore {
     )
   }
 
-  copy(from: BlobPath, to: BlobPath, options: CopyOptions = {}): Promise<BlobProperties> {
+  copy(from: BlobPath, to: BlobPath, options: CopyOptions = {}): Promise<CopiedProperties> {
     const name = `${from.name} -> ${to.name}`
     return this.#count({ verb: 'copy', name, signal: options.signal }, () =>
       this.#store.copy(from, to, options),
