@@ -22,7 +22,8 @@ import { defineStats } from './commands/stats.ts'
 import { defineStatus } from './commands/status.ts'
 import { defineTree } from './commands/tree.ts'
 import { defineUnmount } from './commands/unmount.ts'
-import { defineWarm } from './commands/warm.ts'
+import { defineUnpin } from './commands/unpin.ts'
+import { definePin, defineWarm } from './commands/warm.ts'
 import type { CliContext } from './context.ts'
 import { ExitStatus, exitCodes, exitCodesHelp } from './exit-codes.ts'
 import { insteadOfOthers } from './other-flags.ts'
@@ -44,7 +45,7 @@ export function createProgram(context: CliContext): Command {
   program.commandsGroup('Drive:')
   for (const define of [defineMount, defineUnmount]) define(program, context)
   for (const define of [defineStatus, defineStats, defineDoctor]) define(program, context)
-  for (const define of [defineWarm, defineEvict]) define(program, context)
+  for (const define of [defineWarm, defineEvict, definePin, defineUnpin]) define(program, context)
   program.commandsGroup('Credentials for other programs:')
   for (const define of [defineExec, defineAgent, defineCredential]) define(program, context)
   program.commandsGroup('Services:')

@@ -5,10 +5,11 @@ import { LRUCache } from 'lru-cache'
 import { GiB, MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Limiter } from '../concurrency.ts'
-import type { BlobPath } from '../path.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import { faultChannel } from '../telemetry.ts'
 import { codeOf, DiskFiles } from './disk-files.ts'
-import { DiskRoom, listVersions, removeVersion } from './disk-room.ts'
+import { isPinned, type PinnedVersion, readPin, removePin, writePin } from './disk-pins.ts'
+import { DiskRoom, listVersions, removeVersion, sizeOfVersion } from './disk-room.ts'
 import { DiskVersion } from './disk-version.ts'
 
 export interface DiskCacheOptions {
@@ -46,6 +47,13 @@ export interface DiskCacheStats {
 export interface Evicted {
   readonly versions: number
   readonly bytes: number
+  /** Versions that stay because they are pinned. */
+  readonly pinned: number
+}
+
+/** A pinned version, and how much of it lies on the disk. */
+export interface PinnedOnDisk extends PinnedVersion {
+  readonly diskBytes: number
 }
 
 /** After a failure of the disk nothing is written for so long. */
@@ -133,21 +141,63 @@ export class DiskCache {
   }
 
   /**
-   * Removes what is kept of one version, or of all; resolves to how many there were and what they took
+   * Removes what is kept of one version, or of all, but not of those that are pinned; resolves to how many there were and what they took
    * on the disk. Rejects, unlike the rest, when the directory is not ours or the disk fails.
    */
   async evict(key?: Omit<VersionKey, 'sizeBytes'>): Promise<Evicted> {
     await this.#demandOurs()
     const directories =
       key === undefined ? await listVersions(this.#directory) : [this.#directoryOf(key)]
-    const evicted = { versions: 0, bytes: 0 }
+    const evicted = { versions: 0, bytes: 0, pinned: 0 }
     for (const directory of directories) {
+      if (await isPinned(directory)) {
+        evicted.pinned += 1
+        continue
+      }
       const bytes = await removeVersion(directory)
       this.#versions.delete(directory)
       evicted.bytes += bytes
       if (bytes > 0) evicted.versions += 1
     }
     return evicted
+  }
+
+  /**
+   * Keeps what is or will be there of a version from being removed for room, and lets go of other versions of
+   * its blob. Rejects as `evict` does.
+   */
+  async pin(key: VersionKey): Promise<void> {
+    await this.#demandOurs()
+    const directory = this.#directoryOf(key)
+    const { endpoint, path, etag, sizeBytes } = key
+    const pinnedAtMs = this.#clock.nowMs()
+    await writePin(directory, { endpoint, path, etag, sizeBytes, pinnedAtMs })
+    await this.unpin((other) => isSameBlob(other, key) && other.etag !== etag)
+  }
+
+  /** Lets versions go when room is needed; resolves to how many. Rejects as `evict` does. */
+  async unpin(isMeant: (version: PinnedVersion) => boolean): Promise<number> {
+    await this.#demandOurs()
+    let count = 0
+    for (const directory of await listVersions(this.#directory)) {
+      const found = await readPin(directory)
+      if (found === undefined || !isMeant(found)) continue
+      await removePin(directory)
+      count += 1
+    }
+    return count
+  }
+
+  /** All pinned versions, by name. Rejects as `evict` does. */
+  async pinned(): Promise<PinnedOnDisk[]> {
+    await this.#demandOurs()
+    const found: PinnedOnDisk[] = []
+    for (const directory of await listVersions(this.#directory)) {
+      const version = await readPin(directory)
+      if (version === undefined) continue
+      found.push({ ...version, diskBytes: await sizeOfVersion(directory) })
+    }
+    return found.sort((a, b) => (formatPath(a.path) < formatPath(b.path) ? -1 : 1))
   }
 
   /** Resolves when all that was handed over is written, or given up. */
@@ -252,6 +302,11 @@ export class DiskCache {
     const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
     return join(this.#directory, digest)
   }
+}
+
+function isSameBlob(a: PinnedVersion, b: VersionKey): boolean {
+  const isSamePath = a.path.container === b.path.container && a.path.name === b.path.name
+  return isSamePath && a.endpoint === b.endpoint
 }
 
 const names = [

@@ -1,6 +1,7 @@
 import { readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from './disk-files.ts'
+import { pinName } from './disk-pins.ts'
 
 /** A share for what was read once only, so that one long read does not drive out what is read again. */
 const onceShare = 0.2
@@ -17,6 +18,8 @@ interface Kept {
   readonly sizeBytes: number
   readonly usedAtMs: number
   readonly isReused: boolean
+  /** It is not removed to make room. */
+  readonly isPinned: boolean
 }
 
 /** Keeps what lies in a directory of segments within `maxBytes`, as nearly as several processes can. */
@@ -73,7 +76,7 @@ export class DiskRoom {
 
 /** The longest unused of those read once, down to their share; then of those that were read again. */
 function toRemove(all: readonly Kept[], keptBytes: number, maxBytes: number): Kept[] {
-  const byAge = [...all].sort((a, b) => a.usedAtMs - b.usedAtMs)
+  const byAge = all.filter(({ isPinned }) => !isPinned).sort((a, b) => a.usedAtMs - b.usedAtMs)
   const once = byAge.filter(({ isReused }) => !isReused)
   const again = byAge.filter(({ isReused }) => isReused)
   const removed: Kept[] = []
@@ -106,6 +109,11 @@ export async function listVersions(directory: string): Promise<string[]> {
   return names.filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => join(directory, name))
 }
 
+/** What the segments of a version take on the disk. */
+export async function sizeOfVersion(directory: string): Promise<number> {
+  return sum(await segmentsOf(directory))
+}
+
 /** Removes what is kept of a version; resolves to the bytes that it took on the disk. */
 export async function removeVersion(directory: string): Promise<number> {
   const segments = await segmentsOf(directory)
@@ -115,15 +123,17 @@ export async function removeVersion(directory: string): Promise<number> {
 
 async function segmentsOf(version: string): Promise<Kept[]> {
   const segments: Kept[] = []
-  for (const name of await namesIn(version)) {
+  const names = await namesIn(version)
+  const isPinned = names.includes(pinName)
+  for (const name of names) {
     const place = join(version, name.replace(/\.data$/, ''))
     const found = name.endsWith('.data') ? await statIfAny(`${place}.data`) : undefined
-    if (found !== undefined) segments.push({ place, ...found })
+    if (found !== undefined) segments.push({ place, isPinned, ...found })
   }
   return segments
 }
 
-async function statIfAny(name: string): Promise<Omit<Kept, 'place'> | undefined> {
+async function statIfAny(name: string): Promise<Omit<Kept, 'place' | 'isPinned'> | undefined> {
   try {
     const { blocks, mtimeMs, mode } = await stat(name)
     return {

@@ -33,8 +33,14 @@ export function defineEvict(program: Command, context: CliContext): void {
     .action(async (place: string | undefined, paths: string[], flags: EvictFlags) => {
       const gone = await evict({ place, paths, all: flags.all === true }, command, context)
       if (flags.json === true)
-        return context.stdout.json({ files: gone.versions, bytes: gone.bytes })
-      return context.stdout.line(`${gone.versions} files, ${formatBytes(gone.bytes)} on the disk`)
+        return context.stdout.json({
+          files: gone.versions,
+          bytes: gone.bytes,
+          pinned: gone.pinned,
+        })
+      const stay = gone.pinned === 0 ? '' : `; ${gone.pinned} are pinned and stay (abfs unpin)`
+      const what = `${gone.versions} files, ${formatBytes(gone.bytes)} on the disk`
+      return context.stdout.line(`${what}${stay}`)
     })
   addConnectionOptions(command)
 }
@@ -58,11 +64,13 @@ async function evict(
   const { container, name } = url
   const { signal } = context
   return withAccount(command, context, { access: 'read', urls: [url] }, async (account) => {
-    const gone = { versions: 0, bytes: 0 }
+    const gone = { versions: 0, bytes: 0, pinned: 0 }
     for (const path of paths.length === 0 ? [''] : paths) {
       for await (const file of filesAt(account, { container, name }, { path, signal })) {
         const version = versionOf(account, container, file)
-        const { versions, bytes } = version === undefined ? nothing : await cache.evict(version)
+        if (version === undefined) continue
+        const { versions, bytes, pinned } = await cache.evict(version)
+        gone.pinned += pinned
         gone.versions += versions
         gone.bytes += bytes
       }
@@ -70,5 +78,3 @@ async function evict(
     return gone
   })
 }
-
-const nothing: Evicted = { versions: 0, bytes: 0 }

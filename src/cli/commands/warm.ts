@@ -14,6 +14,8 @@ interface WarmFlags {
   readonly manifest?: string
   readonly cacheSize: string
   readonly json?: true
+  /** Of `abfs pin`. */
+  readonly list?: true
 }
 
 const HELP = `
@@ -43,14 +45,49 @@ export function defineWarm(program: Command, context: CliContext): void {
   addConnectionOptions(command)
 }
 
+const PIN_HELP = `
+Fetches as abfs warm does, and keeps what it fetched whatever else needs room: pinned versions go by abfs unpin
+alone. When a file is replaced in Azure, pin it again: the old version is let go. At most eight tenths of
+--cache-size can be pinned.
+
+Examples:
+  abfs pin abfs://models/base --cache-dir /var/cache/abfs
+  abfs pin /mnt/datasets train/index.bin --cache-dir /var/cache/abfs
+  abfs pin --list --cache-dir /var/cache/abfs`
+
+/** Adds `abfs pin`. */
+export function definePin(program: Command, context: CliContext): void {
+  const command = program
+    .command('pin')
+    .description('Fetch files into a disk cache and keep them there.')
+    .argument('[place]', 'abfs://CONTAINER[/PATH], or a directory of a drive')
+    .argument('[path...]', 'files and directories below it (default: all)')
+    .option('--list', 'what is pinned, and how much of it is there; asks Azure nothing')
+    .option('--manifest <file>', 'paths below it, one a line; - is standard input')
+    .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR)')
+    .option('--cache-size <size>', 'how much it holds; as given to the drive', '10G')
+    .option('--json', 'print one JSON object, or with --list one array')
+    .addHelpText('after', PIN_HELP)
+    .action(async (place: string | undefined, paths: string[], flags: WarmFlags) => {
+      const { listPinned } = await import('../drive/pinned-files.ts')
+      if ((flags.list === true) !== (place === undefined)) {
+        throw usageError('name a place, or --list, and not both')
+      }
+      if (place === undefined) return listPinned(flags.json === true, command, context)
+      return warmPlace({ place, paths, flags, pin: true }, command, context)
+    })
+  addConnectionOptions(command)
+}
+
 interface WarmArguments {
+  readonly pin?: boolean
   readonly place: string
   readonly paths: readonly string[]
   readonly flags: WarmFlags
 }
 
 async function warmPlace(
-  { place, paths, flags }: WarmArguments,
+  { place, paths, flags, pin = false }: WarmArguments,
   command: Command,
   context: CliContext,
 ): Promise<void> {
@@ -74,7 +111,12 @@ async function warmPlace(
     { access: 'read', urls: [url] },
     async (account) => {
       const versions = await versionsOf(account, { root: url, wanted, signal, onFailure })
-      checkRoom(versions, parseSize('--cache-size', flags.cacheSize))
+      const maxBytes = parseSize('--cache-size', flags.cacheSize)
+      checkRoom(versions, maxBytes)
+      if (pin) {
+        const { pinAll } = await import('../drive/pinned-files.ts')
+        await pinAll(cache, versions, maxBytes)
+      }
       const failed = ({ path }: VersionKey, error: unknown) => onFailure(formatPath(path), error)
       return warm(account, versions, { cache, signal, onFailure: failed })
     },

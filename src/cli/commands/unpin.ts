@@ -1,0 +1,56 @@
+import type { Command } from 'commander'
+import { addConnectionOptions, type CliContext } from '../context.ts'
+import { usageError } from '../usage.ts'
+
+interface UnpinFlags {
+  readonly all?: true
+  readonly json?: true
+}
+
+const HELP = `
+What is let go stays until the cache needs its room; abfs evict removes it. Asks Azure nothing.
+
+Examples:
+  abfs unpin abfs://models/base --cache-dir /var/cache/abfs
+  abfs unpin --all --cache-dir /var/cache/abfs`
+
+/** Adds `abfs unpin`. */
+export function defineUnpin(program: Command, context: CliContext): void {
+  const command = program
+    .command('unpin')
+    .description('Let a disk cache remove files that were pinned.')
+    .argument('[place]', 'abfs://CONTAINER[/PATH], or a directory of a drive')
+    .option('--all', 'everything that is pinned')
+    .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR)')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', HELP)
+    .action(async (place: string | undefined, flags: UnpinFlags) => {
+      if ((flags.all === true) !== (place === undefined)) {
+        throw usageError('name a place, or --all, and not both')
+      }
+      const files = await unpin(place, command, context)
+      if (flags.json === true) return context.stdout.json({ files })
+      return context.stdout.line(`${files} files may go when room is needed`)
+    })
+  addConnectionOptions(command)
+}
+
+async function unpin(
+  place: string | undefined,
+  command: Command,
+  context: CliContext,
+): Promise<number> {
+  const { openCache, placeOf } = await import('../drive/cached-files.ts')
+  const cache = await openCache(command, context)
+  try {
+    if (place === undefined) return await cache.unpin(() => true)
+    const { container, name } = placeOf(place, context)
+    const top = name.replace(/\/+$/, '')
+    return await cache.unpin(({ path }) => {
+      const isBelow = top === '' || path.name === top || path.name.startsWith(`${top}/`)
+      return path.container === container && isBelow
+    })
+  } finally {
+    await cache.close()
+  }
+}
