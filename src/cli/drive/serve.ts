@@ -19,6 +19,7 @@ import { serveMetrics } from './control-server.ts'
 import type { DriveSettings } from './drive-options.ts'
 import { answerLauncher } from './launch.ts'
 import { errorFields, openLogFile } from './log.ts'
+import { readCacheBytes } from './memory.ts'
 import { notifyServiceManager } from './notify.ts'
 import { accountInThePast } from './past-account.ts'
 import { ServedDrive } from './served-drive.ts'
@@ -85,7 +86,9 @@ class Daemon {
     process.chdir('/')
     const access: AccessKind = settings.readOnly ? 'read' : 'write'
     const diskCache = this.#openDiskCache()
-    const how = { target, access, diskCache, reusesMemory: true, scanTrees: true }
+    const { memoryBudgetBytes } = this.#config
+    const cacheBytes = readCacheBytes(memoryBudgetBytes)
+    const how = { target, access, diskCache, cacheBytes, reusesMemory: true, scanTrees: true }
     const account = await openAccount(this.#config, how)
     try {
       await this.#serve(account)
