@@ -32,6 +32,11 @@ export {
   type FileSystemRecipe,
   fromJSON,
 } from './create-file-system.ts'
+export {
+  type ConnectorTokenCredential,
+  type CreateTokenCredentialOptions,
+  createTokenCredential,
+} from './create-token-credential.ts'
 export type { TokenChallenge } from './credential/challenge.ts'
 export {
   MultiScopeTokenProvider,

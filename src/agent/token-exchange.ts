@@ -21,6 +21,8 @@ export interface ExchangeTarget {
   readonly scope?: string | undefined
   /** Default: an access token. `assertion` is a JWT that proves the caller to Entra. */
   readonly type?: 'access-token' | 'assertion' | undefined
+  /** JSON of a claims challenge that the token answers. */
+  readonly claims?: string | undefined
 }
 
 /** What a {@link TokenExchange} needs. */
@@ -80,6 +82,7 @@ export class TokenExchange {
       requested_token_type: tokenTypes[target.type ?? 'access-token'],
       ...(target.audience === undefined ? {} : { audience: target.audience }),
       ...(target.scope === undefined ? {} : { scope: target.scope }),
+      ...(target.claims === undefined ? {} : { claims: target.claims }),
     })
     return {
       method: 'POST',
