@@ -101,6 +101,9 @@ async function relay(source: Place, target: Place, options: Options): Promise<Fi
   const { metadata, contentType } = version
   const reader = await BlobFileReader.open(source.remote, source.path, { signal })
   try {
+    if (reader.info.etag !== version.etag) {
+      throw new FileSystemError('ESTALE', 'copy', { path: formatPath(source.path) })
+    }
     const described = { metadata, contentType, signal, exclusive: false }
     await using writer = await BlobFileWriter.open(target.remote, target.path, described)
     for (let piece = await reader.read(MiB); piece.byteLength > 0; piece = await reader.read(MiB)) {

@@ -39,6 +39,25 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.tuple(fc.constant('copy tree' as const), directory),
 )
 
+/** Files that are changed together or not at all, while another client changes some, too. */
+interface TransactionStep {
+  readonly kind: 'transaction'
+  readonly isKept: boolean
+  readonly changes: ReadonlyMap<string, string | undefined>
+  readonly elsewhere: readonly (readonly [string, string])[]
+}
+
+const transaction: fc.Arbitrary<TransactionStep> = fc.record({
+  kind: fc.constant('transaction' as const),
+  isKept: fc.boolean(),
+  changes: fc
+    .array(fc.tuple(file, fc.option(text, { nil: undefined })), { minLength: 1, maxLength: 4 })
+    .map((changes) => new Map(changes)),
+  elsewhere: fc.array(fc.tuple(file, text), { maxLength: 2 }),
+})
+
+const anyStep = fc.oneof({ weight: 5, arbitrary: step }, { weight: 1, arbitrary: transaction })
+
 /** The account that is tested, and what should be in it. */
 interface Subject {
   readonly fs: AzureBlobFileSystem
@@ -141,6 +160,44 @@ async function takeTree(
   return [found.map((entry) => entry.name), inside.map(at)]
 }
 
+/** Nothing shows before the end; then all of it does, over what others wrote meanwhile, or nothing. */
+async function takeTogether(subject: Subject, step: TransactionStep): Promise<unknown[]> {
+  const { fs, store, model } = subject
+  fs.invalidateCache()
+  const changes = [...step.changes].filter(
+    ([name, content]) => content !== undefined || model.has(name),
+  )
+  let [before, during]: unknown[] = []
+  const work = fs.transaction(async (tx) => {
+    for (const [name, content] of changes) {
+      if (content === undefined) await tx.rmFile(at(name))
+      else await tx.writeText(at(name), content)
+    }
+    for (const [name, content] of step.elsewhere) {
+      await store.put({ container: 'box', name }, bytes(content))
+      model.set(name, content)
+    }
+    before = sortedText(Object.fromEntries(model))
+    during = sortedText(await stateOf(fs))
+    if (!step.isKept) throw new FileSystemError('EINTR', 'test')
+  })
+  const answer = await answerOf(() => work)
+  if (step.isKept) {
+    for (const [name, content] of changes) {
+      if (content === undefined) model.delete(name)
+      else model.set(name, content)
+    }
+  }
+  return [
+    [answer, during],
+    [step.isKept ? undefined : 'EINTR', before],
+  ]
+}
+
+function sortedText(state: Readonly<Record<string, string>>): string {
+  return JSON.stringify(Object.entries(state).sort())
+}
+
 /** The map, as the account has it: by listing, and by content. */
 async function stateOf(fs: AzureBlobFileSystem): Promise<Record<string, string>> {
   fs.invalidateCache()
@@ -151,14 +208,16 @@ async function stateOf(fs: AzureBlobFileSystem): Promise<Record<string, string>>
   )
 }
 
-async function demandAgreement(steps: readonly Step[]): Promise<void> {
+async function demandAgreement(steps: readonly (Step | TransactionStep)[]): Promise<void> {
   const { fs, store } = await memoryFileSystem()
   const model = new Map<string, string>()
   for (const one of steps) {
-    const [actual, expected] = await take({ fs, store, model }, one)
+    const subject = { fs, store, model }
+    const [actual, expected] =
+      'kind' in one ? await takeTogether(subject, one) : await take(subject, one)
     if (JSON.stringify(actual) !== JSON.stringify(expected)) {
       throw new Error(
-        `${one.join(' ')}: ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`,
+        `${JSON.stringify(one)}: ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`,
       )
     }
   }
@@ -175,7 +234,7 @@ for (const kind of ['flat', 'hierarchical'] as const) {
     t.comment(`seed ${seed}`)
 
     const run = await fc.check(
-      fc.asyncProperty(fc.array(step, { maxLength: 25 }), demandAgreement),
+      fc.asyncProperty(fc.array(anyStep, { maxLength: 25 }), demandAgreement),
       { seed, numRuns: 200 },
     )
 

@@ -25,8 +25,8 @@ async function open(
   onLend: () => Promise<unknown> = async () => undefined,
 ): Promise<AzureBlobFileSystem> {
   const credential = sasProvider(async ({ permissions }) => {
-    if (!permissions.includes('write')) await onLend()
-    return { sas: signature(kind) }
+    const lent = permissions.includes('write') ? undefined : await onLend()
+    return { sas: typeof lent === 'string' ? lent : signature(kind) }
   })
   const fs = await createFileSystem({
     url: `${url}/${kind}`,
@@ -120,6 +120,33 @@ t.test('a tree goes as it does within an account', async (t) => {
     (await to.find('data/copied')).map(({ name }) => name),
     ['data/copied/a', 'data/copied/sub/b'],
   )
+})
+
+t.test('where the service may not read the source the bytes pass through here', async (t) => {
+  const spoiled = async () => server.signature('flat').replace(/sig=[^&]{4}/, 'sig=AAAA')
+  const from = await open(server, 'flat', 'sas', spoiled)
+  const to = await open(server, 'hierarchical', 'sas')
+  const data = patternOf(300 * KiB)
+  await from.pipeFile('data/closed', data, { metadata: { owner: 'me' } })
+  const stop = listen()
+  t.match(await to.cpFile('data/closed', 'data/opened', { from }), { size: data.length })
+  const refused = stop().filter(({ operation }) => operation === 'blob.stageBlockFrom')
+  t.ok(refused.length > 0 && refused.every(({ status = 0 }) => status >= 400))
+  t.ok(Buffer.from(await to.catFile('data/opened')).equals(data))
+  t.strictSame(await to.getMetadata('data/opened'), { owner: 'me' })
+})
+
+t.test('a source that is replaced before its bytes pass through here is ESTALE', async (t) => {
+  const writer = await open(server, 'flat', 'sas')
+  await writer.writeText('data/relayed', 'before')
+  const replaced = async () => {
+    await writer.writeText('data/relayed', 'after')
+    return server.signature('flat').replace(/sig=[^&]{4}/, 'sig=AAAA')
+  }
+  const from = await open(server, 'flat', 'sas', replaced)
+  const to = await open(server, 'hierarchical', 'sas')
+  await t.rejects(to.cpFile('data/relayed', 'data/relayed-copy', { from }), { code: 'ESTALE' })
+  t.equal(await to.exists('data/relayed-copy'), false)
 })
 
 t.test('between stores that lend nothing the bytes pass through here', async (t) => {
