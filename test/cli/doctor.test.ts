@@ -82,7 +82,7 @@ t.test('abfs doctor', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
     )
     t.match(
       detail,
-      '1 version of files of abfs://data (5 B) were promised by a drive that died: mount abfs://data',
+      '1 version of files of abfs://data (5 B) promised by a drive that died: mount abfs://data',
     )
   })
 

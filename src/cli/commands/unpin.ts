@@ -30,7 +30,8 @@ export function defineUnpin(program: Command, context: CliContext): void {
       }
       const files = await unpin(place, command, context)
       if (flags.json === true) return context.stdout.json({ files })
-      return context.stdout.line(`${files} files may go when room is needed`)
+      const what = files === 1 ? '1 file' : `${files} files`
+      return context.stdout.line(`${what} may go when room is needed`)
     })
   addConnectionOptions(command)
 }

@@ -62,7 +62,7 @@ async function examineJournal(directory: string): Promise<string | undefined> {
     ...(promised === undefined
       ? []
       : [
-          `${promised.text} were promised by a drive that died: mount ${promised.container} to store them`,
+          `${promised.text} promised by a drive that died: mount ${promised.container} to store them`,
         ]),
   ]
   return said.length === 0 ? undefined : said.join('; ')
