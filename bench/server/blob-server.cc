@@ -156,10 +156,13 @@ bool ParseHead(std::string_view head, Request* request) {
   return true;
 }
 
+// Each answer has an id of its own, as the service's have: a client may remember what does not change.
 std::string Common() {
-  return "Server: Windows-Azure-Blob/1.0\r\nx-ms-request-id: "
-         "00000000-0000-0000-0000-000000000000\r\nx-ms-version: 2025-01-05\r\nDate: " +
-         g_date + "\r\n";
+  static uint32_t answers = 0;
+  char id[37];
+  snprintf(id, sizeof id, "%08x-001e-0000-0000-000000000000", ++answers);
+  return std::string("Server: Windows-Azure-Blob/1.0\r\nx-ms-request-id: ") + id +
+         "\r\nx-ms-version: 2025-01-05\r\nDate: " + g_date + "\r\n";
 }
 
 std::string EtagText(uint64_t etag) {

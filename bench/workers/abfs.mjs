@@ -1,6 +1,6 @@
 // One job of the library: node abfs.mjs JOB JSON, with ABFS_* naming a server.
 import { createFileSystem } from '../../dist/index.js'
-import { inFlight, measured, offsets } from './measured.mjs'
+import { inFlight, measured, offsets, rangesToWarmUp } from './measured.mjs'
 
 const [job, text = '{}'] = process.argv.slice(2)
 const options = JSON.parse(text)
@@ -37,7 +37,7 @@ const jobs = {
       if (data.length !== 4096) throw new Error(`4096 bytes expected, ${data.length} read`)
     }
     return measured(
-      () => inFlight(200, width, one),
+      () => inFlight(rangesToWarmUp, width, one),
       () => inFlight(count, width, one),
     )
   },

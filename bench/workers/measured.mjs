@@ -31,6 +31,9 @@ export async function inFlight(count, width, work) {
   await Promise.all(Array.from({ length: width }, lane))
 }
 
+/** Half a second or more for every contender: until then V8 is still compiling, on the same two cores. */
+export const rangesToWarmUp = 5000
+
 /** A fixed sequence of offsets, the same for every contender. */
 export function offsets(sizeBytes, rangeBytes) {
   let state = 12345

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { ContainerClient } from '@azure/storage-blob'
-import { inFlight, measured, offsets } from './measured.mjs'
+import { inFlight, measured, offsets, rangesToWarmUp } from './measured.mjs'
 
 const [job, text = '{}'] = process.argv.slice(2)
 const options = JSON.parse(text)
@@ -53,7 +53,7 @@ const jobs = {
     const next = offsets(sizeBytes, 4096)
     const one = () => blob.downloadToBuffer(next(), 4096)
     return measured(
-      () => inFlight(200, width, one),
+      () => inFlight(rangesToWarmUp, width, one),
       () => inFlight(count, width, one),
     )
   },

@@ -1,7 +1,7 @@
 // The bound: a loop over bare sockets that does nothing but ask for ranges and receive them.
 import { connect } from 'node:net'
 import { connect as connectSecurely } from 'node:tls'
-import { inFlight, measured, offsets } from './measured.mjs'
+import { inFlight, measured, offsets, rangesToWarmUp } from './measured.mjs'
 
 const [job, text = '{}'] = process.argv.slice(2)
 const options = JSON.parse(text)
@@ -73,7 +73,7 @@ async function withLanes(width, rangeBytes, count, startOf) {
     })
   }
   await measured(
-    () => run(Math.min(count, 200)),
+    () => run(Math.min(count, rangesToWarmUp)),
     () => run(count),
   )
   for (const { lane } of lanes) lane.close()
