@@ -1,4 +1,4 @@
-import { constants } from 'node:fs'
+import { constants, readFileSync } from 'node:fs'
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { LRUCache } from 'lru-cache'
@@ -21,7 +21,7 @@ export interface Placed {
 export class DiskFiles {
   readonly #open: LRUCache<Placed, Shared>
 
-  constructor(max = 32) {
+  constructor(max: number = mayBeOpen()) {
     this.#open = new LRUCache<Placed, Shared>({ max, dispose: (shared) => shared.retire() })
   }
 
@@ -70,6 +70,21 @@ export class DiskFiles {
     const shared = new Shared(segment.place, create)
     this.#open.set(segment, shared)
     return shared
+  }
+}
+
+/**
+ * A random reader of a large file goes from segment to segment, and opening one costs more than reading from it:
+ * a quarter of what the process may have open, and 32 at least.
+ */
+function mayBeOpen(): number {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'latin1')
+    const descriptors = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0)
+    return Math.min(Math.max(Math.floor(descriptors / 8), 32), 512)
+  } catch {
+    // No Linux, or no /proc.
+    return 32
   }
 }
 
