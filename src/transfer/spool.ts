@@ -270,7 +270,7 @@ function describeFailure(error: unknown, directory: string): FileSystemError {
   return new FileSystemError(full ? 'ENOSPC' : 'EIO', 'write', {
     path: directory,
     detail: full
-      ? 'the disk that buffers unsaved writes is full: free space in the spool directory, or mount with another one, then write the file again'
+      ? 'the disk that buffers unsaved writes is full: free space in the spool directory, or mount with another one'
       : `the spool directory cannot buffer unsaved writes (${code ?? 'unknown error'}): see that it is a directory which this user may write`,
     cause: error,
   })
