@@ -15,6 +15,7 @@ import { FileSystemError } from './errors.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
 import { type GivenCredential, providerOf } from './given-credential.ts'
 import type { HedgeOptions } from './http/hedge.ts'
+import type { DirectoryMode } from './namespace/namespace.ts'
 import type { DiskCache } from './transfer/disk-cache.ts'
 
 /** Where a file system connects. What is given here beats the environment. */
@@ -55,6 +56,11 @@ export interface CreateFileSystemOptions
   /** How long listings are believed; milliseconds. Default 5 seconds. */
   readonly listingTtlMs?: number | undefined
   /**
+   * What makes a directory on flat names: `marker`, a blob of its own, so that an empty one stays (default); or
+   * `virtual`, the files in it alone. Hierarchical accounts have directories of their own.
+   */
+  readonly directoryMode?: DirectoryMode | undefined
+  /**
    * Keeps blocks of what is read on the local disk, where other processes and mounts find them. One may
    * be shared between file systems; it stays the caller's to close.
    */
@@ -73,7 +79,16 @@ export async function createFileSystem(
   options: CreateFileSystemOptions = {},
 ): Promise<AzureBlobFileSystem> {
   const { url, readOnly, hns, environment = processEnvironment(), ...rest } = options
-  const { credential, diskCache, blockBytes, concurrency, listingTtlMs, ...limited } = rest
+  const {
+    credential,
+    diskCache,
+    blockBytes,
+    concurrency,
+    listingTtlMs,
+    directoryMode,
+    ...limited
+  } = rest
+  checkDirectoryMode(directoryMode)
   const {
     requestBudget = concurrency,
     memoryBudgetBytes,
@@ -88,9 +103,9 @@ export async function createFileSystem(
   const target = targetOf(config, url === undefined ? [] : [parseAzureUrl(url)])
   const access = readOnly === true ? 'read' : 'write'
   const provider = credential && providerOf(credential, systemClock)
-  const shared = { listingTtlMs, diskCache, ...limits }
+  const shared = { listingTtlMs, directoryMode, diskCache, ...limits }
   const account = await openAccount(config, { target, access, provider, ...shared })
-  const tuning = { blockBytes, concurrency, listingTtlMs, ...limits }
+  const tuning = { blockBytes, concurrency, listingTtlMs, directoryMode, ...limits }
   const recipe = recipeOf(config, target, { ...tuning, readOnly, credential })
   return composeFileSystem(account, { blockBytes, concurrency, recipe })
 }
@@ -151,11 +166,18 @@ type Tuning =
   | 'blockBytes'
   | 'concurrency'
   | 'listingTtlMs'
+  | 'directoryMode'
   | 'requestBudget'
   | 'memoryBudgetBytes'
   | 'callTimeoutMs'
   | 'integrity'
   | 'hedge'
+
+function checkDirectoryMode(mode: string | undefined): void {
+  if (mode === undefined || mode === 'marker' || mode === 'virtual') return
+  const detail = `expected marker or virtual, not ${mode}; a hierarchical account is known by hns`
+  throw new FileSystemError('EINVAL', 'config', { path: 'directoryMode', detail })
+}
 
 /** Without what could be a secret. */
 function bare({ origin, pathname }: URL): string {

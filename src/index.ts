@@ -135,7 +135,12 @@ export type { Change, UpdateOptions } from './filesystem/update-file.ts'
 export type { FindOptions, WalkOptions, WalkStep } from './filesystem/walk.ts'
 export type { GivenCredential } from './given-credential.ts'
 export type { HedgeOptions } from './http/hedge.ts'
-export type { RecoveredRename, RecoverOptions, RenameProgress } from './namespace/namespace.ts'
+export type {
+  DirectoryMode,
+  RecoveredRename,
+  RecoverOptions,
+  RenameProgress,
+} from './namespace/namespace.ts'
 export { type BlobPath, formatPath } from './path.ts'
 export {
   parentPath,

@@ -38,7 +38,7 @@ import { RequestCounter } from '../http/request-counter.ts'
 import { retry } from '../http/retry.ts'
 import { trace } from '../http/trace.ts'
 import { openTransport } from '../http/transport.ts'
-import { Namespace } from '../namespace/namespace.ts'
+import { Namespace, type NamespaceOptions } from '../namespace/namespace.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCache } from '../transfer/disk-cache.ts'
 import { MemoryBudget } from '../transfer/memory-budget.ts'
@@ -70,7 +70,7 @@ export interface Account {
   close(): Promise<void>
 }
 
-export interface AccountOptions {
+export interface AccountOptions extends Pick<NamespaceOptions, 'directoryMode' | 'scanTrees'> {
   readonly target: AccountTarget
   readonly access: AccessKind
   /** How long listings are believed; milliseconds. Default 5 seconds. */
@@ -81,8 +81,6 @@ export interface AccountOptions {
   readonly diskCache?: DiskCache | undefined
   /** As `ChunkCacheOptions`. */
   readonly reusesMemory?: boolean | undefined
-  /** Lists trees ahead of programs that go through them directory by directory. */
-  readonly scanTrees?: boolean | undefined
   /** Bytes that transfers hold in memory together. Default 256 MiB. */
   readonly memoryBudgetBytes?: number | undefined
   /** What protects bytes on their way and at rest. Default `crc64` with the addon, `none` without. */
@@ -135,7 +133,6 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const hierarchy = new DfsStore(endpoints)
   const hierarchyOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })
   const store = new ReplacingBlobStore(blobs, hierarchyOf)
-  const listingTtlMs = options.listingTtlMs ?? 5000
   const administration = new AzureAdministration({
     account,
     endpoint: blobEndpoint,
@@ -151,8 +148,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
       store,
       hierarchyOf,
       clock,
-      listingTtlMs,
-      scanTrees: options.scanTrees,
+      ...options,
     }),
     chunks: new ChunkCache({
       maxBytes: options.cacheBytes ?? 256 * MiB,

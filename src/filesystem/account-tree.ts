@@ -4,7 +4,7 @@ import type { BlobStore, CallOptions, LendRead } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Limiter, mapConcurrent } from '../concurrency.ts'
-import { Namespace } from '../namespace/namespace.ts'
+import { type DirectoryMode, Namespace } from '../namespace/namespace.ts'
 import type { RequestCounts } from '../telemetry.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCacheStats } from '../transfer/disk-cache.ts'
@@ -36,6 +36,8 @@ export interface AzureBlobFileSystemOptions {
   readonly concurrency?: number | undefined
   /** How long a listing answers without being asked again, without `namespace`. Default 5,000 ms. */
   readonly listingTtlMs?: number | undefined
+  /** What makes a directory on flat names, without `namespace`. Default `marker`. */
+  readonly directoryMode?: DirectoryMode | undefined
   /** Bytes per request of a transfer. Default 8 MiB. */
   readonly blockBytes?: number | undefined
   /**
@@ -101,9 +103,9 @@ export class AccountTree {
   constructor(options: AzureBlobFileSystemOptions) {
     const { store, clock = systemClock, concurrency = 16 } = options
     const listingTtlMs = options.listingTtlMs ?? defaultListingTtlMs
-    const { administration, hierarchyOf } = options
-    const namespace =
-      options.namespace ?? new Namespace({ store, hierarchyOf, clock, listingTtlMs })
+    const { administration, hierarchyOf, directoryMode } = options
+    const names = { store, hierarchyOf, clock, listingTtlMs, directoryMode }
+    const namespace = options.namespace ?? new Namespace(names)
     this.#recipe = options.recipe
     this.#requestCounts = options.requestCounts
     this.#remote = {

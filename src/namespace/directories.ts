@@ -8,6 +8,7 @@ import { baseName, childPrefix } from './blob-name.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
 import { type ListingCache, parentOf } from './listing-cache.ts'
 import { callOptions, type Lookup, unlessMissing } from './lookup.ts'
+import type { DirectoryMode } from './namespace-options.ts'
 import { withPosixAttributes } from './posix-metadata.ts'
 
 const nothing: Uint8Array = new Uint8Array(0)
@@ -19,6 +20,7 @@ export interface NamespaceParts {
   readonly cache: ListingCache
   readonly clock: Clock
   readonly hierarchyOf: HierarchyOf
+  readonly directoryMode: DirectoryMode
 }
 
 /**
@@ -69,6 +71,22 @@ export async function requireParent(
   if (found.type !== 'directory') throw failure('ENOTDIR', 'mkdir', path)
 }
 
+/** Makes a directory as the mode has it: `virtual`, it is there once a file is in it. `EEXIST`. */
+export async function createDirectory(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions & { readonly posix?: PosixAttributes | undefined },
+): Promise<Entry> {
+  if (parts.directoryMode === 'virtual') {
+    const blob = await unlessMissing(parts.store.head(path, callOptions(options)))
+    if (blob !== undefined) throw failure('EEXIST', 'mkdir', path)
+    return impliedDirectory(path.name)
+  }
+  const entry = await writeMarker(parts, path, options)
+  parts.cache.keep(path, new Map(), { slashMarker: false })
+  return entry
+}
+
 /** Writes the blob that marks `path` as a directory; `EEXIST` when there is a blob of that name. */
 export async function writeMarker(
   parts: NamespaceParts,
@@ -97,7 +115,7 @@ export async function keepParent(
   options: CallOptions,
 ): Promise<void> {
   const parent = parentOf(path)
-  if (parent.name === '') return
+  if (parent.name === '' || parts.directoryMode === 'virtual') return
   if ((await parts.hierarchyOf(path.container, options)) !== undefined) return
   if (await staysWithout(parts, path, options)) return
   const known = parts.lookup.known(parent)

@@ -3,11 +3,20 @@ import type { BlobStore } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import type { BlobPath } from '../path.ts'
 
+/**
+ * What makes a directory on flat names: `marker`, a blob of its own, so that an empty one stays; or `virtual`,
+ * nothing but the files in it, so that none is written and the last file takes its directory along. Markers
+ * that are there are seen in both.
+ */
+export type DirectoryMode = 'marker' | 'virtual'
+
 export interface NamespaceOptions {
   readonly store: BlobStore
   /** The hierarchy of an account that has one. Absent: names are flat. */
   readonly hierarchyOf?: HierarchyOf | undefined
   readonly clock?: Clock | undefined
+  /** Default `marker`. Without effect on an account with a hierarchy, whose directories are its own. */
+  readonly directoryMode?: DirectoryMode | undefined
   /**
    * How long a listing answers without being asked again; milliseconds. Default 5,000; 0 asks every
    * time.

@@ -6,11 +6,11 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { checkPath, isReserved } from './blob-name.ts'
 import { listContainers, makeContainer } from './containers.ts'
 import {
+  createDirectory,
   type NamespaceParts,
   removeDirectory,
   requireAbsent,
   requireParent,
-  writeMarker,
 } from './directories.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
 import { type ChangeOptions, changeMetadata, setAttributes } from './entry-metadata.ts'
@@ -27,7 +27,7 @@ import type { TreeOptions } from './tree.ts'
 import { TreeScans } from './tree-scans.ts'
 
 export type { RenameProgress } from './move-tree.ts'
-export type { NamespaceOptions } from './namespace-options.ts'
+export type { DirectoryMode, NamespaceOptions } from './namespace-options.ts'
 export type { RenameOptions } from './rename.ts'
 export type { RecoveredRename, RecoverOptions } from './rename-recovery.ts'
 export type { TreeOptions } from './tree.ts'
@@ -76,7 +76,8 @@ export class Namespace {
       options.onUnreachable?.(path)
     }
     const hierarchyOf = options.hierarchyOf ?? flatNames
-    const parts = { store: this.store, cache: this.#cache, clock, hierarchyOf }
+    const { directoryMode = 'marker' } = options
+    const parts = { store: this.store, cache: this.#cache, clock, hierarchyOf, directoryMode }
     const onUnreachable = this.#onUnreachable
     const scanned = { ...parts, onUnreachable, maxEntries: maxEntries / 2 }
     const scans = options.scanTrees === true && ttlMs > 0 ? new TreeScans(scanned) : undefined
@@ -155,7 +156,7 @@ export class Namespace {
   }
 
   /**
-   * Makes a directory, marked by a blob, or a container. `EEXIST`; `ENOENT` when the directory above
+   * Makes a directory (as `directoryMode` says), or a container. `EEXIST`; `ENOENT` when the directory above
    * is missing, unless `parents`. Until the listing's time passes nothing needs to be asked about
    * names in it.
    */
@@ -166,9 +167,7 @@ export class Namespace {
     if (names !== undefined) return names.makeDirectory(path, options)
     await requireParent(this.#parts, path, options)
     await requireAbsent(this.#parts, path, { ...callOptions(options), syscall: 'mkdir' })
-    const entry = await writeMarker(this.#parts, path, options)
-    this.#cache.keep(path, new Map(), { slashMarker: false })
-    return entry
+    return createDirectory(this.#parts, path, options)
   }
 
   /** Removes an empty directory; `ENOTEMPTY`, `ENOTDIR`, `ENOENT`; `EBUSY` for a container. */
