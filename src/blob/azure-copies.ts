@@ -3,7 +3,13 @@ import { FileSystemError } from '../errors.ts'
 import type { HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { AzureCall } from './azure-client.ts'
-import { addConditions, addMetadata, baseHeaders, resourceUrl } from './azure-request.ts'
+import {
+  addConditions,
+  addMetadata,
+  addTierAndTags,
+  baseHeaders,
+  resourceUrl,
+} from './azure-request.ts'
 import { propertiesFrom } from './azure-response.ts'
 import type { CopiedProperties, CopyOptions } from './store.ts'
 
@@ -46,6 +52,7 @@ export async function copyWithin(
 
 function copyCall(base: string, { from, to }: Copy, options: CopyOptions): AzureCall {
   const headers = addMetadata(addConditions(baseHeaders(), options), options.metadata)
+  addTierAndTags(headers, options)
   headers['x-ms-copy-source'] = resourceUrl(base, from).href
   const { sourceIfMatch, signal } = options
   if (sourceIfMatch !== undefined) headers['x-ms-source-if-match'] = sourceIfMatch

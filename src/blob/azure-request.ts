@@ -65,8 +65,15 @@ export function addMetadata(headers: Headers, metadata: Metadata | undefined): H
 export function blobHeaders(options: PutOptions): Headers {
   const headers = addMetadata(addConditions(baseHeaders(), options), options.metadata)
   headers['x-ms-blob-content-type'] = options.contentType ?? defaultContentType
-  const { tags, tier } = options
   if (options.headers !== undefined) addContentHeaders(headers, options.headers)
+  return addTierAndTags(headers, options)
+}
+
+/** Adds what says the tier and the index tags of the blob that is made. */
+export function addTierAndTags(
+  headers: Headers,
+  { tier, tags }: Pick<PutOptions, 'tier' | 'tags'>,
+): Headers {
   if (tier !== undefined) headers['x-ms-access-tier'] = tier
   const taken = tags === undefined ? '' : new URLSearchParams(tags).toString()
   if (taken !== '') headers['x-ms-tags'] = taken

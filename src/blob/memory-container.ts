@@ -6,6 +6,7 @@ import type {
   ListPage,
   Metadata,
   PathFacts,
+  PutOptions,
 } from './store.ts'
 import { maxListResults } from './validate.ts'
 
@@ -15,6 +16,8 @@ export interface MemoryBlob {
   /** Without metadata. */
   readonly properties: BlobProperties
   readonly metadata: Metadata
+  /** Index tags. */
+  readonly tags?: PutOptions['tags']
   /** The committed blocks in order; empty for a blob written by one put. */
   readonly blocks: ReadonlyMap<string, Uint8Array>
   /** On hierarchical accounts. */
@@ -94,6 +97,7 @@ export class MemoryContainer {
       kind: 'blob',
       name,
       properties: options.metadata === false ? blob.properties : withMetadata(blob),
+      ...(options.tags === true && blob.tags !== undefined ? { tags: blob.tags } : {}),
     }
   }
 

@@ -291,6 +291,7 @@ export class MemoryBlobStore implements BlobStore {
       data: content.data,
       blocks: content.blocks,
       metadata,
+      tags: options.tags && { ...options.tags },
       properties: this.#touch({
         sizeBytes: content.data.length,
         etag: '',

@@ -227,7 +227,7 @@ export interface CommitOptions extends PutOptions {
 export type CopiedProperties = Pick<BlobProperties, 'etag' | 'lastModifiedMs'>
 
 /** A copy keeps the source's content type: the service offers no other. */
-export interface CopyOptions extends CallOptions, Conditions {
+export interface CopyOptions extends CallOptions, Conditions, Pick<PutOptions, 'tier' | 'tags'> {
   /** Absent: the source's. */
   readonly metadata?: Metadata | undefined
   /** The source must have this etag: else `ESTALE`. */

@@ -17,6 +17,7 @@ interface KeptHead {
   readonly blockIds: readonly string[]
   readonly sizeBytes: number
   readonly idBytes: number | undefined
+  readonly hasStaged?: boolean
 }
 
 export interface AppendFileOptions extends WriteOptions {
@@ -137,7 +138,7 @@ async function copiedHead(
   try {
     const blocks = new StagedBlocks({ store, content, blockBytes })
     const blockIds = await blocks.complete(path)
-    return { blockIds, sizeBytes: version.sizeBytes, idBytes: undefined }
+    return { blockIds, sizeBytes: version.sizeBytes, idBytes: undefined, hasStaged: true }
   } finally {
     await content.close()
   }

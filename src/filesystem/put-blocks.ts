@@ -9,6 +9,7 @@ import { type Crc64Part, composeCrc64, crc64Aside } from '../crc64.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import { baseBlockBytes } from '../transfer/block-size.ts'
+import { clearStagedBlocks, isOverfull } from '../transfer/clear-staged-blocks.ts'
 import { fullName } from './file-info.ts'
 import type { Remote } from './remote.ts'
 import { checksumOf, type TransferJournal } from './transfer-journal.ts'
@@ -49,11 +50,26 @@ export async function putBlocks(
   try {
     return await sendBlocks(remote, path, source, { ...options, known })
   } catch (error) {
+    if (isOverfull(error)) return sendCleared(remote, path, source, options)
     // Another writer's commit drops what an earlier run had staged.
     const lost = isFileSystemError(error) && error.serviceCode === 'InvalidBlockList'
     if (!lost || known.size === 0 || signal?.aborted === true) throw error
     return sendBlocks(remote, path, source, { ...options, known: none })
   }
+}
+
+/** From the beginning: what was staged up to here goes with what was in the way. */
+async function sendCleared(
+  remote: Remote,
+  path: BlobPath,
+  source: Source,
+  options: BlockUploadOptions,
+): Promise<BlobProperties> {
+  const { ifMatch, leaseId, signal } = options
+  const remade = await clearStagedBlocks(remote.store, path, { leaseId, signal })
+  const isOurs = ifMatch !== undefined && ifMatch === remade?.from
+  const known = { ifMatch: isOurs ? remade?.to : ifMatch, known: none }
+  return sendBlocks(remote, path, source, { ...options, ...known })
 }
 
 const none: ReadonlyMap<string, number> = new Map()

@@ -1,10 +1,12 @@
 import { isFileSystemError } from '../errors.ts'
+import { isOverfull } from '../transfer/clear-staged-blocks.ts'
 
 const maxAttempts = 3
 
 /**
  * Runs `send`, and again from its beginning when another writer's commit took its blocks away: the source
  * is still there, and the last to commit wins. Under a condition it has lost instead, and may not repeat.
+ * Blocks of others that were in the way are cleared when it begins again.
  */
 export async function sendAgain<T>(
   send: () => Promise<T>,
@@ -15,7 +17,8 @@ export async function sendAgain<T>(
       return await send()
     } catch (error) {
       const lostBlocks = isFileSystemError(error) && error.serviceCode === 'InvalidBlockList'
-      if (!lostBlocks || !mayRepeat || attempt >= maxAttempts) throw error
+      const isPassing = lostBlocks || isOverfull(error)
+      if (!isPassing || !mayRepeat || attempt >= maxAttempts) throw error
     }
   }
 }

@@ -38,6 +38,8 @@ export interface BlobWriterOptions {
     | {
         readonly blockIds: readonly string[]
         readonly sizeBytes: number
+        /** Whether some are staged and not committed, so that they may not be cleared away. */
+        readonly hasStaged?: boolean | undefined
         /** How long the ids are; absent: as those that are made here. */
         readonly idBytes?: number | undefined
       }
@@ -93,8 +95,17 @@ export class BlobWriter {
     const { continues } = options
     const idBytes = continues?.idBytes
     const { leaseId } = options.conditions ?? {}
-    const staging = { concurrency: options.concurrency ?? 4, idBytes, leaseId }
-    this.#stager = new BlockStager({ ...options, ...staging })
+    this.#stager = new BlockStager({
+      ...options,
+      concurrency: options.concurrency ?? 4,
+      idBytes,
+      leaseId,
+      clears: continues?.hasStaged !== true,
+      onRemade: ({ from, to }) => {
+        if (this.#conditions.ifMatch === from)
+          this.#conditions = { ...this.#conditions, ifMatch: to }
+      },
+    })
     this.#blockIds.push(...(continues?.blockIds ?? []))
     this.#stagedBytes = continues?.sizeBytes ?? 0
     this.#conditions = options.conditions ?? {}
@@ -277,7 +288,7 @@ export class BlobWriter {
 
   /**
    * A commit by another writer drops the blocks that we staged, and Azure then names the list
-   * invalid before it looks at the conditions: where the blob was not to exist, it does now.
+   * invalid before it looks at the conditions: where the blob was not to exist, it may now.
    */
   async #guard(commit: () => Promise<BlobProperties>): Promise<BlobProperties> {
     try {
@@ -286,7 +297,19 @@ export class BlobWriter {
     } catch (error) {
       const lost = isFileSystemError(error) && error.serviceCode === 'InvalidBlockList'
       if (!lost || this.#conditions.ifNoneMatch === undefined) throw error
+      if (!(await this.#exists())) throw error
       throw this.#lostRace(error)
+    }
+  }
+
+  /** Writers that clear away staged blocks make no blob that stays. */
+  async #exists(): Promise<boolean> {
+    try {
+      await this.#store.head(this.path, { signal: this.#cancel.signal })
+      return true
+    } catch (error) {
+      if (isFileSystemError(error, 'ENOENT')) return false
+      throw error
     }
   }
 

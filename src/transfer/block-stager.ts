@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import type { BlobStore } from '../blob/store.ts'
 import { Limiter } from '../concurrency.ts'
 import { type Crc64, type Crc64Part, composeCrc64, crc64Aside } from '../crc64.ts'
+import type { FileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
+import { clearStagedBlocks, isOverfull, overfull, type Remade } from './clear-staged-blocks.ts'
 
 export interface BlockStagerOptions {
   readonly store: BlobStore
@@ -13,6 +15,13 @@ export interface BlockStagerOptions {
   readonly idBytes?: number | undefined
   /** Of the lease that the caller holds on the blob. */
   readonly leaseId?: string | undefined
+  /**
+   * Whether the blob may be cleared of staged blocks when there are too many: default true. Not where blocks
+   * are to be committed that were staged elsewhere.
+   */
+  readonly clears?: boolean | undefined
+  /** Told when clearing has put an equal version in the place of the one that was there. */
+  readonly onRemade?: ((remade: Remade) => void) | undefined
 }
 
 /** A block's bytes, or what produces them when its turn comes. Not to be changed until settled. */
@@ -36,12 +45,21 @@ export class BlockStager {
   readonly #failures: unknown[] = []
   readonly #leaseId: string | undefined
   readonly #sums = new Map<string, Crc64Part>()
+  readonly #clears: boolean
+  readonly #onRemade: BlockStagerOptions['onRemade']
+  /** First attempts under way. */
+  readonly #attempts = new Set<Promise<void>>()
+  #landed = 0
+  /** Once a block was refused for there being too many: settles when they are gone. */
+  #cleared: Promise<void> | undefined
   #count = 0
 
   constructor(options: BlockStagerOptions) {
     this.#store = options.store
     this.#path = options.path
     this.#leaseId = options.leaseId
+    this.#clears = options.clears ?? true
+    this.#onRemade = options.onRemade
     this.#limiter = new Limiter(options.concurrency ?? 4)
     this.#session = randomBytes((options.idBytes ?? 16) - counterBytes)
   }
@@ -69,7 +87,7 @@ export class BlockStager {
       onSettled?.()
       throw error
     })
-    const work = upload(id, this.#cancel.signal)
+    const work = this.#land(() => upload(id, this.#cancel.signal))
       .catch((error: unknown) => void this.#failures.push(error))
       .finally(() => {
         release()
@@ -91,6 +109,37 @@ export class BlockStager {
   async abort(): Promise<void> {
     this.#cancel.abort()
     await Promise.all(this.#running)
+  }
+
+  /** Runs an upload; once more when staged blocks were in its way and could be cleared. */
+  async #land(upload: () => Promise<void>): Promise<void> {
+    const mayClear = this.#cleared === undefined
+    if (!mayClear) await this.#cleared
+    try {
+      await this.#attempt(upload)
+    } catch (error) {
+      if (!isOverfull(error)) throw error
+      if (!mayClear) throw overfull(this.#path, error)
+      this.#cleared ??= this.#clear(error)
+      await this.#cleared
+      await this.#attempt(upload)
+    }
+  }
+
+  async #attempt(upload: () => Promise<void>): Promise<void> {
+    const attempt = upload().then(() => void this.#landed++)
+    this.#attempts.add(attempt)
+    await attempt.finally(() => this.#attempts.delete(attempt))
+  }
+
+  /** Clearing takes all blocks: not while one of our own lies there, whose bytes are gone here. */
+  async #clear(cause: FileSystemError): Promise<void> {
+    await Promise.allSettled(this.#attempts)
+    if (this.#landed > 0 || !this.#clears) throw overfull(this.#path, cause)
+    const { signal } = this.#cancel
+    const options = { leaseId: this.#leaseId, signal }
+    const remade = await clearStagedBlocks(this.#store, this.#path, options)
+    if (remade !== undefined) this.#onRemade?.(remade)
   }
 
   async #upload(id: string, source: BlockSource): Promise<void> {

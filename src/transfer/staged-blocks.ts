@@ -41,6 +41,7 @@ export class StagedBlocks {
   readonly #options: StagedBlocksOptions
   /** Uploaded and still right, by where they begin. */
   readonly #staged = new Map<number, PlacedBlock>()
+  readonly #remade = new Map<string, string>()
   #stager: BlockStager | undefined
   /** The blocks of the stored version. */
   #stored: Promise<readonly PlacedBlock[]> | undefined
@@ -51,6 +52,11 @@ export class StagedBlocks {
   constructor(options: StagedBlocksOptions) {
     this.#options = options
     this.blockBytes = options.blockBytes ?? 8 * MiB
+  }
+
+  /** The etag of the version that has taken the place of that of `etag` and is equal, or `etag`. */
+  currentEtag(etag: string): string {
+    return this.#remade.get(etag) ?? etag
   }
 
   /** The largest file that fits; bytes. */
@@ -174,7 +180,16 @@ export class StagedBlocks {
   async #stage(piece: ByteRange, path: BlobPath): Promise<PlacedBlock> {
     const { store, concurrency } = this.#options
     const idBytes = this.#stager === undefined ? await this.#idBytes(path) : undefined
-    this.#stager ??= new BlockStager({ store, path, concurrency, idBytes })
+    this.#stager ??= new BlockStager({
+      store,
+      path,
+      concurrency,
+      idBytes,
+      leaseId: this.#options.leaseId?.(),
+      // A version that is still read from has to stay.
+      clears: this.#options.content.base === undefined && this.#staged.size === 0,
+      onRemade: ({ from, to }) => this.#remade.set(from, to),
+    })
     const id = await this.#stager.run((blockId, signal) =>
       this.#upload(piece, { path, blockId, signal }),
     )

@@ -50,16 +50,20 @@ async function send(
   options: UploadOptions,
   ids: string[],
 ): Promise<BlobProperties> {
-  const { content, blocks, description, replaces, leaseId } = options
-  const conditions: Conditions =
-    replaces === undefined ? { ifNoneMatch: '*' } : { ifMatch: replaces }
-  const put: PutOptions = { ...description, ...conditions, leaseId }
+  const { content, blocks, description, leaseId } = options
   const { sizeBytes } = content
   if (sizeBytes > blocks.blockBytes || content.isSent({ start: 0, end: sizeBytes })) {
     ids.push(...(await blocks.complete(path)))
+    const put: PutOptions = { ...description, ...conditionsOf(options), leaseId }
     return store.commitBlocks(path, ids, { ...put, sizeBytes })
   }
+  const put: PutOptions = { ...description, ...conditionsOf(options), leaseId }
   return store.put(path, await content.read({ start: 0, end: sizeBytes }), put)
+}
+
+/** Once the blocks are staged: clearing the way for them may have changed the etag. */
+function conditionsOf({ blocks, replaces }: UploadOptions): Conditions {
+  return replaces === undefined ? { ifNoneMatch: '*' } : { ifMatch: blocks.currentEtag(replaces) }
 }
 
 /**

@@ -12,6 +12,7 @@ import { retry } from '../../src/http/retry.ts'
 import { socketHandler } from '../../src/http/socket-handler.ts'
 import type { AccessControl } from '../../src/storage-server/access/access.ts'
 import { ServerControl } from '../../src/storage-server/control/server-control.ts'
+import type { AccountSettings } from '../../src/storage-server/model/account.ts'
 import { createStorageServer } from '../../src/storage-server/server.ts'
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts'
 import { FakeClock } from './fake-clock.ts'
@@ -55,6 +56,7 @@ export interface FaultyAccountOptions {
   readonly integrity?: Integrity
   readonly maxAttempts?: number
   readonly phaseMs?: number
+  readonly settings?: Partial<AccountSettings>
   /** Where what stands before the server is reached. */
   readonly via?: (endpoint: URL) => Promise<URL>
 }
@@ -67,7 +69,7 @@ export async function faultyAccount(
   const { integrity = 'crc64', maxAttempts = 3, phaseMs = 750 } = options
   const clock = new FakeClock(Date.now())
   const control = new ServerControl({ clock: { nowMs: () => Date.now(), sleep: hasty.sleep } })
-  const account = testAccount(clock)
+  const account = testAccount(clock, options.settings)
   addContainer(account, 'box')
   const accounts = new Map([[accountName, account]])
   const server = createStorageServer({ accounts, access: everybody, hooks: control, clock })

@@ -172,6 +172,7 @@ t.test('a lost block of a new blob is EEXIST: another writer created it', async 
     blockBytes: 1024,
   })
   memory.commitBlocks = async () => {
+    await memory.put(path, Buffer.from('theirs'))
     throw new FileSystemError('ESTALE', 'blob.commitBlocks', { serviceCode: 'InvalidBlockList' })
   }
   await writer.write(Buffer.alloc(3000))

@@ -12,7 +12,7 @@ import { needOnPath, type Target, targetOf } from './target.ts'
 
 const maxBlockBytes = 4000 * 1024 * 1024
 const maxIdBytes = 64
-const maxStaged = 100_000
+const defaultMaxStaged = 100_000
 
 /** Put Block. */
 export const putBlockVerb: Verb = {
@@ -76,7 +76,8 @@ export function stagingTarget(context: VerbContext, id: string): Target {
   const { staged } = stateOf(target.place.container, target.name)
   const [first] = staged?.keys() ?? []
   if (first !== undefined && first.length !== id.length) throw refusal('InvalidBlobOrBlock')
-  if ((staged?.size ?? 0) >= maxStaged && staged?.has(id) !== true) {
+  const { maxStagedBlocks = defaultMaxStaged } = account.settings
+  if ((staged?.size ?? 0) >= maxStagedBlocks && staged?.has(id) !== true) {
     throw refusal('BlockCountExceedsLimit')
   }
   return target

@@ -17,6 +17,8 @@ export interface AccountSettings {
   readonly copyDelayMs?: number | undefined
   /** How long a blob takes to leave the archive, milliseconds; 15 hours when absent. */
   readonly rehydrateDelayMs?: number | undefined
+  /** How many blocks of one blob may be staged and not committed; 100,000 when absent. */
+  readonly maxStagedBlocks?: number | undefined
   /** Shared Key and account/service SAS are refused when false. */
   readonly allowSharedKey: boolean
   /** Anonymous reading of public containers is refused when false. */
