@@ -1,12 +1,16 @@
+import { FileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import { type AclEntry, permissionsOf } from './acl.ts'
 import type {
   BlobProperties,
+  HeadOptions,
   ListEntry,
   ListOptions,
   ListPage,
   Metadata,
   PathFacts,
   PutOptions,
+  StateListOptions,
 } from './store.ts'
 import { maxListResults } from './validate.ts'
 
@@ -117,6 +121,16 @@ export class MemoryContainer {
     while (this.#names[index]?.startsWith(directory) === true) index++
     return index
   }
+}
+
+/** Memory keeps of each name what it holds now: `ENOTSUP` for who asks for what it held before. */
+export function refuseStates(
+  { former, versions, snapshots, deleted }: Pick<HeadOptions, 'former'> & StateListOptions,
+  subject: { readonly path: BlobPath; readonly syscall: string },
+): void {
+  if (former === undefined && ![versions, snapshots, deleted].includes(true)) return
+  const detail = 'a store in memory keeps no versions, no snapshots and nothing that was deleted'
+  throw new FileSystemError('ENOTSUP', subject.syscall, { path: formatPath(subject.path), detail })
 }
 
 /** The properties of `blob` with its metadata among them. */

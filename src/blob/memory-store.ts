@@ -3,7 +3,13 @@ import type { Clock } from '../clock.ts'
 import { type ErrnoCode, FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { MemoryAccount } from './memory-account.ts'
-import { compareUtf8, type MemoryBlob, MemoryContainer, withMetadata } from './memory-container.ts'
+import {
+  compareUtf8,
+  type MemoryBlob,
+  MemoryContainer,
+  refuseStates,
+  withMetadata,
+} from './memory-container.ts'
 import { pour } from './pour.ts'
 import type {
   AppendOptions,
@@ -46,7 +52,8 @@ export interface MemoryBlobStoreOptions {
 
 /**
  * A storage account in this process's memory: the reference that other stores are tested against.
- * Begins without containers. Times have whole seconds, as Azure's have.
+ * Begins without containers. Times have whole seconds, as Azure's have. Keeps no versions, no snapshots and
+ * nothing that was deleted: `ENOTSUP` for who asks.
  */
 export class MemoryBlobStore implements BlobStore {
   readonly account: string
@@ -62,12 +69,14 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async head(path: BlobPath, options: HeadOptions = {}): Promise<BlobProperties> {
+    refuseStates(options, { path, syscall: 'blob.head' })
     return withMetadata(this.#existing(path, 'blob.head', options))
   }
 
   async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
     checkGetOptions(options)
     const subject = { path, syscall: 'blob.get' }
+    refuseStates(options, subject)
     const blob = this.#existing(path, subject.syscall, options)
     checkIfMatch(blob, options, subject)
     const range = clampRange(options.range ?? { start: 0, end: blob.data.length }, blob.data.length)
@@ -172,6 +181,7 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
+    refuseStates(options, { path: prefix, syscall: 'blob.list' })
     return this.#container(prefix.container, 'blob.list', options).list(prefix.name, options)
   }
 

@@ -234,7 +234,7 @@ export interface CopyOptions extends CallOptions, Conditions, Pick<PutOptions, '
   readonly sourceIfMatch?: string | undefined
 }
 
-/** What a listing shows beside the blobs as they are. An account that keeps none of it refuses or has none. */
+/** What a listing shows beside the blobs as they are. An account that keeps none of it refuses (`ENOTSUP`) or has none. */
 export interface StateListOptions extends CallOptions {
   /** Former versions too, and of each blob which version it is. */
   readonly versions?: boolean | undefined

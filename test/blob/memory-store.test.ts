@@ -34,3 +34,21 @@ t.test('a listing goes on after the blob at which its page ended is deleted', as
     ['c'],
   )
 })
+
+t.test('what it does not keep is refused, never answered with what is there now', async (t) => {
+  const store = new MemoryBlobStore()
+  const path = { container: 'names', name: 'a' }
+  await store.createContainer('names')
+  await store.put(path, Buffer.from('now'), { tags: { state: 'new' } })
+
+  for (const former of [{ versionId: '2026-01-01T00:00:00.0000000Z' }, { snapshot: 'then' }]) {
+    await t.rejects(store.head(path, { former }), { code: 'ENOTSUP', message: /keeps no versions/ })
+    await t.rejects(store.get(path, { former }), { code: 'ENOTSUP', syscall: 'blob.get' })
+  }
+  for (const option of ['versions', 'snapshots', 'deleted']) {
+    const listed = store.listPage(path, { [option]: true })
+    await t.rejects(listed, { code: 'ENOTSUP', syscall: 'blob.list', path: 'abfs://names/a' })
+  }
+  const { entries } = await store.listPage(path, { tags: true })
+  t.match(entries, [{ name: 'a', tags: { state: 'new' } }])
+})
