@@ -248,6 +248,9 @@ const details: Readonly<Record<string, string>> = {
   BlobImmutableDueToPolicy: 'an immutability policy or legal hold protects the blob',
   InvalidBlockList:
     'a block to commit is gone: another writer committed the blob, or it was never staged',
+  BlockCountExceedsLimit:
+    'a blob has at most 50,000 blocks, and 100,000 that are staged and not committed; those of writers ' +
+    'that died go when the file is written whole, from its beginning',
   Crc64Mismatch: 'the bytes were damaged on their way to the service, twice; nothing was written',
   Md5Mismatch: 'the bytes were damaged on their way to the service, twice; nothing was written',
   InvalidBlobOrBlock: 'all block ids of one blob must have the same length',

@@ -220,3 +220,24 @@ t.test(
     t.equal((await blob.downloadToBuffer()).toString(), 'whole')
   },
 )
+
+t.test(
+  'blocks that dead writers left are in the way of no file that is written whole',
+  async (t) => {
+    const settings = { maxStagedBlocks: 20 }
+    const { box: container, store: account } = await faultyAccount(t, { settings })
+    const drive = await VfsMount.make(t, { account, blockBytes: 64 * KiB })
+    const content = randomBytes(300 * KiB)
+    for (const name of ['old', 'new']) {
+      const blob = container.getBlockBlobClient(name)
+      if (name === 'old') await blob.upload('before', 6, { tags: { a: 'b' } })
+      for (let index = 0; index < 20; index++) {
+        await blob.stageBlock(Buffer.alloc(16, `dead${index}`).toString('base64'), 'x', 1)
+      }
+      await drive.save(name, content)
+      t.ok(content.equals(await blob.downloadToBuffer()), name)
+      const { blobItems = [] } = (await container.listBlobsFlat().byPage().next()).value.segment
+      t.equal(blobItems.length, name === 'old' ? 1 : 2, 'nobody is in conflict')
+    }
+  },
+)
