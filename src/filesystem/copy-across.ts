@@ -5,6 +5,7 @@ import { type ByteRange, MiB, splitRange } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { clearStagedBlocks, isOverfull } from '../transfer/clear-staged-blocks.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import type { FileInfo } from './file-info.ts'
@@ -36,9 +37,14 @@ export async function copyAcross(
 ): Promise<FileInfo> {
   await refuseDirectory(target.remote, target.path, options)
   const version = await source.remote.store.head(source.path, options)
+  const stage = () => stageAll(source, target, { ...options, version })
   try {
-    return await stageAll(source, target, { ...options, version })
+    return await stage()
   } catch (error) {
+    if (isOverfull(error)) {
+      await clearStagedBlocks(target.remote.store, target.path, options)
+      return stage()
+    }
     if (!isBeyondReach(error)) throw error
     return relay(source, target, { ...options, version })
   }

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
 import { KiB } from '../../src/byte-range.ts'
+import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import type { FaultEffect } from '../../src/storage-server/control/fault-rule.ts'
 import { BlobWriter } from '../../src/transfer/blob-writer.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
@@ -200,6 +201,21 @@ t.test('writers of one file at once: each ends, and the file is one of theirs', 
   t.ok(ends.some(({ status }) => status === 'fulfilled'))
   const found = await fs.readBytes('box/out.bin')
   t.ok(contents.some((data) => data.equals(found)))
+})
+
+t.test('a copy from another account, whose blocks the service makes, clears too', async (t) => {
+  const { store, fs, box } = await account(t)
+  const lendRead = async ({ name }: { readonly name: string }) => ({
+    url: new URL(`${box.url}/${name}`),
+  })
+  const from = new AzureBlobFileSystem({ store, lendRead })
+  await from.pipeFile('box/source', content)
+  await stageDead(store, maxStagedBlocks)
+
+  await fs.cpFile('box/source', 'box/out.bin', { from })
+
+  t.ok(content.equals(await fs.readBytes('box/out.bin')))
+  t.match((await store.getBlocks(path)).blocks, [{ sizeBytes: content.byteLength }])
 })
 
 const lasting: FaultEffect = {
