@@ -64,11 +64,14 @@ t.test('bytes that were read do not change when they are written over', async (t
   await spool.close()
 })
 
-t.test('a spool directory that cannot be made is EIO, and says which and why', async (t) => {
-  const spool = new Spool({ directory: '/dev/null/spool', memoryBytes: 0 })
+t.test(
+  'a spool directory that cannot be made is EIO once memory is full, and says which and why',
+  async (t) => {
+    const spool = new Spool({ directory: '/dev/null/spool', memoryBytes: 0, overflowBytes: 0 })
 
-  await t.rejects(spool.write(0, Buffer.from('x')), {
-    code: 'EIO',
-    message: /ENOTDIR.*\/dev\/null\/spool/,
-  })
-})
+    await t.rejects(spool.write(0, Buffer.from('x')), {
+      code: 'EIO',
+      message: /ENOTDIR.*\/dev\/null\/spool/,
+    })
+  },
+)

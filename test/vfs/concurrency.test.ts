@@ -101,7 +101,11 @@ t.test('a truncation by path while another writes joins the commit of that one',
 })
 
 t.test('a file that is emptied starts anew after a failure', async (t) => {
-  const mount = await VfsMount.make(t, { spoolMemoryBytes: 4, openSpoolFile: async () => broken })
+  const mount = await VfsMount.make(t, {
+    spoolMemoryBytes: 4,
+    spoolOverflowBytes: 0,
+    openSpoolFile: async () => broken,
+  })
   const handle = await mount.create('f')
   await t.rejects(mount.write(handle, 0, 'too long'), { code: 'EIO' })
 
