@@ -278,8 +278,11 @@ bool Channel::AdmitInterrupt(const Frame& frame) {
     PostponeInterrupt(ReadStruct<fuse_in_header>(bytes).unique);
     return false;
   }
-  if (IsDying(pid) && live_.End(interrupt.unique)) {
-    Answer(frame.source, interrupt.unique, EINTR);
+  LiveRequest request{};
+  if (IsDying(pid) && live_.End(interrupt.unique, &request)) {
+    // Any reader may take the interrupt; the kernel knows the request on its own reader's
+    // descriptor.
+    Answer(request.source, interrupt.unique, EINTR);
   }
   return true;
 }

@@ -60,6 +60,31 @@ t.test('a client is killed at once, whatever it waits for', { skip }, async (t) 
 })
 
 t.test(
+  'many clients are killed at once, whichever reader took their calls',
+  { skip },
+  async (t) => {
+    const { server, mountpoint } = await startMount(t, { timeoutMs: 0 })
+    server.child.send('block')
+    await server.said('blocked')
+    const askers = Array.from({ length: 16 }, (_, index) =>
+      spawn('stat', [`${mountpoint}/new-${index}`], { stdio: 'ignore' }),
+    )
+    await shell('sleep 0.5')
+
+    for (const asker of askers) asker.kill('SIGKILL')
+
+    const ends = await Promise.race([
+      Promise.all(askers.map((asker) => once(asker, 'exit'))),
+      shell('sleep 10; echo alive'),
+    ])
+    t.strictSame(
+      ends,
+      askers.map(() => [null, 'SIGKILL']),
+    )
+  },
+)
+
+t.test(
   'a signal that does not kill interrupts a call that JavaScript cannot see to',
   { skip },
   async (t) => {
