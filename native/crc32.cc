@@ -1,6 +1,6 @@
 #include "crc32.h"
 
-#include <array>
+#include "crc_tables.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -9,41 +9,7 @@
 namespace abfs {
 namespace {
 
-constexpr uint32_t kPolynomial = 0xEDB88320;
-
-// Table n holds what a byte does with n bytes after it.
-using Tables = std::array<std::array<uint32_t, 256>, 8>;
-
-constexpr Tables MakeTables() {
-  Tables tables{};
-  for (uint32_t byte = 0; byte < 256; ++byte) {
-    uint32_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kPolynomial : 0);
-    tables[0][byte] = crc;
-  }
-  for (size_t table = 1; table < 8; ++table) {
-    for (size_t byte = 0; byte < 256; ++byte) {
-      const uint32_t crc = tables[table - 1][byte];
-      tables[table][byte] = (crc >> 8) ^ tables[0][crc & 255];
-    }
-  }
-  return tables;
-}
-
-constexpr Tables kTables = MakeTables();
-
-uint32_t ByTables(uint32_t crc, const uint8_t* data, size_t length) {
-  for (; length >= 8; data += 8, length -= 8) {
-    uint32_t next = 0;
-    for (size_t at = 0; at < 8; ++at) {
-      const uint32_t before = at < 4 ? crc >> (8 * at) : 0;
-      next ^= kTables[7 - at][(data[at] ^ before) & 255];
-    }
-    crc = next;
-  }
-  for (; length > 0; ++data, --length) crc = (crc >> 8) ^ kTables[0][(crc ^ *data) & 255];
-  return crc;
-}
+using Tables = CrcTables<uint32_t, 0xEDB88320>;
 
 #if defined(__x86_64__)
 
@@ -81,7 +47,7 @@ __attribute__((target("pclmul,sse4.1"))) uint32_t ByFolding(uint32_t crc, const 
   for (; length >= 16; data += 16, length -= 16) value = Fold(value, near, Load(data));
   uint8_t rest[16];
   _mm_storeu_si128(reinterpret_cast<__m128i*>(rest), value);
-  return ByTables(ByTables(0, rest, sizeof rest), data, length);
+  return Tables::Update(Tables::Update(0, rest, sizeof rest), data, length);
 }
 
 bool CanFold() {
@@ -97,7 +63,7 @@ uint32_t Crc32(const uint8_t* data, size_t length) {
 #if defined(__x86_64__)
   if (length >= 64 && CanFold()) return ~ByFolding(~uint32_t{0}, data, length);
 #endif
-  return ~ByTables(~uint32_t{0}, data, length);
+  return ~Tables::Update(~uint32_t{0}, data, length);
 }
 
 }  // namespace abfs

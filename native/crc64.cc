@@ -1,7 +1,8 @@
 #include "crc64.h"
 
-#include <array>
 #include <cstring>
+
+#include "crc_tables.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -10,40 +11,7 @@
 namespace abfs {
 namespace {
 
-constexpr uint64_t kPolynomial = 0x9A6C9329AC4BC9B5;
-
-// Table n holds what a byte does with n bytes after it.
-using Tables = std::array<std::array<uint64_t, 256>, 8>;
-
-constexpr Tables MakeTables() {
-  Tables tables{};
-  for (uint64_t byte = 0; byte < 256; ++byte) {
-    uint64_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kPolynomial : 0);
-    tables[0][byte] = crc;
-  }
-  for (size_t table = 1; table < 8; ++table) {
-    for (size_t byte = 0; byte < 256; ++byte) {
-      const uint64_t crc = tables[table - 1][byte];
-      tables[table][byte] = (crc >> 8) ^ tables[0][crc & 255];
-    }
-  }
-  return tables;
-}
-
-constexpr Tables kTables = MakeTables();
-
-uint64_t ByTables(uint64_t crc, const uint8_t* data, size_t length) {
-  for (; length >= 8; data += 8, length -= 8) {
-    // Eight bytes at once, in the order that every machine can say.
-    for (int at = 0; at < 8; ++at) crc ^= static_cast<uint64_t>(data[at]) << (8 * at);
-    uint64_t next = 0;
-    for (size_t at = 0; at < 8; ++at) next ^= kTables[7 - at][(crc >> (8 * at)) & 255];
-    crc = next;
-  }
-  for (; length > 0; ++data, --length) crc = (crc >> 8) ^ kTables[0][(crc ^ *data) & 255];
-  return crc;
-}
+using Tables = CrcTables<uint64_t, 0x9A6C9329AC4BC9B5>;
 
 #if defined(__x86_64__)
 
@@ -81,7 +49,7 @@ __attribute__((target("pclmul,sse4.1"))) uint64_t ByFolding(uint64_t crc, const 
   for (; length >= 16; data += 16, length -= 16) value = Fold(value, near, Load(data));
   uint8_t rest[16];
   _mm_storeu_si128(reinterpret_cast<__m128i*>(rest), value);
-  return ByTables(ByTables(0, rest, sizeof rest), data, length);
+  return Tables::Update(Tables::Update(0, rest, sizeof rest), data, length);
 }
 
 bool CanFold() {
@@ -97,7 +65,7 @@ uint64_t Crc64(uint64_t crc, const uint8_t* data, size_t length) {
 #if defined(__x86_64__)
   if (length >= 128 && CanFold()) return ~ByFolding(~crc, data, length);
 #endif
-  return ~ByTables(~crc, data, length);
+  return ~Tables::Update(~crc, data, length);
 }
 
 }  // namespace abfs
