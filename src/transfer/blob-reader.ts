@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict'
 import type { BlobProperties, BlobStore, CallOptions } from '../blob/store.ts'
 import { type ByteRange, clampRange, KiB, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
@@ -110,7 +109,7 @@ export class BlobReader {
 
   #keepHead(head: Uint8Array): void {
     const end = Math.min(head.byteLength, this.sizeBytes)
-    if (end === 0 || this.#endOfGap(0, end) < end) return
+    if (end === 0 || this.#version.endOfGap(0, end) < end) return
     this.#version.load(0, end, async (_signal, room) => {
       const into = room()
       into.set(head.subarray(0, end))
@@ -279,18 +278,7 @@ export class BlobReader {
     const fetched = this.#fetchMissing(aligned, pieceBytes)
     // What was fetched ahead of the run has left the memory: it is fetched ahead anew.
     if (fetched > 0) run.frontier = 0
-    return this.#present(wanted)
-  }
-
-  #present(wanted: ByteRange): Chunk[] {
-    const chunks: Chunk[] = []
-    for (let at = wanted.start; at < wanted.end; ) {
-      const chunk = this.#version.find(at)
-      assert(chunk !== undefined, 'a fetch was started for every granule of the read')
-      chunks.push(chunk)
-      at = chunk.end
-    }
-    return chunks
+    return this.#version.over(wanted)
   }
 
   async #waitFor(chunks: readonly Chunk[], signal: AbortSignal | undefined): Promise<void> {
@@ -319,7 +307,7 @@ export class BlobReader {
 
   /** Chunks of the run's window from one request that lasts as long as the run; says whether it could. */
   #prefetchByStream(run: Run, limit: number): boolean {
-    let at = this.#endOfPresent(Math.max(run.frontier, alignUp(run.end)), limit)
+    let at = this.#version.endOfPresent(Math.max(run.frontier, alignUp(run.end)), limit)
     if (this.#diskHolds(at, limit) || !this.#ahead.isFor(run)) return false
     // What the last stream has under way is fetched anew, by requests, if somebody waits for it.
     if (at >= limit) return this.#ahead.current !== undefined
@@ -329,21 +317,12 @@ export class BlobReader {
     while (at < limit) {
       const end = Math.min(at + streamChunkBytes, this.sizeBytes)
       // Somebody else has fetched what comes next: that is jumped over by the next stream.
-      if (end > limit || this.#endOfGap(at, end) < end || this.#diskHolds(at, end)) break
+      if (end > limit || this.#version.endOfGap(at, end) < end || this.#diskHolds(at, end)) break
       this.#start({ start: at, end }, stream)
       at = end
     }
     run.frontier = at
     return true
-  }
-
-  #endOfPresent(start: number, limit: number): number {
-    let at = start
-    for (let chunk = this.#version.find(at); chunk !== undefined && at < limit; ) {
-      at = chunk.end
-      chunk = this.#version.find(at)
-    }
-    return at
   }
 
   /** Starts a request for each absent stretch of an aligned range; returns how many. */
@@ -355,18 +334,12 @@ export class BlobReader {
         at = chunk.end
         continue
       }
-      const end = this.#endOfGap(at, range.end)
+      const end = this.#version.endOfGap(at, range.end)
       for (const piece of splitRange({ start: at, end }, pieceBytes)) this.#start(piece)
       started += 1
       at = end
     }
     return started
-  }
-
-  #endOfGap(start: number, limit: number): number {
-    let end = start
-    while (end < limit && this.#version.find(end) === undefined) end += granuleBytes
-    return Math.min(end, limit)
   }
 
   #start(piece: ByteRange, stream?: BlobStream): void {

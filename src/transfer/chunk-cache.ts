@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { LRUCache } from 'lru-cache'
 import { type ByteRange, lengthOf, MiB } from '../byte-range.ts'
 import type { BlobPath } from '../path.ts'
@@ -190,6 +191,35 @@ export class VersionChunks {
       this.#options.uses.hits += 1
     }
     return chunk
+  }
+
+  /** The chunks that hold `range`, all of which is in memory or on its way. */
+  over(range: ByteRange): Chunk[] {
+    const chunks: Chunk[] = []
+    for (let at = range.start; at < range.end; ) {
+      const chunk = this.find(at)
+      assert(chunk !== undefined, 'a fetch was started for every granule of the range')
+      chunks.push(chunk)
+      at = chunk.end
+    }
+    return chunks
+  }
+
+  /** Where what is there from `start` on ends; looks no further than the chunk at `limit`. */
+  endOfPresent(start: number, limit: number): number {
+    let at = start
+    for (let chunk = this.find(at); chunk !== undefined && at < limit; ) {
+      at = chunk.end
+      chunk = this.find(at)
+    }
+    return at
+  }
+
+  /** Where what is absent from `start` on ends, at most `limit`; `start` is that of a granule. */
+  endOfGap(start: number, limit: number): number {
+    let end = start
+    while (end < limit && this.find(end) === undefined) end += granuleBytes
+    return Math.min(end, limit)
   }
 
   /**
