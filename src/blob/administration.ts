@@ -57,11 +57,28 @@ export interface SignRequest extends CallOptions {
   readonly contentType?: string | undefined
 }
 
+export interface SnapshotOptions extends CallOptions, Conditions {
+  /** Absent: the blob's. */
+  readonly metadata?: Metadata | undefined
+}
+
+/** What a blob was: kept on purpose, by the account's versions, or for some days after it was deleted. */
+export interface BlobHistory {
+  /** Keeps the blob as it is now, and returns the snapshot's id. */
+  createSnapshot(path: BlobPath, options?: SnapshotOptions): Promise<string>
+  /** Makes a former state the current one, by a copy on the server's side. */
+  restore(path: BlobPath, former: FormerId, options?: CallOptions): Promise<void>
+  /** Deletes one former state for good. */
+  deleteFormer(path: BlobPath, former: FormerId, options?: CallOptions): Promise<void>
+  /** Brings a soft-deleted blob back, with its snapshots. */
+  undelete(path: BlobPath, options?: CallOptions): Promise<void>
+}
+
 /**
  * Every method rejects with `FileSystemError`: `ENOENT`, `EACCES`, `ESTALE` as `BlobStore`'s do, and
  * with `ENOTSUP` or `EINVAL` where the account does not offer what is asked.
  */
-export interface BlobAdministration {
+export interface BlobAdministration extends BlobHistory {
   /** `ENOENT` for a blob that is missing; none for one without. */
   getTags(path: BlobPath, options?: CallOptions): Promise<Tags>
   /** Replaces all tags. Content and etag stay. */
@@ -76,17 +93,6 @@ export interface BlobAdministration {
   getTier(path: BlobPath, options?: CallOptions): Promise<TierState>
   /** Out of the archive a blob takes hours, in which it cannot be read. */
   setTier(path: BlobPath, tier: Tier, options?: TierOptions): Promise<void>
-  /** Keeps the blob as it is now, and returns the snapshot's id. */
-  createSnapshot(
-    path: BlobPath,
-    options?: CallOptions & Conditions & { readonly metadata?: Metadata | undefined },
-  ): Promise<string>
-  /** Makes a former state the current one, by a copy on the server's side. */
-  restore(path: BlobPath, former: FormerId, options?: CallOptions): Promise<void>
-  /** Deletes one former state for good. */
-  deleteFormer(path: BlobPath, former: FormerId, options?: CallOptions): Promise<void>
-  /** Brings a soft-deleted blob back, with its snapshots. */
-  undelete(path: BlobPath, options?: CallOptions): Promise<void>
   /** Replaces all headers that the blob is answered with. Content and metadata stay, the etag changes. */
   setHeaders(
     path: BlobPath,

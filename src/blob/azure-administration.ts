@@ -10,6 +10,7 @@ import type {
   ContentSettings,
   FormerId,
   SignRequest,
+  SnapshotOptions,
   TaggedBlob,
   Tags,
   Tier,
@@ -19,7 +20,7 @@ import type {
 import { endpointBase, formerQuery, resourceUrl } from './azure-request.ts'
 import { sdkTransport } from './azure-sdk-transport.ts'
 import { type SigningKey, signatureQuery } from './signature.ts'
-import type { CallOptions, Conditions, Metadata } from './store.ts'
+import type { CallOptions, Conditions } from './store.ts'
 import { checkBlobPath, checkContainer } from './validate.ts'
 
 export interface AzureAdministrationOptions {
@@ -93,10 +94,7 @@ export class AzureAdministration implements BlobAdministration {
     await blob.setAccessTier(tier, { ...abortable(options), ...priority })
   }
 
-  async createSnapshot(
-    path: BlobPath,
-    options: CallOptions & Conditions & { readonly metadata?: Metadata | undefined } = {},
-  ): Promise<string> {
+  async createSnapshot(path: BlobPath, options: SnapshotOptions = {}): Promise<string> {
     const blob = await this.#blob(path, 'blob.createSnapshot', options)
     const { ifMatch, metadata } = options
     const { snapshot } = await blob.createSnapshot({

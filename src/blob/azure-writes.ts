@@ -255,7 +255,7 @@ function markedHeaders(options: PutOptions, mark: WrittenMark): Headers {
   return headers
 }
 
-/** What a put or commit made: the answer tells only the etag and the time. */
+/** What a put or commit made: the answer tells only the etag, the time and the version. */
 function writtenProperties(
   headers: HttpResponse['headers'],
   options: PutOptions,
@@ -270,6 +270,7 @@ function writtenProperties(
     accessTier: options.tier,
     isTierChosen: options.tier !== undefined,
     headers: { ...options.headers },
+    versionId: headers['x-ms-version-id'],
     tagCount: Object.keys(options.tags ?? {}).length || undefined,
     metadata: { ...options.metadata },
     written: mark,

@@ -1,16 +1,14 @@
-import { FileSystemError } from '../errors.ts'
-import { type BlobPath, formatPath } from '../path.ts'
 import { type AclEntry, permissionsOf } from './acl.ts'
+import type { MemoryPast, Retirement, StatedBlob } from './memory-past.ts'
 import type {
   BlobProperties,
-  HeadOptions,
+  FormerId,
   ListEntry,
   ListOptions,
   ListPage,
   Metadata,
   PathFacts,
   PutOptions,
-  StateListOptions,
 } from './store.ts'
 import { maxListResults } from './validate.ts'
 
@@ -45,63 +43,81 @@ export class MemoryContainer {
   readonly name: string
   readonly etag: string
   readonly lastModifiedMs: number
+  /** What its names held before. */
+  readonly past: MemoryPast
   /** Staged blocks by blob name and block id, invisible until committed. */
   readonly uncommitted: Map<string, Map<string, Uint8Array>> = new Map()
   /** The root directory of a hierarchical account, once something asked for it. */
   root: MemoryBlob | undefined
   readonly #blobs = new Map<string, MemoryBlob>()
+  /** Of all blobs, and of what was one. */
   readonly #names: string[] = []
 
-  constructor(name: string, etag: string, lastModifiedMs: number) {
+  constructor(name: string, made: Pick<MemoryContainer, 'etag' | 'lastModifiedMs' | 'past'>) {
     this.name = name
-    this.etag = etag
-    this.lastModifiedMs = lastModifiedMs
+    this.etag = made.etag
+    this.lastModifiedMs = made.lastModifiedMs
+    this.past = made.past
   }
 
-  get(name: string): MemoryBlob | undefined {
-    return this.#blobs.get(name)
+  /** What is there; with `former` what was. */
+  get(name: string, former?: FormerId): MemoryBlob | undefined {
+    const current = this.#blobs.get(name)
+    if (former === undefined) return current
+    const isCurrent =
+      former.versionId !== undefined && former.versionId === current?.properties.versionId
+    return isCurrent ? current : this.past.find(name, former)
+  }
+
+  /** Keeps what is at `name`, where the account does so: something takes its place, or nothing. */
+  retire(name: string, retirement: Retirement): void {
+    const current = this.#blobs.get(name)
+    if (current !== undefined) this.past.keep(name, current, retirement)
   }
 
   set(name: string, blob: MemoryBlob): void {
-    if (!this.#blobs.has(name)) this.#names.splice(this.#firstAtLeast(name), 0, name)
+    const index = this.#firstAtLeast(name)
+    if (this.#names[index] !== name) this.#names.splice(index, 0, name)
     this.#blobs.set(name, blob)
   }
 
   delete(name: string): void {
-    if (this.#blobs.delete(name)) this.#names.splice(this.#firstAtLeast(name), 1)
+    this.#blobs.delete(name)
+    const index = this.#firstAtLeast(name)
+    if (this.#names[index] === name && !this.past.has(name)) this.#names.splice(index, 1)
   }
 
-  /** All names that begin with `prefix`, in order, as they are at this moment. */
+  /** The names of all blobs that begin with `prefix`, in order, as they are at this moment. */
   namesFrom(prefix: string): string[] {
     const start = this.#firstAtLeast(prefix)
-    return this.#names.slice(start, this.#firstBeyond(prefix, start))
+    const names = this.#names.slice(start, this.#firstBeyond(prefix, start))
+    return names.filter((name) => this.#blobs.has(name))
   }
 
-  /** The page that follows `options.continuation`, which is the next name to look at. */
+  /** The page that begins at `options.continuation`: a name, and how many of its rows were told. */
   list(prefix: string, options: ListOptions): ListPage {
     const limit = Math.min(options.maxResults ?? maxListResults, maxListResults)
     const entries: ListEntry[] = []
-    let index = this.#firstAtLeast(options.continuation ?? later(prefix, options.startFrom))
-    for (; entries.length < limit; ) {
-      const name = this.#names[index]
-      if (name === undefined || !name.startsWith(prefix))
-        return { entries, continuation: undefined }
-      const directory = directoryOf(name, prefix, options.delimiter)
-      entries.push(directory === undefined ? this.#entry(name, options) : directory)
-      index = directory === undefined ? index + 1 : this.#firstBeyond(directory.name, index)
+    for (const { entry, place } of this.#rowsFrom(prefix, options)) {
+      if (entries.length === limit) return { entries, continuation: place }
+      entries.push(entry)
     }
-    const next = this.#names[index]
-    return { entries, continuation: next?.startsWith(prefix) === true ? next : undefined }
+    return { entries, continuation: undefined }
   }
 
-  #entry(name: string, options: ListOptions): ListEntry {
-    const blob = this.#blobs.get(name)
-    if (blob === undefined) throw new Error(`names and blobs differ at ${name}`)
-    return {
-      kind: 'blob',
-      name,
-      properties: options.metadata === false ? blob.properties : withMetadata(blob),
-      ...(options.tags === true && blob.tags !== undefined ? { tags: blob.tags } : {}),
+  *#rowsFrom(prefix: string, options: ListOptions): Generator<PlacedEntry, void, undefined> {
+    const [first = '', told = '0'] = (
+      options.continuation ?? later(prefix, options.startFrom)
+    ).split('\0')
+    let index = this.#firstAtLeast(first)
+    for (;;) {
+      const name = this.#names[index]
+      if (name?.startsWith(prefix) !== true) return
+      const rows = this.past.rows(name, this.#blobs.get(name), options)
+      const directory = rows.length === 0 ? undefined : directoryOf(name, prefix, options.delimiter)
+      index = directory === undefined ? index + 1 : this.#firstBeyond(directory.name, index)
+      if (directory !== undefined) yield { entry: directory, place: name }
+      else yield* placed(name, rows, { from: name === first ? Number(told) : 0, options })
     }
   }
 
@@ -123,14 +139,34 @@ export class MemoryContainer {
   }
 }
 
-/** Memory keeps of each name what it holds now: `ENOTSUP` for who asks for what it held before. */
-export function refuseStates(
-  { former, versions, snapshots, deleted }: Pick<HeadOptions, 'former'> & StateListOptions,
-  subject: { readonly path: BlobPath; readonly syscall: string },
-): void {
-  if (former === undefined && ![versions, snapshots, deleted].includes(true)) return
-  const detail = 'a store in memory keeps no versions, no snapshots and nothing that was deleted'
-  throw new FileSystemError('ENOTSUP', subject.syscall, { path: formatPath(subject.path), detail })
+interface PlacedEntry {
+  readonly entry: ListEntry
+  /** The continuation that begins with it. */
+  readonly place: string
+}
+
+function* placed(
+  name: string,
+  rows: readonly StatedBlob[],
+  { from, options }: { readonly from: number; readonly options: ListOptions },
+): Generator<PlacedEntry, void, undefined> {
+  for (const [index, row] of rows.entries()) {
+    if (index >= from) yield { entry: entryOf(name, row, options), place: `${name}\0${index}` }
+  }
+}
+
+function entryOf(name: string, { blob, state }: StatedBlob, options: ListOptions): ListEntry {
+  return {
+    kind: 'blob',
+    name,
+    properties: options.metadata === false ? blob.properties : withMetadata(blob),
+    ...(asksForStates(options) ? { state } : {}),
+    ...(options.tags === true ? { tags: blob.tags ?? {} } : {}),
+  }
+}
+
+function asksForStates({ versions, snapshots, deleted }: ListOptions): boolean {
+  return [versions, snapshots, deleted].includes(true)
 }
 
 /** The properties of `blob` with its metadata among them. */

@@ -1,15 +1,11 @@
 import { clampRange } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
-import { type ErrnoCode, FileSystemError } from '../errors.ts'
-import { type BlobPath, formatPath } from '../path.ts'
-import { MemoryAccount } from './memory-account.ts'
-import {
-  compareUtf8,
-  type MemoryBlob,
-  MemoryContainer,
-  refuseStates,
-  withMetadata,
-} from './memory-container.ts'
+import { FileSystemError } from '../errors.ts'
+import type { BlobPath } from '../path.ts'
+import { type KeptStates, MemoryAccount } from './memory-account.ts'
+import { compareUtf8, type MemoryBlob, MemoryContainer, withMetadata } from './memory-container.ts'
+import { MemoryPast } from './memory-past.ts'
+import { refusal, type TreeSubject } from './memory-tree.ts'
 import { pour } from './pour.ts'
 import type {
   AppendOptions,
@@ -46,14 +42,16 @@ export interface MemoryBlobStoreOptions {
   /** Default `devstoreaccount1`. */
   readonly account?: string
   readonly clock?: Clock
-  /** The containers to work on; absent: new ones, with `clock`. */
+  /** Default: nothing of what was written over or deleted. */
+  readonly kept?: KeptStates
+  /** The containers to work on; absent: new ones, with `clock` and `kept`. */
   readonly state?: MemoryAccount
 }
 
 /**
  * A storage account in this process's memory: the reference that other stores are tested against.
- * Begins without containers. Times have whole seconds, as Azure's have. Keeps no versions, no snapshots and
- * nothing that was deleted: `ENOTSUP` for who asks.
+ * Begins without containers. Times have whole seconds, as Azure's have. `MemoryHistory` takes snapshots and
+ * brings former states back.
  */
 export class MemoryBlobStore implements BlobStore {
   readonly account: string
@@ -61,7 +59,7 @@ export class MemoryBlobStore implements BlobStore {
 
   constructor(options: MemoryBlobStoreOptions = {}) {
     this.account = options.account ?? 'devstoreaccount1'
-    this.#state = options.state ?? new MemoryAccount(options.clock)
+    this.#state = options.state ?? new MemoryAccount(options.clock, options.kept)
   }
 
   get endpoint(): string {
@@ -69,14 +67,12 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async head(path: BlobPath, options: HeadOptions = {}): Promise<BlobProperties> {
-    refuseStates(options, { path, syscall: 'blob.head' })
     return withMetadata(this.#existing(path, 'blob.head', options))
   }
 
   async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
     checkGetOptions(options)
     const subject = { path, syscall: 'blob.get' }
-    refuseStates(options, subject)
     const blob = this.#existing(path, subject.syscall, options)
     checkIfMatch(blob, options, subject)
     const range = clampRange(options.range ?? { start: 0, end: blob.data.length }, blob.data.length)
@@ -128,7 +124,7 @@ export class MemoryBlobStore implements BlobStore {
   async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
     const { blocks, properties } = this.#existing(path, 'blob.getBlocks', options)
     if (properties.blobType === 'AppendBlob') {
-      throw failure('EINVAL', { path, syscall: 'blob.getBlocks' }, WRONG_TYPE)
+      throw refusal('EINVAL', { path, syscall: 'blob.getBlocks' }, 'InvalidBlobType')
     }
     const sizes = [...blocks].map(([id, { length }]) => ({ id, sizeBytes: length }))
     return { etag: properties.etag, blocks: sizes }
@@ -156,7 +152,8 @@ export class MemoryBlobStore implements BlobStore {
     const committed = container.get(path.name)?.blocks
     const pieces = blockIds.map((id) => {
       const block = staged?.get(id) ?? committed?.get(id)
-      if (block === undefined) throw failure('ESTALE', subject, LOST_BLOCK)
+      if (block === undefined)
+        throw refusal('ESTALE', { ...subject, detail: lostBlock }, 'InvalidBlockList')
       return [id, block] as const
     })
     const data = concatenate(pieces.map(([, block]) => block))
@@ -171,8 +168,10 @@ export class MemoryBlobStore implements BlobStore {
     const subject = { path, syscall: 'blob.appendBlock' }
     checkAppend(data, options.position)
     const blob = this.#existing(path, subject.syscall, options)
-    if (blob.properties.blobType !== 'AppendBlob') throw failure('EINVAL', subject, WRONG_TYPE)
-    if (options.position !== blob.data.length) throw failure('ESTALE', subject, NOT_THE_END)
+    if (blob.properties.blobType !== 'AppendBlob')
+      throw refusal('EINVAL', subject, 'InvalidBlobType')
+    if (options.position !== blob.data.length)
+      throw refusal('ESTALE', subject, 'AppendPositionConditionNotMet')
     const joined = new Uint8Array(Buffer.concat([blob.data, data]))
     const properties = this.#touch({ ...blob.properties, sizeBytes: joined.length })
     const grown = { ...blob, data: joined, properties }
@@ -181,7 +180,6 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
-    refuseStates(options, { path: prefix, syscall: 'blob.list' })
     return this.#container(prefix.container, 'blob.list', options).list(prefix.name, options)
   }
 
@@ -195,7 +193,12 @@ export class MemoryBlobStore implements BlobStore {
     checkMetadata(metadata, path, subject.syscall)
     const blob = this.#existing(path, subject.syscall, options)
     this.#checkConditions(blob, options, subject)
-    const changed = { ...blob, metadata: { ...metadata }, properties: this.#touch(blob.properties) }
+    container.retire(path.name, 'revise')
+    const changed = {
+      ...blob,
+      metadata: { ...metadata },
+      properties: this.#another(blob.properties),
+    }
     container.set(path.name, changed)
     return withMetadata(changed)
   }
@@ -216,6 +219,8 @@ export class MemoryBlobStore implements BlobStore {
     const subject = { path, syscall: 'blob.delete' }
     const container = this.#containerOf(path, subject.syscall, options)
     this.#checkConditions(this.#existing(path, subject.syscall, options), options, subject)
+    container.past.removeSnapshots(path.name)
+    container.retire(path.name, 'delete')
     container.delete(path.name)
     container.uncommitted.delete(path.name)
   }
@@ -234,8 +239,9 @@ export class MemoryBlobStore implements BlobStore {
         detail: 'the container already exists',
       })
     }
-    const created = new MemoryContainer(container, this.#nextEtag(), this.#nowMs())
-    this.#state.containers.set(container, created)
+    const made = { etag: this.#nextEtag(), lastModifiedMs: this.#nowMs() }
+    const past = new MemoryPast(this.#state)
+    this.#state.containers.set(container, new MemoryContainer(container, { ...made, past }))
   }
 
   async deleteContainer(container: string, options: CallOptions = {}): Promise<void> {
@@ -273,21 +279,25 @@ export class MemoryBlobStore implements BlobStore {
     return this.#container(path.container, syscall, options)
   }
 
-  #existing(path: BlobPath, syscall: string, options: CallOptions): MemoryBlob {
-    const blob = this.#containerOf(path, syscall, options).get(path.name)
-    if (blob === undefined) throw failure('ENOENT', { path, syscall }, BLOB_NOT_FOUND)
+  #existing(path: BlobPath, syscall: string, options: HeadOptions): MemoryBlob {
+    const blob = this.#containerOf(path, syscall, options).get(path.name, options.former)
+    if (blob === undefined) throw refusal('ENOENT', { path, syscall }, 'BlobNotFound')
     return blob
   }
 
-  #checkConditions(blob: MemoryBlob | undefined, conditions: Conditions, subject: Subject): void {
+  #checkConditions(
+    blob: MemoryBlob | undefined,
+    conditions: Conditions,
+    subject: TreeSubject,
+  ): void {
     checkIfMatch(blob, conditions, subject)
     if (conditions.ifNoneMatch === '*' && blob !== undefined) {
-      throw failure('EEXIST', subject, BLOB_EXISTS)
+      throw refusal('EEXIST', subject, 'BlobAlreadyExists')
     }
   }
 
   #replace(
-    subject: Subject,
+    subject: TreeSubject,
     content: Pick<MemoryBlob, 'data' | 'blocks'>,
     options: PutOptions,
   ): BlobProperties {
@@ -302,7 +312,7 @@ export class MemoryBlobStore implements BlobStore {
       blocks: content.blocks,
       metadata,
       tags: options.tags && { ...options.tags },
-      properties: this.#touch({
+      properties: this.#another({
         sizeBytes: content.data.length,
         etag: '',
         lastModifiedMs: 0,
@@ -319,12 +329,19 @@ export class MemoryBlobStore implements BlobStore {
       }),
     }
     container.uncommitted.delete(path.name)
+    container.retire(path.name, 'replace')
     container.set(path.name, blob)
     return withMetadata(blob)
   }
 
   #touch(properties: BlobProperties): BlobProperties {
     return { ...properties, etag: this.#nextEtag(), lastModifiedMs: this.#nowMs() }
+  }
+
+  /** Of what takes the place of what was there. */
+  #another(properties: BlobProperties): BlobProperties {
+    const versionId = this.#state.kept.versioning === true ? this.#state.nextStateId() : undefined
+    return { ...this.#touch(properties), versionId }
   }
 
   #nextEtag(): string {
@@ -336,46 +353,23 @@ export class MemoryBlobStore implements BlobStore {
   }
 }
 
-interface Subject {
-  readonly path: BlobPath
-  readonly syscall: string
-}
-
-interface Failure {
-  readonly serviceCode: string
-  readonly detail?: string
-}
-
-const BLOB_NOT_FOUND: Failure = { serviceCode: 'BlobNotFound' }
-const BLOB_EXISTS: Failure = { serviceCode: 'BlobAlreadyExists' }
-const CONDITION_NOT_MET: Failure = { serviceCode: 'ConditionNotMet' }
-const WRONG_TYPE: Failure = { serviceCode: 'InvalidBlobType' }
-const NOT_THE_END: Failure = { serviceCode: 'AppendPositionConditionNotMet' }
-const LOST_BLOCK: Failure = {
-  serviceCode: 'InvalidBlockList',
-  detail: 'a block to commit is gone: another writer committed the blob, or it was never staged',
-}
-
-function failure(code: ErrnoCode, subject: Subject, what: Failure): FileSystemError {
-  return new FileSystemError(code, subject.syscall, { path: formatPath(subject.path), ...what })
-}
+const lostBlock =
+  'a block to commit is gone: another writer committed the blob, or it was never staged'
 
 function checkIfMatch(
   blob: MemoryBlob | undefined,
   conditions: Conditions,
-  subject: Subject,
+  subject: TreeSubject,
 ): void {
   if (conditions.ifMatch === undefined) return
   const matches = conditions.ifMatch === '*' || conditions.ifMatch === blob?.properties.etag
-  if (blob === undefined || !matches) throw failure('ESTALE', subject, CONDITION_NOT_MET)
+  if (blob === undefined || !matches) throw refusal('ESTALE', subject, 'ConditionNotMet')
 }
 
-function checkSameLength(blockId: string, otherId: string | undefined, subject: Subject): void {
+function checkSameLength(blockId: string, otherId: string | undefined, subject: TreeSubject): void {
   if (otherId === undefined || otherId.length === blockId.length) return
-  throw failure('EINVAL', subject, {
-    serviceCode: 'InvalidBlobOrBlock',
-    detail: 'all block ids of one blob must have the same length',
-  })
+  const detail = 'all block ids of one blob must have the same length'
+  throw refusal('EINVAL', { ...subject, detail }, 'InvalidBlobOrBlock')
 }
 
 function deliver(bytes: Uint8Array, into: Uint8Array | undefined): Uint8Array {

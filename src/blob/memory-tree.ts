@@ -15,6 +15,8 @@ export interface TreeSubject {
   readonly path: BlobPath
   readonly syscall: string
   readonly dest?: BlobPath
+  /** What to say beside the service's code. */
+  readonly detail?: string
 }
 
 /** How a path is made. */
@@ -197,6 +199,7 @@ export function refusal(
   return new FileSystemError(code, subject.syscall, {
     path: formatPath(subject.path),
     ...(subject.dest === undefined ? {} : { dest: formatPath(subject.dest) }),
+    ...(subject.detail === undefined ? {} : { detail: subject.detail }),
     serviceCode,
   })
 }

@@ -10,17 +10,24 @@ import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system
 import { intercept } from '../../src/http/handler.ts'
 import { socketHandler } from '../../src/http/socket-handler.ts'
 
+export interface AdministeredOptions {
+  readonly account: string
+  readonly endpoint: URL
+  readonly provider: CredentialProvider
+  readonly clock: Clock
+  readonly ca?: string
+}
+
 /** A file system with administration on an account of a server; it ends with the test. */
 export function administered(
   t: Pick<Test, 'teardown'>,
-  options: {
-    readonly account: string
-    readonly endpoint: URL
-    readonly provider: CredentialProvider
-    readonly clock: Clock
-    readonly ca?: string
-  },
+  options: AdministeredOptions,
 ): AzureBlobFileSystem {
+  return new AzureBlobFileSystem({ ...administeredStore(t, options), clock: options.clock })
+}
+
+/** The store of an account of a server, and its administration. */
+export function administeredStore(t: Pick<Test, 'teardown'>, options: AdministeredOptions) {
   const { account, endpoint, provider, clock, ca } = options
   const sockets = socketHandler({ ca })
   t.teardown(() => sockets.close())
@@ -29,13 +36,12 @@ export function administered(
   const scopeOf = ({ url }: { url: URL }) => scopeFor(url, endpoints, { permissions })
   const http = intercept(sockets.handle, authorize({ provider, scopeOf }))
   const parts = { account, endpoint, http, clock }
-  return new AzureBlobFileSystem({
+  return {
     store: new AzureBlobStore(parts),
     administration: new AzureAdministration({
       ...parts,
       credentials: provider,
       signer: textSignerOf(provider),
     }),
-    clock,
-  })
+  }
 }
