@@ -3,6 +3,7 @@ import { chmod, type FileHandle, utimes } from 'node:fs/promises'
 import { crc32Parts } from '../crc32.ts'
 import type { DiskFiles, Placed, SegmentFiles } from './disk-files.ts'
 import { granuleBytes } from './granule.ts'
+import { writeFully } from './write-fully.ts'
 
 // A segment is a stretch of one version of one blob in two files: `.data`, sparse, holds the bytes where
 // they are in the stretch; `.sums` holds 8 bytes for each granule of 64 KiB: its CRC-32 and the same
@@ -208,11 +209,11 @@ export class DiskSegment implements Placed {
     const view = part(where.data, from - where.first, run.length)
     const [found] = await Promise.all([
       crc32Parts(view, granuleBytes),
-      data.write(view, 0, view.byteLength, from * granuleBytes),
+      writeFully(data, view, from * granuleBytes),
     ])
     const words = new Uint32Array(2 * run.length)
     found.forEach((sum, index) => void words.set([sum, (sum ^ turn) >>> 0], 2 * index))
-    await sums.write(new Uint8Array(words.buffer), 0, words.byteLength, 8 * from)
+    await writeFully(sums, new Uint8Array(words.buffer), 8 * from)
     this.#sums.set(words, 2 * from)
     for (const granule of run) this.#distrusted.delete(granule)
     this.#addCompared({ data, sums }, run)

@@ -5,21 +5,16 @@ import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-r
 import { FileSystemError } from '../errors.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import { Overflow, startOfPage } from './overflow.ts'
+import { type WritableAt, writeFully } from './write-fully.ts'
 
 /** What a spool needs of an open file; Node's `FileHandle` has it. */
-export interface SpoolFile {
+export interface SpoolFile extends WritableAt {
   read(
     buffer: Uint8Array,
     offset: number,
     length: number,
     position: number,
   ): Promise<{ readonly bytesRead: number }>
-  write(
-    buffer: Uint8Array,
-    offset: number,
-    length: number,
-    position: number,
-  ): Promise<{ readonly bytesWritten: number }>
   truncate(sizeBytes: number): Promise<void>
   close(): Promise<void>
 }
@@ -243,14 +238,6 @@ async function openUnlinked(directory: string): Promise<SpoolFile> {
     throw error
   }
   return file
-}
-
-async function writeFully(file: SpoolFile, data: Uint8Array, position: number): Promise<void> {
-  let done = 0
-  while (done < data.length) {
-    const result = await file.write(data, done, data.length - done, position + done)
-    done += result.bytesWritten
-  }
 }
 
 /** Fills `bytes` from `position`; what lies past the end of the sparse file stays zero. */

@@ -8,6 +8,7 @@ import { crc32 } from '../crc32.ts'
 import { FileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import type { BaseVersion, FileContent } from '../transfer/file-content.ts'
+import { writeFully } from '../transfer/write-fully.ts'
 import type { Described } from './transfers.ts'
 
 export interface JournalOptions {
@@ -180,7 +181,7 @@ export class Journal {
     try {
       const parts: KeptPart[] = []
       for await (const { range, bytes } of all ? content.everything() : content.changes()) {
-        if (bytes !== undefined) await file.write(bytes, 0, bytes.length, range.start)
+        if (bytes !== undefined) await writeFully(file, bytes, range.start)
         parts.push(bytes === undefined ? range : { ...range, crc32: crc32(bytes) })
       }
       await file.truncate(content.sizeBytes)

@@ -25,6 +25,7 @@ import { readAhead } from '../../src/transfer/read-ahead.ts'
 import { CountingStore } from '../support/counting-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { patternOf } from '../support/pattern.ts'
+import { smallDisk, whyNoSmallDisk } from '../support/small-disk.ts'
 
 const seed = Number(process.env['ABFS_TEST_SEED'] ?? Date.now() % 1_000_000)
 t.comment(`seed ${seed}`)
@@ -198,6 +199,38 @@ t.test('a disk that is full costs nothing but the cache', async (t) => {
   await full.settled()
   t.equal(full.stats.writtenBytes, content.length, 'after the pause it is tried again')
 })
+
+t.test(
+  'what a disk that filled took a part of is not taken for whole',
+  { skip: whyNoSmallDisk() },
+  async (t) => {
+    const { openReader, write, memory } = await setUp(t)
+    const content = patternOf(5 * 64 * KiB)
+    const file = await write('file', content)
+    const clock = new FakeClock()
+    const disk = new DiskCache({ directory: smallDisk(t, 200 * KiB), clock })
+    t.teardown(() => disk.close())
+    const reader = openReader(file, disk)
+    const { path, properties } = file
+    const version = disk.open({ endpoint: memory.endpoint, path, ...properties })
+    // The page of the sums is taken while there is room.
+    const first = { start: 0, end: 64 * KiB }
+    await readRange(reader, first)
+    await disk.settled()
+    const believed: ByteRange[] = []
+    version.watch(({ added }) => void believed.push(...added))
+
+    t.ok((await readWhole(reader)).equals(content))
+    await disk.settled()
+
+    t.equal(disk.stats.failureCount, 1)
+    t.strictSame(believed, [], 'native code may read nothing of it')
+    t.ok(version.holds(first))
+    t.notOk(version.holds({ start: 0, end: content.length }))
+    await clock.advance(60_000)
+    t.ok((await readWhole(openReader(file, disk))).equals(content))
+  },
+)
 
 t.test('a directory that cannot be used is done without', async (t) => {
   const { directory, openCache, openReader, write } = await setUp(t)

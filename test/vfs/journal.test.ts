@@ -11,6 +11,7 @@ import { type FaultEvent, faultChannel } from '../../src/telemetry.ts'
 import { Journals } from '../../src/vfs/journals.ts'
 import type { HandleId } from '../../src/vfs/operations.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { smallDisk, whyNoSmallDisk } from '../support/small-disk.ts'
 import { caller, newAccount, type Teardown, VfsMount } from '../support/vfs-mount.ts'
 
 const blockBytes = MiB
@@ -233,6 +234,33 @@ t.test('without room for the journal close stores the file itself', async (t) =>
   t.equal(await mount.stored('f'), 'now')
   await mount.vfs.release(handle, caller)
 })
+
+t.test(
+  'a journal whose disk takes only a part promises nothing',
+  { skip: whyNoSmallDisk() },
+  async (t) => {
+    const directory = smallDisk(t, 1_200_000)
+    writeFileSync(join(directory, 'filler'), Buffer.alloc(400_000))
+    // Others make room before the record is written, which names what was taken.
+    const onStep = (step: string) => {
+      if (step === 'sync data') rmSync(join(directory, 'filler'))
+    }
+    const journals = new Journals({ directory, clock: new FakeClock(), onStep })
+    const mount = await VfsMount.make(t, { journals, writeBack: true })
+    const bytes = randomBytes(MiB - 1)
+    const handle = await mount.create('f')
+    await mount.write(handle, 0, bytes)
+
+    await mount.vfs.flush(handle, caller)
+
+    t.equal((await mount.account.head({ container: 'box', name: 'f' })).sizeBytes, bytes.length)
+    t.strictSame(
+      owned(directory).filter((name) => name.endsWith('.json')),
+      [],
+    )
+    await mount.vfs.release(handle, caller)
+  },
+)
 
 /** Which step of a process is its last, and whether a request that is reaches the service. */
 interface Life {
