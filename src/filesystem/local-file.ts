@@ -204,11 +204,13 @@ async function getResumable(
   pair: FilePair,
   options: LocalFileOptions & PartialOptions,
 ): Promise<void> {
-  const finish = (partial: string, properties: BlobProperties) =>
-    keepAttributes({ ...pair, partial }, properties, options)
-  const { etag } = await getPartial(remote, pair, { ...options, finish })
-  const stats = await onLocalDisk(pair.local, () => stat(pair.local, { bigint: true }))
-  await options.journal.noteDone(pair.local, { ...stateOf(stats), etag })
+  // Noted before it takes its name: a process that dies between the two leaves a file that is known.
+  const finish = async (partial: string, properties: BlobProperties) => {
+    await keepAttributes({ ...pair, partial }, properties, options)
+    const stats = await onLocalDisk(pair.local, () => stat(partial, { bigint: true }))
+    await options.journal.noteDone(pair.local, { ...stateOf(stats), etag: properties.etag })
+  }
+  await getPartial(remote, pair, { ...options, finish })
 }
 
 async function getToFile(

@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import type { BlobProperties, CommitOptions } from '../blob/store.ts'
+import type {
+  BlobProperties,
+  BlobStore,
+  CallOptions,
+  CommitOptions,
+  CommittedBlock,
+} from '../blob/store.ts'
 import { maxBlocks } from '../blob/validate.ts'
 import { type ByteRange, lengthOf, splitRange } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
@@ -44,8 +50,7 @@ export async function putBlocks(
 ): Promise<BlobProperties> {
   const { journal, signal } = options
   const name = fullName(path)
-  const known =
-    journal?.wasStaging(name) === true ? await stagedBlocks(remote, path, options) : none
+  const known = journal?.wasStaging(name) === true ? await sentBlocks(remote, path, options) : none
   await journal?.noteStaging(name)
   try {
     return await sendBlocks(remote, path, source, { ...options, known })
@@ -74,13 +79,29 @@ async function sendCleared(
 
 const none: ReadonlyMap<string, number> = new Map()
 
-async function stagedBlocks(
-  remote: Remote,
+/** What an earlier run may have sent: staged, or committed by a process that died before it noted so. */
+async function sentBlocks(
+  { store }: Remote,
   path: BlobPath,
   { signal }: BlockUploadOptions,
 ): Promise<ReadonlyMap<string, number>> {
-  const blocks = await remote.store.getStagedBlocks(path, { signal })
+  const staged = await store.getStagedBlocks(path, { signal })
+  const blocks = staged.length > 0 ? staged : await committedBlocks(store, path, { signal })
   return new Map(blocks.map(({ id, sizeBytes }) => [id, sizeBytes]))
+}
+
+async function committedBlocks(
+  store: BlobStore,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<readonly CommittedBlock[]> {
+  try {
+    return (await store.getBlocks(path, options)).blocks
+  } catch (error) {
+    // Nothing is there, or no block blob.
+    if (isFileSystemError(error, 'ENOENT', 'EINVAL')) return []
+    throw error
+  }
 }
 
 async function sendBlocks(

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readdir, readFile, truncate, utimes, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
@@ -126,6 +127,52 @@ t.test(
     t.equal(await fs.readText('box/large'), large)
   },
 )
+
+t.test(
+  'what was committed by a process that died before it said so is not sent again',
+  async (t) => {
+    const { fs, store, left } = await mortal()
+    const directory = await temporaryDirectory(t)
+    const local = join(directory, 'a')
+    await plantLocal(local, { '1': large, '2': 'small' })
+    const resume = join(directory, 'j')
+    const options = { recursive: true, resume, concurrency: 1 }
+    // Ten blocks and their commit.
+    left.requests = 11
+    await t.rejects(fs.put(local, 'box/a', options), { code: 'EIO' })
+    const lines = (await readFile(resume, 'utf8')).trimEnd().split('\n')
+    t.match(lines.at(-1), '"kind":"done"')
+    await writeFile(resume, `${lines.slice(0, -1).join('\n')}\n`)
+    left.requests = Number.POSITIVE_INFINITY
+    store.take()
+
+    t.match(await fs.put(local, 'box/a', options), { files: 2, resumedBytes: large.length })
+
+    const sent = store.take().filter((line) => /^(put|stageBlock|commitBlocks) /.test(line))
+    t.strictSame(sent, ['commitBlocks a/1', 'put a/2'])
+    t.equal(await fs.readText('box/a/1'), large)
+  },
+)
+
+t.test('a download that was whole but not yet under its name is not read again', async (t) => {
+  const { fs, left, read } = await mortal()
+  const directory = await temporaryDirectory(t)
+  await plantRemote(fs, 'box', { '1': large, '2': 'small' })
+  const [resume, target] = [join(directory, 'j'), join(directory, 'to')]
+  const options = { recursive: true, resume, concurrency: 1 }
+  left.requests = 10
+  await t.rejects(fs.get('box/', target, options), { code: 'EIO' })
+  const { session } = JSON.parse((await readFile(resume, 'utf8')).split('\n')[0] ?? '')
+  const own = createHash('sha256').update('1').digest('hex').slice(0, 8)
+  await rename(join(target, '1'), join(target, `.1.${session}-${own}.part`))
+  left.requests = Number.POSITIVE_INFINITY
+  const before = read()
+
+  t.match(await fs.get('box/', target, options), { files: 2, resumedBytes: large.length })
+
+  t.ok(read() - before <= 64 * KiB, 'only the small file is asked for')
+  t.equal(await readFile(join(target, '1'), 'utf8'), large)
+})
 
 t.test('a download goes on with what is on the disk, after looking at it', async (t) => {
   const { fs, store, left, read } = await mortal()
