@@ -1,33 +1,50 @@
-/** A drive under mixed load for long keeps its memory and its descriptors: 20 seconds, two hours with --long. */
+/**
+ * A drive under mixed load for long keeps its memory and its descriptors: 20 seconds, two hours with --long, or
+ * ABFS_LOAD_MINUTES.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { outputOf, startAbfs, startCliSandbox, until, whyNoCli } from '../support/cli.ts'
 import { isLongRun, runLong } from '../support/program.ts'
 import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
-const seconds = isLongRun ? 7200 : 20
+const minutes = Number(process.env['ABFS_LOAD_MINUTES'] || 120)
+const seconds = isLongRun ? minutes * 60 : 20
 const samplesOfRun = 30
 const skip = whyNoCli() || whyNoMounts()
 
-/** Four workers, each over a small set of names: write, read, append, rename, list, remove, git-like lock files. */
+/**
+ * Four workers, each over a small set of names whose content $LOCAL keeps: write, read, append, rename, list,
+ * remove, lock files as of git. The first that reads something else ends its worker, and so the test.
+ */
 const load = `
 worker() {
+  set -eu
   mkdir -p w$1; cd w$1
+  n=0
   while [ $SECONDS -lt $LIMIT ]; do
-    i=$(( (n += 1) % 25 ))
-    head -c $(( (i * 7919) % 400000 )) /dev/urandom > new-$i
-    cmp new-$i new-$i
+    i=$(( (n += 1) % 25 )); earlier=$(( (i * 7) % 25 ))
+    size=$(( i * 7919 )); [ $i -ne 12 ] || size=9000000
+    head -c $size /dev/urandom > "$LOCAL/$1-$i"
+    cp "$LOCAL/$1-$i" new-$i
+    cmp "$LOCAL/$1-$i" new-$i
     echo line >> log-$(( i % 5 ))
     mv new-$i file-$i
-    cat file-$(( (i * 7) % 25 )) > /dev/null 2>&1 || true
+    [ ! -e file-$earlier ] || cmp "$LOCAL/$1-$earlier" file-$earlier
     ls -l > /dev/null
-    ( set -C; echo x > lock ) && rm lock
-    [ $(( i % 5 )) -ne 0 ] || rm -rf d; mkdir -p d/e; cp file-$i d/e/copy
+    ( set -C; echo x > lock )
+    rm lock
+    [ $(( i % 5 )) -ne 0 ] || rm -rf d
+    mkdir -p d/e; cp file-$i d/e/copy
     [ $(( n % 100 )) -ne 0 ] || rm -f log-*
   done
+  echo "worker $1: $n rounds"
 }
-for w in 1 2 3 4; do worker $w & done
-wait`
+workers=()
+for w in 1 2 3 4; do worker $w & workers+=($!); done
+failed=0
+for w in "\${workers[@]}"; do wait $w || failed=1; done
+exit $failed`
 
 interface Sample {
   readonly residentMiB: number
@@ -37,20 +54,26 @@ interface Sample {
 t.test('mixed load leaves memory and descriptors flat', { skip, timeout: 0 }, async (t) => {
   const { client } = await startCliSandbox(t)
   const mountpoint = await temporaryMountpoint(t)
-  const daemon = startAbfs(['mount', 'abfs://data', mountpoint, '--foreground'], { env: client })
+  const local = t.testdir({ cache: {} })
+  const cache = ['--cache-dir', `${local}/cache`, '--cache-size', '32M']
+  const args = ['mount', 'abfs://data', mountpoint, '--foreground', ...cache]
+  const daemon = startAbfs(args, { env: client })
   t.teardown(() => daemon.kill('SIGKILL'))
   const output = outputOf(daemon)
   await until(() => readFileSync('/proc/mounts', 'utf8').includes(` ${mountpoint} `))
 
+  const idle = sampleOf(daemon.pid ?? 0)
   const samples: Sample[] = []
+  let rounds = 0
   for (let i = 0; i < samplesOfRun; i++) {
-    const limit = `LIMIT=${Math.max(1, Math.round(seconds / samplesOfRun))}`
-    const { status, output } = await runLong('bash', [
-      '-c',
-      `${limit}; cd '${mountpoint}'; ${load}`,
-    ])
+    const limit = Math.max(1, Math.round(seconds / samplesOfRun))
+    const settings = `LIMIT=${limit}; LOCAL='${local}'; cd '${mountpoint}'`
+    const { status, output } = await runLong('bash', ['-c', `${settings}; ${load}`])
     t.equal(status, 0, output)
-    samples.push(sampleOf(daemon.pid ?? 0))
+    rounds += roundsIn(output)
+    const sample = sampleOf(daemon.pid ?? 0)
+    samples.push(sample)
+    t.comment(`${i + 1}/${samplesOfRun}: ${inWords(sample)}`)
   }
 
   const thirds = [0, 1, 2].map((third) => samples.slice(third * 10, third * 10 + 10))
@@ -59,7 +82,7 @@ t.test('mixed load leaves memory and descriptors flat', { skip, timeout: 0 }, as
   const most = thirds.map((third) => Math.max(...third.map((each) => each.descriptors)))
   t.ok((most[2] ?? 0) <= (most[1] ?? 0) + 8, `descriptors at most ${most.join(', ')}`)
   t.comment(
-    `${seconds} s: ${before} MiB, then ${after} MiB; descriptors at most ${most.join(', ')}`,
+    `${seconds} s, ${rounds} rounds: ${inWords(idle)} when idle; median ${before} MiB, then ${after} MiB; descriptors at most ${most.join(', ')}`,
   )
 
   const ended = new Promise((resolve) => daemon.on('close', resolve))
@@ -71,6 +94,15 @@ function sampleOf(pid: number): Sample {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   const residentMiB = Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024)
   return { residentMiB, descriptors: readdirSync(`/proc/${pid}/fd`).length }
+}
+
+function roundsIn(output: string): number {
+  const ended = [...output.matchAll(/worker \d: (\d+) rounds/g)]
+  return ended.reduce((sum, [, rounds]) => sum + Number(rounds), 0)
+}
+
+function inWords({ residentMiB, descriptors }: Sample): string {
+  return `${residentMiB} MiB, ${descriptors} descriptors`
 }
 
 function median(values: readonly number[]): number {
