@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { programVariables } from '../support/program.ts'
 import type { Case } from './case.ts'
 
 /** What each call of a case gave; by the case's name. */
@@ -61,6 +62,7 @@ function exists(path: string): boolean {
 
 function run(program: string, parameters: readonly string[], input: string): Promise<string> {
   const child = spawn(program, parameters, {
+    env: programVariables(),
     stdio: ['pipe', 'pipe', 'inherit'],
     timeout: 120_000,
     killSignal: 'SIGKILL',

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { sanitizerVariables } from './program.ts'
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
@@ -33,7 +34,8 @@ export function whyNoCli(): string | false {
 
 /** Starts the built `abfs`, with the variables given and no others but PATH. */
 export function startAbfs(argv: readonly string[], options: CliOptions = {}): ChildProcess {
-  const env = { PATH: process.env['PATH'] ?? '', HOME: tmpdir(), ...options.env }
+  const own = { PATH: process.env['PATH'] ?? '', HOME: tmpdir(), ...sanitizerVariables }
+  const env = { ...own, ...options.env }
   // The two dashes keep Node from taking --env-file for its own option.
   return spawn(process.execPath, ['--', main, ...argv], {
     env,

@@ -12,6 +12,20 @@ export function whyNo(program: string): string | false {
 /** Whether `script/test --long` runs: many more rounds, larger files, longer loads. */
 export const isLongRun: boolean = process.env['ABFS_LONG_TESTS'] === '1'
 
+/** What Node's own children need under script/sanitize, when their variables are not all of ours. */
+export const sanitizerVariables: Readonly<Record<string, string>> = Object.fromEntries(
+  ['LD_PRELOAD', 'ASAN_OPTIONS', 'TSAN_OPTIONS'].flatMap((name) => {
+    const value = process.env[name]
+    return value === undefined ? [] : [[name, value]]
+  }),
+)
+
+/** Our variables for programs other than Node: a sanitizer is none of their business. */
+export function programVariables(): NodeJS.ProcessEnv {
+  const { LD_PRELOAD: _, ...env } = process.env
+  return env
+}
+
 function mayRun(path: string): boolean {
   try {
     accessSync(path, constants.X_OK)
@@ -27,7 +41,8 @@ export function runLong(
   args: readonly string[],
 ): Promise<{ readonly status: number | null; readonly output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const env = programVariables()
+    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
 import type { ServerMessage, ServerOptions } from './mount-server.ts'
+import { programVariables } from './program.ts'
 
 /** Why mounts cannot be tested here; `false` when they can. */
 export function whyNoMounts(): string | false {
@@ -95,8 +96,7 @@ export async function startMount(
 /** What a shell command printed, both outputs; it is killed after thirty seconds. Touches mounts safely. */
 export async function shell(command: string, user?: number): Promise<string> {
   const owner = user === undefined ? {} : { uid: user, gid: user }
-  // A sanitizer that the server needs is none of the programs' business.
-  const { LD_PRELOAD: _, ...env } = process.env
+  const env = programVariables()
   const options = { timeout: 30_000, killSignal: 'SIGKILL', env, ...owner } as const
   try {
     return (await promisify(execFile)('sh', ['-c', `exec 2>&1; ${command}`], options)).stdout
