@@ -5,8 +5,8 @@ import type { HttpHandler, HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { blockListCall, blocksFrom, listedBlocks, stageFromCall } from './azure-blocks.ts'
 import { type AzureCall, callAzure } from './azure-client.ts'
+import { AzureContainers } from './azure-containers.ts'
 import { copyWithin } from './azure-copies.ts'
-import { AzureLongTail } from './azure-long-tail.ts'
 import { checkLength, checkStatus, contentFrom, rangeCall } from './azure-ranges.ts'
 import {
   addConditions,
@@ -63,9 +63,7 @@ export interface AzureBlobStoreOptions {
 }
 
 /**
- * A storage account of Azure (or of an emulator). What runs per file or per page is REST over
- * `http`; containers go through the Azure SDK, which sends through the same `http` and
- * is loaded when first needed.
+ * A storage account of Azure (or of an emulator): REST over `http`, without the Azure SDK.
  */
 export class AzureBlobStore implements BlobStore {
   readonly account: string
@@ -73,7 +71,7 @@ export class AzureBlobStore implements BlobStore {
   readonly #base: string
   readonly integrity: Integrity
   readonly #writes: AzureWrites
-  readonly #longTail: AzureLongTail
+  readonly #containers: AzureContainers
   readonly #clock: Clock
   readonly #closeHttp: (() => Promise<void>) | undefined
   /** Of the paths that reads were checked for: whoever reads on has the same object each time. */
@@ -92,7 +90,7 @@ export class AzureBlobStore implements BlobStore {
       integrity: this.integrity,
     })
     this.#clock = options.clock ?? systemClock
-    this.#longTail = new AzureLongTail({ http: options.http, base: this.#base })
+    this.#containers = new AzureContainers({ http: options.http, base: this.#base })
   }
 
   get endpoint(): string {
@@ -251,21 +249,21 @@ export class AzureBlobStore implements BlobStore {
 
   async headContainer(container: string, options: CallOptions = {}): Promise<ContainerProperties> {
     checkContainer(container, 'container.head')
-    return this.#longTail.headContainer(container, options)
+    return this.#containers.head(container, options)
   }
 
   async createContainer(container: string, options: CallOptions = {}): Promise<void> {
     checkContainer(container, 'container.create')
-    await this.#longTail.createContainer(container, options)
+    await this.#containers.create(container, options)
   }
 
   async deleteContainer(container: string, options: CallOptions = {}): Promise<void> {
     checkContainer(container, 'container.delete')
-    await this.#longTail.deleteContainer(container, options)
+    await this.#containers.delete(container, options)
   }
 
   listContainers(options: CallOptions = {}): AsyncIterable<ContainerProperties> {
-    return this.#longTail.listContainers(options)
+    return this.#containers.list(options)
   }
 
   async close(): Promise<void> {
