@@ -42,7 +42,6 @@ import { Namespace, type NamespaceOptions } from '../namespace/namespace.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCache } from '../transfer/disk-cache.ts'
 import { MemoryBudget } from '../transfer/memory-budget.ts'
-import { Vfs, type VfsOptions } from '../vfs/vfs.ts'
 import type { AccountTarget } from './location.ts'
 import { type AccessKind, requestScopes } from './request-scope.ts'
 
@@ -224,24 +223,6 @@ export function composeFileSystem(
 export async function composeArtifactStore(account: Account, root: string): Promise<ArtifactStore> {
   const { AzureArtifactStore } = await import('../artifact-store/azure-artifact-store.ts')
   return new AzureArtifactStore({ fileSystem: composeFileSystem(account), root })
-}
-
-/** What a drive adds to an account: the place it shows and how the kernel sees it. */
-export type DriveOptions = Omit<
-  VfsOptions,
-  'namespace' | 'chunkCache' | 'clock' | 'administration' | 'leases'
-> & {
-  /** How far locks of flock(2) reach. */
-  readonly locks: 'local' | 'lease'
-}
-
-/** The system calls of a drive on an account. */
-export function composeVfs(account: Account, options: DriveOptions): Vfs {
-  const { namespace, chunks: chunkCache, clock } = account
-  // Tags and tiers are those of the present alone.
-  const administration = account.isPast === true ? undefined : account.administration
-  const leases = options.locks === 'lease' ? administration : undefined
-  return new Vfs({ ...options, namespace, chunkCache, clock, administration, leases })
 }
 
 /** Tokens for programs that are not ours. */

@@ -1,55 +1,30 @@
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { defineAcl } from './commands/acl.ts'
-import { defineAgent } from './commands/agent.ts'
-import { defineArtifact } from './commands/artifact.ts'
-import { defineCat } from './commands/cat.ts'
-import { defineConnector } from './commands/connector.ts'
-import { defineCp } from './commands/cp.ts'
-import { defineCredential } from './commands/credential.ts'
-import { defineDoctor } from './commands/doctor.ts'
-import { defineEvict } from './commands/evict.ts'
-import { defineExec } from './commands/exec.ts'
-import { defineLs } from './commands/ls.ts'
-import { defineMkdir } from './commands/mkdir.ts'
-import { defineMount } from './commands/mount.ts'
-import { defineMv } from './commands/mv.ts'
-import { defineRecover } from './commands/recover.ts'
-import { defineRm } from './commands/rm.ts'
-import { defineSandbox } from './commands/sandbox.ts'
-import { defineStat } from './commands/stat.ts'
-import { defineStats } from './commands/stats.ts'
-import { defineStatus } from './commands/status.ts'
-import { defineTree } from './commands/tree.ts'
-import { defineUnmount } from './commands/unmount.ts'
-import { defineUnpin } from './commands/unpin.ts'
-import { definePin, defineWarm } from './commands/warm.ts'
+import { loadCommands } from './command-table.ts'
 import type { CliContext } from './context.ts'
 import { ExitStatus, exitCodes, exitCodesHelp } from './exit-codes.ts'
 import { insteadOfOthers } from './other-flags.ts'
 import { describeError, formatReport } from './report-error.ts'
 import { usageError } from './usage.ts'
+import { packageVersion } from './version.ts'
 
-/** The command tree. Commands load what they need when they run, so that help is quick. */
-export function createProgram(context: CliContext): Command {
+/**
+ * The command tree for `argv`: of the command that it names alone, where it names one, as each is a file to load.
+ * Commands load what they need when they run.
+ */
+export async function createProgram(
+  context: CliContext,
+  argv: readonly string[],
+): Promise<Command> {
   const program = new Command('abfs')
     .description('Azure Blob Storage as a file system, without secrets on the client.')
     .version(packageVersion(), '-V, --version')
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
     .addHelpText('after', `\n${OVERVIEW}\n\n${exitCodesHelp}`)
   program.exitOverride().configureOutput({ outputError: () => {} })
-  program.commandsGroup('Files:')
-  for (const define of [defineLs, defineTree, defineStat, defineCat]) define(program, context)
-  for (const define of [defineCp, defineMv, defineMkdir, defineRm]) define(program, context)
-  for (const define of [defineAcl, defineRecover]) define(program, context)
-  program.commandsGroup('Drive:')
-  for (const define of [defineMount, defineUnmount]) define(program, context)
-  for (const define of [defineStatus, defineStats, defineDoctor]) define(program, context)
-  for (const define of [defineWarm, defineEvict, definePin, defineUnpin]) define(program, context)
-  program.commandsGroup('Credentials for other programs:')
-  for (const define of [defineExec, defineAgent, defineCredential]) define(program, context)
-  program.commandsGroup('Services:')
-  for (const define of [defineConnector, defineSandbox, defineArtifact]) define(program, context)
+  for (const { heading, defines } of await loadCommands(argv)) {
+    program.commandsGroup(heading)
+    for (const define of defines) define(program, context)
+  }
   return program
 }
 
@@ -91,11 +66,6 @@ function report(error: unknown, context: CliContext): number {
   const debug = context.environment['ABFS_DEBUG'] === '1'
   context.stderr.write(formatReport(described, error, debug))
   return described.exitCode
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
 }
 
 const OVERVIEW = `Paths:

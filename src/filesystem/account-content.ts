@@ -8,9 +8,9 @@ import { BlobFileWriter } from './blob-file-writer.ts'
 import { type CachePolicy, checkPolicy } from './cache-type.ts'
 import { type CatRangesOptions, catFile, catRanges, type RangeRequest } from './cat.ts'
 import { type CatOptions, catPaths } from './cat-paths.ts'
-import { DecodedFileReader } from './decoded-file-reader.ts'
-import { EncodedFileWriter } from './encoded-file-writer.ts'
-import { type CodingOptions, codingOf } from './file-coding.ts'
+import type { DecodedFileReader } from './decoded-file-reader.ts'
+import type { EncodedFileWriter } from './encoded-file-writer.ts'
+import { type Coding, type CodingOptions, codingOf } from './file-coding.ts'
 import type { FileInfo } from './file-info.ts'
 import { locateFile, type PathInput } from './location.ts'
 import { type PipeOptions, pipeFile, touch, type WriteOptions } from './pipe.ts'
@@ -177,14 +177,14 @@ export class AccountContent extends AccountTree {
     const coding = codingOf(place, options)
     if (mode === 'r') {
       const reader = await BlobFileReader.open(this.remote, place, options)
-      return coding === undefined ? reader : new DecodedFileReader(reader, coding)
+      return coding === undefined ? reader : decoded(reader, coding)
     }
     if (mode === 'w' || mode === 'x' || mode === 'a') {
       const writer =
         mode === 'a'
           ? await appendFile(this.remote, place, options)
           : await BlobFileWriter.open(this.remote, place, { ...options, exclusive: mode === 'x' })
-      return coding === undefined ? writer : new EncodedFileWriter(writer, coding)
+      return coding === undefined ? writer : encoded(writer, coding)
     }
     if (mode === 'r+' && coding !== undefined) {
       throw new TypeError("mode: 'r+' edits bytes in place, without encoding or compression")
@@ -225,4 +225,15 @@ export class AccountContent extends AccountTree {
       exclusive,
     })
   }
+}
+
+/** Loaded where they are needed: zlib takes some milliseconds of a short command. */
+async function decoded(reader: BlobFileReader, coding: Coding): Promise<DecodedFileReader> {
+  const { DecodedFileReader } = await import('./decoded-file-reader.ts')
+  return new DecodedFileReader(reader, coding)
+}
+
+async function encoded(writer: BlobFileWriter, coding: Coding): Promise<EncodedFileWriter> {
+  const { EncodedFileWriter } = await import('./encoded-file-writer.ts')
+  return new EncodedFileWriter(writer, coding)
 }

@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict'
 import { type ByteRange, lengthOf } from '../byte-range.ts'
 import type { Arena } from './arena.ts'
 import type { VersionChunks } from './chunk-cache.ts'
@@ -36,7 +35,7 @@ export class Chunk {
 
   /** Of a chunk that was waited for. */
   get bytes(): Uint8Array {
-    assert(this.data !== undefined, 'its bytes have come')
+    if (this.data === undefined) throw new Error('nobody waited for the bytes of this chunk')
     return this.data
   }
 

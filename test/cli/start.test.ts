@@ -1,0 +1,43 @@
+import t from 'tap'
+import { startCliSandbox, whyNoCli } from '../support/cli.ts'
+import { type LoadingResult, runLoading } from '../support/loaded-modules.ts'
+
+const filesOf = ({ modules }: LoadingResult) =>
+  modules.filter((module) => module.startsWith('file:'))
+const packagesOf = ({ modules }: LoadingResult) =>
+  modules.flatMap((module) => /\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(module)?.[1] ?? [])
+
+t.test('what a short command loads', { skip: whyNoCli() }, async (t) => {
+  t.test('the version comes from two files', async (t) => {
+    for (const flag of ['--version', '-V']) {
+      const result = await runLoading(t, [flag])
+
+      t.match(result.stdout, /^\d+\.\d+\.\d+\n$/)
+      t.ok(filesOf(result).length <= 2, filesOf(result).join('\n'))
+    }
+  })
+
+  t.test('help loads no package, and nothing that files are reached with', async (t) => {
+    for (const argv of [['--help'], ['ls', '--help']]) {
+      const result = await runLoading(t, argv)
+
+      t.match(result.stdout, /^Usage: abfs/)
+      t.strictSame(packagesOf(result), [])
+      t.notOk(result.modules.includes('node:tls'))
+      const most = argv[0] === 'ls' ? 6 : 32
+      t.ok(filesOf(result).length <= most, filesOf(result).join('\n'))
+    }
+  })
+
+  t.test('listings come without the Azure SDK, whatever they list', async (t) => {
+    const { client } = await startCliSandbox(t, '--engine', 'abfs')
+    for (const argv of [['ls'], ['ls', '-l', 'abfs://data'], ['stat', 'abfs://data']]) {
+      const result = await runLoading(t, argv, client)
+
+      t.equal(result.code, 0, result.stderr)
+      t.strictSame(packagesOf(result), [], argv.join(' '))
+      t.notOk(result.modules.includes('node:zlib'))
+      t.ok(filesOf(result).length <= 16, filesOf(result).join('\n'))
+    }
+  })
+})
