@@ -31,6 +31,7 @@ const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 const directory = mkdtempSync(join(memory, 'abfs-bench-'))
 const workerOf = (name) => fileURLToPath(new URL(`workers/${name}.mjs`, import.meta.url))
 const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
+const startTitle = 'start to the end of one line'
 const unchecked = 'sv=2025-01-05&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00:00:00Z&sig=YmVuY2g%3D'
 
 /** What a contender's process is told of the server. */
@@ -181,11 +182,17 @@ function treeRows(server) {
   const get = worker(server, 'abfs', 'get', { path: 'data/tree', directory: down })
   const copy = ['copy', '--ignore-times', '--transfers', '32', '--checkers', '32']
   const title = (way) => `${files} files of 10 KiB ${way}`
+  // The bound speaks plain HTTP alone.
+  const bound = (job, options) =>
+    server.caFile === undefined
+      ? [{ ...worker(server, 'small-files', job, options), name: 'socket' }]
+      : []
   return [
     {
       title: title('up'),
       server,
       contenders: [
+        ...bound('put', { directory: up, path: 'data/tree-socket' }),
         put,
         worker(server, 'sdk', 'put', { directory: up, path: 'data/tree-sdk' }),
         whole(put),
@@ -196,6 +203,7 @@ function treeRows(server) {
       title: title('down'),
       server,
       contenders: [
+        ...bound('get', { source: up, path: 'data/tree', directory: down }),
         get,
         worker(server, 'sdk', 'get', { path: 'data/tree', directory: down }),
         whole(get),
@@ -221,16 +229,19 @@ function listRow(server) {
   }
 }
 
+/** Commands as a client of a connector runs them, over TLS: the environment is that of a sandbox. */
 function startRow(server) {
-  const env = { ...environmentOf(server), AZURE_STORAGE_SAS_TOKEN: unchecked }
+  const env = { ...server.environment, PATH: process.env.PATH, HOME: directory }
   const command = (name, args) => ({ name, work: () => run(process.execPath, args, { env }) })
   return {
-    title: 'start to the end of one line',
+    title: startTitle,
     server,
     contenders: [
       command('node -e 0', ['-e', '0']),
       command('abfs --version', [cli, '--version']),
       command('abfs --help', [cli, '--help']),
+      command('abfs ls', [cli, 'ls']),
+      command('abfs ls abfs://data', [cli, 'ls', 'abfs://data']),
     ],
   }
 }
@@ -266,7 +277,11 @@ async function startServers() {
   }
   const binary = buildBlobServer(directory)
   const plain = await startBlobServer(binary, { directory })
-  return { plain, tls: await startBlobServer(binary, { directory, tls: true }) }
+  const tls = await startBlobServer(binary, { directory, tls: true })
+  if (!startTitle.includes(flags.only)) return { plain, tls }
+  const below = join(directory, 'sandbox')
+  mkdirSync(below)
+  return { plain, tls, sandbox: await startLatentSandbox({ directory: below, latencyMs: 0 }) }
 }
 
 async function makeInput(servers) {
@@ -281,7 +296,8 @@ async function makeInput(servers) {
     if (i < 50) mkdirSync(parent, { recursive: true })
     writeFileSync(join(parent, `f${i}`), Buffer.alloc(10_240, i))
   }
-  for (const server of Object.values(servers)) {
+  const { sandbox: _, ...filled } = servers
+  for (const server of Object.values(filled)) {
     const env = environmentOf(server)
     const put = (job, options) =>
       execute(process.execPath, [workerOf('abfs'), job, JSON.stringify(options)], { env })
@@ -293,7 +309,7 @@ async function makeInput(servers) {
   }
 }
 
-function rowsOf({ plain, tls }) {
+function rowsOf({ plain, tls, sandbox = plain }) {
   const kind = tls === undefined ? 'sandbox' : 'plain'
   return [
     readRow(plain, kind),
@@ -303,7 +319,7 @@ function rowsOf({ plain, tls }) {
     uploadRow(plain),
     ...treeRows(plain),
     listRow(plain),
-    startRow(plain),
+    startRow(sandbox),
   ].filter(({ title }) => title.includes(flags.only))
 }
 
