@@ -23,7 +23,8 @@ import { type Target, VersionSource } from './version-source.ts'
 // A long run on a near service is fetched by one request (`BlobStream`), whose body is cut into the
 // same chunks; a chunk that the stream does not fill is fetched by a request of its own.
 // Where the memory has a disk behind it, a chunk is filled from there as far as it can be, and what the
-// network brought is written there later. No stream is opened over what the disk holds.
+// network brought is written there later; too much that waits for the disk holds the chunks that come. No
+// stream is opened over what the disk holds.
 
 export interface BlobReaderOptions {
   readonly store: BlobStore
@@ -166,7 +167,7 @@ export class BlobReader {
 
   #writeSkipped(chunk: Chunk): void {
     const { data, start } = chunk
-    if (data !== undefined) this.#disk?.writeSkipped(start, data, () => chunk.lend())
+    if (data !== undefined) void this.#disk?.writeSkipped(start, data, () => chunk.lend())
   }
 
   /**
@@ -219,7 +220,7 @@ export class BlobReader {
     const { position } = stream
     const isFilled = await this.#fill(stream, into, signal)
     // The caller's buffer is the caller's to change.
-    if (isFilled) this.#disk?.write(position, into, { copy: true })
+    if (isFilled) await this.#disk?.write(position, into, { copy: true })
     return isFilled
   }
 
@@ -361,7 +362,7 @@ export class BlobReader {
   ): Promise<Uint8Array | undefined> {
     const into = room()
     if (!(await this.#fill(stream, into, signal))) return undefined
-    this.#disk?.write(piece.start, into, { onDone: lend?.() })
+    await this.#disk?.write(piece.start, into, { onDone: lend?.() })
     return into
   }
 

@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto'
 import { mkdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LRUCache } from 'lru-cache'
-import { GiB, MiB } from '../byte-range.ts'
+import { GiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { Limiter } from '../concurrency.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { faultChannel } from '../telemetry.ts'
 import { codeOf, DiskFiles } from './disk-files.ts'
 import { isPinned, type PinnedVersion, readPin, removePin, writePin } from './disk-pins.ts'
+import { DiskQueue } from './disk-queue.ts'
 import { DiskRoom, listVersions, removeVersion, sizeOfVersion } from './disk-room.ts'
 import { DiskVersion } from './disk-version.ts'
 
@@ -17,7 +17,7 @@ export interface DiskCacheOptions {
   readonly directory: string
   /** Bytes that stay on the disk; each process may exceed it by a sixteenth. Default 10 GiB. */
   readonly maxBytes?: number | undefined
-  /** Bytes in memory that wait to be written; what is over is not kept. Default 32 MiB. */
+  /** Bytes in memory that wait to be written; who brings more waits, for a second at most. Default 32 MiB. */
   readonly maxPendingBytes?: number | undefined
   readonly clock?: Clock | undefined
 }
@@ -36,7 +36,7 @@ export interface DiskCacheStats {
   readonly hitBytes: number
   readonly missedBytes: number
   readonly writtenBytes: number
-  /** Not kept: too much waited to be written, or the disk had failed. */
+  /** Not kept: the disk did not get on, or had failed. */
   readonly skippedBytes: number
   /** Granules of 64 KiB that were not what was once written. */
   readonly damagedCount: number
@@ -56,10 +56,15 @@ export interface PinnedOnDisk extends PinnedVersion {
   readonly diskBytes: number
 }
 
+/** How bytes are written later. */
+export interface LaterOptions {
+  readonly copy: boolean
+  readonly write: (bytes: Uint8Array) => Promise<number>
+  readonly onDone: () => void
+}
+
 /** After a failure of the disk nothing is written for so long. */
 const pauseMs = 30_000
-/** Writes under way at once: the disk has others to serve. */
-const writesAtOnce = 2
 /** A version of up to this share of the cache is one file, and goes at once; larger ones go in parts. */
 const oneFileShare = 1 / 4
 /** Versions of which it is remembered what lies there, and what of that was compared. */
@@ -75,12 +80,9 @@ export class DiskCache {
   readonly #files = new DiskFiles()
   readonly #room: DiskRoom
   readonly #clock: Clock
-  readonly #maxPendingBytes: number
-  readonly #writers = new Limiter(writesAtOnce)
-  readonly #writing = new Set<Promise<void>>()
+  readonly #queue: DiskQueue
   readonly #maxBytes: number
   readonly #versions = new LRUCache<string, DiskVersion>({ max: knownVersions })
-  #pendingBytes = 0
   #pausedUntilMs = Number.NEGATIVE_INFINITY
   #opening: Promise<boolean> | undefined
   #stats: DiskCacheStats = {
@@ -96,7 +98,7 @@ export class DiskCache {
     // The layout's name: another layout lies beside it.
     this.#directory = join(options.directory, 'blocks-1')
     this.#clock = options.clock ?? systemClock
-    this.#maxPendingBytes = options.maxPendingBytes ?? 32 * MiB
+    this.#queue = new DiskQueue(this.#clock, options.maxPendingBytes)
     this.#maxBytes = options.maxBytes ?? 10 * GiB
     this.#room = new DiskRoom(this.#directory, this.#maxBytes, (place) => this.#files.dropAt(place))
   }
@@ -201,8 +203,8 @@ export class DiskCache {
   }
 
   /** Resolves when all that was handed over is written, or given up. */
-  async settled(): Promise<void> {
-    while (this.#writing.size > 0) await Promise.all(this.#writing)
+  settled(): Promise<void> {
+    return this.#queue.settled()
   }
 
   /** Writes what waits, and closes all files. */
@@ -224,30 +226,23 @@ export class DiskCache {
   }
 
   /**
-   * For a `DiskVersion`: writes `bytes`, or a copy, as soon as that can be; resolves when that was done or given
-   * up. `undefined` when there is no room to wait.
+   * For a `DiskVersion`: writes `bytes`, or a copy, as soon as that can be. Resolves once they wait for it, to whether
+   * they do; `onDone` is called when that was done or given up.
    */
-  later(
-    bytes: Uint8Array,
-    copy: boolean,
-    write: (bytes: Uint8Array) => Promise<number>,
-  ): Promise<void> | undefined {
+  async later(bytes: Uint8Array, options: LaterOptions): Promise<boolean> {
     const sizeBytes = bytes.byteLength
-    const isPaused = this.#clock.nowMs() < this.#pausedUntilMs
-    if (isPaused || this.#pendingBytes + sizeBytes > this.#maxPendingBytes) {
-      this.count({ skippedBytes: sizeBytes })
-      return undefined
+    const begin = () => {
+      const kept = options.copy ? new Uint8Array(bytes) : bytes
+      return async () => {
+        await this.attempt('cache.write', () => this.#write(() => options.write(kept)))
+        options.onDone()
+      }
     }
-    this.#pendingBytes += sizeBytes
-    const kept = copy ? new Uint8Array(bytes) : bytes
-    const work = this.#writers
-      .run(() => this.attempt('cache.write', () => this.#write(() => write(kept))))
-      .then(() => {
-        this.#pendingBytes -= sizeBytes
-        this.#writing.delete(work)
-      })
-    this.#writing.add(work)
-    return work
+    const isPaused = this.#clock.nowMs() < this.#pausedUntilMs
+    if (!isPaused && (await this.#queue.add(sizeBytes, begin))) return true
+    this.count({ skippedBytes: sizeBytes })
+    options.onDone()
+    return false
   }
 
   /** For a `DiskVersion`. */

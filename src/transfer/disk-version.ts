@@ -102,44 +102,42 @@ export class DiskVersion {
   /**
    * Keeps the granules that `data`, the bytes from `start` on, holds whole, some time later: it is not
    * to be written to any more, unless a `copy` is asked for, or before `onDone` is called, which is once.
+   * Resolves when a copy was made, where one is, and more may be brought.
    */
-  write(start: number, data: Uint8Array, options: DiskWriteOptions = {}): void {
-    const written: Promise<void>[] = []
+  async write(start: number, data: Uint8Array, options: DiskWriteOptions = {}): Promise<void> {
     const end = start + data.byteLength
     const from = Math.ceil(start / granuleBytes) * granuleBytes
     const to = end === this.sizeBytes ? end : Math.floor(end / granuleBytes) * granuleBytes
-    if (from >= to) {
-      options.onDone?.()
-      return
-    }
-    for (const piece of this.#segmentsOf({ start: from, end: to })) {
+    const pieces = from < to ? this.#segmentsOf({ start: from, end: to }) : []
+    const onDone = afterCalls(pieces.length, options.onDone)
+    const write = (piece: Piece) => {
       const at = piece.index * this.#segmentBytes + piece.from * granuleBytes - start
-      const bytes = data.subarray(
-        at,
-        Math.min(at + (piece.to - piece.from) * granuleBytes, to - start),
-      )
-      const write = (kept: Uint8Array) => piece.segment.write(piece.from, kept)
-      const later = this.#cache.later(bytes, options.copy === true, write)
-      if (later !== undefined) {
-        written.push(later)
-        continue
-      }
-      const base = (piece.index * this.#segmentBytes) / granuleBytes
-      for (let at = piece.from; at < piece.to; at += 1) this.#skipped.add(base + at)
+      const length = Math.min((piece.to - piece.from) * granuleBytes, to - start - at)
+      return this.#writePiece(piece, data.subarray(at, at + length), { ...options, onDone })
     }
-    const { onDone } = options
-    if (onDone !== undefined) void Promise.all(written).then(onDone)
+    await Promise.all(pieces.map(write))
   }
 
-  /** Writes `data`, as `write`, if too much waited to be written when that was asked for. */
-  writeSkipped(start: number, data: Uint8Array, lend?: () => () => void): void {
+  async #writePiece(
+    piece: Piece,
+    bytes: Uint8Array,
+    { copy = false, onDone }: { readonly copy?: boolean; readonly onDone: () => void },
+  ): Promise<void> {
+    const write = (kept: Uint8Array) => piece.segment.write(piece.from, kept)
+    if (await this.#cache.later(bytes, { copy, write, onDone })) return
+    const base = (piece.index * this.#segmentBytes) / granuleBytes
+    for (let at = piece.from; at < piece.to; at += 1) this.#skipped.add(base + at)
+  }
+
+  /** Writes `data`, as `write`, if the disk did not get on when that was asked for. */
+  async writeSkipped(start: number, data: Uint8Array, lend?: () => () => void): Promise<void> {
     if (this.#skipped.size === 0) return
     let wasSkipped = false
     const last = Math.ceil((start + data.byteLength) / granuleBytes)
     for (let at = Math.floor(start / granuleBytes); at < last; at += 1) {
       if (this.#skipped.delete(at)) wasSkipped = true
     }
-    if (wasSkipped) this.write(start, data, { onDone: lend?.() })
+    if (wasSkipped) await this.write(start, data, { onDone: lend?.() })
   }
 
   /**
@@ -259,6 +257,16 @@ interface Piece {
   readonly segment: DiskSegment
   readonly from: number
   readonly to: number
+}
+
+/** Calls `then` at the call that is the `count`th; of none, at once. */
+function afterCalls(count: number, then: (() => void) | undefined): () => void {
+  let left = count
+  if (left === 0) then?.()
+  return () => {
+    left -= 1
+    if (left === 0) then?.()
+  }
 }
 
 function rangesOf(granules: readonly number[], limit: number): ByteRange[] {

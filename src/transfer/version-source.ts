@@ -85,7 +85,7 @@ export class VersionSource {
     const fetch = async (range: ByteRange) => {
       const view = into.subarray(range.start - piece.start, range.end - piece.start)
       await this.#limiter.run(() => this.#request(range, view, signal), signal)
-      disk.write(range.start, view, { onDone: lend?.() })
+      await disk.write(range.start, view, { onDone: lend?.() })
     }
     const fetched = await Promise.allSettled(missing.map(fetch))
     for (const outcome of fetched) if (outcome.status === 'rejected') throw outcome.reason

@@ -23,7 +23,7 @@ import { DiskCache, type DiskCacheOptions } from '../../src/transfer/disk-cache.
 import { closePieces } from '../../src/transfer/disk-version.ts'
 import { readAhead } from '../../src/transfer/read-ahead.ts'
 import { CountingStore } from '../support/counting-store.ts'
-import { FakeClock } from '../support/fake-clock.ts'
+import { FakeClock, settle } from '../support/fake-clock.ts'
 import { patternOf } from '../support/pattern.ts'
 import { smallDisk, whyNoSmallDisk } from '../support/small-disk.ts'
 
@@ -368,10 +368,10 @@ t.test('what is written while somebody reads is not taken for read', async (t) =
   for (let time = 0; time < 40; time += 1) {
     const path = { container: 'data', name: `file-${time}` }
     const version = disk.open({ endpoint: 'memory:', path, etag: '"1"', sizeBytes: 256 * KiB })
-    version.write(0, content.subarray(0, 64 * KiB))
+    await version.write(0, content.subarray(0, 64 * KiB))
     await disk.settled()
     const into = Buffer.alloc(256 * KiB)
-    version.write(64 * KiB, content.subarray(64 * KiB))
+    void version.write(64 * KiB, content.subarray(64 * KiB))
     for (const { start, end } of await version.read({ start: 0, end: 256 * KiB }, into)) {
       content.copy(into, start, start, end)
     }
@@ -380,22 +380,51 @@ t.test('what is written while somebody reads is not taken for read', async (t) =
   }
 })
 
-t.test('what the disk could not take at once is written when it is read again', async (t) => {
-  const { openCache, openReader, write } = await setUp(t)
+for (const streamBelowMs of [0, Number.POSITIVE_INFINITY]) {
+  const way = streamBelowMs === 0 ? 'many requests' : 'one'
+  t.test(`a disk that is slower than the service keeps all, read by ${way}`, async (t) => {
+    // Less than one chunk may wait, and no time goes by: whatever the disk takes, it is waited for.
+    const { store, openCache, openReader, write } = await setUp(t, { clock: new FakeClock() })
+    const content = patternOf(24 * MiB + 321)
+    const file = await write('file', content)
+    const disk = openCache({ maxPendingBytes: 512 * KiB })
+    const reader = openReader(file, disk, { streamBelowMs })
+    for (let start = 0; start < content.length; start += MiB) {
+      const part = await readRange(reader, { start, end: start + MiB })
+      t.ok(part.equals(content.subarray(start, start + MiB)), `at ${start}`)
+    }
+    await disk.settled()
+    t.equal(disk.stats.skippedBytes, 0)
+    store.take()
+
+    t.ok((await readWhole(openReader(file, disk))).equals(content))
+    t.same(store.take(), [], 'nothing is fetched twice')
+  })
+}
+
+t.test('what a disk that hung did not take is written when it is read again', async (t) => {
+  const clock = new FakeClock()
+  const { openCache, openReader, write } = await setUp(t, { clock })
   const content = patternOf(MiB)
   const file = await write('file', content)
   const disk = openCache({ maxPendingBytes: 256 * KiB })
-  const reader = openReader(file, disk)
-  for (let start = 0; start < MiB; start += 128 * KiB) {
-    await readRange(reader, { start, end: start + 128 * KiB })
-  }
-  t.ok(disk.stats.skippedBytes > 0)
-  for (let start = 0; start < MiB; start += 128 * KiB) {
-    await disk.settled()
-    await readRange(reader, { start, end: start + 128 * KiB })
-  }
-  await disk.settled()
+  let goOn: (writtenBytes: number) => void = () => undefined
+  const hanging = new Promise<number>((resolve) => {
+    goOn = resolve
+  })
+  const hangs = { copy: false, write: () => hanging, onDone: () => undefined }
+  await disk.later(new Uint8Array(256 * KiB), hangs)
+  const reader = openReader(file, disk, { cache: new ChunkCache({ disk }) })
+  const first = readWhole(reader)
+  while (clock.sleeping < 1) await settle()
+  await clock.advance(1000)
+  t.ok((await first).equals(content), 'a reader gets its bytes all the same')
+  t.equal(disk.stats.skippedBytes, content.length)
 
+  goOn(0)
+  await disk.settled()
+  t.ok((await readWhole(reader)).equals(content))
+  await disk.settled()
   const other = openCache()
   t.ok((await readWhole(openReader(file, other))).equals(content))
   t.equal(other.stats.missedBytes, 0)
@@ -412,7 +441,7 @@ t.test('a version is one file, unless the cache is small for it', async (t) => {
     const path = { container: 'data', name: 'large' }
     const version = disk.open({ endpoint: 'memory:', path, etag: '"1"', sizeBytes })
     t.equal(await version.openWhole(), undefined, 'nothing is there yet')
-    version.write(0, Buffer.alloc(sizeBytes, 'content'))
+    await version.write(0, Buffer.alloc(sizeBytes, 'content'))
     await disk.settled()
     const pieces = (await version.openWhole()) ?? []
     t.equal(pieces.length, pieceCount)
@@ -429,7 +458,7 @@ t.test('a file that took the place of what was compared is compared anew', async
   const disk = openCache()
   const path = { container: 'data', name: 'file' }
   const version = disk.open({ endpoint: 'memory:', path, etag: '"1"', sizeBytes: 100_000 })
-  version.write(0, patternOf(100_000))
+  await version.write(0, patternOf(100_000))
   await disk.settled()
   await closePieces((await version.openWhole()) ?? [])
   const [name = ''] = (await filesIn(directory)).filter((each) => each.endsWith('.data'))
