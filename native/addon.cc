@@ -19,6 +19,7 @@
 
 #include "addon_arguments.h"
 #include "addon_checksums.h"
+#include "addon_granules.h"
 #include "addon_mounting.h"
 #include "addon_peers.h"
 #include "blocking_call.h"
@@ -407,6 +408,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeChannel", NativeChannel::Define(env));
   abfs::DefineMounting(env, exports);
   abfs::DefineChecksums(env, exports);
+  abfs::DefineGranules(env, exports);
   abfs::DefinePeers(env, exports);
   return exports;
 }

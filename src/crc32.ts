@@ -1,5 +1,4 @@
 import * as zlib from 'node:zlib'
-import { type Crc32Addon, findAddon } from './native-addon.ts'
 
 const table = new Uint32Array(256).map((_, byte) => {
   let value = byte
@@ -20,35 +19,8 @@ const native: unknown = Reflect.get(zlib, 'crc32')
 export const crc32: (data: Uint8Array) => number =
   typeof native === 'function' ? (data) => Number(native(data)) : portableCrc32
 
-/** Below this, telling another thread costs more than the sums themselves. */
-const asideBytes = 256 * 1024
-
-let addon: Crc32Addon | undefined
-let hasLooked = false
-
-function findCrc32(): Crc32Addon | undefined {
-  if (!hasLooked) {
-    const found = findAddon(addsUp)
-    addon = found !== undefined && addsUp(found) ? found : undefined
-    hasLooked = true
-  }
-  return addon
-}
-
-function addsUp(value: object): value is Crc32Addon {
-  return 'crc32Parts' in value
-}
-
-/**
- * The CRC-32 of each `partBytes` of `data`, the last of which may be shorter; beside the event loop where there
- * is the addon and that pays. `data` is not to be changed meanwhile.
- */
-export function crc32Parts(
-  data: Uint8Array,
-  partBytes: number,
-): Promise<Uint32Array> | Uint32Array {
-  const aside = data.byteLength < asideBytes ? undefined : findCrc32()
-  if (aside !== undefined) return aside.crc32Parts(data, partBytes)
+/** The CRC-32 of each `partBytes` of `data`, the last of which may be shorter. */
+export function crc32Parts(data: Uint8Array, partBytes: number): Uint32Array {
   return Uint32Array.from({ length: Math.ceil(data.byteLength / partBytes) }, (_, index) =>
     crc32(data.subarray(index * partBytes, (index + 1) * partBytes)),
   )

@@ -7,9 +7,19 @@ export interface Crc64Addon {
   crc64Async(data: Uint8Array): Promise<bigint>
 }
 
-/** The same for the sums of the disk cache. */
-export interface Crc32Addon {
-  crc32Parts(data: Uint8Array, partBytes: number): Promise<Uint32Array>
+/** What became of granules of the disk cache: their sums, or a negative errno. */
+type GranulesAnswer = { readonly named: boolean; readonly sums: Uint32Array } | number
+
+/** How the addon reads and writes the disk cache's files; `native/granule_files.h` has the contract. */
+export interface GranulesAddon {
+  writeGranules(
+    data: number,
+    sums: number,
+    first: number,
+    bytes: Uint8Array,
+  ): Promise<GranulesAnswer>
+  readGranules(data: number, sums: number, first: number, into: Uint8Array): Promise<GranulesAnswer>
+  readSums(data: number, sums: number, first: number, count: number): Promise<GranulesAnswer>
 }
 
 /** What the addon tells of the other end of a socket; `native/addon_peers.cc` has the contract. */

@@ -2,11 +2,12 @@ import { constants, readFileSync } from 'node:fs'
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { LRUCache } from 'lru-cache'
+import type { GranuleFiles } from './disk-granules.ts'
 
 /** The two files of a segment, open. */
-export interface SegmentFiles {
-  readonly data: FileHandle
-  readonly sums: FileHandle
+export interface SegmentFiles extends GranuleFiles {
+  /** Which data file that is, as `identityOf` says. */
+  readonly identity: string
 }
 
 /** Where a segment lies, without `.data` or `.sums`; it may move while it is open. */
@@ -143,7 +144,8 @@ async function openBoth(place: string, create: boolean): Promise<SegmentFiles | 
   try {
     const data = await openOne(`${place}.data`, create)
     try {
-      return { data, sums: await openOne(`${place}.sums`, create) }
+      const identity = await identityOf(data)
+      return { data, identity, sums: await openOne(`${place}.sums`, create) }
     } catch (error) {
       await data.close()
       throw error
@@ -152,6 +154,12 @@ async function openBoth(place: string, create: boolean): Promise<SegmentFiles | 
     if (codeOf(error) === 'ENOENT' && !create) return undefined
     throw error
   }
+}
+
+/** Tells a file from every other that may take its place. */
+export async function identityOf(file: FileHandle): Promise<string> {
+  const { dev, ino, birthtimeMs } = await file.stat()
+  return `${dev}:${ino}:${birthtimeMs}`
 }
 
 async function openOne(name: string, create: boolean): Promise<FileHandle> {

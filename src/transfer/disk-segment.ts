@@ -1,9 +1,7 @@
-import type { Stats } from 'node:fs'
 import { chmod, type FileHandle, utimes } from 'node:fs/promises'
-import { crc32Parts } from '../crc32.ts'
-import type { DiskFiles, Placed, SegmentFiles } from './disk-files.ts'
+import { type DiskFiles, identityOf, type Placed, type SegmentFiles } from './disk-files.ts'
+import { type GranuleFiles, granuleAccess, isSum, wordsOf } from './disk-granules.ts'
 import { granuleBytes } from './granule.ts'
-import { writeFully } from './write-fully.ts'
 
 // A segment is a stretch of one version of one blob in two files: `.data`, sparse, holds the bytes where
 // they are in the stretch; `.sums` holds 8 bytes for each granule of 64 KiB: its CRC-32 and the same
@@ -12,7 +10,6 @@ import { writeFully } from './write-fully.ts'
 // granule write the same bytes, so nobody needs a lock; what a crash or the disk has damaged is not
 // believed, and fetched anew.
 
-const turn = 0xabf5b10c
 /** The owner's x of a data file: read again since it was filled. */
 const reusedMode = 0o700
 /** How exactly the last use is remembered. */
@@ -27,6 +24,12 @@ export interface SegmentOptions extends Placed {
   /** Whether somebody wants to know what becomes readable. */
   readonly isWatched: () => boolean
   readonly onCompared: (compared: Compared) => void
+}
+
+/** Memory that begins with granule `first`. */
+interface Place {
+  readonly first: number
+  readonly into: Uint8Array
 }
 
 /** Granules of a segment that may be read from its file: this process wrote them, or compared them. */
@@ -70,8 +73,7 @@ export class DiskSegment implements Placed {
 
   /** Whether `granule` was there when somebody looked last. */
   has(granule: number): boolean {
-    const sum = this.#sums[2 * granule]
-    return sum !== undefined && (sum ^ turn) >>> 0 === this.#sums[2 * granule + 1]
+    return isSum(this.#sums[2 * granule], this.#sums[2 * granule + 1])
   }
 
   /** Looks what is there; calls at the same time share one look. */
@@ -93,13 +95,9 @@ export class DiskSegment implements Placed {
     if (!wanted.every((granule) => this.has(granule))) await this.#load(first, wanted.length)
     const present = wanted.filter((granule) => this.has(granule))
     if (present.length === 0) return { missing: wanted, damaged: 0 }
-    const damaged = await this.#files.use(this, { create: false }, async (files) => {
-      const bad: number[] = []
-      for (const run of runsOf(present))
-        bad.push(...(await this.#readRun(files, run, { first, into })))
-      if (bad.length === 0 && this.#options.isWatched()) await this.#noteCompared(files, present)
-      return bad
-    })
+    const damaged = await this.#files.use(this, { create: false }, (files) =>
+      this.#readThem(files, present, { first, into }),
+    )
     await this.#noteUse(nowMs)
     for (const granule of damaged ?? present) this.#distrust(granule)
     // Not what `has` says by now: others write meanwhile, and `into` has nothing of that.
@@ -117,14 +115,14 @@ export class DiskSegment implements Placed {
     await this.load()
     const granules = countedFrom(0, Math.ceil(sizeBytes / granuleBytes))
     if (!granules.every((granule) => this.has(granule))) return false
-    this.#compared.use(await data.stat())
+    this.#compared.use(await identityOf(data))
     const into = Buffer.allocUnsafeSlow(checkedAtOnce * granuleBytes)
     for (let first = 0; first < granules.length; first += checkedAtOnce) {
       const run = granules.slice(first, first + checkedAtOnce)
       if (run.every((granule) => this.#compared.has(granule))) continue
       const last = Math.min(sizeBytes - first * granuleBytes, into.byteLength)
       const where = { first, into: into.subarray(0, last) }
-      if ((await this.#readRun({ data }, run, where)).length > 0) return false
+      if ((await this.#readRun({ data, sums: data }, run, where)).bad.length > 0) return false
       this.#compared.add(run)
     }
     return true
@@ -134,25 +132,33 @@ export class DiskSegment implements Placed {
   async write(first: number, data: Uint8Array): Promise<number> {
     const wanted = countedFrom(first, Math.ceil(data.byteLength / granuleBytes))
     const absent = wanted.filter((granule) => !this.has(granule))
+    if (absent.length === 0) return 0
     let written = 0
     await this.#files.use(this, { create: true }, async (files) => {
-      const stats = await statsOf(files)
-      if (stats === undefined) {
-        this.#forgetAll()
-        return
-      }
-      this.#compared.use(stats)
       for (const run of runsOf(absent)) written += await this.#writeRun(files, run, { first, data })
     })
     return written
   }
 
-  /** Others may have read a file that was removed meanwhile: what is there now is another. */
-  async #noteCompared(files: SegmentFiles, granules: readonly number[]): Promise<void> {
-    const stats = await statsOf(files)
-    if (stats === undefined) return
-    this.#compared.use(stats)
-    this.#addCompared(files, granules)
+  /** Reads granules that are there, and gives those that were not what was once written. */
+  async #readThem(
+    files: SegmentFiles,
+    granules: readonly number[],
+    into: Place,
+  ): Promise<number[]> {
+    const bad: number[] = []
+    let named = true
+    for (const run of runsOf(granules)) {
+      const found = await this.#readRun(files, run, into)
+      bad.push(...found.bad)
+      named &&= found.named
+    }
+    // Others may have read a file that was removed meanwhile: what is there now is another.
+    if (bad.length === 0 && named && this.#options.isWatched()) {
+      this.#compared.use(files.identity)
+      this.#addCompared(files, granules)
+    }
+    return bad
   }
 
   #addCompared({ data }: SegmentFiles, granules: readonly number[]): void {
@@ -174,49 +180,45 @@ export class DiskSegment implements Placed {
   }
 
   async #load(first: number, count: number): Promise<void> {
-    const found = await this.#files.use(this, { create: false }, async (files) => {
-      if ((await statsOf(files)) === undefined) return undefined
-      const bytes = Buffer.alloc(8 * count)
-      await files.sums.read(bytes, 0, bytes.byteLength, 8 * first)
-      return bytes
-    })
-    if (found === undefined) this.#forgetAll()
-    else this.#sums.set(new Uint32Array(found.buffer, found.byteOffset, 2 * count), 2 * first)
+    const found = await this.#files.use(this, { create: false }, (files) =>
+      granuleAccess().readSums(files, first, count),
+    )
+    if (found?.named === true) this.#sums.set(found.sums, 2 * first)
+    else this.#forgetAll()
     for (const granule of this.#distrusted) this.#distrust(granule)
   }
 
   async #readRun(
-    { data }: Pick<SegmentFiles, 'data'>,
+    files: GranuleFiles,
     run: readonly number[],
-    where: { readonly first: number; readonly into: Uint8Array },
-  ): Promise<number[]> {
+    { first, into }: Place,
+  ): Promise<{ readonly bad: readonly number[]; readonly named: boolean }> {
     const [from = 0] = run
-    const view = part(where.into, from - where.first, run.length)
-    const { bytesRead } = await data.read(view, 0, view.byteLength, from * granuleBytes)
-    const found = await crc32Parts(view, granuleBytes)
-    return run.filter((granule, index) => {
-      const end = Math.min((index + 1) * granuleBytes, view.byteLength)
-      return end > bytesRead || found[index] !== this.#sums[2 * granule]
-    })
+    const { sums, named } = await granuleAccess().read(
+      files,
+      from,
+      part(into, from - first, run.length),
+    )
+    const bad = run.filter((granule, index) => sums[index] !== this.#sums[2 * granule])
+    return { bad, named }
   }
 
   async #writeRun(
-    { data, sums }: SegmentFiles,
+    files: SegmentFiles,
     run: readonly number[],
     where: { readonly first: number; readonly data: Uint8Array },
   ): Promise<number> {
     const [from = 0] = run
     const view = part(where.data, from - where.first, run.length)
-    const [found] = await Promise.all([
-      crc32Parts(view, granuleBytes),
-      writeFully(data, view, from * granuleBytes),
-    ])
-    const words = new Uint32Array(2 * run.length)
-    found.forEach((sum, index) => void words.set([sum, (sum ^ turn) >>> 0], 2 * index))
-    await writeFully(sums, new Uint8Array(words.buffer), 8 * from)
-    this.#sums.set(words, 2 * from)
+    const { sums, named } = await granuleAccess().write(files, from, view)
+    if (!named) {
+      this.#forgetAll()
+      return 0
+    }
+    this.#sums.set(wordsOf(sums), 2 * from)
     for (const granule of run) this.#distrusted.delete(granule)
-    this.#addCompared({ data, sums }, run)
+    this.#compared.use(files.identity)
+    this.#addCompared(files, run)
     return view.byteLength
   }
 
@@ -251,8 +253,7 @@ class ComparedGranules {
   }
 
   /** The file that is meant from here on: nothing is known of another that took its place. */
-  use({ dev, ino, birthtimeMs }: Stats): void {
-    const file = `${dev}:${ino}:${birthtimeMs}`
+  use(file: string): void {
     if (file !== this.#file) this.#isCompared.fill(0)
     this.#file = file
   }
@@ -276,12 +277,6 @@ class ComparedGranules {
   delete(granule: number): void {
     this.#isCompared[granule] = 0
   }
-}
-
-/** Those of the data file; `undefined` when somebody made room with the two since they were opened. */
-async function statsOf({ data, sums }: SegmentFiles): Promise<Stats | undefined> {
-  const [first, second] = await Promise.all([data.stat(), sums.stat()])
-  return first.nlink === 0 || second.nlink === 0 ? undefined : first
 }
 
 function countedFrom(first: number, count: number): number[] {

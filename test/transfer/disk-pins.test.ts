@@ -23,7 +23,7 @@ async function cacheOf(t: Test, maxBytes: number) {
   })
   const fill = async (name: string, etag?: string) => {
     await clock.advance(10_000)
-    cache.open(keyOf(name, etag)).write(0, Buffer.alloc(sizeBytes, name))
+    await cache.open(keyOf(name, etag)).write(0, Buffer.alloc(sizeBytes, name))
     await cache.settled()
   }
   /** As another process finds it. */

@@ -63,7 +63,7 @@ async function warmOne(
       continue
     }
     const { data } = await store.get(path, { range, ifMatch: etag, signal })
-    kept.write(range.start, data)
+    await kept.write(range.start, data)
     await cache.settled()
   }
   return { foundBytes, lostBytes: kept.holds(whole) ? 0 : sizeBytes }

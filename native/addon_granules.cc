@@ -1,0 +1,119 @@
+// The Node-API surface of the disk cache's files: checks arguments, converts, calls. Each call is
+// one task of libuv's pool, however many system calls it takes.
+
+#include "addon_granules.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "granule_files.h"
+
+namespace abfs {
+
+namespace {
+
+// Resolves to { named, sums }, or -errno. The array, where there is one, is pinned until then.
+class GranulesWorker : public Napi::AsyncWorker {
+ public:
+  using Call = std::function<int(std::vector<uint32_t>*)>;
+
+  static Napi::Value Run(Napi::Env env, Napi::Uint8Array pinned, Call call) {
+    // Deletes itself when it is done.
+    auto* const worker = new GranulesWorker(env, pinned, std::move(call));
+    const Napi::Promise promise = worker->deferred_.Promise();
+    worker->Queue();
+    return promise;
+  }
+
+  // On a thread of the pool.
+  void Execute() override { result_ = call_(&sums_); }
+
+  void OnOK() override {
+    if (result_ < 0) return deferred_.Resolve(Napi::Number::New(Env(), result_));
+    Napi::Uint32Array sums = Napi::Uint32Array::New(Env(), sums_.size());
+    std::copy(sums_.begin(), sums_.end(), sums.Data());
+    Napi::Object answer = Napi::Object::New(Env());
+    answer.Set("named", Napi::Boolean::New(Env(), result_ == kNamed));
+    answer.Set("sums", sums);
+    deferred_.Resolve(answer);
+  }
+
+ private:
+  GranulesWorker(Napi::Env env, Napi::Uint8Array pinned, Call call)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        call_(std::move(call)) {
+    if (!pinned.IsEmpty()) pinned_ = Napi::Persistent(pinned);
+  }
+
+  Napi::Promise::Deferred deferred_;
+  Napi::Reference<Napi::Uint8Array> pinned_;
+  Call call_;
+  std::vector<uint32_t> sums_;
+  int result_ = 0;
+};
+
+struct Arguments {
+  bool right = false;
+  GranuleFiles files{};
+  uint64_t first = 0;
+};
+
+// (data: fd, sums: fd, first: number, …)
+Arguments ReadArguments(const Napi::CallbackInfo& info, bool rest_is_right) {
+  const bool numbers = info[0].IsNumber() && info[1].IsNumber() && info[2].IsNumber();
+  const int64_t first = numbers ? info[2].As<Napi::Number>().Int64Value() : -1;
+  if (first < 0 || !rest_is_right) {
+    Napi::TypeError::New(info.Env(), "expected data, sums, first, and bytes or a count")
+        .ThrowAsJavaScriptException();
+    return {};
+  }
+  return {
+      true, {info[0].As<Napi::Number>(), info[1].As<Napi::Number>()}, static_cast<uint64_t>(first)};
+}
+
+// (data: fd, sums: fd, first: number, bytes: Uint8Array)
+Napi::Value WriteThem(const Napi::CallbackInfo& info) {
+  const Arguments at = ReadArguments(info, info[3].IsTypedArray());
+  if (!at.right) return info.Env().Undefined();
+  const auto bytes = info[3].As<Napi::Uint8Array>();
+  const uint8_t* const data = bytes.Data();
+  const size_t length = bytes.ByteLength();
+  return GranulesWorker::Run(info.Env(), bytes, [=](std::vector<uint32_t>* sums) {
+    return WriteGranules(at.files, at.first, data, length, sums);
+  });
+}
+
+// (data: fd, sums: fd, first: number, into: Uint8Array)
+Napi::Value ReadThem(const Napi::CallbackInfo& info) {
+  const Arguments at = ReadArguments(info, info[3].IsTypedArray());
+  if (!at.right) return info.Env().Undefined();
+  auto into = info[3].As<Napi::Uint8Array>();
+  uint8_t* const data = into.Data();
+  const size_t length = into.ByteLength();
+  return GranulesWorker::Run(info.Env(), into, [=](std::vector<uint32_t>* sums) {
+    return ReadGranules(at.files, at.first, data, length, sums);
+  });
+}
+
+// (data: fd, sums: fd, first: number, count: number)
+Napi::Value ReadTheirSums(const Napi::CallbackInfo& info) {
+  const int64_t count = info[3].IsNumber() ? info[3].As<Napi::Number>().Int64Value() : -1;
+  const Arguments at = ReadArguments(info, count >= 0);
+  if (!at.right) return info.Env().Undefined();
+  return GranulesWorker::Run(info.Env(), {}, [=](std::vector<uint32_t>* words) {
+    return ReadSums(at.files, at.first, static_cast<size_t>(count), words);
+  });
+}
+
+}  // namespace
+
+void DefineGranules(Napi::Env env, Napi::Object exports) {
+  exports.Set("writeGranules", Napi::Function::New(env, WriteThem));
+  exports.Set("readGranules", Napi::Function::New(env, ReadThem));
+  exports.Set("readSums", Napi::Function::New(env, ReadTheirSums));
+}
+
+}  // namespace abfs

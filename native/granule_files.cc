@@ -1,0 +1,97 @@
+#include "granule_files.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "crc32.h"
+
+namespace abfs {
+
+namespace {
+
+constexpr size_t kGranuleBytes = 64 << 10;
+// As in disk-segment.ts: what was never written is not taken for a sum.
+constexpr uint32_t kTurn = 0xabf5b10c;
+constexpr uint64_t kSumBytes = 2 * sizeof(uint32_t);
+
+int NamesOf(const GranuleFiles& files) {
+  struct stat data {};
+  struct stat sums {};
+  if (::fstat(files.data, &data) < 0 || ::fstat(files.sums, &sums) < 0) return -errno;
+  return data.st_nlink == 0 || sums.st_nlink == 0 ? kNameless : kNamed;
+}
+
+int WriteFully(int file, const void* from, size_t length, uint64_t offset) {
+  const auto* bytes = static_cast<const uint8_t*>(from);
+  while (length > 0) {
+    const ssize_t count = ::pwrite(file, bytes, length, static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return -errno;
+    bytes += count;
+    offset += static_cast<uint64_t>(count);
+    length -= static_cast<size_t>(count);
+  }
+  return 0;
+}
+
+// Returns how many bytes there were before the end of the file, or -errno.
+ssize_t ReadFully(int file, void* into, size_t length, uint64_t offset) {
+  auto* bytes = static_cast<uint8_t*>(into);
+  size_t done = 0;
+  while (done < length) {
+    const ssize_t count =
+        ::pread(file, bytes + done, length - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return -errno;
+    if (count == 0) break;
+    done += static_cast<size_t>(count);
+  }
+  return static_cast<ssize_t>(done);
+}
+
+}  // namespace
+
+int WriteGranules(const GranuleFiles& files, uint64_t first, const uint8_t* bytes, size_t length,
+                  std::vector<uint32_t>* sums) {
+  const int names = NamesOf(files);
+  if (names != kNamed) return names;
+  std::vector<uint32_t> words;
+  for (size_t at = 0; at < length; at += kGranuleBytes) {
+    const uint32_t sum = Crc32(bytes + at, std::min(kGranuleBytes, length - at));
+    sums->push_back(sum);
+    words.insert(words.end(), {sum, sum ^ kTurn});
+  }
+  const int error = WriteFully(files.data, bytes, length, first * kGranuleBytes);
+  if (error < 0) return error;
+  const size_t sums_bytes = words.size() * sizeof(uint32_t);
+  const int sums_error = WriteFully(files.sums, words.data(), sums_bytes, first * kSumBytes);
+  return sums_error < 0 ? sums_error : kNamed;
+}
+
+int ReadGranules(const GranuleFiles& files, uint64_t first, uint8_t* into, size_t length,
+                 std::vector<uint32_t>* sums) {
+  const ssize_t found = ReadFully(files.data, into, length, first * kGranuleBytes);
+  if (found < 0) return static_cast<int>(found);
+  const auto end = static_cast<size_t>(found);
+  for (size_t at = 0; at < length; at += kGranuleBytes) {
+    const size_t count = std::min(kGranuleBytes, length - at);
+    if (at + count > end) break;
+    sums->push_back(Crc32(into + at, count));
+  }
+  return NamesOf(files);
+}
+
+int ReadSums(const GranuleFiles& files, uint64_t first, size_t count,
+             std::vector<uint32_t>* words) {
+  const int names = NamesOf(files);
+  if (names != kNamed) return names;
+  words->assign(2 * count, 0);
+  const ssize_t found =
+      ReadFully(files.sums, words->data(), words->size() * sizeof(uint32_t), first * kSumBytes);
+  return found < 0 ? static_cast<int>(found) : kNamed;
+}
+
+}  // namespace abfs

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace abfs {
+
+// The open files of a stretch of a blob in the disk cache; src/transfer/disk-segment.ts says what
+// lies in them. Everything here blocks, and may run on any thread.
+struct GranuleFiles {
+  int data;
+  int sums;
+};
+
+// What became of a call: -errno; kNameless when one of the files has no name any more, so that
+// nobody else will find what is written there; kNamed else.
+constexpr int kNameless = 0;
+constexpr int kNamed = 1;
+
+// Writes `length` bytes, granules from `first` on, and behind them their CRCs, which go to `sums`
+// too. Writes nothing where that would be nameless.
+int WriteGranules(const GranuleFiles& files, uint64_t first, const uint8_t* bytes, size_t length,
+                  std::vector<uint32_t>* sums);
+
+// Fills `into` from granule `first` on; `sums` gets the CRCs of those that the file holds whole.
+int ReadGranules(const GranuleFiles& files, uint64_t first, uint8_t* into, size_t length,
+                 std::vector<uint32_t>* sums);
+
+// The words that lie in the file of sums for `count` granules: two each, 0 behind its end.
+int ReadSums(const GranuleFiles& files, uint64_t first, size_t count, std::vector<uint32_t>* words);
+
+}  // namespace abfs
