@@ -2,13 +2,15 @@ import { createHash } from 'node:crypto'
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { isLongRun } from '../support/program.ts'
 import { startDrive, temporaryDirectory } from '../support/temp-drive.ts'
 import { whyNoMounts } from '../support/temp-mount.ts'
 import { randomCalls } from './random-calls.ts'
 import { compileCaller, runCases, whyNoCompiler } from './run-cases.ts'
 
-/** More of them: `ABFS_DRIVE_SEEDS=100-199`, and `ABFS_DRIVE_CALLS` for longer programs. */
-const [first = 1, last = first] = (process.env['ABFS_DRIVE_SEEDS'] ?? '1-2').split('-').map(Number)
+/** Two seeds, forty with --long. Others: `ABFS_DRIVE_SEEDS=100-199`, and `ABFS_DRIVE_CALLS` for longer programs. */
+const range = process.env['ABFS_DRIVE_SEEDS'] ?? (isLongRun ? '1-40' : '1-2')
+const [first = 1, last = first] = range.split('-').map(Number)
 const calls = Number(process.env['ABFS_DRIVE_CALLS'] ?? 800)
 const seeds = Array.from({ length: last - first + 1 }, (_, index) => first + index)
 const skip = whyNoMounts() || whyNoCompiler()

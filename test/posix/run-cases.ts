@@ -64,7 +64,7 @@ function run(program: string, parameters: readonly string[], input: string): Pro
   const child = spawn(program, parameters, {
     env: programVariables(),
     stdio: ['pipe', 'pipe', 'inherit'],
-    timeout: 120_000,
+    timeout: 600_000,
     killSignal: 'SIGKILL',
   })
   const output: Buffer[] = []
