@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
 import type { ServerMessage, ServerOptions } from './mount-server.ts'
-import { programVariables } from './program.ts'
+import { programVariables, sanitizerVariables } from './program.ts'
 
 /** Why mounts cannot be tested here; `false` when they can. */
 export function whyNoMounts(): string | false {
@@ -93,11 +93,14 @@ export async function startMount(
   return { server, mountpoint }
 }
 
+/** A sanitizer makes what serves the mount many times slower. */
+const shellTimeoutMs = 'LD_PRELOAD' in sanitizerVariables ? 240_000 : 30_000
+
 /** What a shell command printed, both outputs; it is killed after thirty seconds. Touches mounts safely. */
 export async function shell(command: string, user?: number): Promise<string> {
   const owner = user === undefined ? {} : { uid: user, gid: user }
   const env = programVariables()
-  const options = { timeout: 30_000, killSignal: 'SIGKILL', env, ...owner } as const
+  const options = { timeout: shellTimeoutMs, killSignal: 'SIGKILL', env, ...owner } as const
   try {
     return (await promisify(execFile)('sh', ['-c', `exec 2>&1; ${command}`], options)).stdout
   } catch (error) {
