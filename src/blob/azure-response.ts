@@ -253,7 +253,9 @@ const details: Readonly<Record<string, string>> = {
     'that died go when the file is written whole, from its beginning',
   Crc64Mismatch: 'the bytes were damaged on their way to the service, twice; nothing was written',
   Md5Mismatch: 'the bytes were damaged on their way to the service, twice; nothing was written',
-  InvalidBlobOrBlock: 'all block ids of one blob must have the same length',
+  InvalidBlobOrBlock:
+    'all block ids of one blob must have the same length; those that writers left behind that died go when ' +
+    'the file is written whole, from its beginning',
   InvalidBlobType: 'the blob is an append or page blob; only block blobs are written here',
   InvalidResourceName: 'Azure does not accept this name',
   InvalidUri: 'Azure does not accept this name',

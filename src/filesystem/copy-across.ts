@@ -5,7 +5,7 @@ import { type ByteRange, MiB, splitRange } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { clearStagedBlocks, isOverfull } from '../transfer/clear-staged-blocks.ts'
+import { clearStagedBlocks, isBarred } from '../transfer/clear-staged-blocks.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import type { FileInfo } from './file-info.ts'
@@ -41,7 +41,7 @@ export async function copyAcross(
   try {
     return await stage()
   } catch (error) {
-    if (isOverfull(error)) {
+    if (isBarred(error)) {
       await clearStagedBlocks(target.remote.store, target.path, options)
       return stage()
     }

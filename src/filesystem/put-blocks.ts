@@ -15,7 +15,7 @@ import { type Crc64Part, composeCrc64, crc64Aside } from '../crc64.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import { baseBlockBytes } from '../transfer/block-size.ts'
-import { clearStagedBlocks, isOverfull } from '../transfer/clear-staged-blocks.ts'
+import { clearStagedBlocks, isBarred } from '../transfer/clear-staged-blocks.ts'
 import { fullName } from './file-info.ts'
 import type { Remote } from './remote.ts'
 import { checksumOf, type TransferJournal } from './transfer-journal.ts'
@@ -55,7 +55,7 @@ export async function putBlocks(
   try {
     return await sendBlocks(remote, path, source, { ...options, known })
   } catch (error) {
-    if (isOverfull(error)) return sendCleared(remote, path, source, options)
+    if (isBarred(error)) return sendCleared(remote, path, source, options)
     // Another writer's commit drops what an earlier run had staged.
     const lost = isFileSystemError(error) && error.serviceCode === 'InvalidBlockList'
     if (!lost || known.size === 0 || signal?.aborted === true) throw error

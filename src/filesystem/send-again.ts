@@ -1,5 +1,5 @@
 import { isFileSystemError } from '../errors.ts'
-import { isOverfull } from '../transfer/clear-staged-blocks.ts'
+import { isBarred } from '../transfer/clear-staged-blocks.ts'
 
 const maxAttempts = 3
 
@@ -17,7 +17,7 @@ export async function sendAgain<T>(
       return await send()
     } catch (error) {
       const lostBlocks = isFileSystemError(error) && error.serviceCode === 'InvalidBlockList'
-      const isPassing = lostBlocks || isOverfull(error)
+      const isPassing = lostBlocks || isBarred(error)
       if (!isPassing || !mayRepeat || attempt >= maxAttempts) throw error
     }
   }

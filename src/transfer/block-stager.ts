@@ -4,7 +4,7 @@ import { Limiter } from '../concurrency.ts'
 import { type Crc64, type Crc64Part, composeCrc64, crc64Aside } from '../crc64.ts'
 import type { FileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
-import { clearStagedBlocks, isOverfull, overfull, type Remade } from './clear-staged-blocks.ts'
+import { barred, clearStagedBlocks, isBarred, type Remade } from './clear-staged-blocks.ts'
 
 export interface BlockStagerOptions {
   readonly store: BlobStore
@@ -16,8 +16,8 @@ export interface BlockStagerOptions {
   /** Of the lease that the caller holds on the blob. */
   readonly leaseId?: string | undefined
   /**
-   * Whether the blob may be cleared of staged blocks when there are too many: default true. Not where blocks
-   * are to be committed that were staged elsewhere.
+   * Whether the blob may be cleared of staged blocks that are in the way: default true. Not where blocks are to
+   * be committed that were staged elsewhere.
    */
   readonly clears?: boolean | undefined
   /** Told when clearing has put an equal version in the place of the one that was there. */
@@ -50,7 +50,7 @@ export class BlockStager {
   /** First attempts under way. */
   readonly #attempts = new Set<Promise<void>>()
   #landed = 0
-  /** Once a block was refused for there being too many: settles when they are gone. */
+  /** Once a block was refused for those that are there: settles when they are gone. */
   #cleared: Promise<void> | undefined
   #count = 0
 
@@ -118,8 +118,8 @@ export class BlockStager {
     try {
       await this.#attempt(upload)
     } catch (error) {
-      if (!isOverfull(error)) throw error
-      if (!mayClear) throw overfull(this.#path, error)
+      if (!isBarred(error)) throw error
+      if (!mayClear) throw barred(this.#path, error)
       this.#cleared ??= this.#clear(error)
       await this.#cleared
       await this.#attempt(upload)
@@ -135,7 +135,7 @@ export class BlockStager {
   /** Clearing takes all blocks: not while one of our own lies there, whose bytes are gone here. */
   async #clear(cause: FileSystemError): Promise<void> {
     await Promise.allSettled(this.#attempts)
-    if (this.#landed > 0 || !this.#clears) throw overfull(this.#path, cause)
+    if (this.#landed > 0 || !this.#clears) throw barred(this.#path, cause)
     const { signal } = this.#cancel
     const options = { leaseId: this.#leaseId, signal }
     const remade = await clearStagedBlocks(this.#store, this.#path, options)

@@ -2,8 +2,8 @@ import type { BlobProperties, BlobStore, CallOptions, Conditions } from '../blob
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 
-// A blob takes no block any more while 100,000 are staged and not committed, by whoever: writers that died
-// leave theirs for a week. Only a new version of the blob drops them.
+// A blob takes no block any more while 100,000 are staged and not committed, by whoever, and none whose id has
+// another length than theirs: writers that died leave theirs for a week. Only a new version of the blob drops them.
 
 /** A blob's version that was put in the place of an equal one; etags. */
 export interface Remade {
@@ -11,19 +11,24 @@ export interface Remade {
   readonly to: string
 }
 
-/** Whether a block was refused because too many are staged for its blob. */
-export function isOverfull(error: unknown): error is FileSystemError {
-  return isFileSystemError(error) && overfullCodes.includes(error.serviceCode ?? '')
+/** Whether a block was refused for those that are staged for its blob: too many, or under ids of another length. */
+export function isBarred(error: unknown): error is FileSystemError {
+  if (!isFileSystemError(error)) return false
+  const { serviceCode = '', syscall } = error
+  if (overfullCodes.includes(serviceCode)) return true
+  // Of a commit it says something else: that dfs wrote the file.
+  return serviceCode === 'InvalidBlobOrBlock' && stagingCalls.includes(syscall)
 }
 
 /** The second is what some answers' reason phrases say. */
 const overfullCodes = ['BlockCountExceedsLimit', 'RequestEntityTooLargeBlockCountExceedsLimit']
+const stagingCalls = ['blob.stageBlock', 'blob.stageBlockFrom']
 
 /** What a writer says that cannot clear without losing blocks of its own. */
-export function overfull(path: BlobPath, cause: FileSystemError): FileSystemError {
+export function barred(path: BlobPath, cause: FileSystemError): FileSystemError {
   const detail =
-    'too many blocks are staged for this file, by writers that never committed theirs, and those that were ' +
-    'sent now cannot be kept while they are cleared: write it again from its beginning, which clears them'
+    'blocks are in the way that are staged for this file by writers that never committed theirs, and those ' +
+    'that were sent now cannot be kept while they are cleared: write it again from its beginning, which clears them'
   const { serviceCode = 'BlockCountExceedsLimit' } = cause
   const what = { path: formatPath(path), detail, serviceCode, retryable: true, cause }
   return new FileSystemError('EAGAIN', cause.syscall, what)

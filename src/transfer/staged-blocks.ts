@@ -3,6 +3,7 @@ import { type ByteRange, KiB, lengthOf, MiB } from '../byte-range.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlockStager } from './block-stager.ts'
+import { isBarred } from './clear-staged-blocks.ts'
 import type { FileContent } from './file-content.ts'
 
 /** The most blocks that one blob can have; Put Block List, "Remarks". */
@@ -46,6 +47,8 @@ export class StagedBlocks {
   /** The blocks of the stored version. */
   #stored: Promise<readonly PlacedBlock[]> | undefined
   #copiesOnService = true
+  /** How long the ids were that blocks were last staged under. */
+  #idBytes: number | undefined
   /** The latest run of writes of which each began where the one before ended. */
   #run: ByteRange = { start: 0, end: 0 }
 
@@ -179,7 +182,7 @@ export class StagedBlocks {
 
   async #stage(piece: ByteRange, path: BlobPath): Promise<PlacedBlock> {
     const { store, concurrency } = this.#options
-    const idBytes = this.#stager === undefined ? await this.#idBytes(path) : undefined
+    const idBytes = this.#stager === undefined ? await this.#chooseIdBytes(path) : undefined
     this.#stager ??= new BlockStager({
       store,
       path,
@@ -219,16 +222,18 @@ export class StagedBlocks {
       await store.stageBlockFrom(path, blockId, source, { signal, leaseId })
       return true
     } catch (error) {
-      if (!isFileSystemError(error, 'ENOTSUP', 'EINVAL', 'EACCES')) throw error
+      const isBeyondReach = isFileSystemError(error, 'ENOTSUP', 'EINVAL', 'EACCES')
+      if (!isBeyondReach || isBarred(error)) throw error
       this.#copiesOnService = false
       return false
     }
   }
 
-  /** Ids in one list have one length. */
-  async #idBytes(path: BlobPath): Promise<number | undefined> {
+  /** Ids in one list have one length, and so have those of blocks that were staged and given up. */
+  async #chooseIdBytes(path: BlobPath): Promise<number | undefined> {
     const [first] = await this.#storedBlocks(path)
-    return first && idBytesOf(first)
+    if (first !== undefined) this.#idBytes = idBytesOf(first)
+    return this.#idBytes
   }
 
   #storedBlocks(path: BlobPath): Promise<readonly PlacedBlock[]> {

@@ -1,4 +1,4 @@
-/** More blocks are staged for a blob than the service allows, by writers that died. */
+/** What writers that died have staged for a blob is in the way: too many blocks, or ids of another length. */
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,11 +7,12 @@ import t, { type Test } from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
 import { KiB } from '../../src/byte-range.ts'
+import { FileSystemError } from '../../src/errors.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import type { FaultEffect } from '../../src/storage-server/control/fault-rule.ts'
 import { BlobWriter } from '../../src/transfer/blob-writer.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
-import { clearStagedBlocks } from '../../src/transfer/clear-staged-blocks.ts'
+import { clearStagedBlocks, isBarred } from '../../src/transfer/clear-staged-blocks.ts'
 import { FileContent } from '../../src/transfer/file-content.ts'
 import { StagedBlocks } from '../../src/transfer/staged-blocks.ts'
 import { faultyAccount } from '../support/faulty-account.ts'
@@ -30,6 +31,9 @@ async function stageDead(store: BlobStore, count: number): Promise<void> {
     await store.stageBlock(path, id, Buffer.from('x'))
   }
 }
+
+/** As a client leaves behind whose ids are shorter. */
+const stageOther = (store: BlobStore) => store.stageBlock(path, 'AAAAAAAA', Buffer.from('x'))
 
 async function makeBlob(store: BlobStore): Promise<Buffer> {
   const old = randomBytes(3 * 1000)
@@ -71,6 +75,39 @@ t.test('a blob that is there stays as it is for its readers, and is then replace
 
   t.ok(content.equals(await fs.readBytes('box/out.bin')))
   t.same(await store.getStagedBlocks(path), [])
+})
+
+t.test('ids of another length are no obstacle, whoever writes and however', async (t) => {
+  const parts = await account(t)
+  const { store, fs } = parts
+  await stageOther(store)
+  const created = await fs.open('box/out.bin', 'x')
+  await created.write(content)
+  await created.close()
+  t.ok(content.equals(await fs.readBytes('box/out.bin')), 'as a stream, where no blob is')
+
+  await makeBlob(store)
+  const before = await seen(parts)
+  await stageOther(store)
+  const writer = await fs.open('box/out.bin', 'w')
+  await writer.write(content)
+  t.same(await seen(parts), before)
+  await writer.close()
+  t.ok(content.equals(await fs.readBytes('box/out.bin')), 'as a stream over a blob')
+
+  await stageOther(store)
+  const local = join(t.testdir(), 'file')
+  const other = randomBytes(content.byteLength)
+  await writeFile(local, other)
+  await fs.putFile(local, 'box/out.bin')
+  t.ok(other.equals(await fs.readBytes('box/out.bin')), 'from a file')
+})
+
+t.test('a commit that is refused for what dfs wrote clears nothing', async (t) => {
+  const refused = (syscall: string) =>
+    isBarred(new FileSystemError('EINVAL', syscall, { serviceCode: 'InvalidBlobOrBlock' }))
+  t.equal(refused('blob.commitBlocks'), false)
+  t.equal(refused('blob.stageBlock'), true)
 })
 
 t.test('a blob that one request made keeps its bytes', async (t) => {

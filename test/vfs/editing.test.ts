@@ -249,6 +249,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 )
 
+t.test('what is staged, given up and written anew keeps the length of its ids', async (t) => {
+  const write = { kind: 'write', at: 0, length: 512 * KiB + 1 } as const
+  await run(t, [write, { kind: 'truncate', at: 0, length: 1 }, write], false)
+})
+
 for (const copies of [true, false]) {
   t.test(`random edits of odd blocks are what a plain buffer has, copies: ${copies}`, async (t) => {
     const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31)
