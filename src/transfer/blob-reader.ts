@@ -4,12 +4,13 @@ import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { abortable } from './abortable.ts'
-import { BlobStream, defaultStreamBelowMs, minStreamBytes } from './blob-stream.ts'
+import { BlobStream, minStreamBytes } from './blob-stream.ts'
 import type { Chunk } from './chunk.ts'
 import { ChunkCache, cut, type VersionChunks } from './chunk-cache.ts'
 import { DirectReads } from './direct-reads.ts'
 import type { DiskVersion } from './disk-version.ts'
 import { alignDown, alignUp, granuleBytes } from './granule.ts'
+import { NearService } from './near-service.ts'
 import { RunStream } from './run-stream.ts'
 import { type Run, SequenceDetector } from './sequence-detector.ts'
 import { type Target, VersionSource } from './version-source.ts'
@@ -35,7 +36,7 @@ export interface BlobReaderOptions {
   readonly head?: Uint8Array | undefined
   /** Shared with other readers; absent: one of its own. */
   readonly cache?: ChunkCache | undefined
-  /** How far ahead of a sequential reader bytes are fetched. Default 32 MiB; 0 never prefetches. */
+  /** How far ahead of a sequential reader bytes are fetched at most. Default 32 MiB; 0 never prefetches. */
   readonly maxWindowBytes?: number | undefined
   /** The largest request. Default 8 MiB. */
   readonly chunkBytes?: number | undefined
@@ -77,9 +78,8 @@ export class BlobReader {
   readonly #fetching = new Set<Chunk>()
   readonly #chunkBytes: number
   readonly #closing = new AbortController()
-  readonly #streamBelowMs: number
+  readonly #service: NearService
   readonly #clock: Clock | undefined
-  #oneIsSlow = false
   readonly #ahead = new RunStream((start) => this.stream(start))
   readonly #direct: DirectReads
   #etag: string
@@ -97,7 +97,7 @@ export class BlobReader {
     const etag = () => this.#etag
     this.#source = new VersionSource({ ...options, path, sizeBytes, etag, disk: this.#disk })
     this.#detector = new SequenceDetector(maxWindowBytes)
-    this.#streamBelowMs = options.streamBelowMs ?? defaultStreamBelowMs
+    this.#service = new NearService(options.store, options.streamBelowMs)
     this.#clock = options.clock
     this.#chunkBytes = Math.max(alignDown(chunkBytes), granuleBytes)
     if (options.head !== undefined) this.#keepHead(options.head)
@@ -194,11 +194,7 @@ export class BlobReader {
    * caller closes it.
    */
   stream(start: number, end: number = this.sizeBytes): BlobStream | undefined {
-    const { roundTripMs } = this.#store
-    const isNear =
-      this.#streamBelowMs === Number.POSITIVE_INFINITY ||
-      (roundTripMs !== undefined && roundTripMs < this.#streamBelowMs)
-    if (!isNear || this.#oneIsSlow || end - start < minStreamBytes) return undefined
+    if (!this.#service.isFast || end - start < minStreamBytes) return undefined
     if (this.#diskHolds(start, end)) return undefined
     return new BlobStream({
       store: this.#store,
@@ -207,12 +203,8 @@ export class BlobReader {
       etag: () => this.#etag,
       check: (properties) => this.#source.check(properties),
       clock: this.#clock,
-      onSlow: this.#streamBelowMs === Number.POSITIVE_INFINITY ? undefined : () => this.#noteSlow(),
+      onSlow: this.#service.onSlow,
     })
-  }
-
-  #noteSlow(): void {
-    this.#oneIsSlow = true
   }
 
   /** Fills `into` with the next bytes of a `stream` of this reader; errors as `readInto`, false as `fill`. */
@@ -293,9 +285,10 @@ export class BlobReader {
 
   /** Fetches whole pieces only, so that the window's edge does not crumble into small requests. */
   #prefetch(run: Run): void {
-    const limit = Math.min(run.end + run.windowBytes, this.sizeBytes)
+    const windowBytes = this.#service.worthAhead(run.windowBytes)
+    const limit = Math.min(run.end + windowBytes, this.sizeBytes)
     if (run.advancedBytes >= minStreamBytes && this.#prefetchByStream(run, limit)) return
-    const pieceBytes = this.#pieceBytes(run.windowBytes, minPrefetchBytes)
+    const pieceBytes = this.#pieceBytes(windowBytes, minPrefetchBytes)
     let at = Math.max(run.frontier, alignUp(run.end))
     while (at < limit && this.#source.hasRoom) {
       const end = Math.min(at + pieceBytes, this.sizeBytes)
@@ -311,9 +304,9 @@ export class BlobReader {
     let at = this.#version.endOfPresent(Math.max(run.frontier, alignUp(run.end)), limit)
     if (this.#diskHolds(at, limit) || !this.#ahead.isFor(run)) return false
     // What the last stream has under way is fetched anew, by requests, if somebody waits for it.
-    if (at >= limit) return this.#ahead.current !== undefined
+    if (at >= limit) return this.#ahead.current !== undefined || this.#service.isFast
     // A slow one still brings what it was asked for.
-    const stream = this.#ahead.at(at, this.#oneIsSlow)
+    const stream = this.#ahead.at(at, this.#service.isSlow)
     if (stream === undefined) return false
     while (at < limit) {
       const end = Math.min(at + streamChunkBytes, this.sizeBytes)

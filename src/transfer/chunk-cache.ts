@@ -23,7 +23,7 @@ export interface ChunkCacheOptions {
 /** What is on its way has no place in the cache yet. */
 const onTheWayBytes = 128 * MiB
 /** What was read to its end, for whoever reads a little behind. */
-const spentBytes = 16 * MiB
+const spentBytes = 8 * MiB
 
 /** One version of one blob. */
 export interface VersionOfBlob {

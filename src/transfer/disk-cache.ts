@@ -17,7 +17,7 @@ export interface DiskCacheOptions {
   readonly directory: string
   /** Bytes that stay on the disk; each process may exceed it by a sixteenth. Default 10 GiB. */
   readonly maxBytes?: number | undefined
-  /** Bytes in memory that wait to be written; who brings more waits, for a second at most. Default 32 MiB. */
+  /** Bytes in memory that wait to be written; who brings more waits, for a second at most. Default 16 MiB. */
   readonly maxPendingBytes?: number | undefined
   readonly clock?: Clock | undefined
 }

@@ -30,8 +30,8 @@ export class DiskQueue {
   #pendingBytes = 0
   #isBehind = false
 
-  /** `maxBytes`: what is in memory to be written; default 32 MiB. What is longer alone is taken alone. */
-  constructor(clock: Clock, maxBytes: number = 32 * MiB) {
+  /** `maxBytes`: what is in memory to be written; default 16 MiB. What is longer alone is taken alone. */
+  constructor(clock: Clock, maxBytes: number = 16 * MiB) {
     this.#clock = clock
     this.#maxBytes = maxBytes
   }

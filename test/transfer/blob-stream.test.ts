@@ -14,7 +14,7 @@ import { BlobStream } from '../../src/transfer/blob-stream.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import { readAhead } from '../../src/transfer/read-ahead.ts'
 import { CountingStore } from '../support/counting-store.ts'
-import { FakeClock } from '../support/fake-clock.ts'
+import { FakeClock, settle } from '../support/fake-clock.ts'
 import { azureError, type Step, startFaultServer } from '../support/fault-server.ts'
 
 const path = { container: 'data', name: 'dir/file.bin' }
@@ -276,6 +276,33 @@ t.test('a service that is far, or of unknown distance, is not streamed', async (
   t.ok(near.stream(0))
   t.equal(near.stream(properties.sizeBytes - MiB), undefined)
 })
+
+for (const { roundTripMs, leastMiB, mostMiB } of [
+  { roundTripMs: 0, leastMiB: 4, mostMiB: 4 },
+  { roundTripMs: 10, leastMiB: 14, mostMiB: 14 },
+  // In whole requests of 8 MiB.
+  { roundTripMs: 40, leastMiB: 24, mostMiB: 32 },
+]) {
+  const title = `${mostMiB} MiB are fetched ahead from a service that answers after ${roundTripMs} ms`
+  t.test(title, async (t) => {
+    const store = new (class extends MemoryBlobStore {
+      readonly roundTripMs = roundTripMs
+    })()
+    await store.createContainer(path.container)
+    const properties = await store.put(path, Buffer.alloc(80 * MiB))
+    const cache = new ChunkCache()
+    const reader = new BlobReader({ store, path, properties, cache })
+    const readBytes = 32 * MiB
+    for (let start = 0; start < readBytes; start += MiB) {
+      await reader.read({ start, end: start + MiB })
+      await settle()
+    }
+
+    const aheadMiB = (cache.sizeBytes - readBytes) / MiB
+    t.ok(aheadMiB >= leastMiB && aheadMiB <= mostMiB, `${aheadMiB} MiB`)
+    reader.close()
+  })
+}
 
 t.test('a store tells how soon its service answers, not how long it took to connect', async (t) => {
   const server = await startFaultServer(t, breakAfter(size))
