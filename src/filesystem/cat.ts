@@ -147,7 +147,8 @@ async function readInPieces(
     },
     accept: (piece: Uint8Array, offset: number) => data.set(piece, offset - range.start),
   }
-  const properties = await download(remote, path, { ranges: [range], sink, signal })
+  const options = { ranges: [range], mayBeEmpty: true, sink, signal }
+  const properties = await download(remote, path, options)
   return { data, properties }
 }
 
