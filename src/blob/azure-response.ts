@@ -256,7 +256,9 @@ const details: Readonly<Record<string, string>> = {
   InvalidBlobOrBlock:
     'all block ids of one blob must have the same length; those that writers left behind that died go when ' +
     'the file is written whole, from its beginning',
-  InvalidBlobType: 'the blob is an append or page blob; only block blobs are written here',
+  InvalidBlobType:
+    'the blob is of a type that cannot be written this way: blocks do not replace an append or page blob, ' +
+    'and only an append blob is appended to; delete it first, or write to another name',
   InvalidResourceName: 'Azure does not accept this name',
   InvalidUri: 'Azure does not accept this name',
   InvalidMetadata: 'Azure does not accept this metadata',

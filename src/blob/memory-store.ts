@@ -101,6 +101,7 @@ export class MemoryBlobStore implements BlobStore {
     const subject = { path, syscall: 'blob.stageBlock' }
     const container = this.#containerOf(path, subject.syscall, options)
     checkBlock(blockId, data, subject)
+    checkBlockBlob(container.get(path.name), subject)
     const staged = container.uncommitted.get(path.name) ?? new Map<string, Uint8Array>()
     const [known] = staged.keys()
     checkSameLength(blockId, known, subject)
@@ -122,10 +123,10 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
-    const { blocks, properties } = this.#existing(path, 'blob.getBlocks', options)
-    if (properties.blobType === 'AppendBlob') {
-      throw refusal('EINVAL', { path, syscall: 'blob.getBlocks' }, 'InvalidBlobType')
-    }
+    const subject = { path, syscall: 'blob.getBlocks' }
+    const blob = this.#existing(path, subject.syscall, options)
+    checkBlockBlob(blob, subject)
+    const { blocks, properties } = blob
     const sizes = [...blocks].map(([id, { length }]) => ({ id, sizeBytes: length }))
     return { etag: properties.etag, blocks: sizes }
   }
@@ -148,6 +149,7 @@ export class MemoryBlobStore implements BlobStore {
     checkBlockCount(blockIds.length, path)
     const container = this.#containerOf(path, subject.syscall, options)
     this.#checkConditions(container.get(path.name), options, subject)
+    checkBlockBlob(container.get(path.name), subject)
     const staged = container.uncommitted.get(path.name)
     const committed = container.get(path.name)?.blocks
     const pieces = blockIds.map((id) => {
@@ -364,6 +366,11 @@ function checkIfMatch(
   if (conditions.ifMatch === undefined) return
   const matches = conditions.ifMatch === '*' || conditions.ifMatch === blob?.properties.etag
   if (blob === undefined || !matches) throw refusal('ESTALE', subject, 'ConditionNotMet')
+}
+
+function checkBlockBlob(blob: MemoryBlob | undefined, subject: TreeSubject): void {
+  if (blob?.properties.blobType !== 'AppendBlob') return
+  throw refusal('EINVAL', subject, 'InvalidBlobType')
 }
 
 function checkSameLength(blockId: string, otherId: string | undefined, subject: TreeSubject): void {

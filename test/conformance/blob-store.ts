@@ -750,6 +750,24 @@ function describeAppends(conformance: Conformance): void {
 
   behaviour(
     conformance,
+    'one put replaces an append blob, blocks do not',
+    async (t, store, container) => {
+      const path = { container, name: 'log' }
+      await store.put(path, bytes(''), { appendable: true })
+      await store.appendBlock(path, bytes('old'), { position: 0 })
+      const id = Buffer.from('block').toString('base64')
+
+      const staged = await rejectsWith(t, store.stageBlock(path, id, bytes('new')), 'EINVAL')
+      t.equal(staged.serviceCode, 'InvalidBlobType')
+      await rejectsWith(t, store.commitBlocks(path, []), 'EINVAL')
+      t.equal(await read(store, path), 'old')
+      await store.put(path, bytes('new'))
+      t.equal(await read(store, path), 'new')
+    },
+  )
+
+  behaviour(
+    conformance,
     'an append elsewhere than at the end is ESTALE',
     async (t, store, container) => {
       const path = { container, name: 'log' }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
-import { KiB } from '../../src/byte-range.ts'
+import { KiB, MiB } from '../../src/byte-range.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { azureStore } from '../support/azure-store.ts'
 import { CountingStore } from '../support/counting-store.ts'
@@ -96,6 +96,26 @@ t.test('r+ adds to an append blob and changes nothing of it', async (t) => {
   const text = await fs.readText('box/log')
   t.equal(text, `head \0\0${'x'.repeat(2 * blockBytes)}end`)
   t.equal(await typeOf('log'), 'AppendBlob')
+})
+
+t.test('an append blob is replaced by up to a block; more is refused, and it stays', async (t) => {
+  const { fs, typeOf } = await setUp()
+  const made = await fs.open('box/log', 'a', { appendBlob: true })
+  await made.write('old')
+  await made.close()
+  const long = new Uint8Array(3 * MiB)
+
+  const refusal = { code: 'EINVAL', serviceCode: 'InvalidBlobType', path: 'abfs://box/log' }
+  await t.rejects(fs.pipeFile('box/log', long), refusal)
+  const writing = async () => {
+    await using file = await fs.open('box/log', 'w')
+    await file.write(long)
+    await file.close()
+  }
+  await t.rejects(writing(), refusal)
+  t.equal(await fs.readText('box/log'), 'old')
+  await fs.writeText('box/log', 'new')
+  t.equal(await typeOf('log'), 'BlockBlob')
 })
 
 t.test('an append whose answer was lost is known by its bytes', async (t) => {
