@@ -137,7 +137,7 @@ async function putWhole(
   source: Source,
   options: Send,
 ): Promise<BlobProperties> {
-  const { signal, metadata, contentType, ifMatch } = options
+  const { signal, metadata, contentType, ifMatch, leaseId } = options
   const send = async () => {
     const data = await source.file.readFile()
     await checkUnchanged(source, data.byteLength)
@@ -146,6 +146,7 @@ async function putWhole(
       metadata,
       contentType,
       ifMatch,
+      leaseId,
     })
     options.onBytes?.(data.byteLength)
     return properties
@@ -161,11 +162,11 @@ async function putStream(
   source: Source,
   options: Send,
 ): Promise<BlobProperties> {
-  const { metadata, contentType, ifMatch, signal } = options
+  const { metadata, contentType, ifMatch, leaseId, signal } = options
   await using writer = new BlobWriter({
     store: remote.store,
     path,
-    conditions: { ifMatch },
+    conditions: { ifMatch, leaseId },
     metadata,
     contentType,
     blockBytes: remote.blockBytes,

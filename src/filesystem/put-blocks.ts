@@ -111,6 +111,7 @@ async function sendBlocks(
   options: BlockUploadOptions & { readonly known: ReadonlyMap<string, number> },
 ): Promise<BlobProperties> {
   const { journal, known, signal, onBytes, onResumed, ...commit } = options
+  const { leaseId } = commit
   const sizeBytes = Number(source.stats.size)
   const ranges = splitRange({ start: 0, end: sizeBytes }, blockBytesFor(remote, sizeBytes))
   const idOf = journal === undefined ? randomIds() : contentIds(journal.session)
@@ -124,7 +125,7 @@ async function sendBlocks(
       const crc64 = isSummed ? await crc64Aside(data) : undefined
       if (crc64 !== undefined) sums[index] = { crc64, bytes: data.byteLength }
       if (known.get(id) === data.byteLength) onResumed?.(data.byteLength)
-      else await remote.store.stageBlock(path, id, data, { signal, crc64 })
+      else await remote.store.stageBlock(path, id, data, { signal, crc64, leaseId })
       onBytes?.(data.byteLength)
       return id
     }),

@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
-import { KiB } from '../../src/byte-range.ts'
+import { KiB, MiB } from '../../src/byte-range.ts'
 import type { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { collect } from '../../src/filesystem/walk.ts'
 import { keySignatures } from '../../src/given-credential.ts'
@@ -41,6 +43,21 @@ t.test('of two who lock a file one gets it, and only who holds it writes', async
   t.notOk(lock.isHeld)
   await other.writeText('first/f', 'theirs')
   t.equal(await fs.readText('first/f'), 'theirs')
+})
+
+t.test('a local file of any size is put with the lock of who holds it', async (t) => {
+  const { fs } = await clients(t)
+  const lock = await fs.lock('first/f')
+  const directory = t.testdir({ small: 'small', large: 'l'.repeat(9 * MiB) })
+  for (const name of ['small', 'large']) {
+    const local = join(directory, name)
+    await t.rejects(fs.putFile(local, 'first/f'), { code: 'EBUSY' }, `${name} without`)
+
+    await fs.putFile(local, 'first/f', { leaseId: lock.leaseId })
+
+    t.equal(await fs.readText('first/f'), await readFile(local, 'utf8'), name)
+  }
+  await lock.release()
 })
 
 t.test('a lock is renewed while it is held, and lost when nobody can renew it', async (t) => {
