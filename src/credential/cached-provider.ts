@@ -7,7 +7,9 @@
  *    or `refreshAheadMs` before its end, whichever is earlier, and by chance up to a tenth of that
  *    time before: clients that began together do not renew together. Never in its first quarter.
  * 3. From then on calls still get the old one, and one of them starts the renewal behind them.
- * 4. A renewal that fails is tried again after a pause that doubles. The old credential serves
+ * 4. What a service wished of the next credential is asked for once, whatever was asked for or failed
+ *    just before without that wish.
+ * 5. A renewal that fails is tried again after a pause that doubles. The old credential serves
  *    until it ends; only then do calls fail, with the error of the last attempt.
  */
 import { LRUCache } from 'lru-cache'
@@ -53,18 +55,24 @@ interface Held {
   readonly endingAtMs: number
   /** Whether it came by a forced refresh. */
   readonly forced: boolean
+  readonly wish: Wish
   /** Its request's place in the order of requests for the scope. */
   readonly sequence: number
 }
 
+/** What a refused credential's successor had to be like; equal challenges are equal texts. `undefined`: nothing. */
+type Wish = string | undefined
+
 interface Failure {
   readonly error: unknown
+  readonly wish: Wish
   readonly count: number
   readonly retryAtMs: number
 }
 
 interface Flight {
   readonly forced: boolean
+  readonly wish: Wish
   readonly credential: Promise<Credential>
 }
 
@@ -81,7 +89,7 @@ interface Slot {
   sequence: number
 }
 
-/** A refresh asked for within this time after another one gets the other one's credential. */
+/** A refresh asked for within this time after another one that wished the same gets the other one's credential. */
 const forcedRefreshIntervalMs = 1000
 
 /**
@@ -126,7 +134,7 @@ export class CachedCredentialProvider implements CredentialProvider {
 
   /**
    * Gives the credential in memory, or waits for one. With `refresh` it waits for one that was
-   * asked for after the call or less than a second before it. Aborting ends the wait, not the
+   * asked for after the call or less than a second before it, with the same challenge or without one. Aborting ends the wait, not the
    * request that others share.
    */
   getCredential(scope: Scope, options: CredentialOptions = {}): Promise<Credential> {
@@ -186,15 +194,20 @@ export class CachedCredentialProvider implements CredentialProvider {
   #refreshed(slot: Slot, challenge: TokenChallenge | undefined): Promise<Credential> {
     const { held } = slot
     const recent =
-      held?.forced === true && this.#clock.nowMs() - held.receivedAtMs < forcedRefreshIntervalMs
+      held?.forced === true &&
+      serves(held.wish, wishOf(challenge)) &&
+      this.#clock.nowMs() - held.receivedAtMs < forcedRefreshIntervalMs
     return recent ? held.answer : this.#attempt(slot, true, challenge)
   }
 
   /** Joins the request under way, fails as the last one did while pausing, or starts one. */
   #attempt(slot: Slot, forced: boolean, challenge?: TokenChallenge): Promise<Credential> {
     const { flight, failure } = slot
-    if (flight !== undefined && (flight.forced || !forced)) return flight.credential
-    if (failure !== undefined && this.#isPausing(slot)) return Promise.reject(failure.error)
+    const wish = wishOf(challenge)
+    const isEnough = flight !== undefined && serves(flight.wish, wish) && (flight.forced || !forced)
+    if (isEnough) return flight.credential
+    const isPausing = failure !== undefined && serves(failure.wish, wish) && this.#isPausing(slot)
+    if (isPausing) return Promise.reject(failure.error)
     return this.#fetch(slot, forced, challenge)
   }
 
@@ -208,7 +221,8 @@ export class CachedCredentialProvider implements CredentialProvider {
   }
 
   #fetch(slot: Slot, forced: boolean, challenge?: TokenChallenge): Promise<Credential> {
-    const flight: Flight = { forced, credential: this.#receive(slot, forced, challenge) }
+    const credential = this.#receive(slot, forced, challenge)
+    const flight: Flight = { forced, wish: wishOf(challenge), credential }
     slot.flight = flight
     const land = (): void => {
       if (slot.flight === flight) slot.flight = undefined
@@ -224,6 +238,7 @@ export class CachedCredentialProvider implements CredentialProvider {
   ): Promise<Credential> {
     slot.sequence += 1
     const { sequence } = slot
+    const wish = wishOf(challenge)
     try {
       const credential = await this.#provider.getCredential(slot.scope, {
         refresh: forced,
@@ -231,28 +246,28 @@ export class CachedCredentialProvider implements CredentialProvider {
       })
       // A forced refresh overtakes an ordinary request: the later asked for is the one kept.
       if (sequence > (slot.held?.sequence ?? 0)) {
-        slot.held = { ...this.#held(credential), forced, sequence }
+        slot.held = { ...this.#held(credential), forced, wish, sequence }
       }
       if (sequence === slot.sequence) slot.failure = undefined
       return credential
     } catch (error) {
       // Of two requests under way only the later one tells how the connector is.
-      if (sequence === slot.sequence) slot.failure = this.#failureAfter(slot.failure, error)
+      if (sequence === slot.sequence) slot.failure = this.#failureAfter(slot.failure, error, wish)
       throw error
     }
   }
 
-  #failureAfter(last: Failure | undefined, error: unknown): Failure {
+  #failureAfter(last: Failure | undefined, error: unknown, wish: Wish): Failure {
     const count = (last?.count ?? 0) + 1
     const pauseMs = Math.min(this.#minBackoffMs * 2 ** (count - 1), this.#maxBackoffMs)
-    return { error, count, retryAtMs: this.#clock.nowMs() + pauseMs }
+    return { error, wish, count, retryAtMs: this.#clock.nowMs() + pauseMs }
   }
 
   #isPausing(slot: Slot): boolean {
     return slot.failure !== undefined && this.#clock.nowMs() < slot.failure.retryAtMs
   }
 
-  #held(credential: Credential): Omit<Held, 'forced' | 'sequence'> {
+  #held(credential: Credential): Omit<Held, 'forced' | 'wish' | 'sequence'> {
     const { expiresAtMs } = credential
     const receivedAtMs = this.#clock.nowMs()
     const lifeMs = expiresAtMs - receivedAtMs
@@ -269,6 +284,16 @@ export class CachedCredentialProvider implements CredentialProvider {
   #lifeMs(slot: Slot): number {
     return slot.held === undefined ? 0 : slot.held.credential.expiresAtMs - this.#clock.nowMs()
   }
+}
+
+function wishOf(challenge: TokenChallenge | undefined): Wish {
+  if (challenge === undefined) return undefined
+  return JSON.stringify([challenge.claims, challenge.tenantId])
+}
+
+/** Whether what was asked for with the wish `given` is what `wanted` asks for. */
+function serves(given: Wish, wanted: Wish): boolean {
+  return wanted === undefined || given === wanted
 }
 
 function newSlot(scope: Scope, key: string): Slot {

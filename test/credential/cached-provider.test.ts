@@ -330,3 +330,50 @@ test('a scope that made room for others is found again by its object', async (t)
   t.equal(seen(cache, scope), 'data')
   t.equal(seen(cache, { ...scope }), 'data')
 })
+
+test('a claims challenge just after a refresh, or under one, is answered with its claims, once', async (t) => {
+  const { clock, source, cache } = bench()
+  const claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
+  source.answer = (_scope, { challenge }) =>
+    testBearer(challenge?.claims ?? `plain ${source.calls.length}`, clock.nowMs() + 60 * minute)
+  await cache.getCredential(scope)
+  await cache.getCredential(scope, { refresh: true })
+  t.equal(source.calls.length, 2)
+
+  const wished = { refresh: true, challenge: { claims } }
+  const answers = await Promise.all([
+    cache.getCredential(scope, { refresh: true }),
+    ...Array.from({ length: 8 }, () => cache.getCredential(scope, wished)),
+  ])
+  t.strictSame(answers.map(tokenOf), ['plain 2', ...Array.from({ length: 8 }, () => claims)])
+  t.equal(source.calls.length, 3, 'one request for all who wish the same')
+  t.equal(tokenOf(await cache.getCredential(scope, wished)), claims)
+  t.equal(tokenOf(await cache.getCredential(scope)), claims)
+  t.equal(tokenOf(await cache.getCredential(scope, { refresh: true })), claims)
+  t.equal(source.calls.length, 3)
+
+  source.answer = undefined
+  await clock.advance(2000)
+  const plain = cache.getCredential(scope, { refresh: true })
+  const other = cache.getCredential(scope, { refresh: true, challenge: { claims: '{"a":1}' } })
+  source.call(4).resolve(testBearer('other', clock.nowMs() + 60 * minute))
+  source.call(3).resolve(testBearer('late', clock.nowMs() + 60 * minute))
+  t.strictSame((await Promise.all([plain, other])).map(tokenOf), ['late', 'other'])
+  t.equal(seen(cache, scope), 'other', 'the answer to the wish is kept')
+})
+
+test('a claims challenge is asked for in the pause after a failure without it', async (t) => {
+  const { clock, source, cache } = bench()
+  const claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
+  source.answer = (_scope, { challenge }) =>
+    challenge === undefined
+      ? new FileSystemError('EACCES', 'credential.token')
+      : testBearer('wished', clock.nowMs() + 60 * minute)
+  await t.rejects(cache.getCredential(scope, { refresh: true }), { code: 'EACCES' })
+  await t.rejects(cache.getCredential(scope, { refresh: true }), { code: 'EACCES' })
+  t.equal(source.calls.length, 1, 'the pause holds')
+
+  const wished = await cache.getCredential(scope, { refresh: true, challenge: { claims } })
+  t.equal(tokenOf(wished), 'wished')
+  t.equal(source.calls.length, 2)
+})
