@@ -127,3 +127,28 @@ export async function mapConcurrent<T, R>(
   })
   return results
 }
+
+/**
+ * Runs `work` with a signal that is aborted as soon as one of `signals` is, for the same reason. Once it settles
+ * nothing is left at them, as `AbortSignal.any` leaves something at a signal that outlives many calls.
+ */
+export async function underEither<T>(
+  signals: readonly [AbortSignal, AbortSignal | undefined],
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const [one, other] = signals
+  if (other === undefined || other === one) return work(one)
+  const both = [one, other]
+  const aborted = both.find((signal) => signal.aborted)
+  if (aborted !== undefined) return work(aborted)
+  const joined = new AbortController()
+  const onAbort = ({ target }: Event) => {
+    joined.abort(target instanceof AbortSignal ? target.reason : undefined)
+  }
+  for (const signal of both) signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await work(joined.signal)
+  } finally {
+    for (const signal of both) signal.removeEventListener('abort', onAbort)
+  }
+}

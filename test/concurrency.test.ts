@@ -1,5 +1,11 @@
+import { getEventListeners } from 'node:events'
 import t from 'tap'
-import { forEachConcurrent, Limiter, mapConcurrent } from '../src/concurrency.ts'
+import {
+  forEachConcurrent,
+  Limiter,
+  mapConcurrent,
+  underEither,
+} from '../src/concurrency.ts'
 
 const tick = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -73,3 +79,33 @@ t.test('an aborted wait gives up its turn and blocks nobody', async (t) => {
 t.test('a limit that is no positive integer is refused by name', async (t) => {
   t.throws(() => new Limiter(0), { name: 'RangeError', message: /limit/ })
 })
+
+t.test(
+  'work under two signals ends with the reason of either, and leaves nothing at them',
+  async (t) => {
+    const [one, other] = [new AbortController(), new AbortController()]
+    const waiting = (signal: AbortSignal) =>
+      new Promise<string>((_resolve, reject) => {
+        if (signal.aborted) reject(signal.reason)
+        signal.addEventListener('abort', () => reject(signal.reason))
+      })
+
+    for (let call = 0; call < 100; call++) {
+      const done = await underEither([one.signal, other.signal], async () => call)
+      t.equal(done, call)
+    }
+    t.equal(getEventListeners(one.signal, 'abort').length, 0)
+    t.equal(getEventListeners(other.signal, 'abort').length, 0)
+    await t.rejects(
+      underEither([one.signal, other.signal], async () => Promise.reject(new Error('own'))),
+      /own/,
+    )
+    const alone = await underEither([one.signal, undefined], async (signal) => signal)
+    t.equal(alone, one.signal)
+    const ends = underEither([one.signal, other.signal], waiting)
+    other.abort(new Error('of the other'))
+    await t.rejects(ends, /of the other/)
+    await t.rejects(underEither([one.signal, other.signal], waiting), /of the other/)
+    t.equal(getEventListeners(one.signal, 'abort').length, 0)
+  },
+)

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts'
+import { underEither } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { GatheringReceiver } from './gathering-receiver.ts'
 import type {
@@ -120,17 +121,18 @@ class Race {
   }
 
   start(isHedge: boolean): Leg {
-    const { signal } = this.#request
     const cancelled = new AbortController()
     const mine: { leg?: Leg } = {}
-    const outcome = this.#next({
+    const request = {
       ...this.#request,
       into: undefined,
       maxBodyBytes: this.#gathered?.limit ?? this.#request.maxBodyBytes,
       receiver: this.#receiverOf(() => mine.leg),
-      signal: signal === undefined ? cancelled.signal : AbortSignal.any([signal, cancelled.signal]),
       ...(isHedge ? { hedge: true } : {}),
-    })
+    }
+    const outcome = underEither([cancelled.signal, this.#request.signal], (signal) =>
+      this.#next({ ...request, signal }),
+    )
     outcome.catch(() => undefined)
     const leg = { outcome, cancelled }
     mine.leg = leg

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts'
+import { underEither } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import {
   type HttpHandler,
@@ -83,10 +84,10 @@ async function withinTime(
     () => isOver.abort(late),
     () => undefined,
   )
-  const { signal: callers } = request
-  const signal = callers === undefined ? isOver.signal : AbortSignal.any([callers, isOver.signal])
   try {
-    return await attemptAll(next, { ...request, signal }, settings)
+    return await underEither([isOver.signal, request.signal], (signal) =>
+      attemptAll(next, { ...request, signal }, settings),
+    )
   } finally {
     isDone.abort()
   }

@@ -1,6 +1,7 @@
 import type { BlobProperties, BlobStore, CallOptions } from '../blob/store.ts'
 import { type ByteRange, clampRange, KiB, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
+import { underEither } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { abortable } from './abortable.ts'
@@ -178,9 +179,10 @@ export class BlobReader {
   async readInto(target: Uint8Array, start: number, options: CallOptions = {}): Promise<number> {
     this.#checkOpen(options)
     const wanted = clampRange({ start, end: start + target.byteLength }, this.sizeBytes)
-    const signal = joinSignals(this.#closing.signal, options.signal)
-    await this.look(wanted)
-    await this.#direct.fill(target, wanted, signal)
+    await underEither([this.#closing.signal, options.signal], async (signal) => {
+      await this.look(wanted)
+      await this.#direct.fill(target, wanted, signal)
+    })
     return lengthOf(wanted)
   }
 
@@ -371,8 +373,4 @@ export class BlobReader {
   #pieceBytes(windowBytes: number, minBytes: number): number {
     return Math.min(Math.max(alignDown(windowBytes / 4), minBytes), this.#chunkBytes)
   }
-}
-
-function joinSignals(own: AbortSignal, callers: AbortSignal | undefined): AbortSignal {
-  return callers === undefined ? own : AbortSignal.any([own, callers])
 }
