@@ -129,6 +129,59 @@ export async function mapConcurrent<T, R>(
 }
 
 /**
+ * What the sources of the items give, in no order, of at most `limit` sources at a time: of each one value is
+ * fetched ahead. Leaving early ends the sources that are open; the first that fails ends all.
+ */
+export async function* mergeConcurrent<T, R>(
+  items: readonly T[],
+  limit: number,
+  open: (item: T) => AsyncGenerator<R, void>,
+): AsyncGenerator<R, void> {
+  checkLimit(limit)
+  const left = items.values()
+  const active = new Set<AsyncGenerator<R, void>>()
+  const settled: (() => { source: AsyncGenerator<R, void>; result: IteratorResult<R, void> })[] = []
+  let tell = () => {}
+  const settle = (outcome: (typeof settled)[number]) => {
+    settled.push(outcome)
+    tell()
+  }
+  const fetch = (source: AsyncGenerator<R, void>) =>
+    source.next().then(
+      (result) => settle(() => ({ source, result })),
+      (error: unknown) =>
+        settle(() => {
+          throw error
+        }),
+    )
+  const start = () => {
+    const { done, value } = left.next()
+    if (done === true) return
+    const source = open(value)
+    active.add(source)
+    void fetch(source)
+  }
+  try {
+    for (let lane = 0; lane < limit; lane++) start()
+    while (active.size > 0) {
+      if (settled.length === 0) await new Promise<void>((resolve) => (tell = resolve))
+      const outcome = settled.shift()
+      if (outcome === undefined) continue
+      const { source, result } = outcome()
+      if (result.done === true) {
+        active.delete(source)
+        start()
+      } else {
+        void fetch(source)
+        yield result.value
+      }
+    }
+  } finally {
+    await Promise.allSettled([...active].map((source) => source.return()))
+  }
+}
+
+/**
  * Runs `work` with a signal that is aborted as soon as one of `signals` is, for the same reason. Once it settles
  * nothing is left at them, as `AbortSignal.any` leaves something at a signal that outlives many calls.
  */

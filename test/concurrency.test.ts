@@ -4,6 +4,7 @@ import {
   forEachConcurrent,
   Limiter,
   mapConcurrent,
+  mergeConcurrent,
   underEither,
 } from '../src/concurrency.ts'
 
@@ -109,3 +110,51 @@ t.test(
     t.equal(getEventListeners(one.signal, 'abort').length, 0)
   },
 )
+
+t.test('merged sources give all that they have, few at a time', async (t) => {
+  let open = 0
+  let most = 0
+  async function* source(count: number) {
+    open += 1
+    most = Math.max(most, open)
+    for (let index = 0; index < count; index++) {
+      await tick()
+      yield `${count}.${index}`
+    }
+    open -= 1
+  }
+  const seen: string[] = []
+  for await (const value of mergeConcurrent([3, 0, 1, 5, 2], 2, source)) seen.push(value)
+
+  const all = [3, 1, 5, 2].flatMap((count) =>
+    Array.from({ length: count }, (_, index) => `${count}.${index}`),
+  )
+  t.strictSame(seen.sort(), all.sort())
+  t.strictSame([most, open], [2, 0])
+  for await (const _ of mergeConcurrent([], 2, source)) t.fail('nothing is given')
+})
+
+t.test('merged sources end when one fails and when nobody wants more', async (t) => {
+  let ended = 0
+  async function* source(name: string) {
+    try {
+      for (;;) {
+        await tick()
+        if (name === 'bad') throw new Error('bad')
+        yield name
+      }
+    } finally {
+      ended += 1
+    }
+  }
+  for await (const value of mergeConcurrent(['a', 'b', 'c'], 2, source)) {
+    t.match(value, /^[ab]$/)
+    break
+  }
+  t.equal(ended, 2)
+  const failing = async () => {
+    for await (const value of mergeConcurrent(['a', 'bad'], 2, source)) t.equal(value, 'a')
+  }
+  await t.rejects(failing(), { message: 'bad' })
+  t.equal(ended, 4)
+})

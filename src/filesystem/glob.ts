@@ -1,5 +1,5 @@
 import type { CallOptions } from '../blob/store.ts'
-import { mapConcurrent } from '../concurrency.ts'
+import { mergeConcurrent } from '../concurrency.ts'
 import { compilePattern, type Pattern, pathMatcher, type Segment } from './pattern.ts'
 import { byName, joinName, relativeName, type TreeEntry, type TreeView } from './tree-view.ts'
 import { checkDepth, collectPages, listToDepth, listWhole } from './walk.ts'
@@ -25,42 +25,34 @@ export async function glob<E extends TreeEntry>(
   pattern: string,
   options: GlobOptions = {},
 ): Promise<E[]> {
-  checkDepth(options.maxDepth)
-  const root = pattern.startsWith('/') ? '/' : ''
-  const compiled = compilePattern(pattern.slice(root.length))
-  const search = new Search(view, compiled, options)
-  const found = await search.below(root, compiled.segments)
-  const unique = new Map(found.map((entry) => [entry.name, entry]))
-  unique.delete('')
-  return [...unique.values()].sort(byName)
+  return (await collectPages(globPages(view, pattern, options))).sort(byName)
 }
 
 /**
- * The same in no order, as it is found: what is below a `**` by the page of its listing, so that nothing is
- * held that was told. Before it, and without one, a level at a time.
+ * The same in no order, as it is found: by the directory, and by the page of its listing what is below a `**`.
+ * Nothing is held that was told.
  */
 export async function* globIter<E extends TreeEntry>(
   view: TreeView<E>,
   pattern: string,
   options: GlobOptions = {},
 ): AsyncGenerator<E, void> {
+  for await (const page of globPages(view, pattern, options)) yield* page
+}
+
+/** Each match once: what stands before the first `**` leads to directories of one depth, which share nothing. */
+async function* globPages<E extends TreeEntry>(
+  view: TreeView<E>,
+  pattern: string,
+  options: GlobOptions,
+): AsyncGenerator<readonly E[], void> {
   checkDepth(options.maxDepth)
   const root = pattern.startsWith('/') ? '/' : ''
   const compiled = compilePattern(pattern.slice(root.length))
-  const { segments } = compiled
-  const open = segments.findIndex(({ kind }) => kind === 'any-depth')
-  // A `**` behind another wild card would be listed for each of its matches, which may lie in one another.
-  const isSimple = open >= 0 && segments.slice(0, open).every(({ kind }) => kind === 'literal')
-  if (!isSimple) return yield* await glob(view, pattern, options)
   const search = new Search(view, compiled, options)
-  const base = segments.slice(0, open).reduce((name, segment) => literalIn(name, segment), root)
-  for await (const page of search.anyDepth(base, segments.slice(open))) {
-    for (const entry of page) if (entry.name !== '') yield entry
+  for await (const page of search.below(root, compiled.segments)) {
+    yield page.filter(({ name }) => name !== '')
   }
-}
-
-function literalIn(base: string, segment: Segment): string {
-  return segment.kind === 'literal' ? joinName(base, segment.text) : base
 }
 
 class Search<E extends TreeEntry> {
@@ -75,12 +67,12 @@ class Search<E extends TreeEntry> {
   }
 
   /** Matches of `segments` below the directory `base`. */
-  async below(base: string, segments: readonly Segment[]): Promise<E[]> {
+  async *below(base: string, segments: readonly Segment[]): AsyncGenerator<readonly E[], void> {
     const [first, ...rest] = segments
-    if (first === undefined) return this.#self(base)
-    if (first.kind === 'literal') return this.below(joinName(base, first.text), rest)
-    if (first.kind === 'any-depth') return collectPages(this.anyDepth(base, segments))
-    return this.#oneLevel(base, first, rest)
+    if (first === undefined) yield await this.#self(base)
+    else if (first.kind === 'literal') yield* this.below(joinName(base, first.text), rest)
+    else if (first.kind === 'any-depth') yield* this.#anyDepth(base, segments)
+    else yield* this.#oneLevel(base, first, rest)
   }
 
   async #self(name: string): Promise<E[]> {
@@ -88,26 +80,23 @@ class Search<E extends TreeEntry> {
     return entry !== undefined && this.#isWanted(entry) ? [entry] : []
   }
 
-  async #oneLevel(
+  async *#oneLevel(
     base: string,
     first: Extract<Segment, { kind: 'wild' }>,
     rest: readonly Segment[],
-  ): Promise<E[]> {
+  ): AsyncGenerator<readonly E[], void> {
     const children = await this.#view.list(base, this.#options)
     const matching = children.filter((child) => first.regExp.test(relativeName(base, child.name)))
-    if (rest.length === 0) return matching.filter((child) => this.#isWanted(child))
+    if (rest.length === 0) return yield matching.filter((child) => this.#isWanted(child))
     const directories = matching.filter((child) => child.type === 'directory')
     const whole = await this.#whole(base, directories.length, rest)
-    if (whole !== undefined) {
-      const isMatch = pathMatcher([first, ...rest])
-      return whole.filter(
-        (entry) => isMatch(relativeName(base, entry.name)) && this.#isWanted(entry),
+    if (whole === undefined) {
+      return yield* mergeConcurrent(directories, listConcurrency, ({ name }) =>
+        this.below(name, rest),
       )
     }
-    const found = await mapConcurrent(directories, listConcurrency, (directory) =>
-      this.below(directory.name, rest),
-    )
-    return found.flat()
+    const isMatch = pathMatcher([first, ...rest])
+    yield whole.filter((entry) => isMatch(relativeName(base, entry.name)) && this.#isWanted(entry))
   }
 
   /**
@@ -127,7 +116,7 @@ class Search<E extends TreeEntry> {
   }
 
   /** Matches of segments that begin with `**`, as the pages of the listing bring them. */
-  async *anyDepth(base: string, segments: readonly Segment[]): AsyncGenerator<E[], void> {
+  async *#anyDepth(base: string, segments: readonly Segment[]): AsyncGenerator<E[], void> {
     const matches = pathMatcher(segments)
     const open = segments.at(-1)?.kind === 'any-depth'
     for await (const page of this.#everything(base)) {

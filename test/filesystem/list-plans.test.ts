@@ -111,9 +111,9 @@ t.test('globIter tells of a deep pattern as its pages come', async (t) => {
     const names = (await collect(fs.globIter(pattern))).map(({ name }) => name)
     t.strictSame(names.sort(), (await fs.glob(pattern)).map(({ name }) => name).sort(), pattern)
   }
-  for (const pattern of ['box/data/**', 'box/d*/**/f[12]', 'box/data/**/d12?/', 'box/none/**']) {
+  const deep = ['box/data/**', 'box/d*/**/f[12]', 'box/data/**/d12?/', 'box/none/**']
+  for (const pattern of [...deep, 'b*/**/d77/**', '**/d77/*', 'box/data/d7?/**'])
     await same(pattern)
-  }
 })
 
 t.test('globIter tells the same as glob', async (t) => {
@@ -123,4 +123,24 @@ t.test('globIter tells the same as glob', async (t) => {
 
   t.strictSame(found, await fs.glob('box/data/d12?/f[1]'))
   t.equal(found.length, 10)
+})
+
+t.test('globIter tells what one directory has before it asks for the next ones', async (t) => {
+  const wide = Array.from({ length: 40 }, (_, directory) =>
+    Array.from({ length: 600 }, (_, file) => `data/d${directory}/deep/f${file}`),
+  ).flat()
+  for (const pattern of ['box/data/*/**/f1', 'box/data/*/deep/f1*']) {
+    const store = new CountingStore(await listedStore(wide))
+    const fs = new AzureBlobFileSystem({ store, clock: new FakeClock() })
+    const matches: string[] = []
+    for await (const { name } of fs.globIter(pattern)) {
+      matches.push(name)
+      if (matches.length === 3) break
+    }
+
+    t.equal(matches.length, 3, pattern)
+    t.ok(store.take().length < 1 + 4 + 2 * 16, 'some of the forty were asked for')
+    await new Promise((resolve) => setImmediate(resolve))
+    t.equal(store.take().length, 0, 'and none after the end')
+  }
 })
