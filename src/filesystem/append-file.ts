@@ -6,6 +6,7 @@ import { FileContent } from '../transfer/file-content.ts'
 import { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
+import { keptOf } from './kept.ts'
 import { refuseDirectory, type WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
 
@@ -33,8 +34,8 @@ export interface AppendFileOptions extends WriteOptions {
  * them and whatever their sizes are; those at the end that are together smaller than one are sent again,
  * so that many small appends do not use up the blocks that a blob may have. What was put without blocks
  * is made into blocks by the service where it can do that. `close()` rejects with `ESTALE` (`EEXIST` for
- * a new file) when somebody else wrote the file meanwhile. Metadata and content type stay unless others
- * are given.
+ * a new file) when somebody else wrote the file meanwhile. Headers, tier and tags stay, and metadata
+ * and content type unless others are given.
  */
 export async function appendFile(
   remote: Remote,
@@ -60,15 +61,20 @@ export async function appendFile(
     return BlobFileWriter.open(remote, path, { ...options, exclusive: true })
   }
   await using reader = await BlobFileReader.open(remote, path, { signal })
-  const { etag = '', metadata, contentType } = reader.info
-  const continues = await keptHead(remote, path, { etag, sizeBytes: reader.size })
-  const kept = {
+  const { etag = '' } = reader.info
+  if (existing.etag !== etag) throw stale(path)
+  const { metadata, contentType, ...kept } = await keptOf(remote, path, existing)
+  const { leaseId } = options
+  const continues = await keptHead(remote, path, { etag, sizeBytes: reader.size, leaseId })
+  const writer = await BlobFileWriter.open(remote, path, {
     ...options,
     ifMatch: options.ifMatch ?? etag,
     metadata: options.metadata ?? metadata,
     contentType: options.contentType ?? contentType,
-  }
-  const writer = await BlobFileWriter.open(remote, path, { ...kept, exclusive: false, continues })
+    exclusive: false,
+    continues,
+    kept,
+  })
   try {
     reader.seek(continues?.sizeBytes ?? 0)
     for await (const piece of reader) await writer.write(piece)
@@ -85,24 +91,31 @@ async function onAppendBlob(
   options: WriteOptions,
 ): Promise<BlobFileWriter> {
   const { sizeBytes, etag } = await remote.store.head(path, { signal: options.signal })
-  if (options.ifMatch !== undefined && options.ifMatch !== etag) {
-    throw new FileSystemError('ESTALE', 'open', { path: formatPath(path) })
-  }
+  if (options.ifMatch !== undefined && options.ifMatch !== etag) throw stale(path)
   return BlobFileWriter.onAppendBlob(remote, path, { ...options, sizeBytes })
+}
+
+function stale(path: BlobPath): FileSystemError {
+  return new FileSystemError('ESTALE', 'open', { path: formatPath(path) })
+}
+
+interface HeadVersion {
+  readonly etag: string
+  readonly sizeBytes: number
+  /** Of the lock that the caller holds on the file. */
+  readonly leaseId: string | undefined
 }
 
 /** `undefined` for a file that is sent again whole. */
 async function keptHead(
   remote: Remote,
   path: BlobPath,
-  version: { readonly etag: string; readonly sizeBytes: number },
+  version: HeadVersion,
 ): Promise<KeptHead | undefined> {
   const { store, blockBytes } = remote
   if (version.sizeBytes <= blockBytes) return undefined
   const { etag, blocks } = await store.getBlocks(path)
-  if (etag !== version.etag) {
-    throw new FileSystemError('ESTALE', 'open', { path: formatPath(path) })
-  }
+  if (etag !== version.etag) throw stale(path)
   const idBytes = Math.min(...blocks.map(({ id }) => Buffer.from(id, 'base64').length))
   if (blocks.length > 0 && idBytes >= minIdBytes)
     return withoutSmallEnd(blocks, blockBytes, idBytes)
@@ -127,16 +140,13 @@ function withoutSmallEnd(
 }
 
 /** Blocks that the service makes of a version that has none. */
-async function copiedHead(
-  remote: Remote,
-  path: BlobPath,
-  version: { readonly etag: string; readonly sizeBytes: number },
-): Promise<KeptHead> {
+async function copiedHead(remote: Remote, path: BlobPath, version: HeadVersion): Promise<KeptHead> {
   const { store, chunkCache, blockBytes } = remote
   const spool = { directory: tmpdir() }
-  const content = new FileContent({ store, chunkCache, spool, base: { path, ...version } })
+  const { leaseId, ...base } = version
+  const content = new FileContent({ store, chunkCache, spool, base: { path, ...base } })
   try {
-    const blocks = new StagedBlocks({ store, content, blockBytes })
+    const blocks = new StagedBlocks({ store, content, blockBytes, leaseId: () => leaseId })
     const blockIds = await blocks.complete(path)
     return { blockIds, sizeBytes: version.sizeBytes, idBytes: undefined, hasStaged: true }
   } finally {

@@ -1,5 +1,5 @@
 import { tmpdir } from 'node:os'
-import type { CallOptions, PutOptions } from '../blob/store.ts'
+import type { CallOptions } from '../blob/store.ts'
 import { maxBlocks } from '../blob/validate.ts'
 import { MiB, splitRange } from '../byte-range.ts'
 import { Limiter } from '../concurrency.ts'
@@ -10,6 +10,7 @@ import { AppendBlobWriter } from '../transfer/append-blob-writer.ts'
 import { FileContent } from '../transfer/file-content.ts'
 import { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
+import { type Kept, keptOf } from './kept.ts'
 import { noteCommitted } from './pipe.ts'
 import type { Remote } from './remote.ts'
 
@@ -19,8 +20,6 @@ export interface EditOptions extends CallOptions {
   /** Of the lock that the caller holds on the file; see `FileLock`. */
   readonly leaseId?: string | undefined
 }
-
-type Kept = Pick<PutOptions, 'metadata' | 'contentType' | 'headers' | 'tier' | 'tags'>
 
 /**
  * A file that is read and changed in place. Nobody sees a change before `flush()` or `close()`, which
@@ -85,16 +84,14 @@ export class BlobFileEditor {
   ): Promise<BlobFileEditor> {
     const { signal, ifMatch } = options
     const entry = await remote.namespace.stat(path, { signal, fresh: true })
-    const { type, etag, metadata, contentType, headers, chosenTier: tier } = entry
+    const { type, etag } = entry
     if (type === 'directory' || etag === undefined) {
       throw new FileSystemError('EISDIR', 'open', { path: formatPath(path) })
     }
     if (ifMatch !== undefined && ifMatch !== etag) {
       throw new FileSystemError('ESTALE', 'open', { path: formatPath(path) })
     }
-    const hasTags = entry.tagCount !== undefined && entry.tagCount > 0
-    const tags = hasTags ? await remote.tagsOf?.(path) : undefined
-    const kept = { metadata, contentType, headers, tier, tags }
+    const kept = await keptOf(remote, path, entry)
     return new BlobFileEditor(remote, path, { entry, etag, kept }, options)
   }
 

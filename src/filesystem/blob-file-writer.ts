@@ -37,7 +37,8 @@ export class BlobFileWriter {
   static async open(
     remote: Remote,
     path: BlobPath,
-    options: WriteOptions & Pick<BlobWriterOptions, 'continues'> & { readonly exclusive: boolean },
+    options: WriteOptions &
+      Pick<BlobWriterOptions, 'continues' | 'kept'> & { readonly exclusive: boolean },
   ): Promise<BlobFileWriter> {
     const { exclusive, signal, ifMatch, leaseId, metadata, contentType } = options
     const existing = await refuseDirectory(remote, path, { signal })
@@ -53,6 +54,7 @@ export class BlobFileWriter {
       blockBytes: remote.blockBytes,
       memory: remote.memory,
       continues: options.continues,
+      kept: options.kept,
     })
     return new BlobFileWriter(remote, path, options, writer)
   }

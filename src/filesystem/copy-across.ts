@@ -104,13 +104,13 @@ function checkSize(found: number, { path }: Place, expected: number): void {
 /** Through this machine, a MiB at a time. */
 async function relay(source: Place, target: Place, options: Options): Promise<FileInfo> {
   const { signal, version } = options
-  const { metadata, contentType } = version
+  const { metadata, contentType, headers } = version
   const reader = await BlobFileReader.open(source.remote, source.path, { signal })
   try {
     if (reader.info.etag !== version.etag) {
       throw new FileSystemError('ESTALE', 'copy', { path: formatPath(source.path) })
     }
-    const described = { metadata, contentType, signal, exclusive: false }
+    const described = { metadata, contentType, kept: { headers }, signal, exclusive: false }
     await using writer = await BlobFileWriter.open(target.remote, target.path, described)
     for (let piece = await reader.read(MiB); piece.byteLength > 0; piece = await reader.read(MiB)) {
       await writer.write(piece)

@@ -1,4 +1,4 @@
-import type { BlobProperties, BlobStore, Conditions, Metadata } from '../blob/store.ts'
+import type { BlobProperties, BlobStore, Conditions, Metadata, PutOptions } from '../blob/store.ts'
 import { maxBlobPutBytes, maxBlocks } from '../blob/validate.ts'
 import { MiB } from '../byte-range.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
@@ -25,6 +25,8 @@ export interface BlobWriterOptions {
   readonly conditions?: Conditions | undefined
   readonly metadata?: Metadata | undefined
   readonly contentType?: string | undefined
+  /** What else the blob gets beside its bytes. */
+  readonly kept?: Pick<PutOptions, 'headers' | 'tier' | 'tags'> | undefined
   /** The size of blocks to begin with; they grow with the blob. Default 8 MiB. */
   readonly blockBytes?: number | undefined
   /** Blocks under way at once. Default 4; fewer when memory is short. */
@@ -66,6 +68,7 @@ export class BlobWriter {
   readonly #store: BlobStore
   readonly #stager: BlockStager
   readonly #contentType: string | undefined
+  readonly #kept: BlobWriterOptions['kept']
   readonly #baseBytes: number
   readonly #memory: MemoryBudget
   readonly #stopLending: () => void
@@ -111,6 +114,7 @@ export class BlobWriter {
     this.#conditions = options.conditions ?? {}
     this.#metadata = options.metadata
     this.#contentType = options.contentType
+    this.#kept = options.kept
     this.#baseBytes = baseBlockBytes(options.blockBytes ?? 8 * MiB, options.expectedBytes)
   }
 
@@ -279,6 +283,7 @@ export class BlobWriter {
 
   #options() {
     return {
+      ...this.#kept,
       ...this.#conditions,
       metadata: this.#metadata,
       contentType: this.#contentType,

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { MiB } from '../../src/byte-range.ts'
 import { systemClock } from '../../src/clock.ts'
 import { sasCredential } from '../../src/credential/credential.ts'
 import type { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
@@ -91,6 +92,29 @@ t.test('tags are set, read, replaced and searched', async (t) => {
   t.strictSame(await fs.getTags('first/a'), {})
   await t.rejects(fs.getTags('first/missing'), { code: 'ENOENT' })
   await t.rejects(collect(fs.findByTags('first', 'no expression')), { code: 'EINVAL' })
+})
+
+t.test('a file that is appended to keeps its headers, tier and tags', async (t) => {
+  const { fs, server } = await serverFileSystem(t)
+  const blob = server.container.getBlobClient('log')
+  for (const size of [3, 9 * MiB]) {
+    await fs.pipeFile('first/log', new Uint8Array(size).fill(120))
+    await blob.setHTTPHeaders({ blobContentType: 'text/x-log', blobContentEncoding: 'identity' })
+    await fs.setTier('first/log', 'Cool')
+    await fs.setTags('first/log', { state: 'open' })
+
+    const file = await fs.open('first/log', 'a')
+    await file.write('more')
+    await file.close()
+
+    t.equal(await fs.size('first/log'), size + 4)
+    t.match(await blob.getProperties(), {
+      contentType: 'text/x-log',
+      contentEncoding: 'identity',
+    })
+    t.match(await fs.getTier('first/log'), { tier: 'Cool' })
+    t.strictSame(await fs.getTags('first/log'), { state: 'open' })
+  }
 })
 
 t.test('a file goes to the archive and comes back from it', async (t) => {

@@ -154,14 +154,18 @@ t.test('between stores that lend nothing the bytes pass through here', async (t)
   for (const account of ['one', 'two']) {
     const store = new MemoryBlobStore({ account })
     await store.createContainer('box')
-    sides.push(new AzureBlobFileSystem({ store, blockBytes: 64 * KiB }))
+    sides.push({ store, fs: new AzureBlobFileSystem({ store, blockBytes: 64 * KiB }) })
   }
-  const [from, to] = sides
+  const [from, to] = sides.map(({ fs }) => fs)
+  const [source, target] = sides.map(({ store }) => store)
   const data = patternOf(3 * MiB)
-  await from?.pipeFile('box/f', data, { metadata: { owner: 'me' } })
+  const headers = { contentEncoding: 'gzip', cacheControl: 'no-store' }
+  const path = { container: 'box', name: 'f' }
+  await source?.put(path, data, { metadata: { owner: 'me' }, headers })
   await to?.cpFile('box/f', 'box/g', { from })
   t.ok(data.equals((await to?.catFile('box/g')) ?? Buffer.alloc(0)))
   t.match(await to?.getMetadata('box/g'), { owner: 'me' })
+  t.match(await target?.head({ ...path, name: 'g' }), { headers })
 })
 
 t.test('abfs cp takes two accounts', { skip: whyNoCli() }, async (t) => {
