@@ -6,7 +6,7 @@ import type { Account } from './compose.ts'
 /** What a drive adds to an account: the place it shows and how the kernel sees it. */
 export type DriveOptions = Omit<
   VfsOptions,
-  'namespace' | 'chunkCache' | 'clock' | 'administration' | 'leases'
+  'namespace' | 'chunkCache' | 'memory' | 'clock' | 'administration' | 'leases'
 > & {
   /** How far locks of flock(2) reach. */
   readonly locks: 'local' | 'lease'
@@ -14,9 +14,9 @@ export type DriveOptions = Omit<
 
 /** The system calls of a drive on an account. */
 export function composeVfs(account: Account, options: DriveOptions): Vfs {
-  const { namespace, chunks: chunkCache, clock } = account
+  const { namespace, chunks: chunkCache, memory, clock } = account
   // Tags and tiers are those of the present alone.
   const administration = account.isPast === true ? undefined : account.administration
   const leases = options.locks === 'lease' ? administration : undefined
-  return new Vfs({ ...options, namespace, chunkCache, clock, administration, leases })
+  return new Vfs({ ...options, namespace, chunkCache, memory, clock, administration, leases })
 }

@@ -143,18 +143,8 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   return {
     store,
     administration,
-    namespace: new Namespace({
-      store,
-      hierarchyOf,
-      clock,
-      ...options,
-    }),
-    chunks: new ChunkCache({
-      maxBytes: options.cacheBytes ?? 256 * MiB,
-      disk: options.diskCache,
-      reusesMemory: options.reusesMemory,
-    }),
-    memory: new MemoryBudget({ maxBytes: options.memoryBudgetBytes ?? config.memoryBudgetBytes }),
+    namespace: new Namespace({ store, hierarchyOf, clock, ...options }),
+    ...memoryOf(config, options),
     requests,
     counter,
     credentials,
@@ -162,6 +152,18 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     target,
     clock,
     close: () => store.close(),
+  }
+}
+
+function memoryOf(config: Config, options: AccountOptions): Pick<Account, 'chunks' | 'memory'> {
+  const maxBytes = options.memoryBudgetBytes ?? config.memoryBudgetBytes
+  const { cacheBytes = 256 * MiB, diskCache: disk, reusesMemory } = options
+  const memory = new MemoryBudget({ maxBytes })
+  // The library's readers keep what they were given, so it is not counted.
+  const counted = reusesMemory === true ? { memory } : {}
+  return {
+    memory,
+    chunks: new ChunkCache({ maxBytes: cacheBytes, disk, reusesMemory, ...counted }),
   }
 }
 

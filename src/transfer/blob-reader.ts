@@ -294,7 +294,7 @@ export class BlobReader {
     let at = Math.max(run.frontier, alignUp(run.end))
     while (at < limit && this.#source.hasRoom) {
       const end = Math.min(at + pieceBytes, this.sizeBytes)
-      if (end > limit) break
+      if (end > limit || !this.#cache.mayFetchAhead(end - at)) break
       this.#fetchMissing({ start: at, end }, pieceBytes)
       at = end
     }
@@ -314,6 +314,7 @@ export class BlobReader {
       const end = Math.min(at + streamChunkBytes, this.sizeBytes)
       // Somebody else has fetched what comes next: that is jumped over by the next stream.
       if (end > limit || this.#version.endOfGap(at, end) < end || this.#diskHolds(at, end)) break
+      if (!this.#cache.mayFetchAhead(end - at)) break
       this.#start({ start: at, end }, stream)
       at = end
     }

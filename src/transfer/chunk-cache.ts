@@ -6,6 +6,7 @@ import { Chunk } from './chunk.ts'
 import type { DiskCache } from './disk-cache.ts'
 import type { DiskVersion } from './disk-version.ts'
 import { granuleBytes } from './granule.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 
 export interface ChunkCacheOptions {
   /** How many bytes of blobs stay in memory. Default 256 MiB. */
@@ -18,6 +19,10 @@ export interface ChunkCacheOptions {
    * soon. Default false.
    */
   readonly reusesMemory?: boolean | undefined
+  /**
+   * Counts what is here or on its way, and is lent what is here. Absent: nobody counts what is on its way.
+   */
+  readonly memory?: MemoryBudget | undefined
 }
 
 /** What is on its way has no place in the cache yet. */
@@ -46,10 +51,13 @@ export class ChunkCache {
   readonly #spent = new Set<Chunk>()
   #spentBytes = 0
   readonly disk: DiskCache | undefined
+  readonly #memory: MemoryBudget | undefined
 
   constructor(options: ChunkCacheOptions = {}) {
     const { maxBytes = 256 * MiB, reusesMemory = false } = options
     this.disk = options.disk
+    this.#memory = options.memory
+    this.#memory?.lend((bytes) => this.#giveBack(bytes))
     this.#arena = reusesMemory ? new Arena(maxBytes + onTheWayBytes) : undefined
     this.#recent = new LRUCache<Chunk, Uint8Array>({
       maxSize: maxBytes,
@@ -102,11 +110,24 @@ export class ChunkCache {
     this.#recent.clear()
   }
 
+  /** Whether `bytes` that nobody waits for yet may be fetched. */
+  mayFetchAhead(bytes: number): boolean {
+    return this.#memory?.hasRoomFor(bytes) ?? true
+  }
+
+  /** Lets go of what was used longest ago. */
+  #giveBack(bytes: number): number {
+    const before = this.sizeBytes
+    while (before - this.sizeBytes < bytes && this.#recent.size > 0) this.#recent.pop()
+    return before - this.sizeBytes
+  }
+
   #newVersion(of: VersionOfBlob & { readonly sizeBytes: number }): VersionChunks {
     return new VersionChunks({
       recent: this.#recent,
       uses: this.#uses,
       arena: this.#arena,
+      memory: this.#memory,
       disk: this.#onDisk(of),
       onSpent: this.#arena === undefined ? undefined : (chunk) => this.#noteSpent(chunk),
     })
@@ -156,6 +177,7 @@ interface VersionChunksOptions {
   readonly recent: LRUCache<Chunk, Uint8Array>
   readonly uses: ChunkUses
   readonly arena: Arena | undefined
+  readonly memory: MemoryBudget | undefined
   readonly disk: DiskVersion | undefined
   /** Told of each chunk that was read to its end. */
   readonly onSpent: ((chunk: Chunk) => void) | undefined
@@ -226,11 +248,13 @@ export class VersionChunks {
    * gives, and must not touch that once it has settled. A failure is forgotten.
    */
   load(start: number, end: number, fetch: Fetch): Chunk {
-    this.#options.uses.loads += 1
-    const chunk = new Chunk(this, { start, end }, this.#options.arena)
+    const { uses, arena, memory } = this.#options
+    uses.loads += 1
+    const chunk = new Chunk(this, { start, end }, arena)
     for (const granule of granulesOf(chunk)) this.#byGranule.set(granule, chunk)
+    const turn = memory && chunk.claim(memory)
     chunk.load((room) =>
-      fetch(chunk.cancel.signal, room).then(
+      after(turn, () => fetch(chunk.cancel.signal, room)).then(
         (data) => this.#keep(chunk, data),
         (error: unknown) => {
           this.forget(chunk)
@@ -269,6 +293,11 @@ export class VersionChunks {
     if (!recent.has(chunk)) this.forget(chunk)
     return data
   }
+}
+
+/** At once where there is nothing to wait for: what a stream fills is in the order of the calls. */
+function after<T>(turn: Promise<void> | undefined, task: () => Promise<T>): Promise<T> {
+  return turn === undefined ? task() : turn.then(task)
 }
 
 type Fetch = (signal: AbortSignal, room: () => Uint8Array) => Promise<Uint8Array>

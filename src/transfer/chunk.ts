@@ -1,6 +1,7 @@
 import { type ByteRange, lengthOf } from '../byte-range.ts'
 import type { Arena } from './arena.ts'
 import type { VersionChunks } from './chunk-cache.ts'
+import type { Claim, MemoryBudget } from './memory-budget.ts'
 
 /** An aligned run of bytes of one version: in memory, or on its way there. */
 export class Chunk {
@@ -19,6 +20,7 @@ export class Chunk {
   #place: Uint8Array | undefined
   #users = 0
   #isForgotten = false
+  #claim: Claim | undefined
 
   /** Its memory comes from `arena` and goes back there; absent: it is left to the garbage collector. */
   constructor(version: VersionChunks, { start, end }: ByteRange, arena: Arena | undefined) {
@@ -53,6 +55,16 @@ export class Chunk {
     this.#loaded.then(done, done)
   }
 
+  /** Has its bytes counted in `memory` until it is forgotten; a promise when it has to wait for them. */
+  claim(memory: MemoryBudget): Promise<void> | undefined {
+    this.#claim = memory.tryClaim(lengthOf(this))
+    if (this.#claim !== undefined) return undefined
+    return memory.claim(lengthOf(this), this.cancel.signal).then((claim) => {
+      if (this.#isForgotten) claim.release()
+      else this.#claim = claim
+    })
+  }
+
   /** Keeps the bytes where they are until `letGo`. */
   hold(): void {
     this.#users += 1
@@ -72,6 +84,8 @@ export class Chunk {
   /** Nobody will find it any more. */
   forget(): void {
     this.#isForgotten = true
+    // Before those who use it are done: they may wait for memory themselves.
+    this.#claim?.release()
     this.#leave()
   }
 

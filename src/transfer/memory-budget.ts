@@ -22,8 +22,11 @@ export interface Claim {
   release(): void
 }
 
-/** Asked when somebody waits: gives back what it can, soon or at once, and says how much that is. */
-export type Reclaim = () => number
+/**
+ * Asked when somebody waits for `bytes`: gives back what it can, soon or at once, and says how much that is; more
+ * than was asked for is of no use.
+ */
+export type Reclaim = (bytes: number) => number
 
 interface Waiter {
   readonly bytes: number
@@ -59,6 +62,11 @@ export class MemoryBudget {
     return this.#peakBytes
   }
 
+  /** Whether `tryClaim` of so many would give a claim. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#queue.length === 0 && this.#heldBytes + this.#atMostAll(bytes) <= this.maxBytes
+  }
+
   /** Claims that wait. */
   get waiting(): number {
     return this.#queue.length
@@ -66,10 +74,15 @@ export class MemoryBudget {
 
   /** A claim when the bytes are free at once and nobody waits. */
   tryClaim(bytes: number): Claim | undefined {
+    if (!this.hasRoomFor(bytes)) return undefined
     const wanted = this.#atMostAll(bytes)
-    if (this.#queue.length > 0 || this.#heldBytes + wanted > this.maxBytes) return undefined
     this.#hold(wanted)
     return this.#claim(wanted)
+  }
+
+  /** A claim of nothing, to be grown. */
+  claimNone(): Claim {
+    return this.#claim(0)
   }
 
   /**
@@ -156,7 +169,7 @@ export class MemoryBudget {
     let missing = this.#heldBytes + wanted - this.maxBytes
     for (const lender of [...this.#lenders]) {
       if (missing <= 0) return
-      missing -= lender()
+      missing -= lender(missing)
     }
   }
 }

@@ -1,4 +1,5 @@
 import { type ByteRange, KiB } from '../byte-range.ts'
+import type { Claim } from './memory-budget.ts'
 
 /** What is taken and given back at a time; bytes. */
 const pageBytes = 64 * KiB
@@ -12,9 +13,12 @@ interface Piece extends ByteRange {
 export class Overflow {
   readonly #pages = new Map<number, Buffer>()
   readonly #maxPages: number
+  readonly #claim: Claim
 
-  constructor(maxBytes: number) {
+  /** `claim` is grown and shrunk with what is held. */
+  constructor(maxBytes: number, claim: Claim) {
     this.#maxPages = Math.floor(maxBytes / pageBytes)
+    this.#claim = claim
   }
 
   get isEmpty(): boolean {
@@ -23,7 +27,10 @@ export class Overflow {
 
   /** Whether `bytes` more fit, wherever they begin. */
   hasRoomFor(bytes: number): boolean {
-    return this.#pages.size + Math.ceil(bytes / pageBytes) + 1 <= this.#maxPages
+    const pages = this.#pages.size + Math.ceil(bytes / pageBytes) + 1
+    if (pages > this.#maxPages || !this.#claim.tryGrow(pages * pageBytes)) return false
+    this.#fit()
+    return true
   }
 
   /** The parts of `range` with what is held of their pages. */
@@ -39,6 +46,7 @@ export class Overflow {
   /** Begins to hold a page; `undefined` when there is no room. */
   add(page: number): Buffer | undefined {
     if (this.#pages.size >= this.#maxPages) return undefined
+    if (!this.#claim.tryGrow((this.#pages.size + 1) * pageBytes)) return undefined
     const bytes = Buffer.alloc(pageBytes)
     this.#pages.set(page, bytes)
     return bytes
@@ -50,6 +58,7 @@ export class Overflow {
     for (const { start, end, page } of this.over(range)) {
       if (end - start === pageBytes && this.#pages.delete(page)) dropped.push({ start, end })
     }
+    this.#fit()
     return dropped
   }
 
@@ -59,6 +68,11 @@ export class Overflow {
       if (page * pageBytes >= sizeBytes) this.#pages.delete(page)
       else bytes.fill(0, Math.min(sizeBytes - page * pageBytes, pageBytes))
     }
+    this.#fit()
+  }
+
+  #fit(): void {
+    this.#claim.shrink(this.#pages.size * pageBytes)
   }
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
+import { type Claim, MemoryBudget } from './memory-budget.ts'
 import { Overflow, startOfPage } from './overflow.ts'
 import { type WritableAt, writeFully } from './write-fully.ts'
 
@@ -27,6 +28,11 @@ export interface SpoolOptions {
   readonly memoryBytes?: number | undefined
   /** How much more of it stays in memory when the disk has no room, or fails; bytes. Default 64 MiB. */
   readonly overflowBytes?: number | undefined
+  /**
+   * Counts what all spools have in memory: what it has no room for goes to the disk, or is `ENOSPC` where that is
+   * full. Nobody waits for it. Absent: each has what is said above.
+   */
+  readonly memory?: MemoryBudget | undefined
   /** Opens a file in `directory` that nobody else can reach. Default: a real one, already unlinked. */
   readonly openFile?: ((directory: string) => Promise<SpoolFile>) | undefined
 }
@@ -42,6 +48,7 @@ export class Spool {
   readonly #memoryBytes: number
   #memory: Buffer | undefined = Buffer.alloc(0)
   #file: SpoolFile | undefined
+  readonly #claim: Claim
   readonly #overflow: Overflow
   #sizeBytes = 0
   readonly #reads = new Set<Promise<unknown>>()
@@ -51,7 +58,11 @@ export class Spool {
   constructor(options: SpoolOptions) {
     this.#options = options
     this.#memoryBytes = options.memoryBytes ?? 4 * MiB
-    this.#overflow = new Overflow(options.overflowBytes ?? 64 * MiB)
+    const overflowBytes = options.overflowBytes ?? 64 * MiB
+    const memory =
+      options.memory ?? new MemoryBudget({ maxBytes: this.#memoryBytes + overflowBytes })
+    this.#claim = memory.claimNone()
+    this.#overflow = new Overflow(overflowBytes, memory.claimNone())
   }
 
   get sizeBytes(): number {
@@ -111,6 +122,7 @@ export class Spool {
   async close(): Promise<void> {
     const file = this.#file
     this.#memory = Buffer.alloc(0)
+    this.#claim.release()
     this.#overflow.cut(0)
     this.#file = undefined
     this.#sizeBytes = 0
@@ -123,7 +135,7 @@ export class Spool {
       await this.#onDisk((file) => writeFully(file, data, offsetBytes))
     } catch (error) {
       const memory = this.#memory
-      this.#memory = undefined
+      this.#leaveMemory()
       this.#noteFault(error)
       if (memory !== undefined) await this.#writePages(0, memory.subarray(0, this.#sizeBytes))
       await this.#writePages(offsetBytes, data)
@@ -195,9 +207,9 @@ export class Spool {
   #memoryFor(end: number): Buffer | undefined {
     if (this.#memory === undefined || end > this.#memoryBytes) return undefined
     if (end > this.#memory.length) {
-      const grown = Buffer.alloc(
-        Math.min(this.#memoryBytes, Math.max(end, 2 * this.#memory.length)),
-      )
+      const length = Math.min(this.#memoryBytes, Math.max(end, 2 * this.#memory.length))
+      if (!this.#claim.tryGrow(length)) return undefined
+      const grown = Buffer.alloc(length)
       this.#memory.copy(grown, 0, 0, this.#sizeBytes)
       this.#memory = grown
     }
@@ -222,8 +234,13 @@ export class Spool {
       throw error
     }
     this.#file = file
-    this.#memory = undefined
+    this.#leaveMemory()
     return file
+  }
+
+  #leaveMemory(): void {
+    this.#memory = undefined
+    this.#claim.release()
   }
 }
 

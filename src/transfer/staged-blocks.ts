@@ -5,6 +5,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { BlockStager } from './block-stager.ts'
 import { isBarred } from './clear-staged-blocks.ts'
 import type { FileContent } from './file-content.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 
 /** The most blocks that one blob can have; Put Block List, "Remarks". */
 const maxBlocks = 50_000
@@ -24,6 +25,8 @@ export interface StagedBlocksOptions {
   readonly leaseId?: (() => string | undefined) | undefined
   /** Blocks under way at once. Default 4. */
   readonly concurrency?: number | undefined
+  /** Counts the bytes that are on their way. Absent: nobody does. */
+  readonly memory?: MemoryBudget | undefined
 }
 
 /** A block and where in the file it lies. */
@@ -98,6 +101,12 @@ export class StagedBlocks {
       'the disk that buffers unsaved writes is full, and this part was uploaded already: ' +
       'free space, or close the file and open it again'
     throw new FileSystemError('ENOSPC', 'write', { path: formatPath(path), detail })
+  }
+
+  /** Runs `task`, which takes `bytes` of the content into memory and sends them, when there is room for them. */
+  holding<T>(bytes: number, task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const { memory } = this.#options
+    return memory === undefined ? task() : memory.run(bytes, task, signal)
   }
 
   /** Waits for uploads under way, which give memory back where the disk is full. */
@@ -205,8 +214,14 @@ export class StagedBlocks {
     const { store, content } = this.#options
     const { path, blockId, signal } = target
     if (await this.#copy(piece, target)) return
-    const leaseId = this.#options.leaseId?.()
-    await store.stageBlock(path, blockId, await readPadded(content, piece), { signal, leaseId })
+    await this.holding(
+      lengthOf(piece),
+      async () => {
+        const leaseId = this.#options.leaseId?.()
+        await store.stageBlock(path, blockId, await readPadded(content, piece), { signal, leaseId })
+      },
+      signal,
+    )
     if (this.#staged.get(piece.start)?.id === blockId) content.noteStaged(piece)
   }
 

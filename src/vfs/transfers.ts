@@ -58,7 +58,10 @@ async function send(
     return store.commitBlocks(path, ids, { ...put, sizeBytes })
   }
   const put: PutOptions = { ...description, ...conditionsOf(options), leaseId }
-  return store.put(path, await content.read({ start: 0, end: sizeBytes }), put)
+  // Past the cache: who holds memory may not wait for more.
+  return blocks.holding(sizeBytes, async () =>
+    store.put(path, await content.read({ start: 0, end: sizeBytes }, 'once'), put),
+  )
 }
 
 /** Once the blocks are staged: clearing the way for them may have changed the etag. */

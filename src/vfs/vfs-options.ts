@@ -3,7 +3,8 @@ import type { Clock } from '../clock.ts'
 import type { Namespace } from '../namespace/namespace.ts'
 import type { BlobPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
-import type { SpoolFile } from '../transfer/spool.ts'
+import type { MemoryBudget } from '../transfer/memory-budget.ts'
+import type { SpoolFile, SpoolOptions } from '../transfer/spool.ts'
 import type { AzureAttributes } from './extended-attributes.ts'
 import type { ConflictPolicy } from './file-commit.ts'
 import type { Journals } from './journals.ts'
@@ -59,5 +60,20 @@ export interface VfsOptions {
    */
   readonly administration?: AzureAttributes['administration']
   readonly chunkCache?: ChunkCache | undefined
+  /** Counts what is on its way to Azure; shared with `chunkCache`, and by all mounts of the process. */
+  readonly memory?: MemoryBudget | undefined
+  /** Counts what of written files is in memory, which nobody waits for; shared by all mounts of the process. */
+  readonly spoolMemory?: MemoryBudget | undefined
   readonly clock?: Clock | undefined
+}
+
+/** Where the writes of a mount are buffered. */
+export function spoolOptions(options: VfsOptions): SpoolOptions {
+  return {
+    directory: options.spoolDirectory,
+    memory: options.spoolMemory,
+    memoryBytes: options.spoolMemoryBytes,
+    overflowBytes: options.spoolOverflowBytes,
+    openFile: options.openSpoolFile,
+  }
 }

@@ -39,7 +39,7 @@ import type {
 } from './operations.ts'
 import { type Replayed, replay } from './replay.ts'
 import { Tree } from './tree.ts'
-import type { VfsOptions } from './vfs-options.ts'
+import { spoolOptions, type VfsOptions } from './vfs-options.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
 
 export type { VfsOptions } from './vfs-options.ts'
@@ -89,12 +89,8 @@ export class Vfs implements FileOperations {
       onUnsaved: (version) => this.#conflicts.push(version),
       tagsOf: administration && ((path) => administration.getTags(path)),
       blockBytes: options.blockBytes,
-      spool: {
-        directory: options.spoolDirectory,
-        memoryBytes: options.spoolMemoryBytes,
-        overflowBytes: options.spoolOverflowBytes,
-        openFile: options.openSpoolFile,
-      },
+      memory: options.memory,
+      spool: spoolOptions(options),
     }
     this.#locks = options.leases && new LeaseLocks(this.#tree, options.leases)
     this.flock = this.#locks && ((...call) => this.#files.flock(...call))

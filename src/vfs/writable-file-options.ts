@@ -1,6 +1,7 @@
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import type { BlobPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import type { MemoryBudget } from '../transfer/memory-budget.ts'
 import type { SpoolOptions } from '../transfer/spool.ts'
 import type { CommitContext } from './file-commit.ts'
 import type { InodeLock } from './lease-locks.ts'
@@ -10,6 +11,8 @@ export interface WritableFileContext extends CommitContext {
   readonly spool: SpoolOptions
   readonly chunkCache: ChunkCache
   readonly blockBytes?: number | undefined
+  /** Counts what is on its way to Azure. */
+  readonly memory?: MemoryBudget | undefined
   /** close(2) and fsync(2) write down what is to be stored, and it is stored after the last close. */
   readonly writeBack?: boolean | undefined
 }

@@ -35,11 +35,12 @@ export class WrittenContent {
 
   /** Holds the content of `base`, or none. */
   begin(base: BaseVersion | undefined): ContentAndBlocks {
-    const { spool, namespace, chunkCache, blockBytes } = this.#context
+    const { spool, namespace, chunkCache, blockBytes, memory } = this.#context
     const { store } = namespace
     const content = new FileContent({ store, chunkCache, spool, base })
     const leaseId = this.#leaseId
-    this.#held = { content, blocks: new StagedBlocks({ store, content, blockBytes, leaseId }) }
+    const blocks = new StagedBlocks({ store, content, blockBytes, leaseId, memory })
+    this.#held = { content, blocks }
     return this.#held
   }
 

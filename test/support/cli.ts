@@ -32,12 +32,17 @@ export function whyNoCli(): string | false {
   return existsSync(main) ? false : 'dist/ is missing: npm run build'
 }
 
+/** How the built `abfs` is run: two dashes keep Node from taking --env-file for its own option. */
+export function cliCommand(argv: readonly string[]): [string, ...string[]] {
+  return [process.execPath, '--', main, ...argv]
+}
+
 /** Starts the built `abfs`, with the variables given and no others but PATH. */
 export function startAbfs(argv: readonly string[], options: CliOptions = {}): ChildProcess {
   const own = { PATH: process.env['PATH'] ?? '', HOME: tmpdir(), ...sanitizerVariables }
   const env = { ...own, ...options.env }
-  // The two dashes keep Node from taking --env-file for its own option.
-  return spawn(process.execPath, ['--', main, ...argv], {
+  const [node, ...rest] = cliCommand(argv)
+  return spawn(node, rest, {
     env,
     cwd: options.cwd,
     stdio: ['pipe', 'pipe', 'pipe'],

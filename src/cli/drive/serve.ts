@@ -9,6 +9,7 @@ import { systemClock } from '../../clock.ts'
 import { type Config, runtimeDirectory } from '../../config.ts'
 import { FileSystemError } from '../../errors.ts'
 import { DiskCache } from '../../transfer/disk-cache.ts'
+import { MemoryBudget } from '../../transfer/memory-budget.ts'
 import { type Account, openAccount } from '../compose.ts'
 import { type CliContext, configOf } from '../context.ts'
 import { targetOf } from '../location.ts'
@@ -19,7 +20,7 @@ import { serveMetrics } from './control-server.ts'
 import type { DriveSettings } from './drive-options.ts'
 import { answerLauncher } from './launch.ts'
 import { errorFields, openLogFile } from './log.ts'
-import { readCacheBytes } from './memory.ts'
+import { type DriveMemory, driveMemory } from './memory.ts'
 import { notifyServiceManager } from './notify.ts'
 import { accountInThePast } from './past-account.ts'
 import { ServedDrive } from './served-drive.ts'
@@ -68,10 +69,15 @@ class Daemon {
   readonly #reopenLog: () => void
   readonly #traffic = new Traffic(systemClock)
   readonly #drives: ServedDrive[] = []
+  readonly #memory: DriveMemory
+  /** Of all drives. */
+  readonly #spoolMemory: MemoryBudget
 
   constructor(options: DaemonOptions, config: Config, context: CliContext) {
     this.#options = options
     this.#config = config
+    this.#memory = driveMemory(config.memoryBudgetBytes)
+    this.#spoolMemory = new MemoryBudget({ maxBytes: this.#memory.spoolBytes })
     this.#context = context
     const { log, reopen } = openLogFile({ level: config.logLevel, file: options.settings.logFile })
     this.#log = log
@@ -86,9 +92,9 @@ class Daemon {
     process.chdir('/')
     const access: AccessKind = settings.readOnly ? 'read' : 'write'
     const diskCache = this.#openDiskCache()
-    const { memoryBudgetBytes } = this.#config
-    const cacheBytes = readCacheBytes(memoryBudgetBytes)
-    const how = { target, access, diskCache, cacheBytes, reusesMemory: true, scanTrees: true }
+    const { sharedBytes: memoryBudgetBytes, cacheBytes } = this.#memory
+    const memory = { memoryBudgetBytes, cacheBytes, reusesMemory: true }
+    const how = { target, access, diskCache, ...memory, scanTrees: true }
     const account = await openAccount(this.#config, how)
     try {
       await this.#serve(account)
@@ -139,6 +145,7 @@ class Daemon {
       below: this.#options.below,
       account: moment === undefined ? account : accountInThePast(account, root, moment),
       cacheDir,
+      spoolMemory: this.#spoolMemory,
       traffic: this.#traffic,
       registry: runtimeDirectory(environment, process.getuid?.() ?? 0),
       log: this.#log,
@@ -162,7 +169,8 @@ class Daemon {
     const { cacheDir: directory } = this.#config
     const { cacheBytes: maxBytes } = this.#options.settings
     if (directory === undefined || maxBytes === 0) return undefined
-    return new DiskCache({ directory, maxBytes })
+    const { pendingBytes: maxPendingBytes } = this.#memory
+    return new DiskCache({ directory, maxBytes, maxPendingBytes })
   }
 
   /** What is not in Azure is said where it is seen, and by the exit code. */

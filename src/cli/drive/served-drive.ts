@@ -12,6 +12,7 @@ import { isFileSystemError } from '../../errors.ts'
 import { mountByFuseNative } from '../../fuse/fuse-native/mount.ts'
 import { type Mount, mount } from '../../fuse/mount.ts'
 import { type BlobPath, formatPath } from '../../path.ts'
+import type { MemoryBudget } from '../../transfer/memory-budget.ts'
 import type { Unsaved } from '../../vfs/fault.ts'
 import type { Vfs } from '../../vfs/vfs.ts'
 import type { Account } from '../compose.ts'
@@ -33,6 +34,8 @@ export interface ServedDriveOptions {
   readonly account: Account
   /** Where blocks and unsaved files go, if anywhere but the state directory. */
   readonly cacheDir: string | undefined
+  /** Counts what of written files is in memory. */
+  readonly spoolMemory: MemoryBudget
   readonly traffic: Traffic
   readonly registry: string
   readonly log: Logger
@@ -51,10 +54,10 @@ export class ServedDrive {
 
   constructor(options: ServedDriveOptions) {
     this.#options = options
-    const { account, settings, cacheDir, log, traffic } = options
+    const { account, settings, cacheDir, spoolMemory, log, traffic } = options
     const spoolDirectory = cacheDir ?? tmpdir()
     const journalDirectory = this.#journalDirectory()
-    const where = { root: this.#root, spoolDirectory, journalDirectory }
+    const where = { root: this.#root, spoolDirectory, spoolMemory, journalDirectory }
     this.#vfs = composeVfs(account, { ...settings, ...where })
     const { source } = this
     this.#observer = new DriveObserver({

@@ -1,0 +1,140 @@
+/** A drive that may have 512 MiB of memory, or 256 descriptors, serves many streams of large files; gigabytes with --long. */
+import { execFile, spawn } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { MiB } from '../../src/byte-range.ts'
+import {
+  cliCommand,
+  outputOf,
+  startCliSandbox,
+  temporaryDirectory,
+  until,
+  type Variables,
+  whyNoCli,
+} from '../support/cli.ts'
+import { isLongRun } from '../support/program.ts'
+import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+
+const streams = isLongRun ? 16 : 6
+const streamMiB = isLongRun ? 512 : 24
+const limitBytes = 512 * MiB
+const skip = whyNoCli() || whyNoMounts()
+
+const run = promisify(execFile)
+const shell = (script: string) =>
+  run('bash', ['-ec', script], { timeout: isLongRun ? 1_800_000 : 120_000 }).then(
+    ({ stdout }) => stdout,
+  )
+
+/** A memory cgroup of version 1 or 2 below the one of this process. */
+interface MemoryGroup {
+  /** Puts the shell that runs it in. */
+  readonly enter: string
+  /** Processes that the kernel killed for want of memory; `undefined` where it does not say. */
+  kills(): number
+}
+
+function memoryGroup(t: Test): MemoryGroup | undefined {
+  const own = readFileSync('/proc/self/cgroup', 'utf8')
+  const v1 = /^\d+:memory:(.*)$/m.exec(own)?.[1]
+  const v2 = /^0::(.*)$/m.exec(own)?.[1]
+  const parent = v1 === undefined ? `/sys/fs/cgroup${v2}` : `/sys/fs/cgroup/memory${v1}`
+  const group = join(parent, `abfs-test-${process.pid}`)
+  const limit = v1 === undefined ? 'memory.max' : 'memory.limit_in_bytes'
+  try {
+    mkdirSync(group)
+    t.teardown(() => rmdirSync(group))
+    writeFileSync(join(group, limit), String(limitBytes))
+  } catch {
+    return undefined
+  }
+  const events = join(group, v1 === undefined ? 'memory.events' : 'memory.oom_control')
+  return {
+    enter: `echo $$ > '${group}/cgroup.procs'`,
+    kills: () => Number(/^oom_kill (\d+)$/m.exec(readFileSync(events, 'utf8'))?.[1] ?? 0),
+  }
+}
+
+/** A drive in the foreground whose shell ran `first`, and its process. */
+async function confined(t: Test, first: string, env: Variables) {
+  const directory = await temporaryMountpoint(t)
+  const mount = cliCommand(['mount', 'abfs://data', directory, '--foreground'])
+  const command = [...mount].map((word) => `'${word}'`).join(' ')
+  const daemon = spawn('bash', ['-ec', `${first}; exec ${command}`], {
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+  })
+  t.teardown(() => daemon.kill('SIGKILL'))
+  const output = outputOf(daemon)
+  const ended = new Promise<number | null>((resolve) => daemon.on('close', resolve))
+  await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
+  t.equal(daemon.exitCode, null, output.stderr)
+  const end = () => {
+    daemon.kill('SIGTERM')
+    return ended
+  }
+  return { directory, pid: daemon.pid ?? 0, output, end }
+}
+
+/** Many at once: each writes a file of its own, then reads all of another's in two places at a time. */
+const load = (directory: string) => `cd '${directory}'
+  content() { head -c ${streamMiB}M /dev/zero | openssl enc -aes-128-ctr -K 0$1 -iv 0 -nosalt 2>/dev/null; }
+  for i in $(seq 10 ${9 + streams}); do { content $i > file-$i; } & pids="$pids $!"; done
+  for pid in $pids; do wait $pid; done; pids=
+  check() { [ "$(sha256sum < file-$1)" = "$(content $1 | sha256sum)" ]; }
+  for i in $(seq 10 ${9 + streams}); do
+    check $i & pids="$pids $!"
+    tail -c 20M file-$i > /dev/null & pids="$pids $!"
+  done
+  for pid in $pids; do wait $pid; done`
+
+t.test('a drive has little room', { skip, timeout: 0 }, async (t) => {
+  const { client } = await startCliSandbox(t, '--engine', 'abfs')
+  const state = await temporaryDirectory(t)
+  const env = { ...client, XDG_STATE_HOME: state, HOME: state, TMPDIR: state }
+
+  t.test('of memory: its cgroup has 512 MiB', async (t) => {
+    const group = memoryGroup(t)
+    if (group === undefined) {
+      t.pass('no memory cgroup can be made here')
+      return
+    }
+    const drive = await confined(t, group.enter, env)
+
+    await shell(load(drive.directory))
+
+    const status = readFileSync(`/proc/${drive.pid}/status`, 'utf8')
+    const peakMiB = Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024)
+    t.comment(`${streams} files of ${streamMiB} MiB: resident at most ${peakMiB} MiB`)
+    t.equal(await drive.end(), 0, drive.output.stderr)
+    t.equal(group.kills(), 0, 'nothing was killed')
+    t.ok(peakMiB * MiB < limitBytes * 0.8, `${peakMiB} MiB leave room`)
+  })
+
+  t.test('of descriptors: it may have 256', async (t) => {
+    const drive = await confined(t, `ulimit -n 256`, {
+      ...env,
+      ABFS_CACHE_DIR: join(state, 'cache'),
+    })
+
+    await shell(load(drive.directory))
+    // More files open at once than descriptors: half of them written, half of them read.
+    const many = `python3 - '${drive.directory}' <<'END'
+import os, sys
+os.chdir(sys.argv[1])
+names = [f"open-{i}" for i in range(400)]
+written = [open(name, "wb", buffering=0) for name in names]
+for i, file in enumerate(written): file.write(f"{i}".encode() * 1000)
+for file in written: file.close()
+read = [open(name, "rb") for name in names]
+assert all(file.read() == f"{i}".encode() * 1000 for i, file in enumerate(read))
+END`
+    await shell(many)
+
+    const descriptors = readdirSync(`/proc/${drive.pid}/fd`).length
+    t.ok(descriptors < 256, `${descriptors} are open`)
+    t.equal(await drive.end(), 0, drive.output.stderr)
+    t.notMatch(drive.output.stderr, /EMFILE|"level":50/)
+  })
+})
