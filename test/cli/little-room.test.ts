@@ -18,7 +18,7 @@ import { isLongRun } from '../support/program.ts'
 import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
 const streams = isLongRun ? 16 : 6
-const streamMiB = isLongRun ? 512 : 24
+const streamMiB = isLongRun ? 256 : 24
 const limitBytes = 512 * MiB
 const skip = whyNoCli() || whyNoMounts()
 
@@ -97,7 +97,7 @@ t.test('a drive has little room', { skip, timeout: 0 }, async (t) => {
   t.test('of memory: its cgroup has 512 MiB', async (t) => {
     const group = memoryGroup(t)
     if (group === undefined) {
-      t.pass('no memory cgroup can be made here')
+      t.skip('no memory cgroup can be made here')
       return
     }
     const drive = await confined(t, group.enter, env)
