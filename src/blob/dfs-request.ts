@@ -9,7 +9,7 @@ import type {
   ListPathsOptions,
   RenamePathOptions,
 } from './hierarchy.ts'
-import type { Metadata } from './store.ts'
+import type { Conditions, Metadata } from './store.ts'
 import { maxListResults } from './validate.ts'
 
 /** Paths of one page of a recursive change of access; Azure's limit. */
@@ -36,8 +36,8 @@ export function renameHeaders(from: BlobPath, options: RenamePathOptions): Heade
 }
 
 /** Headers of Path - Update with `setAccessControl`. */
-export function accessHeaders(changes: AccessChanges, ifMatch: string | undefined): Headers {
-  const headers = addConditions(baseHeaders(), { ifMatch })
+export function accessHeaders(changes: AccessChanges, conditions: Conditions): Headers {
+  const headers = addConditions(baseHeaders(), conditions)
   if (changes.owner !== undefined) headers['x-ms-owner'] = changes.owner
   if (changes.group !== undefined) headers['x-ms-group'] = changes.group
   if (changes.mode !== undefined) headers['x-ms-permissions'] = octal(changes.mode)

@@ -32,7 +32,7 @@ import type {
   PathProperties,
   RenamePathOptions,
 } from './hierarchy.ts'
-import type { CallOptions } from './store.ts'
+import type { CallOptions, Conditions } from './store.ts'
 import { checkBlobPath, checkContainer, checkMetadata } from './validate.ts'
 
 export interface DfsStoreOptions {
@@ -144,12 +144,12 @@ export class DfsStore implements HierarchyStore {
   async setAccessControl(
     path: BlobPath,
     changes: AccessChanges,
-    options: CallOptions & { readonly ifMatch?: string | undefined } = {},
+    options: CallOptions & Pick<Conditions, 'ifMatch' | 'leaseId'> = {},
   ): Promise<ChangedPath> {
     const response = await this.#update(path, {
       operation: 'path.setAccessControl',
       query: '?action=setAccessControl',
-      headers: accessHeaders(changes, options.ifMatch),
+      headers: accessHeaders(changes, options),
       signal: options.signal,
     })
     return changedFrom(response.headers)

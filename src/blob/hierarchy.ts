@@ -149,7 +149,7 @@ export interface HierarchyStore {
   setAccessControl(
     path: BlobPath,
     changes: AccessChanges,
-    options?: CallOptions & { readonly ifMatch?: string | undefined },
+    options?: CallOptions & Pick<Conditions, 'ifMatch' | 'leaseId'>,
   ): Promise<ChangedPath>
   /** Changes the lists of `path` and of all below it, a page at a time. */
   changeAcl(path: BlobPath, options: ChangeAclOptions): Promise<AclPage>

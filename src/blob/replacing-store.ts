@@ -6,8 +6,8 @@
  */
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { isFileSystemError } from '../errors.ts'
-import type { BlobPath } from '../path.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import type { HierarchyOf, HierarchyStore } from './hierarchy.ts'
 import type {
   AppendOptions,
@@ -59,8 +59,7 @@ export class ReplacingBlobStore implements BlobStore {
     data: Uint8Array,
     options: StageOptions = {},
   ): Promise<void> {
-    const place = await this.#placeOf(path, options)
-    const target = place.kind === 'own' ? path : place.path
+    const target = await this.#targetOf(path, options)
     await this.#store.stageBlock(target, blockId, data, options)
   }
 
@@ -70,8 +69,7 @@ export class ReplacingBlobStore implements BlobStore {
     source: BlockSourceRange,
     options: CallOptions & Pick<Conditions, 'leaseId'> = {},
   ): Promise<void> {
-    const place = await this.#placeOf(path, options)
-    const target = place.kind === 'own' ? path : place.path
+    const target = await this.#targetOf(path, options)
     await this.#store.stageBlockFrom(target, blockId, source, options)
   }
 
@@ -173,6 +171,20 @@ export class ReplacingBlobStore implements BlobStore {
 
   close(): Promise<void> {
     return this.#store.close()
+  }
+
+  /** Where blocks of `path` are staged. A lease would go with the version that is replaced, and a lock with it. */
+  async #targetOf(
+    path: BlobPath,
+    options: CallOptions & Pick<Conditions, 'leaseId'>,
+  ): Promise<BlobPath> {
+    const place = await this.#placeOf(path, options)
+    if (place.kind === 'own') return path
+    if (options.leaseId === undefined) return place.path
+    const detail =
+      'a file that is locked by a lease cannot be replaced by a large one on a hierarchical account: ' +
+      'unlock it first'
+    throw new FileSystemError('EBUSY', 'blob.stageBlock', { path: formatPath(path), detail })
   }
 
   /** Decided with the first block; all writers of a name share it, as they share its blocks. */

@@ -4,7 +4,7 @@
  */
 import { aclOfMode, formatAcl, parseAcl, permissionsOf, withMode } from '../blob/acl.ts'
 import { type AccessControl, deleteTree, type HierarchyStore } from '../blob/hierarchy.ts'
-import type { CallOptions, Metadata } from '../blob/store.ts'
+import type { CallOptions, Conditions, Metadata } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -35,6 +35,16 @@ interface MoveOptions extends CallOptions {
 const maxAttempts = 3
 /** Deletions of one level of a container under way at once. */
 const defaultConcurrency = 16
+
+/** What becomes of a file that was just committed. */
+export interface SettleOptions extends CallOptions, Pick<Conditions, 'leaseId'> {
+  /** The access that it had. */
+  readonly before?: AccessControl | undefined
+}
+
+interface PosixChange extends CallOptions, Pick<Conditions, 'leaseId'> {
+  readonly attributes: PosixAttributes
+}
 
 /** What `Namespace` does with names of a hierarchical account. */
 export class HierarchicalNames {
@@ -132,12 +142,8 @@ export class HierarchicalNames {
   }
 
   /** Permissions go into access control; numbers of owners and times, which it has not, into metadata. */
-  async setAttributes(
-    path: BlobPath,
-    known: Entry,
-    change: CallOptions & { readonly attributes: PosixAttributes },
-  ): Promise<Entry> {
-    const options = callOptions(change)
+  async setAttributes(path: BlobPath, known: Entry, change: PosixChange): Promise<Entry> {
+    const options = { ...callOptions(change), leaseId: change.leaseId }
     let entry = known
     const { mode } = change.attributes
     const others = keptInMetadata(change.attributes, known)
@@ -161,17 +167,14 @@ export class HierarchicalNames {
    * credential that may not do so leaves the file as the service made it: what was written is safe,
    * and the refusal is published as a fault, once.
    */
-  async settle(
-    path: BlobPath,
-    entry: Entry,
-    options: CallOptions & { readonly before?: AccessControl | undefined },
-  ): Promise<Entry> {
+  async settle(path: BlobPath, entry: Entry, options: SettleOptions): Promise<Entry> {
     const { mode } = entry.posix
-    const { before } = options
+    const { before, leaseId } = options
     if (!this.#mayGrant || (before === undefined && mode === undefined)) return entry
     const changes = before === undefined ? { mode } : { acl: aclFor(before, mode) }
     try {
-      const made = await this.hierarchy.setAccessControl(path, changes, callOptions(options))
+      const call = { ...callOptions(options), leaseId }
+      const made = await this.hierarchy.setAccessControl(path, changes, call)
       return { ...entry, ...made, permissions: before?.permissions }
     } catch (error) {
       if (!isFileSystemError(error, 'EACCES')) throw error
@@ -245,15 +248,11 @@ export class HierarchicalNames {
     return undefined
   }
 
-  async #writeMetadata(
-    path: BlobPath,
-    entry: Entry,
-    change: CallOptions & { readonly attributes: PosixAttributes },
-  ): Promise<Entry> {
+  async #writeMetadata(path: BlobPath, entry: Entry, change: PosixChange): Promise<Entry> {
     const metadata = withPosixAttributes(entry.metadata, entry.type, change.attributes)
     // A directory's version is not asked for: what is in it changes it on some services.
     const ifMatch = entry.type === 'directory' ? undefined : entry.etag
-    const options = { ...callOptions(change), ifMatch }
+    const options = { ...callOptions(change), ifMatch, leaseId: change.leaseId }
     const { etag, lastModifiedMs } = await this.#parts.store.setMetadata(path, metadata, options)
     const mode = change.attributes.mode ?? entry.posix.mode
     const posix = { ...readPosixAttributes(metadata), ...(mode === undefined ? {} : { mode }) }

@@ -14,7 +14,7 @@ import {
 } from './directories.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
 import { type ChangeOptions, changeMetadata, setAttributes } from './entry-metadata.ts'
-import { HierarchicalNames } from './hierarchical-names.ts'
+import { HierarchicalNames, type SettleOptions } from './hierarchical-names.ts'
 import { walkTree } from './listing.ts'
 import { ListingCache } from './listing-cache.ts'
 import { callOptions, Lookup, type LookupOptions } from './lookup.ts'
@@ -307,11 +307,7 @@ export class Namespace {
    * file of a hierarchical account has others, and one that was replaced has lost its own. `before`
    * is what `accessBefore` told. The entry as it is.
    */
-  async settleCommitted(
-    path: BlobPath,
-    entry: Entry,
-    options: CallOptions & { readonly before?: AccessControl | undefined } = {},
-  ): Promise<Entry> {
+  async settleCommitted(path: BlobPath, entry: Entry, options: SettleOptions = {}): Promise<Entry> {
     const names = await this.#hierarchical(path, options)
     const settled = (await names?.settle(path, entry, options)) ?? entry
     this.#cache.upsert(path, settled)

@@ -108,7 +108,12 @@ export class FileContent {
 
   /** Whether bytes of `range` are in staged blocks and nowhere else. */
   isSent(range: ByteRange): boolean {
-    return [...this.#held.within(range)].some(({ kind }) => kind === 'sent')
+    return this.sentIn(range).length > 0
+  }
+
+  /** The parts of `range` that are in staged blocks and nowhere else, in order. */
+  sentIn(range: ByteRange): ByteRange[] {
+    return [...this.#held.within(range)].filter(({ kind }) => kind === 'sent')
   }
 
   /** Makes zeros of what lies in `range` and before the end, at no cost. */

@@ -60,7 +60,8 @@ export class Spool {
     this.#memoryBytes = options.memoryBytes ?? 4 * MiB
     const overflowBytes = options.overflowBytes ?? 64 * MiB
     const memory =
-      options.memory ?? new MemoryBudget({ maxBytes: this.#memoryBytes + overflowBytes })
+      options.memory ??
+      new MemoryBudget({ maxBytes: Math.max(1, this.#memoryBytes + overflowBytes) })
     this.#claim = memory.claimNone()
     this.#overflow = new Overflow(overflowBytes, memory.claimNone())
   }

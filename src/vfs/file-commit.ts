@@ -1,5 +1,6 @@
 import type { Tags } from '../blob/administration.ts'
 import type { BlobProperties, Metadata } from '../blob/store.ts'
+import { lengthOf } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
@@ -84,7 +85,8 @@ export async function commitVersion(
   const committed = entryFromBlob(path.name, { ...properties, metadata, facts: undefined })
   const { etag, sizeBytes } = properties
   content.committed({ path, etag, sizeBytes })
-  return namespace.settleCommitted(path, committed, { before: access })
+  const { leaseId } = version
+  return namespace.settleCommitted(path, committed, { before: access, leaseId })
 }
 
 /** Writes a version down for its owner; where that is, or `undefined` when nothing can be kept. */
@@ -115,7 +117,7 @@ export async function keepFailed(
   if (version.content.sizeBytes === 0) return undefined
   const kept = await keepVersion(context, version, 'failed')
   if (kept === undefined) return undefined
-  const detail = `what could not be stored is kept in ${kept.place}`
+  const detail = `what could not be stored is kept in ${kept.place}${butForSent(version.content)}`
   publishFault('keep', version.path, new FileSystemError(cause.code, 'keep', { detail, cause }))
   return kept.place
 }
@@ -148,19 +150,24 @@ async function resolve(
   const { path } = version
   namespace.invalidate({ ...path, name: parentName(path.name) }, { recursive: false })
   const kept = await keepVersion(context, version, 'conflict')
-  const conflict = conflictError(path, kept?.place, cause)
+  const conflict = conflictError(version, kept?.place, cause)
+  const giveUp = (): FileSystemError => {
+    context.onUnsaved?.({ path: formatPath(path), error: conflict, place: kept?.place })
+    return conflict
+  }
   if (onConflict === 'theirs') publishFault('close', path, conflict)
   if (onConflict === 'theirs') return undefined
-  if (onConflict === 'error') {
-    context.onUnsaved?.({ path: formatPath(path), error: conflict, place: kept?.place })
-    throw conflict
-  }
-  // What of the base is not here any more is nowhere: no whole version can be made.
-  if (!(await version.content.detach())) throw conflict
+  // What is not here any more, and neither there, is nowhere: no whole version can be made.
+  if (onConflict === 'error' || !(await isWhole(version.content))) throw giveUp()
   const made = onConflict === 'ours' ? await replace(context, version) : undefined
   if (onConflict === 'rename') await storeBeside(context, version, conflict)
   if (kept !== undefined) await context.journals?.kept.remove(kept.kept)
   return made
+}
+
+/** What was uploaded is gone with theirs: a commit takes away what is staged under its name. */
+async function isWhole(content: FileContent): Promise<boolean> {
+  return !content.isSent({ start: 0, end: content.sizeBytes }) && content.detach()
 }
 
 /** Replaces whatever is there: somebody may write once more meanwhile. */
@@ -194,13 +201,27 @@ async function storeBeside(
 }
 
 function conflictError(
-  path: BlobPath,
+  { path, content }: NewVersion,
   place: string | undefined,
   cause: FileSystemError,
 ): FileSystemError {
-  const kept = place === undefined ? 'could not be kept' : `is kept in ${place}`
+  const kept =
+    place === undefined ? 'could not be kept' : `is kept in ${place}${butForSent(content)}`
   const detail =
     'somebody else wrote or removed the file since it was opened here; this version was not ' +
     `stored and ${kept}`
   return new FileSystemError('ESTALE', 'close', { path: formatPath(path), detail, cause })
+}
+
+/** What a kept version lacks, in words: nobody shall take it for the whole. */
+function butForSent(content: FileContent): string {
+  const sent = content.sentIn({ start: 0, end: content.sizeBytes })
+  if (sent.length === 0) return ''
+  const bytes = sent.reduce((total, range) => total + lengthOf(range), 0)
+  const places = sent.slice(0, 8).map(({ start, end }) => `${start}-${end - 1}`)
+  const more = sent.length > places.length ? ' and more' : ''
+  return (
+    `, without ${bytes} bytes (${places.join(', ')}${more}) that were uploaded and, as the disk which ` +
+    'buffers unsaved writes was full, not kept here: they are lost, zeros stand in their place'
+  )
 }

@@ -72,7 +72,7 @@ export class LastClose {
   /** Notes what is not stored, for the next who opens the file and for the end of the mount. */
   async #preserve(inode: Inode, writable: WritableFile, cause: unknown): Promise<void> {
     const path = formatPath(this.#tree.pathOf(inode))
-    const error = asFailure(cause, 'release', this.#tree.pathOf(inode))
+    const error = asFailure(cause ?? writable.reported, 'release', this.#tree.pathOf(inode))
     const place = writable.isPromised
       ? this.#journals?.pending.directory
       : await writable.preserve(error)

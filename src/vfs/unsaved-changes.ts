@@ -1,5 +1,6 @@
 import type { Metadata } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
+import type { FileSystemError } from '../errors.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import { millisecondsToNs, withoutStored } from './attributes.ts'
 import { withKnownHeaders } from './file-commit.ts'
@@ -18,8 +19,8 @@ export class UnsavedChanges {
   #content = false
   /** Something was written, or an attribute was set, since the last commit. */
   touched = false
-  /** The last commit failed, its caller knows, and nothing was changed since. */
-  reported = false
+  /** Why the last commit failed, which its caller knows; nothing was changed since. */
+  reported: FileSystemError | undefined
 
   constructor(clock: Clock, stored: Entry | undefined, posix: PosixAttributes = {}) {
     this.#clock = clock
@@ -136,6 +137,6 @@ export class UnsavedChanges {
 
   #touched(): void {
     this.touched = true
-    this.reported = false
+    this.reported = undefined
   }
 }

@@ -82,6 +82,11 @@ export class WritableFile {
     return !this.#discarded && this.#changes.exist
   }
 
+  /** What the caller of the last commit was told, while nothing was changed since. */
+  get reported(): FileSystemError | undefined {
+    return this.#changes.reported
+  }
+
   /** Whether some of it is in staged blocks and nowhere else. */
   get isSent(): boolean {
     return this.#content.isSent
@@ -231,7 +236,7 @@ export class WritableFile {
    */
   finish(): Promise<void> {
     return this.mutex.run(async () => {
-      if (!this.#changes.reported || this.isPromised) await this.commitLocked()
+      if (this.#changes.reported === undefined || this.isPromised) await this.commitLocked()
     })
   }
 
@@ -266,7 +271,7 @@ export class WritableFile {
       await (this.#changes.inContent ? this.#commitContent() : this.#commitAttributes())
       this.#changes.touched = false
     } catch (error) {
-      this.#changes.reported = true
+      this.#changes.reported = asFailure(error, 'close', this.#path())
       throw error
     }
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
+import { constants, readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { KiB } from '../../src/byte-range.ts'
 import { FileSystemError } from '../../src/errors.ts'
@@ -198,3 +198,25 @@ t.test('a large stored file is edited past a full disk', async (t) => {
 
   t.ok((await bytesOf(mount, 'stored')).subarray(0, sequential.length).equals(expected))
 })
+
+for (const onConflict of ['error', 'rename', 'ours'] as const) {
+  t.test(`a conflict tells what only Azure had and is lost (${onConflict})`, async (t) => {
+    const mount = await fullAt(t, 0, { onConflict })
+    const handle = await mount.create('large')
+    await writeAll(mount, handle, sequential)
+    await mount.storeElsewhere('large', 'theirs')
+
+    await t.rejects(mount.close(handle), { code: 'ESTALE' })
+
+    const [unsaved, ...others] = mount.vfs.unsaved
+    t.strictSame(others, [])
+    const lost = /without (\d+) bytes \(0-\d+.*they are lost, zeros stand in their place/
+    t.match(unsaved?.error.message, lost)
+    const lostBytes = Number(lost.exec(unsaved?.error.message ?? '')?.[1])
+    const kept = readFileSync(unsaved?.place ?? '')
+    t.equal(kept.length, sequential.length)
+    t.ok(kept.subarray(lostBytes).equals(sequential.subarray(lostBytes)), 'the rest is kept')
+    t.strictSame(await mount.list(''), ['large'])
+    t.equal(await mount.stored('large'), 'theirs')
+  })
+}

@@ -163,6 +163,7 @@ t.test('what a failed close leaves is kept, and known at the end of the mount', 
   t.equal(kept(directory)[0]?.bytes.toString(), 'precious')
   const [unsaved] = mount.vfs.unsaved
   t.match(unsaved, { path: 'abfs://box/f', place: directory })
+  t.equal(unsaved?.error.syscall, 'blob.put', 'with the failure that close was told')
 })
 
 t.test('a failure that nobody was told is what the next open reports, once', async (t) => {

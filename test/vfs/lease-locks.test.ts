@@ -2,11 +2,15 @@ import { constants, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { MiB } from '../../src/byte-range.ts'
+import { AzureAdministration } from '../../src/blob/azure-administration.ts'
+import { KiB, MiB } from '../../src/byte-range.ts'
 import { systemClock } from '../../src/clock.ts'
+import { Namespace } from '../../src/namespace/namespace.ts'
 import { type FaultEvent, faultChannel } from '../../src/telemetry.ts'
 import type { CallContext, FlockRequest, HandleId } from '../../src/vfs/operations.ts'
 import { type FaultyAccount, faultyAccount } from '../support/faulty-account.ts'
+import { hierarchicalServer } from '../support/hierarchical-server.ts'
+import { ScriptedProvider } from '../support/scripted-provider.ts'
 import { caller, VfsMount } from '../support/vfs-mount.ts'
 
 // Two mounts, as of two machines, whose flock(2) locks are leases of blobs on one storage server.
@@ -280,4 +284,33 @@ t.test('a read-only mount locks nothing exclusively', async (t) => {
   await t.rejects(flock(mount, handle, exclusive), { code: 'EROFS' })
   await flock(mount, handle, shared)
   await mount.close(handle)
+})
+
+t.test('a locked file is not replaced by a large one on a hierarchical account', async (t) => {
+  const { store, hierarchyOf, http } = await hierarchicalServer(t)
+  await store.createContainer('box')
+  await store.put({ container: 'box', name: 'f' }, Buffer.from('begin'))
+  const endpoint = new URL(store.endpoint ?? '')
+  const { account } = store
+  const credentials = new ScriptedProvider()
+  const access = { account, endpoint, http, clock: systemClock, credentials }
+  const mount = await VfsMount.make(t, {
+    account: store,
+    namespace: new Namespace({ store, hierarchyOf }),
+    leases: new AzureAdministration(access),
+    blockBytes: 64 * KiB,
+  })
+  const handle = await mount.open('f', O_RDWR)
+  await flock(mount, handle, exclusive)
+
+  await mount.write(handle, 0, 'small')
+  await mount.vfs.fsync(handle, false, caller)
+  await mount.write(handle, 0, 'x'.repeat(200 * KiB))
+  await t.rejects(mount.vfs.flush(handle, caller), { code: 'EBUSY', message: /unlock it first/ })
+
+  t.equal(await mount.stored('f'), 'small')
+  await flock(mount, handle, none).catch(() => undefined)
+  await mount.vfs.fsync(handle, false, caller)
+  await mount.close(handle)
+  t.equal(await mount.stored('f'), 'x'.repeat(200 * KiB), 'once it is unlocked it is')
 })

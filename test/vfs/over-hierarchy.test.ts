@@ -90,3 +90,17 @@ t.test('a tree is renamed while files in it are open', async (t) => {
 function renameTo(name: string) {
   return { parent: rootIno, name, noReplace: false, exchange: false }
 }
+
+t.test('RENAME_NOREPLACE replaces nothing, not even what the drive has not seen', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.save('f', 'mine')
+  await mount.list('')
+  await mount.storeElsewhere('taken', 'theirs')
+  const target = { parent: rootIno, name: 'taken', noReplace: true, exchange: false }
+
+  await t.rejects(mount.vfs.rename(rootIno, 'f', target, caller), { code: 'EEXIST' })
+  t.equal(await mount.stored('taken'), 'theirs')
+  t.equal(await mount.stored('f'), 'mine')
+  await mount.vfs.rename(rootIno, 'f', { ...target, name: 'free' }, caller)
+  t.equal(await mount.stored('free'), 'mine')
+})
