@@ -14,7 +14,7 @@ import {
   type Variables,
   whyNoCli,
 } from '../support/cli.ts'
-import { isLongRun } from '../support/program.ts'
+import { isLongRun, sanitizerVariables } from '../support/program.ts'
 import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
 const streams = isLongRun ? 16 : 6
@@ -63,7 +63,7 @@ async function confined(t: Test, first: string, env: Variables) {
   const mount = cliCommand(['mount', 'abfs://data', directory, '--foreground'])
   const command = [...mount].map((word) => `'${word}'`).join(' ')
   const daemon = spawn('bash', ['-ec', `${first}; exec ${command}`], {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { PATH: process.env['PATH'] ?? '', ...sanitizerVariables, ...env },
   })
   t.teardown(() => daemon.kill('SIGKILL'))
   const output = outputOf(daemon)
