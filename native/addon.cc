@@ -144,9 +144,9 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     if (channel_) channel_->Release(info[0].As<Napi::Number>().Int32Value());
   }
 
-  // (source: number, parts: Uint8Array[], settled?: Float64Array): 0 or -errno. The bytes are read
-  // before it returns. `settled` has two numbers for each inode of the reply that is settled: its
-  // own, and 1 when it has no extended attributes.
+  // (source: number, parts: Uint8Array[], settled?: Float64Array, told?: Uint8Array): 0 or -errno.
+  // The bytes are read before it returns. `settled` has two numbers for each inode of the reply
+  // that is settled: its own, and 1 when it has no extended attributes. `told` is read by ReadTold.
   Napi::Value Send(const Napi::CallbackInfo& info) {
     iovec vectors[kMaxParts];
     uint32_t count = 0;
@@ -155,7 +155,9 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
     if (!channel_) return Result(-EBADF);
     const int source = info[0].As<Napi::Number>().Int32Value();
     abfs::ReadSettled(info[2], &settled_);
-    return Result(channel_->Send(source, head.unique, vectors, static_cast<int>(count), settled_));
+    abfs::ReadTold(info[3], &told_);
+    const int parts = static_cast<int>(count);
+    return Result(channel_->Send(source, head.unique, vectors, parts, settled_, told_));
   }
 
   // (source: number, parts: Uint8Array[], ticket: number): 0 or -errno. The bytes of all parts but
@@ -401,6 +403,7 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   std::vector<Expiry> expired_;
   std::vector<abfs::SentReply> sent_;
   std::vector<abfs::SettledInode> settled_;
+  std::vector<abfs::ToldInode> told_;
   bool end_told_ = false;
 };
 

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "wire.h"
+
 namespace abfs {
 
 void ReadSettled(const Napi::Value& pairs, std::vector<SettledInode>* settled) {
@@ -12,6 +14,19 @@ void ReadSettled(const Napi::Value& pairs, std::vector<SettledInode>* settled) {
   const Napi::Float64Array numbers = pairs.As<Napi::Float64Array>();
   for (size_t at = 0; at + 1 < numbers.ElementLength(); at += 2) {
     settled->push_back({static_cast<uint64_t>(numbers[at]), numbers[at + 1] != 0});
+  }
+}
+
+void ReadTold(const Napi::Value& bytes, std::vector<ToldInode>* told) {
+  told->clear();
+  if (!bytes.IsTypedArray()) return;
+  if (bytes.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) return;
+  const Napi::Uint8Array array = bytes.As<Napi::Uint8Array>();
+  const uint8_t* const from = array.Data();
+  for (size_t at = 0; at + sizeof(fuse_attr_out) <= array.ByteLength();
+       at += sizeof(fuse_attr_out)) {
+    const auto attributes = ReadStruct<fuse_attr_out>(from + at);
+    told->push_back({attributes, attributes.dummy != 0});
   }
 }
 

@@ -13,6 +13,10 @@ namespace abfs {
 // inodes; nothing else leaves any.
 void ReadSettled(const Napi::Value& pairs, std::vector<SettledInode>* settled);
 
+// What FUSE_GETATTR would be answered of some inodes: a fuse_attr_out each, whose `dummy` is 1
+// where the inode has no extended attributes of its owner's. Nothing but a Uint8Array leaves any.
+void ReadTold(const Napi::Value& bytes, std::vector<ToldInode>* told);
+
 std::vector<std::string> StringsOf(const Napi::Array& values);
 
 }  // namespace abfs

@@ -104,7 +104,9 @@ void Channel::Take(std::vector<Frame>* frames) {
   frames->clear();
   const std::lock_guard lock(mutex_);
   frames->swap(ready_);
+  TakeDeferred(frames);
   owner_stuck_ = false;
+  owner_woken_ = false;
   for (const Frame& frame : *frames) {
     slot_out_[static_cast<size_t>(frame.slot)] = true;
     const auto head = ReadStruct<fuse_in_header>(BytesOf(frame.slot));
@@ -134,13 +136,15 @@ void Channel::Release(int slot) {
 }
 
 int Channel::Send(int source, uint64_t unique, const iovec* parts, int count,
-                  const std::vector<SettledInode>& settled) {
+                  const std::vector<SettledInode>& settled, const std::vector<ToldInode>& told) {
   if (source < 0 || source >= static_cast<int>(readers_.size())) return -EINVAL;
   LiveRequest request{};
   if (!live_.End(unique, &request)) return -ENOENT;
   for (const uint64_t node : request.changes) {
     if (node != 0) inodes_.Changed(node);
   }
+  // Whoever gets the reply may ask at once.
+  for (const ToldInode& inode : told) inodes_.Tell(inode);
   const int result = Write(source, parts, count);
   if (result == 0) {
     const auto* const bytes = static_cast<const uint8_t*>(parts[0].iov_base);
@@ -223,10 +227,9 @@ bool Channel::Admit(const Frame& frame) {
   if (static_cast<size_t>(frame.length_bytes) < sizeof(fuse_in_header)) return true;
   const auto head = ReadStruct<fuse_in_header>(bytes);
   if (head.opcode == FUSE_INTERRUPT) return AdmitInterrupt(frame);
-  if (IsOneWay(head.opcode)) {
-    NoteForgets(frame);
-    return true;
-  }
+  if (IsOneWay(head.opcode)) NoteForgets(frame);
+  if (Defer(frame, head)) return false;
+  if (IsOneWay(head.opcode)) return true;
   if (AnswerHere(frame, head)) return false;
   if (head.opcode == FUSE_RELEASE) {
     fuse_release_in release{};
@@ -313,12 +316,15 @@ int Channel::ReadFrame(const Reader& reader, int slot) const {
 }
 
 void Channel::Deliver(const Frame& frame) {
-  bool first = false;
-  {
-    const std::lock_guard lock(mutex_);
-    first = ready_.empty();
-    ready_.push_back(frame);
-  }
+  std::unique_lock lock(mutex_);
+  ready_.push_back(frame);
+  Wake(&lock);
+}
+
+void Channel::Wake(std::unique_lock<std::mutex>* lock) {
+  const bool first = !owner_woken_;
+  owner_woken_ = true;
+  lock->unlock();
   if (first) options_.wake();
 }
 
@@ -397,6 +403,7 @@ void Channel::DropAnswered() {
     ready_.erase(kept, ready_.end());
   }
   if (freed) slot_freed_.notify_all();
+  WakeForDeferred();
 }
 
 }  // namespace abfs

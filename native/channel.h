@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "data_hits.h"
+#include "deferred.h"
 #include "inode_hits.h"
 #include "live_requests.h"
 #include "notifier.h"
@@ -75,9 +76,10 @@ class Channel {
 
   // Sends the reply to request `unique` to the descriptor of reader `source`. Returns 0 or -errno;
   // -ENOENT when the request has been answered: its caller was killed, or its deadline passed. What
-  // the reply says of `settled` inodes is answered from memory while it holds.
+  // the reply says of `settled` inodes is answered from memory while it holds, and so is what is
+  // `told` beside it.
   int Send(int source, uint64_t unique, const iovec* parts, int count,
-           const std::vector<SettledInode>& settled);
+           const std::vector<SettledInode>& settled, const std::vector<ToldInode>& told = {});
 
   // Sends it some time later; TakeSent tells. What waits when the channel stops is dropped.
   void SendLater(LateReply reply) { sender_.Add(std::move(reply)); }
@@ -125,6 +127,8 @@ class Channel {
 
   int OpenReader(Reader* reader, int index);
   void CloseDescriptors();
+  // Wakes the owner, unless it was. Needs the lock of mutex_, and gives it up.
+  void Wake(std::unique_lock<std::mutex>* lock);
   // The rest run on reader threads.
   void Read(int source);
   int AwaitSlot();
@@ -141,6 +145,12 @@ class Channel {
   // Has what the request may change asked of the owner from now on.
   void NoteChanges(const Frame& frame, LiveRequest* request);
   void NoteForgets(const Frame& frame);
+  // Keeps for the next Take what nobody waits for; false when the owner has to see the frame
+  // itself.
+  bool Defer(const Frame& frame, const fuse_in_header& head);
+  // Moves what was kept into slots that are free. Needs mutex_.
+  void TakeDeferred(std::vector<Frame>* frames);
+  void WakeForDeferred();
   // Answers a READ of what is on the local disk; false when the owner has to.
   bool AnswerRead(const Frame& frame, uint64_t unique);
   bool AdmitInterrupt(const Frame& frame);
@@ -175,6 +185,10 @@ class Channel {
   std::vector<int> free_slots_;
   std::vector<bool> slot_out_;
   std::vector<Frame> ready_;
+  // Whether the owner was woken and has not come to Take since.
+  bool owner_woken_ = false;
+  // What the kernel waits for no answer to is no reason to wake the owner: it comes with the next.
+  Deferred deferred_;
   std::vector<Expiry> expired_;
   // The owner has let frames wait for longer than a deadline: what comes is refused at once.
   bool owner_stuck_ = false;

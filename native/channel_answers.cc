@@ -106,6 +106,43 @@ void Channel::NoteChanges(const Frame& frame, LiveRequest* request) {
   request->asked = inodes_.Moment();
 }
 
+bool Channel::Defer(const Frame& frame, const fuse_in_header& head) {
+  const uint8_t* const bytes = BytesOf(frame.slot);
+  const auto length = static_cast<size_t>(frame.length_bytes);
+  fuse_forget_in forget{};
+  const bool forgets = head.opcode == FUSE_FORGET && ReadArgument(bytes, length, &forget);
+  const bool closes = head.opcode == FUSE_RELEASEDIR && length == Deferred::kReleaseBytes;
+  if (!forgets && !closes) return false;
+  std::unique_lock lock(mutex_);
+  if (deferred_.Full()) return false;
+  if (forgets) deferred_.Forget(head.nodeid, forget.nlookup);
+  if (closes) deferred_.Release(bytes, frame.source);
+  if (deferred_.Presses())
+    Wake(&lock);
+  else
+    lock.unlock();
+  if (closes) Answer(frame.source, head.unique, 0);
+  return true;
+}
+
+void Channel::TakeDeferred(std::vector<Frame>* frames) {
+  while (!deferred_.Empty() && !free_slots_.empty()) {
+    Frame frame{};
+    frame.slot = free_slots_.back();
+    free_slots_.pop_back();
+    uint8_t* const slot = options_.pool + static_cast<size_t>(frame.slot) * options_.slot_bytes;
+    frame.length_bytes =
+        static_cast<int32_t>(deferred_.TakeInto(slot, options_.slot_bytes, &frame.source));
+    frames->push_back(frame);
+  }
+}
+
+// The watchdog's: in a quarter of a second at the latest the owner hears of everything.
+void Channel::WakeForDeferred() {
+  std::unique_lock lock(mutex_);
+  if (!deferred_.Empty()) Wake(&lock);
+}
+
 void Channel::NoteForgets(const Frame& frame) {
   const uint8_t* const bytes = BytesOf(frame.slot);
   const auto length = static_cast<size_t>(frame.length_bytes);

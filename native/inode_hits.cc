@@ -71,6 +71,13 @@ void InodeHits::Learn(uint32_t opcode, uint64_t asked, const uint8_t* bytes, siz
   }
 }
 
+void InodeHits::Tell(const ToldInode& told) {
+  const auto& [out, plain] = told;
+  const int64_t until_ns = Until(NowNs(), out.attr_valid, out.attr_valid_nsec);
+  const std::lock_guard lock(mutex_);
+  Keep({out.attr.ino, plain}, Moment(), out.attr, until_ns);
+}
+
 void InodeHits::LearnDirectory(uint64_t asked, const uint8_t* bytes, size_t length,
                                const std::vector<SettledInode>& inodes, int64_t now_ns) {
   auto next = inodes.begin();

@@ -22,6 +22,13 @@ struct SettledInode {
   bool plain;
 };
 
+// An inode that the owner tells of with a reply that says nothing of it: the directory in which a
+// name came or went, which the kernel asks for next.
+struct ToldInode {
+  fuse_attr_out attributes;
+  bool plain;
+};
+
 // What the owner has told of inodes, for as long as it said that it holds: their attributes, and
 // that they have no extended ones. The kernel keeps attributes too, but asks again after each read
 // (which moves the time of access), and of extended ones it keeps nothing. Every method may run on
@@ -42,6 +49,9 @@ class InodeHits {
   // `inodes`, which are in the order of the reply.
   void Learn(uint32_t opcode, uint64_t asked, const uint8_t* bytes, size_t length,
              const std::vector<SettledInode>& inodes);
+
+  // The owner tells of an inode unasked, as it is now: `told` is what GETATTR would be answered.
+  void Tell(const ToldInode& told);
 
   // What GETATTR is answered; false when the owner has to be asked.
   bool Attributes(uint64_t node, int64_t now_ns, fuse_attr_out* reply);

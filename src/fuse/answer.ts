@@ -1,7 +1,7 @@
 import { constants as fsConstants } from 'node:fs'
 import { constants, release } from 'node:os'
 import { FileSystemError } from '../errors.ts'
-import type { Attributes, CallContext, FileOperations, InodeEntry } from '../vfs/operations.ts'
+import type { Attributes, CallContext, FileOperations, Ino, InodeEntry } from '../vfs/operations.ts'
 import type { SettledInode } from './channel.ts'
 import type { OpenModes } from './open-modes.ts'
 import {
@@ -30,6 +30,8 @@ export interface Exchange {
   readonly modes?: OpenModes | undefined
   /** Takes the inodes of the reply that nobody is writing here, in its order. */
   readonly settled: SettledInode[]
+  /** Takes the directories in which a name came or went: the kernel has forgotten what it knew of them. */
+  readonly touched: Ino[]
   /**
    * Takes what undoes the call where its reply reaches nobody: lookups that the kernel does not
    * know of, handles that it will not release.
@@ -169,19 +171,30 @@ async function answerName(
       return answerEntry(exchange, found)
     }
     case 'symlink':
-      return answerEntry(exchange, await operations.symlink(parent, name, request.target, context))
+      return answerMade(exchange, parent, operations.symlink(parent, name, request.target, context))
     case 'mknod':
       if (operations.mknod === undefined) throw new FileSystemError('EPERM', 'mknod')
-      return answerEntry(exchange, await operations.mknod(parent, name, request.node, context))
+      return answerMade(exchange, parent, operations.mknod(parent, name, request.node, context))
     case 'mkdir':
-      return answerEntry(exchange, await operations.mkdir(parent, name, request.mode, context))
+      return answerMade(exchange, parent, operations.mkdir(parent, name, request.mode, context))
     case 'create': {
       const created = await operations.create(parent, name, request.options, context)
       exchange.whenUnheard(() => operations.release(created.file.handle, context))
       forgetUnheard(exchange, created.entry)
+      exchange.touched.push(parent)
       return createReply(unique, created)
     }
   }
+}
+
+async function answerMade(
+  exchange: Exchange,
+  parent: Ino,
+  made: Promise<InodeEntry>,
+): Promise<Message> {
+  const entry = await made
+  exchange.touched.push(parent)
+  return answerEntry(exchange, entry)
 }
 
 function answerEntry(exchange: Exchange, entry: InodeEntry): Message {
@@ -205,12 +218,15 @@ async function answerStatus(
   switch (request.kind) {
     case 'unlink':
       await operations.unlink(request.parent, request.name, context)
+      exchange.touched.push(request.parent)
       break
     case 'rmdir':
       await operations.rmdir(request.parent, request.name, context)
+      exchange.touched.push(request.parent)
       break
     case 'rename':
       await operations.rename(request.parent, request.name, request.target, context)
+      exchange.touched.push(request.parent, request.target.parent)
       break
     case 'link':
       // What link(2) says of a file system without hard links.

@@ -1,5 +1,5 @@
 import { FileSystemError } from '../errors.ts'
-import type { CallContext } from '../vfs/operations.ts'
+import type { CallContext, Ino } from '../vfs/operations.ts'
 import type { SettledInode } from './channel.ts'
 import type { FuseRequest, RequestHeader } from './request.ts'
 
@@ -11,6 +11,8 @@ export class Call implements CallContext {
   readonly source: number
   /** Inodes of which the reply tells what may be told again without asking. */
   readonly settled: SettledInode[] = []
+  /** Directories of which more is told beside the reply. */
+  readonly touched: Ino[] = []
   readonly #undos: (() => unknown)[] = []
   readonly #dones: (() => void)[] = []
   #controller: AbortController | undefined

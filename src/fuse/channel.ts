@@ -65,9 +65,16 @@ export interface FuseChannel {
    * (`writev`), not copied here, and are the caller's again on return. Returns 0, or a negative
    * errno: `-ENOENT` says that the request is answered already (interrupted, expired): no fault,
    * but the kernel knows nothing of what the reply gave it. What the reply tells of `settled`
-   * inodes, in its order, may be answered without the session for as long as it holds.
+   * inodes, in its order, may be answered without the session for as long as it holds, and so may
+   * what is `told` of others beside it: a `fuse_attr_out` each, whose padding is 1 where the inode
+   * has no extended attributes that are listed.
    */
-  send(source: number, parts: readonly Uint8Array[], settled?: readonly SettledInode[]): number
+  send(
+    source: number,
+    parts: readonly Uint8Array[],
+    settled?: readonly SettledInode[],
+    told?: Uint8Array,
+  ): number
   /**
    * The same on a thread of its own, for replies that take a while to copy. `whenSent` is called with what
    * `send` would return; until then the parts stay as they are. Absent: `send` does it.

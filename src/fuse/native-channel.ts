@@ -35,7 +35,12 @@ interface NativeConnection {
     onSent: (ticket: number, result: number) => void,
   ): number
   release(slot: number): void
-  send(source: number, parts: readonly Uint8Array[], settled?: Float64Array): number
+  send(
+    source: number,
+    parts: readonly Uint8Array[],
+    settled?: Float64Array,
+    told?: Uint8Array,
+  ): number
   sendLater(source: number, parts: readonly Uint8Array[], ticket: number): number
   progress(unique: bigint): void
   invalidateAttributes(ino: number): void
@@ -129,14 +134,15 @@ export class NativeFuseChannel implements FuseChannel {
     source: number,
     parts: readonly Uint8Array[],
     settled: readonly SettledInode[] = [],
+    told?: Uint8Array,
   ): number {
-    if (settled.length === 0) return this.#connection.send(source, parts)
+    if (settled.length === 0) return this.#connection.send(source, parts, undefined, told)
     const pairs = new Float64Array(settled.length * 2)
     settled.forEach(({ ino, plain }, index) => {
       pairs[index * 2] = ino
       pairs[index * 2 + 1] = plain ? 1 : 0
     })
-    return this.#connection.send(source, parts, pairs)
+    return this.#connection.send(source, parts, pairs, told)
   }
 
   sendLater(

@@ -85,6 +85,19 @@ export function attributesReply(unique: bigint, attributes: Attributes): Message
   return [message]
 }
 
+/** What GETATTR would be answered of some inodes; the padding of each is 1 where it has no extended attributes. */
+export function toldAttributes(told: readonly Attributes[]): Uint8Array {
+  const { sizeBytes, attrValid, attrValidNsec, dummy, attr } = structs.attrOut
+  const message = Buffer.alloc(told.length * sizeBytes)
+  told.forEach((attributes, index) => {
+    const start = index * sizeBytes
+    writeTtl(message, start + attrValid, start + attrValidNsec, attributes.attrTtlMs)
+    message.writeUInt32LE(attributes.xattrs === 'none' ? 1 : 0, start + dummy)
+    writeAttributes(message, start + attr, attributes)
+  })
+  return message
+}
+
 /** Answers OPEN and OPENDIR. */
 export function openReply(unique: bigint, opened: Opened): Message {
   const message = begin(unique, structs.openOut.sizeBytes)

@@ -9,7 +9,7 @@ import { constants } from 'node:os'
 import { KiB } from '../byte-range.ts'
 import { errnoOf, FileSystemError } from '../errors.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
-import type { FileOperations } from '../vfs/operations.ts'
+import type { FileOperations, Ino } from '../vfs/operations.ts'
 import { FUSE_KERNEL_VERSION, initFlags2, minKernelMinor, opcodes } from './abi.ts'
 import { answer, type OperationRequest } from './answer.ts'
 import { Call } from './call.ts'
@@ -18,7 +18,7 @@ import { limitsFor, maxRequestBytes, noLimits } from './limits.ts'
 import { OpenModes } from './open-modes.ts'
 import { parseRequest } from './parse-request.ts'
 import { watchProgress } from './progress.ts'
-import { initReply, type Message, statusReply } from './reply.ts'
+import { initReply, type Message, statusReply, toldAttributes } from './reply.ts'
 import {
   type Forget,
   type FuseRequest,
@@ -158,9 +158,9 @@ export class Session {
     try {
       const whenUnheard = (undo: () => unknown): void => call.whenUnheard(undo)
       const modes = this.#modes
-      const { settled } = call
+      const { settled, touched } = call
       const operations = this.#operations
-      const exchange = { operations, context: call, unique, modes, settled, whenUnheard }
+      const exchange = { operations, context: call, unique, modes, settled, touched, whenUnheard }
       return await answer(exchange, request)
     } catch (error) {
       return statusReply(unique, errnoOfFailure(error, call))
@@ -168,7 +168,15 @@ export class Session {
   }
 
   #send(call: Call, reply: Message): void {
-    this.#sent(call, this.#channel.send(call.source, reply, call.settled))
+    const { source, settled, touched } = call
+    const told = touched.length === 0 ? undefined : this.#tell(touched)
+    this.#sent(call, this.#channel.send(source, reply, settled, told))
+  }
+
+  /** Of directories that have changed, as they are at this moment. */
+  #tell(directories: readonly Ino[]): Uint8Array {
+    const known = directories.map((ino) => this.#operations.attributesNow?.(ino))
+    return toldAttributes(known.filter((attributes) => attributes !== undefined))
   }
 
   /** Long ones are copied by another thread: this one has sockets to read meanwhile. */

@@ -275,6 +275,11 @@ export interface FileOperations {
   forget(ino: Ino, lookupCount: number): void
   /** `handle` is the open file that fstat(2) was called on, when the kernel tells. */
   getattr(ino: Ino, handle: HandleId | undefined, context: CallContext): Promise<Attributes>
+  /**
+   * What `getattr` would give of a directory in which a call has just made or removed a name, at no request;
+   * `undefined` where that is not known.
+   */
+  attributesNow?(ino: Ino): Attributes | undefined
   setattr(ino: Ino, changes: AttributeChanges, context: CallContext): Promise<Attributes>
   readlink(ino: Ino, context: CallContext): Promise<string>
   symlink(parent: Ino, name: string, target: string, context: CallContext): Promise<InodeEntry>

@@ -84,7 +84,7 @@ export class Tree {
   ): Promise<Entry> {
     if (inode.writable !== undefined) return inode.writable.entry()
     if (inode.unlinked) return this.#lastKnown(inode)
-    if (this.#isContainer(inode)) return { ...impliedDirectory(''), posix: this.#containerPosix }
+    if (this.#isContainer(inode)) return this.#containerEntry()
     try {
       return this.#note(inode, await this.namespace.stat(this.pathOf(inode), options))
     } catch (error) {
@@ -93,6 +93,15 @@ export class Tree {
       if (inode.readers.size > 0 && inode.entry !== undefined) return inode.entry
       throw error
     }
+  }
+
+  /** What `inode`, a directory, is, as far as that is known without asking. */
+  entryNow(inode: Inode): Entry | undefined {
+    if (inode.type !== 'directory' || inode.unlinked) return undefined
+    if (this.#isContainer(inode)) return this.#containerEntry()
+    const known = this.namespace.known(this.pathOf(inode))
+    if (known?.type !== 'directory' || known.partial === true) return undefined
+    return this.#note(inode, known)
   }
 
   /** The entry `name` of `parent`, or `undefined` when there is none. */
@@ -257,6 +266,10 @@ export class Tree {
       if (inode.cachedEtag === before.etag) inode.cachedEtag = after.etag
     }
     this.replaced(inode, before, after)
+  }
+
+  #containerEntry(): Entry {
+    return { ...impliedDirectory(''), posix: this.#containerPosix }
   }
 
   #note(inode: Inode, entry: Entry): Entry {

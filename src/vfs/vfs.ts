@@ -140,6 +140,12 @@ export class Vfs implements FileOperations {
     return this.#tree.attributes(inode, entry)
   }
 
+  attributesNow(ino: Ino): Attributes | undefined {
+    const inode = this.#tree.table.find(ino)
+    const entry = inode && this.#tree.entryNow(inode)
+    return inode && entry && this.#tree.attributes(inode, entry)
+  }
+
   async setattr(ino: Ino, changes: AttributeChanges, context: CallContext): Promise<Attributes> {
     const inode = this.#tree.table.get(ino)
     this.#tree.checkWritable('setattr', inode)

@@ -137,6 +137,38 @@ t.test(
   },
 )
 
+t.test(
+  'a directory is known after names came and went in it, while JavaScript hangs',
+  { skip },
+  async (t) => {
+    const { server, mountpoint } = await startDrive(t, { listingTtlMs: 60_000 })
+    const ask = `stat -c '%n %Y %h %a' ${mountpoint} ${mountpoint}/d ${mountpoint}/e`
+    await shell(`cd ${mountpoint} && mkdir d e && ls -l . d e && touch d/a d/b`)
+    await shell(`cd ${mountpoint}/d && rm a && mkdir sub && rmdir sub && mv b ../e/c`)
+    server.child.send('block')
+    await server.said('blocked')
+
+    const known = await shell(ask)
+
+    t.match(known, /d \d+ 1 755\n.*e \d+ 1 755\n/)
+  },
+)
+
+t.test('what the kernel has forgotten is heard of when nothing else comes', { skip }, async (t) => {
+  const { server, mountpoint } = await startDrive(t, { listingTtlMs: 60_000 })
+  await shell(`cd ${mountpoint} && mkdir d && seq 20 | sed s,^,d/f, | xargs touch && ls -l d`)
+
+  await shell(`rm -r ${mountpoint}/d`)
+
+  let count = 0
+  while (count < 21) {
+    server.messages.splice(0)
+    server.child.send('forgotten')
+    count = (await server.said('forgotten')).count
+  }
+  t.ok(count >= 21, `${count} lookups were taken back`)
+})
+
 t.test('own changes show at once in what is answered past JavaScript', { skip }, async (t) => {
   const { mountpoint } = await startDrive(t, { listingTtlMs: 600_000, attrTtlMs: 600_000 })
 

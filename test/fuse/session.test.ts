@@ -425,6 +425,25 @@ t.test(
   },
 )
 
+t.test(
+  'a channel is told of the directories in which a name came or went, with the reply',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    const kernel = new FakeChannel()
+    new Session(kernel, mount.vfs).start()
+    await kernel.initialize()
+    const make = (name: string) =>
+      kernel.ask(opcodes.mkdir, bodyOf(structs.mkdirIn, { mode: 0o755 }, `${name}\0`))
+    const made = Number((await make('d')).body.readBigUInt64LE(structs.entryOut.nodeid))
+    await kernel.ask(opcodes.rmdir, Buffer.from('none\0'))
+    const move = bodyOf(structs.renameIn, { newdir: made }, 'e\0f\0')
+    await make('e')
+    await kernel.ask(opcodes.rename, move)
+
+    t.strictSame(kernel.told, [[rootIno], [rootIno], [rootIno, made]])
+  },
+)
+
 t.test('a malformed request is EINVAL and a fault; one without reply only a fault', async (t) => {
   const { kernel, faults } = await serve(t)
   const before = kernel.replies.size

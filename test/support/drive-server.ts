@@ -2,7 +2,8 @@
  * Run as a process of its own: mounts the drive over an account in memory, says so, and serves until
  * the mount is gone. Takes {@link DriveOptions} as JSON in the first argument. The message
  * `remount` mounts the same account again, with nothing left of what the first drive knew; `block`
- * (and SIGUSR1) lets JavaScript hang for ever, `busy` for half of each second; `settle` awaits the disk cache; `{"put": name, "text": text}` stores a
+ * (and SIGUSR1) lets JavaScript hang for ever, `busy` for half of each second; `settle` awaits the disk cache; `forgotten`
+ * tells how many lookups the kernel has taken back; `{"put": name, "text": text}` stores a
  * blob as another client would.
  */
 import { randomBytes } from 'node:crypto'
@@ -80,6 +81,7 @@ class Drive {
       cacheDirectory === undefined ? undefined : new DiskCache({ directory: cacheDirectory })
     const chunkCache = new ChunkCache({ maxBytes: 2 ** 20, disk: this.#disk, reusesMemory: true })
     this.#vfs = new Vfs({ ...this.#options, namespace, root, uid: 0, gid: 0, chunkCache })
+    countForgets(this.#vfs)
     const how = { mountpoint, source: 'abfs://box', allowOther: true, readOnly, passthrough }
     this.#mount = await mount(this.#vfs, how)
     say({ kind: 'mounted', detachedDead: false })
@@ -120,7 +122,17 @@ interface BlobElsewhere {
   readonly metadata?: Readonly<Record<string, string>>
 }
 
-type DriveMessage = 'remount' | 'settle' | 'end' | 'busy' | 'block' | BlobElsewhere
+let forgotten = 0
+
+function countForgets(vfs: Vfs): void {
+  const forget = vfs.forget.bind(vfs)
+  vfs.forget = (ino, lookupCount) => {
+    forgotten += lookupCount
+    forget(ino, lookupCount)
+  }
+}
+
+type DriveMessage = 'remount' | 'settle' | 'forgotten' | 'end' | 'busy' | 'block' | BlobElsewhere
 
 const options: DriveOptions = JSON.parse(process.argv[2] ?? '{}')
 faultChannel.subscribe((message) => {
@@ -132,6 +144,7 @@ process.on('SIGUSR1', () => hang(Number.POSITIVE_INFINITY))
 process.on('message', async (message: DriveMessage) => {
   if (typeof message === 'object') return drive.putElsewhere(message)
   if (message === 'settle') return drive.settle()
+  if (message === 'forgotten') return say({ kind: 'forgotten', count: forgotten })
   if (message === 'busy') return void setInterval(() => hang(500), 1000)
   if (message === 'block') return hang(Number.POSITIVE_INFINITY)
   await drive.unmount()

@@ -23,6 +23,8 @@ export class FakeChannel implements FuseChannel {
   readonly progressed: bigint[] = []
   /** What the channel may answer by itself from each reply that says so. */
   readonly settled: SettledInode[][] = []
+  /** The inodes of which more was told beside each reply. */
+  readonly told: number[][] = []
   xattrPrefixes: readonly string[] | undefined
   heldFrames = 0
   isClosed = false
@@ -51,7 +53,9 @@ export class FakeChannel implements FuseChannel {
     source: number,
     parts: readonly Uint8Array[],
     settled: readonly SettledInode[] = [],
+    told: Uint8Array = new Uint8Array(),
   ): number {
+    if (told.length > 0) this.told.push(inodesIn(told))
     if (settled.length > 0) this.settled.push([...settled])
     const message = Buffer.concat(parts)
     const at = structs.outHeader
@@ -138,4 +142,12 @@ export function bodyOf(
     else body.writeUInt32LE(value, at)
   }
   return Buffer.concat([body, ...tail.map((part) => Buffer.from(part))])
+}
+
+function inodesIn(told: Uint8Array): number[] {
+  const { sizeBytes, attr } = structs.attrOut
+  const bytes = Buffer.from(told)
+  return Array.from({ length: bytes.length / sizeBytes }, (_, index) =>
+    Number(bytes.readBigUInt64LE(index * sizeBytes + attr + structs.attr.ino)),
+  )
 }
