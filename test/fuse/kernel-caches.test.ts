@@ -118,7 +118,10 @@ t.test(
   'files that were read are known with their extended attributes while JavaScript hangs',
   { skip },
   async (t) => {
-    const { server, mountpoint } = await startDrive(t, { listingTtlMs: 600_000 })
+    const { server, mountpoint } = await startDrive(t, {
+      listingTtlMs: 600_000,
+      attrTtlMs: 600_000,
+    })
     await shell(`cd ${mountpoint} && mkdir d && for i in $(seq 300); do echo $i > d/f$i; done`)
     await shell(`cd ${mountpoint} && ls -l d && cat d/* | wc -c`)
     const before = await shell(askAll(mountpoint))

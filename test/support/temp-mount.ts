@@ -111,7 +111,10 @@ export async function shell(command: string, user?: number): Promise<string> {
 
 /** Starts a command that goes on by itself; it is killed when the test ends. */
 export function background(t: Test, command: string): ChildProcess {
-  const child = spawn('sh', ['-c', `exec ${command}`], { stdio: 'ignore' })
+  const child = spawn('sh', ['-c', `exec ${command}`], {
+    stdio: 'ignore',
+    env: programVariables(),
+  })
   t.teardown(() => child.kill('SIGKILL'))
   return child
 }
