@@ -1,4 +1,5 @@
 import t from 'tap'
+import { MiB } from '../src/byte-range.ts'
 import { createFileSystem, fromJSON } from '../src/create-file-system.ts'
 import { startSandbox } from '../src/sandbox/sandbox.ts'
 import { fromStorageOptions, type StorageOptions } from '../src/storage-options.ts'
@@ -37,6 +38,15 @@ t.test('anon sends no credential, which a private container refuses', async (t) 
   await using fs = await fromStorageOptions({ ...where, anon: true }, more)
 
   await t.rejects(fs.ls('box'), { code: /EACCES|ENOENT/ })
+})
+
+t.test('the budgets of a process have names of their own', async (t) => {
+  const budgets = { request_budget: 3, memory_budget: 64 * MiB, max_concurrency: 8 }
+  await using fs = await fromStorageOptions({ ...where, anon: true, ...budgets }, more)
+
+  t.match(fs.toJSON(), { requestBudget: 3, memoryBudgetBytes: 64 * MiB, concurrency: 8 })
+  const bad = { ...where, anon: true, memory_budget: -1 }
+  await t.rejects(fromStorageOptions(bad, more), RangeError)
 })
 
 t.test('options that lack something are refused', async (t) => {
