@@ -21,6 +21,7 @@ export interface Placed {
  */
 export class DiskFiles {
   readonly #open: LRUCache<Placed, Shared>
+  #isClosed = false
 
   constructor(max: number = mayBeOpen()) {
     this.#open = new LRUCache<Placed, Shared>({ max, dispose: (shared) => shared.retire() })
@@ -36,8 +37,10 @@ export class DiskFiles {
     work: (files: SegmentFiles) => Promise<T>,
   ): Promise<T | undefined> {
     const shared = this.#open.get(segment) ?? this.#add(segment, options.create)
+    const taken = shared.take()
+    if (this.#isClosed) shared.retire()
     try {
-      const files = await shared.take()
+      const files = await taken
       if (files !== undefined) return await work(files)
     } catch (error) {
       if (this.#open.peek(segment) === shared && !shared.isOpen) this.#open.delete(segment)
@@ -60,8 +63,9 @@ export class DiskFiles {
     for (const segment of [...this.#open.keys()]) if (segment.place === place) this.drop(segment)
   }
 
-  /** Closes all, once nobody uses them. */
+  /** Closes all, once nobody uses them; what is opened later, by who was under way, is closed after its use. */
   async close(): Promise<void> {
+    this.#isClosed = true
     const all = [...this.#open.values()]
     this.#open.clear()
     await Promise.all(all.map((shared) => shared.closed))
@@ -69,7 +73,7 @@ export class DiskFiles {
 
   #add(segment: Placed, create: boolean): Shared {
     const shared = new Shared(segment.place, create)
-    this.#open.set(segment, shared)
+    if (!this.#isClosed) this.#open.set(segment, shared)
     return shared
   }
 }

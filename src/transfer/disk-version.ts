@@ -189,9 +189,13 @@ export class DiskVersion {
     const start = index * this.#segmentBytes
     const sizeBytes = Math.min(this.sizeBytes - start, this.#segmentBytes)
     const file = await open(`${segment.place}.data`, 'r')
-    if (await segment.isWhole(file, sizeBytes)) return { start, sizeBytes, file }
-    await file.close()
-    return undefined
+    let isWhole = false
+    try {
+      isWhole = await segment.isWhole(file, sizeBytes)
+    } finally {
+      if (!isWhole) await file.close()
+    }
+    return isWhole ? { start, sizeBytes, file } : undefined
   }
 
   /** Goes on in another directory, where the segments were moved to. */
