@@ -58,6 +58,13 @@ export interface ReadOptions extends CallOptions {
   readonly onLent?: ((giveBack: () => void) => void) | undefined
 }
 
+/** How a chunk is fetched. */
+interface Way {
+  /** Nobody reads there yet. */
+  readonly ahead: boolean
+  readonly stream?: BlobStream
+}
+
 /** A blob no larger than this is fetched whole: one request instead of two. */
 export const wholeBlobBytes: number = 128 * KiB
 /** What a stream is cut into: little enough that the first bytes are there soon. */
@@ -136,6 +143,7 @@ export class BlobReader {
     const run = this.#detector.observe(wanted)
     const looked = this.#disk?.look({ ...wanted, end: run.end + run.windowBytes })
     if (looked !== undefined) await looked.then(() => this.#checkOpen(options))
+    this.#disk?.passed(wanted)
     const chunks = this.#chunksOf(wanted, run)
     for (const chunk of chunks) chunk.hold()
     try {
@@ -295,7 +303,7 @@ export class BlobReader {
     while (at < limit && this.#source.hasRoom) {
       const end = Math.min(at + pieceBytes, this.sizeBytes)
       if (end > limit || !this.#cache.mayFetchAhead(end - at)) break
-      this.#fetchMissing({ start: at, end }, pieceBytes)
+      this.#fetchMissing({ start: at, end }, pieceBytes, true)
       at = end
     }
     run.frontier = at
@@ -315,7 +323,7 @@ export class BlobReader {
       // Somebody else has fetched what comes next: that is jumped over by the next stream.
       if (end > limit || this.#version.endOfGap(at, end) < end || this.#diskHolds(at, end)) break
       if (!this.#cache.mayFetchAhead(end - at)) break
-      this.#start({ start: at, end }, stream)
+      this.#start({ start: at, end }, { ahead: true, stream })
       at = end
     }
     run.frontier = at
@@ -323,7 +331,7 @@ export class BlobReader {
   }
 
   /** Starts a request for each absent stretch of an aligned range; returns how many. */
-  #fetchMissing(range: ByteRange, pieceBytes: number): number {
+  #fetchMissing(range: ByteRange, pieceBytes: number, ahead = false): number {
     let started = 0
     for (let at = range.start; at < range.end; ) {
       const chunk = this.#version.find(at)
@@ -332,16 +340,16 @@ export class BlobReader {
         continue
       }
       const end = this.#version.endOfGap(at, range.end)
-      for (const piece of splitRange({ start: at, end }, pieceBytes)) this.#start(piece)
+      for (const piece of splitRange({ start: at, end }, pieceBytes)) this.#start(piece, { ahead })
       started += 1
       at = end
     }
     return started
   }
 
-  #start(piece: ByteRange, stream?: BlobStream): void {
+  #start(piece: ByteRange, { ahead, stream }: Way): void {
     const chunk = this.#version.load(piece.start, piece.end, async (signal, room) => {
-      const target = { signal, room, lend: () => chunk.lend() }
+      const target = { signal, room, lend: () => chunk.lend(), ahead }
       const streamed =
         stream === undefined ? undefined : await this.#fromStream(stream, piece, target)
       return streamed ?? this.#source.load(piece, target)
@@ -354,11 +362,11 @@ export class BlobReader {
   async #fromStream(
     stream: BlobStream,
     piece: ByteRange,
-    { signal, room, lend }: Target,
+    { signal, room, lend, ahead }: Target,
   ): Promise<Uint8Array | undefined> {
     const into = room()
     if (!(await this.#fill(stream, into, signal))) return undefined
-    await this.#disk?.write(piece.start, into, { onDone: lend?.() })
+    await this.#disk?.write(piece.start, into, { onDone: lend?.(), ahead })
     return into
   }
 

@@ -51,6 +51,8 @@ export class DiskSegment implements Placed {
   /** Two words a granule, as on the disk. */
   readonly #sums: Uint32Array
   readonly #distrusted = new Set<number>()
+  /** Written ahead of who reads, who is to come to them first. */
+  readonly #untold = new Set<number>()
   readonly #compared: ComparedGranules
   #loading: Promise<void> | undefined
   #isLoaded = false
@@ -128,16 +130,37 @@ export class DiskSegment implements Placed {
     return true
   }
 
-  /** Writes the granules of `data` that are not there; returns how many bytes those were. */
-  async write(first: number, data: Uint8Array): Promise<number> {
+  /**
+   * Writes the granules of `data` that are not there; returns how many bytes those were. Those that are written
+   * `ahead` of who reads become readable by `tellBefore`.
+   */
+  async write(first: number, data: Uint8Array, ahead = false): Promise<number> {
     const wanted = countedFrom(first, Math.ceil(data.byteLength / granuleBytes))
     const absent = wanted.filter((granule) => !this.has(granule))
     if (absent.length === 0) return 0
     let written = 0
     await this.#files.use(this, { create: true }, async (files) => {
-      for (const run of runsOf(absent)) written += await this.#writeRun(files, run, { first, data })
+      for (const run of runsOf(absent)) {
+        if (ahead) for (const granule of run) this.#untold.add(granule)
+        written += await this.#writeRun(files, run, { first, data })
+      }
     })
     return written
+  }
+
+  /** Makes what was written ahead readable, as far as `granule`; `undefined` when there is none. */
+  tellBefore(granule: number): Promise<void> | undefined {
+    if (this.#untold.size === 0 || !this.#options.isWatched()) return undefined
+    const passed = [...this.#untold].filter((each) => each < granule && this.#compared.has(each))
+    if (passed.length === 0) return undefined
+    for (const each of passed) this.#untold.delete(each)
+    return this.#files.use(this, { create: false }, async (files) => {
+      this.#compared.use(files.identity)
+      this.#addCompared(
+        files,
+        passed.filter((each) => this.#compared.has(each)),
+      )
+    })
   }
 
   /** Reads granules that are there, and gives those that were not what was once written. */
@@ -156,6 +179,7 @@ export class DiskSegment implements Placed {
     // Others may have read a file that was removed meanwhile: what is there now is another.
     if (bad.length === 0 && named && this.#options.isWatched()) {
       this.#compared.use(files.identity)
+      for (const granule of granules) this.#untold.delete(granule)
       this.#addCompared(files, granules)
     }
     return bad
@@ -163,10 +187,12 @@ export class DiskSegment implements Placed {
 
   #addCompared({ data }: SegmentFiles, granules: readonly number[]): void {
     this.#compared.add(granules)
-    if (!this.#options.isWatched()) return
+    const isTold = (granule: number) => !this.#untold.has(granule)
+    const added = granules.filter(isTold)
+    if (!this.#options.isWatched() || added.length === 0) return
     const { file } = this.#compared
-    const all = () => runsOf(this.#compared.all)
-    this.#options.onCompared({ descriptor: data.fd, file, added: runsOf(granules), all })
+    const all = () => runsOf(this.#compared.all.filter(isTold))
+    this.#options.onCompared({ descriptor: data.fd, file, added: runsOf(added), all })
   }
 
   /** Closes the files: the next use opens what lies at `place` then. */

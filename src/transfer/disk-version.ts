@@ -34,6 +34,8 @@ type DiskWatcher = (piece: ComparedPiece) => void
 
 interface DiskWriteOptions {
   readonly copy?: boolean
+  /** Whether it was fetched ahead of who reads: watchers hear of it by `passed`. */
+  readonly ahead?: boolean | undefined
   readonly onDone?: (() => void) | undefined
 }
 
@@ -121,9 +123,9 @@ export class DiskVersion {
   async #writePiece(
     piece: Piece,
     bytes: Uint8Array,
-    { copy = false, onDone }: { readonly copy?: boolean; readonly onDone: () => void },
+    { copy = false, ahead, onDone }: DiskWriteOptions & { readonly onDone: () => void },
   ): Promise<void> {
-    const write = (kept: Uint8Array) => piece.segment.write(piece.from, kept)
+    const write = (kept: Uint8Array) => piece.segment.write(piece.from, kept, ahead)
     if (await this.#cache.later(bytes, { copy, write, onDone })) return
     const base = (piece.index * this.#segmentBytes) / granuleBytes
     for (let at = piece.from; at < piece.to; at += 1) this.#skipped.add(base + at)
@@ -138,6 +140,18 @@ export class DiskVersion {
       if (this.#skipped.delete(at)) wasSkipped = true
     }
     if (wasSkipped) await this.write(start, data, { onDone: lend?.() })
+  }
+
+  /**
+   * Somebody reads at `range`: what was written ahead and lies before it may be read past us from now on. Not sooner: who
+   * reads in sequence would not be seen to come on, and nothing more be fetched ahead.
+   */
+  passed(range: ByteRange): void {
+    if (this.#watchers.size === 0) return
+    for (const { segment, from } of this.#segmentsOf(range)) {
+      const telling = segment.tellBefore(from)
+      if (telling !== undefined) void this.#cache.attempt('cache.read', () => telling)
+    }
   }
 
   /**

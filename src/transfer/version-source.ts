@@ -24,6 +24,8 @@ export interface Target {
   readonly room: () => Uint8Array
   /** Keeps the room as it is until what this gives is called. */
   readonly lend?: (() => () => void) | undefined
+  /** Nobody reads there yet. */
+  readonly ahead?: boolean | undefined
 }
 
 /** Where the bytes of one version come from: the local disk, as far as it has them, and the network. */
@@ -79,13 +81,13 @@ export class VersionSource {
   }
 
   async #loadThrough(disk: DiskVersion, piece: ByteRange, target: Target): Promise<Uint8Array> {
-    const { signal, room, lend } = target
+    const { signal, room, lend, ahead } = target
     const into = room()
     const missing = await disk.read(piece, into)
     const fetch = async (range: ByteRange) => {
       const view = into.subarray(range.start - piece.start, range.end - piece.start)
       await this.#limiter.run(() => this.#request(range, view, signal), signal)
-      await disk.write(range.start, view, { onDone: lend?.() })
+      await disk.write(range.start, view, { onDone: lend?.(), ahead })
     }
     const fetched = await Promise.allSettled(missing.map(fetch))
     for (const outcome of fetched) if (outcome.status === 'rejected') throw outcome.reason

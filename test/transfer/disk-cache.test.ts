@@ -402,6 +402,26 @@ for (const streamBelowMs of [0, Number.POSITIVE_INFINITY]) {
   })
 }
 
+t.test('what is fetched ahead is told to who reads past us only when it was passed', async (t) => {
+  const { memory, openCache, openReader, write } = await setUp(t)
+  const content = patternOf(24 * MiB)
+  const file = await write('file', content)
+  const disk = openCache()
+  const version = disk.open({ endpoint: memory.endpoint, path: file.path, ...file.properties })
+  let toldEnd = 0
+  version.watch(({ added }) => {
+    for (const { end } of added) toldEnd = Math.max(toldEnd, end)
+  })
+  const cache = new ChunkCache({ disk })
+  const reader = openReader(file, disk, { cache, streamBelowMs: Number.POSITIVE_INFINITY })
+  for (let start = 0; start < 16 * MiB; start += MiB) {
+    await readRange(reader, { start, end: start + MiB })
+    await disk.settled()
+    t.ok(toldEnd <= start + MiB, `${toldEnd} of the file at ${start}`)
+  }
+  t.ok(toldEnd >= 14 * MiB, 'what lies behind the reader was told')
+})
+
 t.test('what a disk that hung did not take is written when it is read again', async (t) => {
   const clock = new FakeClock()
   const { openCache, openReader, write } = await setUp(t, { clock })
