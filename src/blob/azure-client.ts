@@ -15,6 +15,7 @@ export interface AzureCall {
   readonly headers?: Headers | undefined
   readonly body?: Uint8Array | undefined
   readonly into?: Uint8Array | undefined
+  readonly room?: Uint8Array | undefined
   readonly receiver?: BodyReceiver | undefined
   readonly maxBodyBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -45,6 +46,7 @@ export async function callAzure(
     operation: call.operation,
     path: formatPath(call.path),
     into: call.into,
+    room: call.room,
     receiver: call.receiver,
     maxBodyBytes: call.maxBodyBytes,
     signal: call.signal,

@@ -21,6 +21,7 @@ import {
 import { propertiesFrom } from './azure-response.ts'
 import { AzureWrites } from './azure-writes.ts'
 import { scanInTurns } from './list-scanner.ts'
+import { PageRooms } from './page-rooms.ts'
 import { SinkReceiver } from './sink-receiver.ts'
 import type {
   AppendOptions,
@@ -76,6 +77,7 @@ export class AzureBlobStore implements BlobStore {
   readonly #closeHttp: (() => Promise<void>) | undefined
   /** Of the paths that reads were checked for: whoever reads on has the same object each time. */
   readonly #urls = new WeakMap<BlobPath, URL>()
+  readonly #rooms = new PageRooms()
   #roundTripMs: number | undefined
 
   constructor(options: AzureBlobStoreOptions) {
@@ -196,11 +198,13 @@ export class AzureBlobStore implements BlobStore {
       headers,
       query: listQuery(prefix.name, options),
       maxBodyBytes: maxListPageBytes,
+      room: this.#rooms.take(),
       signal: options.signal,
     })
     try {
       const page = Buffer.from(body.buffer, body.byteOffset, body.length)
       const found = await scanInTurns(page, { ...options, pause: nextTurn })
+      this.#rooms.give(body)
       return { ...found, waitedMs: firstByteMs }
     } catch (cause) {
       throw unreadableListing(prefix, cause)

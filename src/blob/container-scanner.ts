@@ -14,13 +14,14 @@ export interface ContainerPage {
  * page ends early or is not of this form.
  */
 export function scanContainerPage(page: Buffer): ContainerPage {
-  return new ContainerScanner(page).scan()
+  return new ContainerScanner().scan(page)
 }
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
 
 class ContainerScanner extends XmlCursor {
-  scan(): ContainerPage {
+  scan(page: Buffer): ContainerPage {
+    this.look(page)
     const containers: ContainerProperties[] = []
     let continuation = ''
     for (let tag = this.tag(); tag !== END; tag = this.tag()) {

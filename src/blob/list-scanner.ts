@@ -16,8 +16,8 @@ import { CLOSE, END, XmlCursor } from './xml-cursor.ts'
  * Throws `SyntaxError` when the page ends early or is not of this form.
  */
 export function scanListPage(page: Buffer, options: ScanOptions): ListPage {
-  const scanner = new ListScanner(page, options)
-  scanner.scan(Number.POSITIVE_INFINITY)
+  const scanner = new ListScanner(options)
+  scanner.read(page)
   return scanner.page()
 }
 
@@ -29,19 +29,47 @@ export type ScanOptions = Pick<
 
 /** A page of 5,000 entries is ten of these or more: some two milliseconds each. */
 export const turnBytes: number = 256 * KiB
+/** An entry ends within so many, unless it has much metadata. */
+const entryBytes = 64 * KiB
 
 /**
  * As {@link scanListPage}, in turns of `turnBytes`: between two of them `pause` lets others run, so that a
- * long page delays nobody by more than a turn. An entry is not divided.
+ * long page delays nobody by more than a turn. An entry is not divided. The text of a turn is V8's own and short-lived:
+ * that of a page would lie outside its heap, and each 64 MiB of those make it collect all garbage.
  */
 export async function scanInTurns(
   page: Buffer,
   options: ScanOptions & { readonly pause: () => Promise<void> },
 ): Promise<ListPage> {
-  const scanner = new ListScanner(page, options)
-  while (scanner.scan(turnBytes)) await options.pause()
-  return scanner.page()
+  const scanner = new ListScanner(options)
+  try {
+    for (let at = 0; at < page.length; ) {
+      if (at > 0) await options.pause()
+      const end = endOfTurn(page, at)
+      scanner.read(page.subarray(at, end))
+      at = end
+    }
+    return scanner.page()
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    // A value may hold what looks like the end of an entry; else this says the same again.
+    return scanListPage(page, options)
+  }
 }
+
+/** Behind an entry, or the page's end. */
+function endOfTurn(page: Buffer, at: number): number {
+  const from = at + turnBytes
+  if (from >= page.length) return page.length
+  const near = page.subarray(from, from + entryBytes)
+  const ends = entryEnds.flatMap((mark) => {
+    const found = near.indexOf(mark)
+    return found === -1 ? [] : [from + found + mark.length]
+  })
+  return ends.length === 0 ? page.length : Math.min(...ends)
+}
+
+const entryEnds = ['</Blob>', '</BlobPrefix>'] as const
 
 /** Forms that a page's entries are learned to have; beyond, one for each so many that had a known one. */
 const freeForms = 8
@@ -67,29 +95,28 @@ class ListScanner extends XmlCursor {
   #learned = 0
   #matched = 0
   readonly #values: ListValues
-  readonly #page: PageText
+  #page: PageText = { text: '', bytes: Buffer.alloc(0) }
 
-  constructor(bytes: Buffer, options: ScanOptions) {
-    super(bytes)
+  constructor(options: ScanOptions) {
+    super()
     this.#options = options
     this.#withMetadata = options.metadata !== false
     this.#withState = [options.versions, options.snapshots, options.deleted].includes(true)
-    this.#page = { text: this.text, bytes }
     this.#values = {
-      text: (start, end) => decodeText(bytes, start, end),
-      etag: (start, end) => quotedEtag(bytes, start, end),
+      text: (start, end) => decodeText(this.bytes, start, end),
+      etag: (start, end) => quotedEtag(this.bytes, start, end),
       dateMs: (start, end) => this.#dateAt(start, end),
     }
   }
 
-  /** Reads on until `bytes` are behind it; false when the whole page is. */
-  scan(bytes: number): boolean {
-    const until = this.at + bytes
-    while (this.at < until) {
+  /** Reads the page, or what follows of it, up to the end of an entry. */
+  read(bytes: Buffer): void {
+    this.look(bytes)
+    this.#page = { text: this.text, bytes }
+    while (this.at < bytes.length) {
       if (this.#isInBlobs) this.#isInBlobs = this.#blobOrEnd()
-      else if (!this.#element()) return false
+      else if (!this.#element()) return
     }
-    return true
   }
 
   /** What was read. */

@@ -16,8 +16,8 @@ const EXCLAMATION = 0x21
  * `SyntaxError` where the page is not of this form.
  */
 export class XmlCursor {
-  protected readonly bytes: Buffer
-  protected readonly text: string
+  protected bytes: Buffer = Buffer.alloc(0)
+  protected text = ''
   /** Where the next token begins. */
   protected at = 0
   /** The element of the last tag: where its name lies, and whether it is `<Name/>`. */
@@ -25,9 +25,11 @@ export class XmlCursor {
   protected nameEnd = 0
   protected isEmpty = false
 
-  constructor(bytes: Buffer) {
+  /** Goes on at the beginning of `bytes`. */
+  protected look(bytes: Buffer): void {
     this.bytes = bytes
     this.text = bytes.toString('latin1')
+    this.at = 0
   }
 
   /** The text of the element whose opening tag was just read; moves behind its closing tag. */

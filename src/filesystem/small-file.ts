@@ -41,10 +41,11 @@ export async function putSmall(
   if (size > smallBytes || size > remote.blockBytes) return false
   if (!(await disk.isNear(dirname(pair.local)))) return false
   const send = async () => {
-    const read = disk.run(pair.local, () => readSmall(pair.local))
+    const read = disk.run(pair.local, () => readSmall(pair.local, preserve === true))
     if (read === undefined) return false
     const { data, stats } = read
-    const metadata = preserve ? withPosixAttributes({}, 'file', attributesOf(stats)) : undefined
+    const metadata =
+      stats === undefined ? undefined : withPosixAttributes({}, 'file', attributesOf(stats))
     const properties = await remote.store.put(pair.remote, data, { signal, metadata })
     onBytes?.(data.byteLength)
     noteCommitted(remote, pair.remote, { properties, metadata })
@@ -83,25 +84,31 @@ function readSmallBlob(
   return readAtOnce(remote, path, { range, signal })
 }
 
+interface SmallContent {
+  readonly data: Uint8Array
+  /** Where they are asked for: a time in nanoseconds takes as long as reading the file. */
+  readonly stats: BigIntStats | undefined
+}
+
 /** `undefined` for what is no small regular file. */
-function readSmall(
-  path: string,
-): { readonly data: Uint8Array; readonly stats: BigIntStats } | undefined {
+function readSmall(path: string, withStats: boolean): SmallContent | undefined {
   // Without waiting: by now it may be a pipe.
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
-    const stats = fstatSync(file, { bigint: true })
-    if (!stats.isFile() || stats.size > BigInt(smallBytes)) return undefined
-    const size = Number(stats.size)
+    const before = fstatSync(file)
+    if (!before.isFile() || before.size > smallBytes) return undefined
+    const { size } = before
+    // More than there is: a file that has not grown ends short of it.
     const data = Buffer.allocUnsafe(size + 1)
     let bytes = 0
-    for (let count = -1; count !== 0 && bytes <= size; bytes += count) {
+    for (let count = -1; count !== 0 && bytes < size; bytes += count) {
       count = readSync(file, data, bytes, data.byteLength - bytes, bytes)
     }
-    const after = fstatSync(file, { bigint: true })
-    if (bytes !== size || after.size !== stats.size || after.mtimeNs !== stats.mtimeNs) {
+    const after = fstatSync(file)
+    if (bytes !== size || after.size !== size || after.mtimeMs !== before.mtimeMs) {
       throw changedSource(path)
     }
+    const stats = withStats ? fstatSync(file, { bigint: true }) : undefined
     return { data: data.subarray(0, size), stats }
   } finally {
     closeSync(file)

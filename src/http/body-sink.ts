@@ -51,7 +51,7 @@ export function bodySink(request: HttpRequest, start: BodyStart): BodySink {
 }
 
 /**
- * Gathers the body of one answer: a 2xx body in `request.into`, every other in a buffer of the
+ * Gathers the body of one answer: a 2xx body in `request.into` or `request.room`, every other in a buffer of the
  * announced length, which grows where the server announced none. Throws `FileSystemError` `EFBIG`
  * for more bytes than the request accepts, at the announcement where there is one.
  */
@@ -66,13 +66,15 @@ class GatheringSink implements BodySink {
   #received = 0
 
   constructor(request: HttpRequest, { status, announcedBytes }: BodyStart) {
-    const { into, maxBodyBytes = defaultMaxBodyBytes } = request
+    const { into, room, maxBodyBytes = defaultMaxBodyBytes } = request
     this.#request = request
     this.#status = status
     if (status >= 300) this.#limit = maxErrorBodyBytes
     else this.#limit = into?.length ?? maxBodyBytes
     if (announcedBytes > this.#limit) throw this.#tooLong()
-    this.#target = status < 300 && into !== undefined ? into : Buffer.allocUnsafe(announcedBytes)
+    const place = status < 300 ? (into ?? room) : undefined
+    const isEnough = place !== undefined && announcedBytes <= place.length
+    this.#target = isEnough ? place : Buffer.allocUnsafe(announcedBytes)
   }
 
   /** Makes room for `count` more bytes. */

@@ -16,6 +16,11 @@ export interface HttpRequest {
    */
   readonly into?: Uint8Array | undefined
   /**
+   * Where the body of a 2xx answer lies if there is room for it: a longer one is gathered elsewhere. As with `into`,
+   * not to be read before the call settles.
+   */
+  readonly room?: Uint8Array | undefined
+  /**
    * Takes the body of a 2xx answer piece by piece, instead of `into`; `HttpResponse.body` is then
    * empty. `retry` does not repeat a request whose receiver has bytes.
    */

@@ -135,6 +135,29 @@ t.test('a long page is read in turns, and as it is read in one', async (t) => {
   t.ok(turns > 3 && turns >= most - 1 && turns <= most + 1, `${turns} turns for ${most}`)
 })
 
+t.test('a value that looks like the end of an entry where a turn ends is a value', async (t) => {
+  const blobs = Array.from(
+    { length: 4000 },
+    (_, index) =>
+      `<Blob><Name><![CDATA[</Blob></Blob></Blob></Blob></Blob></Blob>${index}]]></Name></Blob>`,
+  )
+  const bytes = Buffer.from(page(blobs.join('')))
+  t.ok(bytes.length > turnBytes)
+
+  const scanned = await scanInTurns(bytes, { ...withMetadata, pause: async () => {} })
+
+  t.same(scanned, scanListPage(bytes, withMetadata))
+  t.equal(scanned.entries.length, 4000)
+})
+
+t.test('a long page that is broken is refused', async (t) => {
+  const whole = page('<Blob><Name>a</Name></Blob>'.repeat(20_000))
+  for (const end of [turnBytes - 3, turnBytes + 5, whole.length - 8]) {
+    const bytes = Buffer.from(whole.slice(0, end))
+    await t.rejects(scanInTurns(bytes, { ...withMetadata, pause: async () => {} }), SyntaxError)
+  }
+})
+
 t.test('a short page is read without a pause', async (t) => {
   const pause = () => Promise.reject(new Error('no pause'))
 

@@ -106,6 +106,31 @@ check('a body of unknown length is gathered whole', async (t, bench) => {
   t.equal(Buffer.from(body).toString(), pieces.join(''))
 })
 
+check('a body lies in the room of the request where there is enough of it', async (t, bench) => {
+  const announced = await bench.serve(t, answer(200, 'hello'))
+  const refused = await bench.serve(t, answer(404, 'no'))
+  const chunked = await bench.serve(t, (_request, response) => {
+    response.write('hel')
+    response.end('lo')
+  })
+  const handle = bench.open(t)
+
+  for (const { url } of [announced, chunked]) {
+    const room = Buffer.alloc(8, '-')
+    const { body } = await handle(get(url, { room }))
+    t.equal(body.buffer, room.buffer)
+    t.equal(room.toString(), 'hello---')
+
+    const tight = Buffer.alloc(4, '-')
+    const longer = await handle(get(url, { room: tight }))
+    t.equal(Buffer.from(longer.body).toString(), 'hello')
+    t.not(longer.body.buffer, tight.buffer)
+  }
+  const room = Buffer.alloc(8, '-')
+  t.equal(Buffer.from((await handle(get(refused.url, { room }))).body).toString(), 'no')
+  t.equal(room.toString(), '--------')
+})
+
 check('connections serve one request after another, HEAD included', async (t, bench) => {
   const server = await bench.serve(t, answer(200, '', { 'content-length': '0' }))
   const handle = bench.open(t)
