@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, fork, spawn } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, chownSync, constants, mkdtempSync, rmSync } from 'node:fs'
 import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +20,14 @@ export function whyNoMounts(): string | false {
   }
 }
 
+/** tap notes each process in a directory, which has to be one where the user may write. */
+function asUser(user: number) {
+  const notes = mkdtempSync(join(tmpdir(), 'abfs-notes-'))
+  chownSync(notes, user, user)
+  process.once('exit', () => rmSync(notes, { recursive: true, force: true }))
+  return { uid: user, gid: user, env: { ...process.env, _TAPJS_PROCESSINFO_CWD_: notes } }
+}
+
 /** A process that serves a mount, and what it said. */
 export class MountServer {
   readonly child: ChildProcess
@@ -31,7 +39,7 @@ export class MountServer {
     this.child = fork(script, [JSON.stringify(options)], {
       // The loader of TypeScript alone: the others write where another user may not.
       execArgv: process.execArgv.filter((argument) => argument.includes('typescript')),
-      ...(user === undefined ? {} : { uid: user, gid: user }),
+      ...(user === undefined ? {} : asUser(user)),
     })
     this.child.on('message', (message: ServerMessage) => {
       this.messages.push(message)
