@@ -217,15 +217,23 @@ test('with an embedded database nothing that was acknowledged is lost, and no se
   t.same(await filesWith(directory, [...keys, ...secrets, ...own]), [])
 })
 
-test('with PostgreSQL neither', { skip: whyNoCli() }, async (t) => {
+/** `undefined` where it is not installed, which is told. */
+async function onPostgres(t: Test) {
   const programs = await postgresPrograms()
   if (programs === undefined) {
     t.pass('skipped: PostgreSQL is not installed (script/setup --tests)', { skip: true })
-    return
+    return undefined
   }
   const server = await startPostgres(programs)
   t.teardown(() => server.stop())
-  const bench = await openBench(t, { postgresUrlFile: join(t.testdirName, 'url') }, server.url)
+  const state = { postgresUrlFile: join(t.testdirName, 'url') }
+  return { server, bench: await openBench(t, state, server.url) }
+}
+
+test('with PostgreSQL neither', { skip: whyNoCli() }, async (t) => {
+  const opened = await onPostgres(t)
+  if (opened === undefined) return
+  const { server, bench } = opened
   const done = await killedAgainAndAgain(t, bench)
 
   const dump = await server.dump()
@@ -236,4 +244,57 @@ test('with PostgreSQL neither', { skip: whyNoCli() }, async (t) => {
   for (const secret of [...keys, ...secrets, bench.sandbox.clientSecret, trainer.key]) {
     if (dump.includes(secret)) t.fail('a secret stands in the dump')
   }
+})
+
+/** What a balancer does: the first replica that answers. */
+async function byEither(urls: readonly URL[], ask: (url: URL) => Promise<Answer>): Promise<Answer> {
+  let failure: unknown
+  for (const url of urls) {
+    try {
+      return await ask(url)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}
+
+test('of two replicas on one PostgreSQL one is killed: clients go on with the other, and nothing is lost', {
+  skip: whyNoCli(),
+}, async (t) => {
+  const opened = await onPostgres(t)
+  if (opened === undefined) return
+  const { bench } = opened
+  const mortal = await serveConnector(t, bench.file)
+  const other = await serveConnector(t, bench.file)
+  const done = new Acknowledged()
+  const vends = { before: 0, after: 0, moved: 0 }
+  const goal = 300
+  const client = async (index: number): Promise<void> => {
+    const replicas = index % 2 === 0 ? [mortal.url, other.url] : [other.url, mortal.url]
+    while (vends.after < goal) {
+      const isDead = mortal.child.killed
+      const { status, json } = await byEither(replicas, (url) => {
+        if (url === other.url && index % 2 === 0) vends.moved += 1
+        return send(new URL('/v1/credentials', url), trainer.key, { scope: bench.scope })
+      })
+      if (status !== 200) throw new Error(`a vend was answered by ${status}`)
+      done.audits.add(json.auditId)
+      vends[isDead ? 'after' : 'before'] += 1
+    }
+  }
+  const administer = async (): Promise<void> => {
+    for (let n = 0; vends.before < 200 || n === 0; n += 1) {
+      const key = await send(new URL('/v1/keys', mortal.url), operator.key, { caller: `r-${n}` })
+      if (key.status === 201) done.keys.set(key.json.key, `r-${n}`)
+    }
+    mortal.child.kill('SIGKILL')
+  }
+
+  await Promise.all([administer(), ...Array.from({ length: 8 }, (_, index) => client(index))])
+
+  t.ok(vends.moved > 0, `${vends.moved} requests went to the other replica`)
+  t.ok(vends.after >= goal, `${vends.before} vends before the kill and ${vends.after} after it`)
+  await checkKept(t, other.url, done)
+  other.child.kill('SIGKILL')
 })
