@@ -67,7 +67,23 @@ const noCliCore = (await hasPython('azure.cli.core', 'azure.storage.blob'))
   : 'needs the Python packages azure-cli-core and azure-storage-blob'
 const noAzcopy = (await works(azcopy, '--version')) ? false : 'needs azcopy (AZCOPY names it)'
 
+/** Built anew, with its modules from where Go has them or gets them. */
+async function builtGoClient(): Promise<{ readonly path: string } | { readonly why: string }> {
+  if (process.env['ABFS_LONG_TESTS'] !== '1')
+    return { why: 'is built with ABFS_LONG_TESTS=1 alone' }
+  if (!(await works('go', 'version'))) return { why: 'needs Go' }
+  const path = join(t.testdir(), 'go-client')
+  try {
+    await run('go', ['build', '-o', path, '.'], { cwd: program('go-client'), timeout: 240_000 })
+    return { path }
+  } catch (error) {
+    return { why: `needs Azure's modules for Go: ${String(error).split('\n')[1] ?? ''}` }
+  }
+}
+const go = await builtGoClient()
+
 const clients = [
+  { kind: 'go', argv: ['path' in go ? go.path : ''], skip: noCli || ('why' in go && go.why) },
   { kind: 'node-default', argv: [process.execPath, program('agent-client.mjs')], skip: noCli },
   { kind: 'node-imds', argv: [process.execPath, program('agent-client.mjs')], skip: noCli },
   { kind: 'adlfs', argv: [python, program('agent-client.py')], skip: noCli || noAdlfs },
