@@ -1,1 +1,0 @@
-export { writeFully } from '../transfer/write-fully.ts'
