@@ -52,6 +52,8 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
          InstanceMethod<&NativeChannel::InvalidateAttributes>("invalidateAttributes"),
          InstanceMethod<&NativeChannel::InodeChanged>("inodeChanged"),
          InstanceMethod<&NativeChannel::OfferXattrs>("offerXattrs"),
+         InstanceMethod<&NativeChannel::OfferNames>("offerNames"),
+         InstanceMethod<&NativeChannel::WithdrawNames>("withdrawNames"),
          InstanceMethod<&NativeChannel::InvalidateContent>("invalidateContent"),
          InstanceMethod<&NativeChannel::AttachContent>("attachContent"),
          InstanceMethod<&NativeChannel::AddPiece>("addPiece"),
@@ -209,6 +211,30 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
       return;
     }
     if (channel_) channel_->inodes().OfferXattrs(abfs::StringsOf(info[0].As<Napi::Array>()));
+  }
+
+  // (handle: number, message: Uint8Array, end: number, settled: Float64Array): the names of a
+  // directory, as FirstNames has them; `settled` as for Send.
+  void OfferNames(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber() || !abfs::IsUint8Array(info[1]) || !info[2].IsNumber()) {
+      Reject("expected a number, a Uint8Array and a number: handle, message, end");
+      return;
+    }
+    const Napi::Uint8Array message = info[1].As<Napi::Uint8Array>();
+    abfs::FirstNames names{};
+    names.message.assign(message.Data(), message.Data() + message.ByteLength());
+    names.end = U64(info[2]);
+    abfs::ReadSettled(info[3], &names.settled);
+    if (names.message.size() < sizeof(fuse_out_header)) {
+      Reject("expected a message that has a head");
+      return;
+    }
+    if (channel_) channel_->OfferNames(U64(info[0]), std::move(names));
+  }
+
+  // (handle: number)
+  void WithdrawNames(const Napi::CallbackInfo& info) {
+    if (AreNumbers(info, 1) && channel_) channel_->WithdrawNames(U64(info[0]));
   }
 
   // (node: number): Promise<0|-errno>

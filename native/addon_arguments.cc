@@ -17,10 +17,14 @@ void ReadSettled(const Napi::Value& pairs, std::vector<SettledInode>* settled) {
   }
 }
 
+bool IsUint8Array(const Napi::Value& value) {
+  if (!value.IsTypedArray()) return false;
+  return value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+}
+
 void ReadTold(const Napi::Value& bytes, std::vector<ToldInode>* told) {
   told->clear();
-  if (!bytes.IsTypedArray()) return;
-  if (bytes.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) return;
+  if (!IsUint8Array(bytes)) return;
   const Napi::Uint8Array array = bytes.As<Napi::Uint8Array>();
   const uint8_t* const from = array.Data();
   for (size_t at = 0; at + sizeof(fuse_attr_out) <= array.ByteLength();

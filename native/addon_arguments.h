@@ -17,6 +17,8 @@ void ReadSettled(const Napi::Value& pairs, std::vector<SettledInode>* settled);
 // where the inode has no extended attributes of its owner's. Nothing but a Uint8Array leaves any.
 void ReadTold(const Napi::Value& bytes, std::vector<ToldInode>* told);
 
+bool IsUint8Array(const Napi::Value& value);
+
 std::vector<std::string> StringsOf(const Napi::Array& values);
 
 }  // namespace abfs

@@ -13,6 +13,7 @@
 
 #include "data_hits.h"
 #include "deferred.h"
+#include "directory_hits.h"
 #include "inode_hits.h"
 #include "live_requests.h"
 #include "notifier.h"
@@ -99,6 +100,12 @@ class Channel {
   // Another descriptor of the connection, for whoever must not depend on how long this lives.
   UniqueFd DuplicateDevice() const;
 
+  // The kernel is about to read the directory `handle`, whose names are `names`; `moment` and
+  // `offered_ns` are set here. What is not asked for soon, or before anything changes, is dropped.
+  void OfferNames(uint64_t handle, FirstNames names);
+  // The kernel never heard of `handle`.
+  void WithdrawNames(uint64_t handle);
+
   // What reads are answered from without the owner.
   DataHits& hits() { return hits_; }
 
@@ -142,6 +149,9 @@ class Channel {
   bool AnswerGetattr(const Frame& frame, const fuse_in_header& head);
   bool AnswerGetxattr(const Frame& frame, const fuse_in_header& head);
   bool AnswerListxattr(const Frame& frame, const fuse_in_header& head);
+  bool AnswerReaddir(const Frame& frame, const fuse_in_header& head);
+  // The kernel was not told of the inodes in `names`: as if it had forgotten them.
+  void TakeLookupsBack(const FirstNames& names);
   // Has what the request may change asked of the owner from now on.
   void NoteChanges(const Frame& frame, LiveRequest* request);
   void NoteForgets(const Frame& frame);
@@ -175,6 +185,7 @@ class Channel {
   LiveRequests live_;
   DataHits hits_;
   InodeHits inodes_;
+  DirectoryHits directories_;
   Watchdog watchdog_;
   Notifier notifier_;
   Sender sender_;

@@ -1,7 +1,9 @@
 // What a channel answers by itself, and what it notes of requests for that.
 #include <linux/fuse.h>
 
+#include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "channel.h"
 #include "wire.h"
@@ -12,6 +14,9 @@ namespace {
 
 // Less is copied twice in the time of the system calls that spare a copy.
 constexpr int64_t kSplicedBytes = 64 << 10;
+
+// The times in an offer count from when it was made; the kernel counts them from when it gets it.
+constexpr int64_t kOfferNs = 50'000'000;
 
 }  // namespace
 
@@ -25,6 +30,9 @@ bool Channel::AnswerHere(const Frame& frame, const fuse_in_header& head) {
       return AnswerGetxattr(frame, head);
     case FUSE_LISTXATTR:
       return AnswerListxattr(frame, head);
+    case FUSE_READDIR:
+    case FUSE_READDIRPLUS:
+      return AnswerReaddir(frame, head);
     default:
       return false;
   }
@@ -62,6 +70,58 @@ bool Channel::AnswerListxattr(const Frame& frame, const fuse_in_header& head) {
   const fuse_getxattr_out none{};
   AnswerWith(frame.source, head.unique, &none, request.size == 0 ? sizeof none : 0);
   return true;
+}
+
+bool Channel::AnswerReaddir(const Frame& frame, const fuse_in_header& head) {
+  fuse_read_in request{};
+  const auto length = static_cast<size_t>(frame.length_bytes);
+  if (!ReadArgument(BytesOf(frame.slot), length, &request)) return false;
+  if (request.offset != 0 && directories_.IsEnd(request.fh, request.offset)) {
+    AnswerWith(frame.source, head.unique, nullptr, 0);
+    return true;
+  }
+  directories_.ForgetEnd(request.fh);
+  FirstNames names;
+  if (!directories_.Take(request.fh, &names)) return false;
+  const bool fits = names.message.size() - sizeof(fuse_out_header) <= request.size;
+  const bool holds =
+      names.moment == inodes_.Moment() && NowNs() - names.offered_ns < kOfferNs && fits;
+  if (!holds || head.opcode != FUSE_READDIRPLUS || request.offset != 0) {
+    TakeLookupsBack(names);
+    return false;
+  }
+  fuse_out_header reply = StatusReply(head.unique, 0);
+  reply.len = static_cast<uint32_t>(names.message.size());
+  std::memcpy(names.message.data(), &reply, sizeof reply);
+  directories_.NoteEnd(request.fh, names.end);
+  inodes_.Learn(FUSE_READDIRPLUS, names.moment, names.message.data(), names.message.size(),
+                names.settled);
+  const iovec part{names.message.data(), names.message.size()};
+  // A caller that is gone meanwhile was told of nothing.
+  if (Write(frame.source, &part, 1) < 0) TakeLookupsBack(names);
+  return true;
+}
+
+void Channel::OfferNames(uint64_t handle, FirstNames names) {
+  names.moment = inodes_.Moment();
+  names.offered_ns = NowNs();
+  directories_.Offer(handle, std::move(names));
+}
+
+void Channel::WithdrawNames(uint64_t handle) {
+  directories_.ForgetEnd(handle);
+  FirstNames names;
+  if (directories_.Take(handle, &names)) TakeLookupsBack(names);
+}
+
+void Channel::TakeLookupsBack(const FirstNames& names) {
+  const std::lock_guard lock(mutex_);
+  fuse_direntplus entry{};
+  for (size_t at = sizeof(fuse_out_header); at + sizeof entry <= names.message.size();
+       at += FUSE_DIRENTPLUS_SIZE(&entry)) {
+    entry = ReadStruct<fuse_direntplus>(names.message.data() + at);
+    if (entry.entry_out.nodeid != 0) deferred_.Forget(entry.entry_out.nodeid, 1);
+  }
 }
 
 bool Channel::AnswerRead(const Frame& frame, uint64_t unique) {
@@ -113,6 +173,8 @@ bool Channel::Defer(const Frame& frame, const fuse_in_header& head) {
   const bool forgets = head.opcode == FUSE_FORGET && ReadArgument(bytes, length, &forget);
   const bool closes = head.opcode == FUSE_RELEASEDIR && length == Deferred::kReleaseBytes;
   if (!forgets && !closes) return false;
+  fuse_release_in release{};
+  if (closes && ReadArgument(bytes, length, &release)) WithdrawNames(release.fh);
   std::unique_lock lock(mutex_);
   if (deferred_.Full()) return false;
   if (forgets) deferred_.Forget(head.nodeid, forget.nlookup);

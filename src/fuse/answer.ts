@@ -1,8 +1,9 @@
 import { constants as fsConstants } from 'node:fs'
 import { constants, release } from 'node:os'
 import { FileSystemError } from '../errors.ts'
-import type { Attributes, CallContext, FileOperations, Ino, InodeEntry } from '../vfs/operations.ts'
-import type { SettledInode } from './channel.ts'
+import type { CallContext, FileOperations, Ino, InodeEntry } from '../vfs/operations.ts'
+import type { NamesChannel, SettledInode } from './channel.ts'
+import { offerNames, settle } from './offer-names.ts'
 import type { OpenModes } from './open-modes.ts'
 import {
   absentReply,
@@ -28,6 +29,8 @@ export interface Exchange {
   readonly unique: bigint
   /** `undefined` where every read is asked for. */
   readonly modes?: OpenModes | undefined
+  /** `undefined` where every name is asked for. */
+  readonly names?: NamesChannel | undefined
   /** Takes the inodes of the reply that nobody is writing here, in its order. */
   readonly settled: SettledInode[]
   /** Takes the directories in which a name came or went: the kernel has forgotten what it knew of them. */
@@ -111,6 +114,7 @@ async function answerInode(exchange: Exchange, request: InodeRequest): Promise<M
     case 'opendir': {
       const opened = await operations.opendir(ino, context)
       exchange.whenUnheard(() => operations.releasedir(opened.handle, context))
+      if (opened.keepCache !== true) await offerNames(exchange, opened)
       return openReply(unique, namesMayStay ? opened : { handle: opened.handle })
     }
     case 'statfs':
@@ -200,10 +204,6 @@ async function answerMade(
 function answerEntry(exchange: Exchange, entry: InodeEntry): Message {
   forgetUnheard(exchange, entry)
   return entryReply(exchange.unique, entry)
-}
-
-function settle({ settled }: Exchange, { ino, xattrs }: Attributes): void {
-  if (xattrs !== undefined) settled.push({ ino, plain: xattrs === 'none' })
 }
 
 function forgetUnheard({ operations, whenUnheard }: Exchange, entry: InodeEntry): void {

@@ -51,6 +51,26 @@ export interface ContentChannel {
   closeBacking(backing: number): void
 }
 
+/** All names of a directory that was opened. */
+export interface DirectoryNames {
+  /** What READDIRPLUS from the beginning would be answered, with its head. Each inode in it counts one lookup. */
+  readonly message: Uint8Array
+  /** Where reading goes on after the last name. */
+  readonly end: number
+  readonly settled: readonly SettledInode[]
+}
+
+/** Directories that are read without the session. */
+export interface NamesChannel {
+  /**
+   * Offers the names of an open directory, which the kernel asks for next. What it does not ask for soon,
+   * or before an inode changes, is dropped: its lookups come back as a `forget`.
+   */
+  offer(handle: HandleId, names: DirectoryNames): void
+  /** The kernel never heard of `handle`. */
+  withdraw(handle: HandleId): void
+}
+
 /**
  * The kernel's side of a mount: frames in, frames out. The native addon is one implementation
  * (`native-channel.ts`, its only importer); tests have another that plays the kernel.
@@ -96,6 +116,8 @@ export interface FuseChannel {
    * no way to tell.
    */
   invalidateContent?(ino: number): Promise<void>
+  /** `undefined` where the session answers for every name. */
+  readonly names?: NamesChannel
   /** `undefined` where the session answers every read. */
   readonly content?: ContentChannel
   /** Stops receiving and closes the descriptors, which ends the mount's connection. Idempotent. */

@@ -6,6 +6,7 @@ import type {
   FrameReceiver,
   FuseChannel,
   HeldFrame,
+  NamesChannel,
   SettledInode,
 } from './channel.ts'
 import { maxRequestBytes } from './limits.ts'
@@ -46,6 +47,8 @@ interface NativeConnection {
   invalidateAttributes(ino: number): void
   inodeChanged(ino: number): void
   offerXattrs(prefixes: readonly string[]): void
+  offerNames(handle: number, message: Uint8Array, end: number, settled: Float64Array): void
+  withdrawNames(handle: number): void
   invalidateContent(ino: number): Promise<number>
   attachContent(handle: number, sizeBytes: number): void
   addPiece(
@@ -89,6 +92,7 @@ export interface NativeChannelOptions {
 /** The mount behind `device`, an open /dev/fuse, which the channel takes over. */
 export class NativeFuseChannel implements FuseChannel {
   readonly content: ContentChannel
+  readonly names: NamesChannel
   readonly #connection: NativeConnection
   #receiver: FrameReceiver | undefined
   /** Where the frame that is being delivered stands in `frames`. */
@@ -101,6 +105,7 @@ export class NativeFuseChannel implements FuseChannel {
     const { NativeChannel } = loadAddon()
     this.#connection = new NativeChannel(device, slotCount, slotBytes, readerCount, timeoutMs)
     this.content = contentOf(this.#connection)
+    this.names = namesOf(this.#connection)
   }
 
   receive(receiver: FrameReceiver): void {
@@ -137,12 +142,7 @@ export class NativeFuseChannel implements FuseChannel {
     told?: Uint8Array,
   ): number {
     if (settled.length === 0) return this.#connection.send(source, parts, undefined, told)
-    const pairs = new Float64Array(settled.length * 2)
-    settled.forEach(({ ino, plain }, index) => {
-      pairs[index * 2] = ino
-      pairs[index * 2 + 1] = plain ? 1 : 0
-    })
-    return this.#connection.send(source, parts, pairs, told)
+    return this.#connection.send(source, parts, pairsOf(settled), told)
   }
 
   sendLater(
@@ -196,6 +196,23 @@ export class NativeFuseChannel implements FuseChannel {
       const [slot = 0, lengthBytes = 0, source = 0] = frames.subarray(index * 3, index * 3 + 3)
       this.#receiver?.onFrame(Buffer.from(pool, slot * slotBytes, lengthBytes), source)
     }
+  }
+}
+
+function pairsOf(settled: readonly SettledInode[]): Float64Array {
+  const pairs = new Float64Array(settled.length * 2)
+  settled.forEach(({ ino, plain }, index) => {
+    pairs[index * 2] = ino
+    pairs[index * 2 + 1] = plain ? 1 : 0
+  })
+  return pairs
+}
+
+function namesOf(connection: NativeConnection): NamesChannel {
+  return {
+    offer: (handle, { message, end, settled }) =>
+      connection.offerNames(handle, message, end, pairsOf(settled)),
+    withdraw: (handle) => connection.withdrawNames(handle),
   }
 }
 

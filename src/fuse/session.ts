@@ -160,7 +160,9 @@ export class Session {
       const modes = this.#modes
       const { settled, touched } = call
       const operations = this.#operations
-      const exchange = { operations, context: call, unique, modes, settled, touched, whenUnheard }
+      const { names } = this.#channel
+      const own = { settled, touched, whenUnheard }
+      const exchange = { operations, context: call, unique, modes, names, ...own }
       return await answer(exchange, request)
     } catch (error) {
       return statusReply(unique, errnoOfFailure(error, call))

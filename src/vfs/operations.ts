@@ -144,6 +144,8 @@ export interface OpenedFile {
 /** An open directory. */
 export interface OpenedDirectory {
   readonly handle: HandleId
+  /** How many names it has, `.` and `..` not counted, where that is known. */
+  readonly nameCount?: number | undefined
   /** The kernel may keep the names that it reads, for later opens that say `keepCache`. */
   readonly cacheNames?: boolean | undefined
   /** The names that the kernel holds of an earlier open are still right, but for its own changes. */

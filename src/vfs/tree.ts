@@ -95,8 +95,14 @@ export class Tree {
     }
   }
 
-  /** What `inode`, a directory, is, as far as that is known without asking. */
-  entryNow(inode: Inode): Entry | undefined {
+  /** What getattr would give of a directory, as far as that is known without asking. */
+  attributesNow(ino: Ino): Attributes | undefined {
+    const inode = this.table.find(ino)
+    const entry = inode && this.#entryNow(inode)
+    return inode && entry && this.attributes(inode, entry)
+  }
+
+  #entryNow(inode: Inode): Entry | undefined {
     if (inode.type !== 'directory' || inode.unlinked) return undefined
     if (this.#isContainer(inode)) return this.#containerEntry()
     const known = this.namespace.known(this.pathOf(inode))

@@ -130,20 +130,14 @@ export class Vfs implements FileOperations {
     this.#tree.table.forget(ino, lookupCount)
   }
 
-  async getattr(
-    ino: Ino,
-    _handle: HandleId | undefined,
-    context: CallContext,
-  ): Promise<Attributes> {
+  async getattr(ino: Ino, _: HandleId | undefined, context: CallContext): Promise<Attributes> {
     const inode = this.#tree.table.get(ino)
     const entry = await this.#tree.entryOf(inode, { signal: context.signal })
     return this.#tree.attributes(inode, entry)
   }
 
   attributesNow(ino: Ino): Attributes | undefined {
-    const inode = this.#tree.table.find(ino)
-    const entry = inode && this.#tree.entryNow(inode)
-    return inode && entry && this.#tree.attributes(inode, entry)
+    return this.#tree.attributesNow(ino)
   }
 
   async setattr(ino: Ino, changes: AttributeChanges, context: CallContext): Promise<Attributes> {
@@ -327,7 +321,7 @@ export class Vfs implements FileOperations {
     const inode = this.#tree.directory(ino, 'opendir')
     const entries = await this.#tree.list(inode, { signal: context.signal })
     const handle = this.#handles.add(new DirectoryHandle(this.#tree, inode, entries))
-    return { handle, ...this.#tree.keepNames(inode) }
+    return { handle, nameCount: entries.size, ...this.#tree.keepNames(inode) }
   }
 
   async readdir(

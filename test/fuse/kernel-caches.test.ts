@@ -172,6 +172,41 @@ t.test('what the kernel has forgotten is heard of when nothing else comes', { sk
   t.ok(count >= 21, `${count} lookups were taken back`)
 })
 
+t.test(
+  'a directory of few names is read as it is opened, and what nobody reads is taken back',
+  { skip },
+  async (t) => {
+    const { server, mountpoint } = await startDrive(t, { listingTtlMs: 60_000 })
+    await shell(
+      `cd ${mountpoint} && mkdir $(seq 40) && for i in $(seq 40); do echo $i > $i/f; done`,
+    )
+    const asked = async () => {
+      server.messages.splice(0)
+      server.child.send('forgotten')
+      return server.said('forgotten')
+    }
+    const before = await asked()
+
+    const found = await shell(
+      `cd ${mountpoint} && find $(seq 20) -name f -size -4c | sort -V | xargs cat`,
+    )
+    const read = await asked()
+    await shell(`python3 -c "
+import os
+for index in range(21, 41):
+    os.close(os.open('${mountpoint}/%d' % index, os.O_RDONLY | os.O_DIRECTORY))
+"`)
+
+    t.equal(found, Array.from({ length: 20 }, (_, index) => `${index + 1}\n`).join(''))
+    const times = read.listed - before.listed
+    t.comment(`names were asked for ${times} times`)
+    t.ok(times < 60, 'without offers each directory is asked for twice, with them once')
+    let { count } = read
+    while (count < read.count + 20) count = (await asked()).count
+    t.ok(count >= read.count + 20, 'the lookups of what was offered and not read came back')
+  },
+)
+
 t.test('own changes show at once in what is answered past JavaScript', { skip }, async (t) => {
   const { mountpoint } = await startDrive(t, { listingTtlMs: 600_000, attrTtlMs: 600_000 })
 

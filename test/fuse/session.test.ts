@@ -444,6 +444,36 @@ t.test(
   },
 )
 
+t.test('a channel is offered the names of a directory that has few', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.mkdir('few')
+  await mount.mkdir('many')
+  for (const name of ['few/a', 'few/b']) await mount.save(name, 'x')
+  for (let index = 0; index < 17; index += 1) await mount.save(`many/${index}`, 'x')
+  const kernel = new FakeChannel()
+  new Session(kernel, mount.vfs).start()
+  await kernel.initialize()
+  const open = async (name: string): Promise<number> => {
+    const { body } = await kernel.ask(opcodes.opendir, undefined, { nodeid: await mount.ino(name) })
+    return Number(body.readBigUInt64LE(0))
+  }
+  const few = await open('few')
+  const many = await open('many')
+
+  const names = kernel.offered.get(few)
+  const read = bodyOf(structs.readIn, { fh: few, offset: names?.end ?? 0, size: 4096 })
+  const rest = await kernel.ask(opcodes.readdirplus, read)
+  kernel.sendResult = -errno.ENOENT
+  await open('few')
+
+  t.notOk(kernel.offered.has(many))
+  t.equal(names?.settled.length, 2)
+  const told = Buffer.from(names?.message ?? []).toString('latin1')
+  for (const name of ['..', 'a', 'b']) t.ok(told.includes(`${name}\0`), `${name} is told`)
+  t.equal(rest.body.length, 0, 'nothing comes after them')
+  t.strictSame([...kernel.offered.keys()], [few], 'what nobody hears of is withdrawn')
+})
+
 t.test('a malformed request is EINVAL and a fault; one without reply only a fault', async (t) => {
   const { kernel, faults } = await serve(t)
   const before = kernel.replies.size

@@ -3,7 +3,7 @@
  * the mount is gone. Takes {@link DriveOptions} as JSON in the first argument. The message
  * `remount` mounts the same account again, with nothing left of what the first drive knew; `block`
  * (and SIGUSR1) lets JavaScript hang for ever, `busy` for half of each second; `settle` awaits the disk cache; `forgotten`
- * tells how many lookups the kernel has taken back; `{"put": name, "text": text}` stores a
+ * tells how many lookups the kernel has taken back, and how often names were asked for; `{"put": name, "text": text}` stores a
  * blob as another client would.
  */
 import { randomBytes } from 'node:crypto'
@@ -81,7 +81,7 @@ class Drive {
       cacheDirectory === undefined ? undefined : new DiskCache({ directory: cacheDirectory })
     const chunkCache = new ChunkCache({ maxBytes: 2 ** 20, disk: this.#disk, reusesMemory: true })
     this.#vfs = new Vfs({ ...this.#options, namespace, root, uid: 0, gid: 0, chunkCache })
-    countForgets(this.#vfs)
+    countCalls(this.#vfs)
     const how = { mountpoint, source: 'abfs://box', allowOther: true, readOnly, passthrough }
     this.#mount = await mount(this.#vfs, how)
     say({ kind: 'mounted', detachedDead: false })
@@ -123,8 +123,14 @@ interface BlobElsewhere {
 }
 
 let forgotten = 0
+let listed = 0
 
-function countForgets(vfs: Vfs): void {
+function countCalls(vfs: Vfs): void {
+  const readdir = vfs.readdir.bind(vfs)
+  vfs.readdir = (...call) => {
+    listed += 1
+    return readdir(...call)
+  }
   const forget = vfs.forget.bind(vfs)
   vfs.forget = (ino, lookupCount) => {
     forgotten += lookupCount
@@ -144,7 +150,7 @@ process.on('SIGUSR1', () => hang(Number.POSITIVE_INFINITY))
 process.on('message', async (message: DriveMessage) => {
   if (typeof message === 'object') return drive.putElsewhere(message)
   if (message === 'settle') return drive.settle()
-  if (message === 'forgotten') return say({ kind: 'forgotten', count: forgotten })
+  if (message === 'forgotten') return say({ kind: 'forgotten', count: forgotten, listed })
   if (message === 'busy') return void setInterval(() => hang(500), 1000)
   if (message === 'block') return hang(Number.POSITIVE_INFINITY)
   await drive.unmount()

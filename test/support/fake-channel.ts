@@ -1,6 +1,13 @@
 import { setImmediate } from 'node:timers/promises'
 import { opcodes, structs } from '../../src/fuse/abi.ts'
-import type { FrameReceiver, FuseChannel, HeldFrame, SettledInode } from '../../src/fuse/channel.ts'
+import type {
+  DirectoryNames,
+  FrameReceiver,
+  FuseChannel,
+  HeldFrame,
+  NamesChannel,
+  SettledInode,
+} from '../../src/fuse/channel.ts'
 
 /** One reply as the kernel would read it. */
 export interface FakeReply {
@@ -25,6 +32,12 @@ export class FakeChannel implements FuseChannel {
   readonly settled: SettledInode[][] = []
   /** The inodes of which more was told beside each reply. */
   readonly told: number[][] = []
+  /** What was offered of open directories, by handle. */
+  readonly offered: Map<number, DirectoryNames> = new Map()
+  readonly names: NamesChannel = {
+    offer: (handle, names) => this.offered.set(handle, names),
+    withdraw: (handle) => this.offered.delete(handle),
+  }
   xattrPrefixes: readonly string[] | undefined
   heldFrames = 0
   isClosed = false

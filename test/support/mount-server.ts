@@ -18,7 +18,7 @@ export type ServerMessage =
   | { readonly kind: 'mounted'; readonly detachedDead: boolean }
   | { readonly kind: 'blocked' }
   | { readonly kind: 'settled'; readonly whyNoPassthrough: string | undefined }
-  | { readonly kind: 'forgotten'; readonly count: number }
+  | { readonly kind: 'forgotten'; readonly count: number; readonly listed: number }
   | { readonly kind: 'stored'; readonly name: string }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
   | { readonly kind: 'fault'; readonly operation: string; readonly message: string }
