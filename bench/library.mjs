@@ -156,11 +156,13 @@ function uploadRow(server) {
   const file = join(directory, 'source')
   const options = { file, path: 'data/up' }
   const abfs = worker(server, 'abfs', 'upload', options)
+  const plain = worker(server, 'abfs', 'upload', { ...options, integrity: 'none' })
   return {
     title: `upload ${flags['size-mib']} MiB from a file`,
     server,
     contenders: [
       abfs,
+      { ...plain, name: 'abfs, no checksum' },
       worker(server, 'sdk', 'upload', options),
       whole(abfs),
       rclone(server, ['copyto', '--ignore-times', file, ':azureblob:data/up-rclone']),

@@ -11,7 +11,8 @@ const signature = {
   expiresAtMs: Date.now() + 86_400_000,
 }
 const credential = { getCredential: async () => signature }
-const fs = await createFileSystem({ credential, hns: false })
+const { integrity } = options
+const fs = await createFileSystem({ credential, hns: false, integrity })
 
 async function readAll(path) {
   const reader = await fs.open(path, 'r')
