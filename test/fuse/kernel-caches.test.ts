@@ -8,7 +8,10 @@ t.test(
   'what a listing told is answered by the kernel while JavaScript hangs',
   { skip },
   async (t) => {
-    const { server, mountpoint } = await startDrive(t, { listingTtlMs: 600_000 })
+    const { server, mountpoint } = await startDrive(t, {
+      listingTtlMs: 600_000,
+      attrTtlMs: 600_000,
+    })
     await shell(`cd ${mountpoint} && mkdir d && seq 300 | sed s,^,d/f, | xargs touch`)
     const ask = `cd ${mountpoint} && stat d/none; seq 300 | sed s,^,d/f, | xargs stat -c '%n %s %a %Z'`
     await shell(`ls -l ${mountpoint}/d`)
@@ -28,7 +31,7 @@ t.test(
   'own changes show at once in names and attributes that the kernel keeps',
   { skip },
   async (t) => {
-    const { mountpoint } = await startDrive(t, { listingTtlMs: 600_000 })
+    const { mountpoint } = await startDrive(t, { listingTtlMs: 600_000, attrTtlMs: 600_000 })
 
     const output = await shell(
       `cd ${mountpoint} && mkdir d && cd d && echo one > a && ls && stat -c %s none; ls && ` +
@@ -75,7 +78,10 @@ t.test(
   'while JavaScript is busy half of the time, 99 of 100 stats take less than 5 ms',
   { skip },
   async (t) => {
-    const { server, mountpoint } = await startDrive(t, { listingTtlMs: 600_000 })
+    const { server, mountpoint } = await startDrive(t, {
+      listingTtlMs: 600_000,
+      attrTtlMs: 600_000,
+    })
     await shell(`cd ${mountpoint} && mkdir d && seq 200 | sed s,^,d/f, | xargs touch && ls -l d`)
     server.child.send('busy')
 
