@@ -11,17 +11,13 @@ import { maxBlobPutBytes } from './validate.ts'
 /** The request for a range of a blob, or for all of it. */
 export function rangeCall(
   { path, url }: { readonly path: BlobPath; readonly url: URL },
-  { range, former, ifMatch, into, sink, signal }: GetOptions,
+  { range, former, ifMatch, into, signal }: GetOptions,
 ): AzureCall {
   const headers = baseHeaders()
   if (ifMatch !== undefined) headers['if-match'] = ifMatch
-  // All of a blob is asked for without a range: of an empty one there is none.
-  const isAll = range === undefined || (range.start === 0 && range.end === Number.MAX_SAFE_INTEGER)
-  if (!isAll) headers['x-ms-range'] = rangeHeader(range)
+  if (range !== undefined) headers['x-ms-range'] = rangeHeader(range)
   const length = range === undefined ? 0 : range.end - range.start
   const isLong = range === undefined || range.end === Number.MAX_SAFE_INTEGER
-  // A sink has room of its own.
-  const longest = sink === undefined ? maxBlobPutBytes : Number.MAX_SAFE_INTEGER
   const isLonger = range !== undefined && into !== undefined && into.length !== length
   return {
     operation: 'blob.get',
@@ -31,9 +27,9 @@ export function rangeCall(
     query: formerQuery(former),
     headers,
     into: isLonger ? into.subarray(0, length) : into,
-    maxBodyBytes: isLong ? longest : length,
+    maxBodyBytes: isLong ? maxBlobPutBytes : length,
     signal,
-    accept: isAll ? undefined : 416,
+    accept: range === undefined ? undefined : 416,
   }
 }
 

@@ -147,8 +147,7 @@ async function readInPieces(
     },
     accept: (piece: Uint8Array, offset: number) => data.set(piece, offset - range.start),
   }
-  const options = { ranges: [range], mayBeEmpty: true, sink, signal }
-  const properties = await download(remote, path, options)
+  const properties = await download(remote, path, { ranges: [range], sink, signal })
   return { data, properties }
 }
 

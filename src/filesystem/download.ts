@@ -1,4 +1,4 @@
-import type { BlobContent, BlobProperties, CallOptions } from '../blob/store.ts'
+import type { BlobContent, BlobProperties, CallOptions, GetOptions } from '../blob/store.ts'
 import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
@@ -8,7 +8,6 @@ import { BlobReader } from '../transfer/blob-reader.ts'
 import type { BlobStream } from '../transfer/blob-stream.ts'
 import { ContentCheck } from '../transfer/content-check.ts'
 import type { Claim } from '../transfer/memory-budget.ts'
-import { type FirstOptions, getHead } from './get-head.ts'
 import type { Remote } from './remote.ts'
 
 /** Receives a download. */
@@ -29,11 +28,6 @@ export interface DownloadOptions extends CallOptions {
   readonly ranges?: readonly ByteRange[] | undefined
   /** The version that is meant. Absent: the one that is there. */
   readonly ifMatch?: string | undefined
-  /**
-   * Whether an empty blob, of which no range can be asked for, is to cost one request as others do. The first
-   * request then asks for all, and gives its connection up where that is more than a piece.
-   */
-  readonly mayBeEmpty?: boolean | undefined
   readonly sink: DownloadSink
 }
 
@@ -56,8 +50,7 @@ export async function download(
   const limit = others.length > 0 ? 0 : end
   const sink = new CheckedSink(remote, path, { start, limit, sink: options.sink })
   const head = { start, end: Math.min(end, start + remote.blockBytes) }
-  const mayBeEmpty = options.mayBeEmpty === true && start === 0 && end === whole.end
-  const properties = await takeFirst(remote, path, head, { signal, sink, ifMatch, mayBeEmpty })
+  const properties = await takeFirst(remote, path, head, { signal, sink, ifMatch })
   const pieces: ByteRange[] = []
   for (const range of [{ start: head.end, end }, ...others]) {
     const rest = { start: range.start, end: Math.min(range.end, properties.sizeBytes) }
@@ -144,11 +137,10 @@ async function takeFirst(
   remote: Remote,
   path: BlobPath,
   range: ByteRange,
-  { signal, sink, ifMatch, mayBeEmpty }: DownloadOptions,
+  { signal, sink, ifMatch }: DownloadOptions,
 ): Promise<BlobProperties> {
   const take = async (claim: Claim) => {
-    const first = { range, ifMatch, signal }
-    const { data, properties } = await getFirst(remote, path, first, mayBeEmpty === true)
+    const { data, properties } = await getFirst(remote, path, { range, ifMatch, signal })
     claim.shrink(data.byteLength)
     refuseDirectory(path, properties)
     await sink.begin?.(properties)
@@ -250,16 +242,9 @@ async function takeAll(
   return reached
 }
 
-function getFirst(
-  remote: Remote,
-  path: BlobPath,
-  options: FirstOptions,
-  mayBeEmpty = false,
-): Promise<BlobContent> {
+function getFirst(remote: Remote, path: BlobPath, options: GetOptions): Promise<BlobContent> {
   const { signal } = options
-  const ask = () =>
-    mayBeEmpty ? getHead(remote.store, path, options) : remote.store.get(path, options)
-  const get = () => remote.limiter.run(ask, signal)
+  const get = () => remote.limiter.run(() => remote.store.get(path, options), signal)
   return orDirectory(remote, path, { get, signal })
 }
 

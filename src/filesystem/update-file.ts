@@ -54,11 +54,7 @@ async function currentVersion(remote: Remote, path: BlobPath, signal: AbortSigna
       },
       accept: (piece: Uint8Array, offset: number) => data.set(piece, offset),
     }
-    const { etag, metadata, contentType } = await download(remote, path, {
-      mayBeEmpty: true,
-      sink,
-      signal,
-    })
+    const { etag, metadata, contentType } = await download(remote, path, { sink, signal })
     return { data, etag, metadata, contentType }
   } catch (error) {
     if (isFileSystemError(error, 'ENOENT')) return undefined
