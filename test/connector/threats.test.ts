@@ -261,7 +261,10 @@ test('whatever a path is spelt like, what comes out of it has no dots and no esc
     const url = `abfss://data@acct.dfs.core.windows.net/${text}`
     try {
       const { prefix = '' } = canonicalScope(scopeOfUrl(url, ['read']))
-      return !/(^|\/)\.{0,2}(\/|$)/.test(prefix === '' ? 'x' : prefix) && !/[%\\\0]/.test(prefix)
+      return (
+        !/(^|\/)\.{0,2}(\/|$)/.test(prefix === '' ? 'x' : prefix) &&
+        !/%[0-9a-f]{2}|[\\\0]/i.test(prefix)
+      )
     } catch (error) {
       return error instanceof ConnectorError
     }
