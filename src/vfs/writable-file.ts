@@ -54,7 +54,7 @@ export class WritableFile {
     this.#path = options.path
     this.#onCommitted = options.onCommitted
     this.#lock = options.lock ?? (() => undefined)
-    this.#content = new WrittenContent(options.context, () => this.#leaseId)
+    this.#content = new WrittenContent(options.context, () => this.#lease.leaseId)
     this.#changes = new UnsavedChanges(options.context.clock, options.stored, options.posix)
     if (options.stored === undefined) this.#content.begin(undefined)
   }
@@ -92,8 +92,8 @@ export class WritableFile {
     return this.#content.isSent
   }
 
-  get #leaseId(): string | undefined {
-    return this.#lock()?.lease?.leaseId
+  get #lease(): { readonly leaseId: string | undefined } {
+    return { leaseId: this.#lock()?.lease?.leaseId }
   }
 
   /** What the file is to this mount, commits to come included. */
@@ -200,9 +200,7 @@ export class WritableFile {
     change: (metadata: Metadata) => Metadata | undefined,
   ): Promise<boolean> {
     const before = this.stored
-    const entry = await this.#context.namespace.changeMetadata(this.#path(), change, {
-      leaseId: this.#leaseId,
-    })
+    const entry = await this.#context.namespace.changeMetadata(this.#path(), change, this.#lease)
     if (entry.etag === before?.etag) return false
     await this.followLocked(entry)
     this.#onCommitted(before, entry, false)
@@ -242,9 +240,7 @@ export class WritableFile {
 
   /** Keeps what could not be stored for its owner; where, if anything was kept. */
   preserve(cause: FileSystemError): Promise<string | undefined> {
-    return this.mutex.run(async () => {
-      return this.isPromised ? undefined : this.#keepUnsaved(cause)
-    })
+    return this.mutex.run(async () => (this.isPromised ? undefined : this.#keepUnsaved(cause)))
   }
 
   async #keepUnsaved(cause: FileSystemError): Promise<string | undefined> {
@@ -353,9 +349,8 @@ export class WritableFile {
 
   async #commitAttributes(): Promise<void> {
     const before = this.stored
-    const entry = await this.#context.namespace.setAttributes(this.#path(), this.#changes.posix, {
-      leaseId: this.#leaseId,
-    })
+    const { namespace } = this.#context
+    const entry = await namespace.setAttributes(this.#path(), this.#changes.posix, this.#lease)
     this.#changes.attributesStored(entry)
     await this.followLocked(entry)
     this.#onCommitted(before, entry, false)
@@ -383,7 +378,7 @@ export class WritableFile {
     const context = tags ? this.#context : { ...this.#context, tagsOf: undefined }
     const { stored: before, posix: changes, metadata, replaces } = this.#changes
     const description = await describe(context, path, { before, changes, metadata })
-    return { path, content, blocks, description, replaces, leaseId: this.#leaseId }
+    return { path, content, blocks, description, replaces, ...this.#lease }
   }
 
   /** Somebody else's version is the file from here on. */
