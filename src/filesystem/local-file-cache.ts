@@ -9,7 +9,6 @@ import {
   rename,
   rm,
   stat,
-  utimes,
   writeFile,
 } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -46,6 +45,11 @@ interface Known {
   readonly checkedAtMs: number
 }
 
+interface OpenCopy {
+  readonly local: string
+  readonly handle: FileHandle
+}
+
 /** What a killed process left behind is removed at this age. */
 const abandonedMs = 24 * 60 * 60 * 1000
 
@@ -70,15 +74,7 @@ export class LocalFileCache {
 
   /** Opens the local copy to be read, which is downloaded first when it is missing or out of date. */
   async open(path: PathInput, options: CallOptions = {}): Promise<FileHandle> {
-    for (let attempt = 1; ; attempt += 1) {
-      const local = await this.localPath(path, options)
-      try {
-        return await onLocalDisk(local, () => open(local, 'r'))
-      } catch (error) {
-        // Another process may have made room in between.
-        if (attempt === maxAttempts) throw error
-      }
-    }
+    return (await this.#open(path, options)).handle
   }
 
   /** The whole file, by way of the local copy. */
@@ -97,13 +93,9 @@ export class LocalFileCache {
    * room; who must not lose it uses {@link open}.
    */
   async localPath(path: PathInput, options: CallOptions = {}): Promise<string> {
-    const pointer = this.#pointerOf(path)
-    const known = await this.#known(pointer)
-    if (known !== undefined && this.#clock.nowMs() - known.checkedAtMs <= this.#ageAllowed()) {
-      const local = this.#dataOf(path, known.etag)
-      if (await this.#use(local)) return local
-    }
-    return this.#download(path, pointer, options)
+    const { local, handle } = await this.#open(path, options)
+    await handle.close()
+    return local
   }
 
   /** Bytes of the local copies. */
@@ -130,39 +122,74 @@ export class LocalFileCache {
     return this.#expiryMs === 0 ? -1 : this.#expiryMs
   }
 
-  async #download(path: PathInput, pointer: string, options: CallOptions): Promise<string> {
+  async #open(path: PathInput, options: CallOptions): Promise<OpenCopy> {
+    const pointer = this.#pointerOf(path)
+    const known = await this.#known(pointer)
+    if (known !== undefined && this.#clock.nowMs() - known.checkedAtMs <= this.#ageAllowed()) {
+      const local = this.#dataOf(path, known.etag)
+      const handle = await this.#openIfAny(local)
+      if (handle !== undefined) return { local, handle }
+    }
+    return this.#download(path, pointer, options)
+  }
+
+  async #download(path: PathInput, pointer: string, options: CallOptions): Promise<OpenCopy> {
     await using reader = await this.fs.open(path, 'r', options)
     const etag = reader.info.etag ?? ''
     const local = this.#dataOf(path, etag)
-    if (!(await this.#use(local))) {
-      await this.#writeWhole(local, withSignal(reader, options.signal))
-      await this.#use(local)
-      await this.#makeRoom(local)
+    const found = await this.#openIfAny(local)
+    const handle = found ?? (await this.#writeWhole(local, withSignal(reader, options.signal)))
+    try {
+      if (found === undefined) await this.#makeRoom(local)
+      const known: Known = { etag, checkedAtMs: this.#clock.nowMs() }
+      await (await this.#writeWhole(pointer, JSON.stringify(known))).close()
+      return { local, handle }
+    } catch (error) {
+      await handle.close()
+      throw error
     }
-    const known: Known = { etag, checkedAtMs: this.#clock.nowMs() }
-    await this.#writeWhole(pointer, JSON.stringify(known))
-    return local
   }
 
-  /** Marks a copy as read just now; false when there is none. */
-  async #use(local: string): Promise<boolean> {
-    const now = new Date(this.#clock.nowMs())
+  /** Opens a copy, which counts as read just now; undefined when there is none. */
+  async #openIfAny(local: string): Promise<FileHandle | undefined> {
     try {
-      await utimes(local, now, now)
-      return true
+      return await this.#openUsed(local)
     } catch (error) {
-      if (isMissing(error)) return false
+      if (isMissing(error)) return undefined
       return onLocalDisk(local, () => Promise.reject(error))
     }
   }
 
-  async #writeWhole(target: string, content: string | AsyncIterable<Uint8Array>): Promise<void> {
+  async #openUsed(local: string): Promise<FileHandle> {
+    const handle = await open(local, 'r')
+    try {
+      const now = new Date(this.#clock.nowMs())
+      await handle.utimes(now, now)
+      return handle
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  /** Opened before it has its name: another process may make room the moment that it has. */
+  async #writeWhole(
+    target: string,
+    content: string | AsyncIterable<Uint8Array>,
+  ): Promise<FileHandle> {
     const part = join(this.directory, `${randomUUID()}.part`)
-    await onLocalDisk(target, async () => {
+    return await onLocalDisk(target, async () => {
       await mkdir(this.directory, { recursive: true, mode: 0o700 })
       try {
         await writeFile(part, content, { flag: 'wx', mode: 0o600 })
-        await rename(part, target)
+        const handle = await this.#openUsed(part)
+        return await rename(part, target).then(
+          () => handle,
+          async (error) => {
+            await handle.close()
+            throw error
+          },
+        )
       } catch (error) {
         await rm(part, { force: true })
         throw error
@@ -174,7 +201,8 @@ export class LocalFileCache {
     try {
       return parseKnown(await readFile(pointer, 'utf8'))
     } catch (error) {
-      if (isMissing(error)) return undefined
+      // A power cut may leave it empty.
+      if (isMissing(error) || error instanceof SyntaxError) return undefined
       return onLocalDisk(pointer, () => Promise.reject(error))
     }
   }
@@ -255,7 +283,6 @@ export class LocalFileCache {
   }
 }
 
-const maxAttempts = 3
 const ownName = /^([0-9a-f]{64}\.(data|json)|[0-9a-f-]{36}\.part)$/
 
 function parseKnown(text: string): Known | undefined {

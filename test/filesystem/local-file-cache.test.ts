@@ -106,6 +106,20 @@ t.test('a download that fails leaves nothing, and what a killed process left goe
   )
 })
 
+t.test('what a power cut left of a name is asked for again', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.writeText('box/f', 'one')
+  const directory = t.testdir()
+  const cache = new LocalFileCache({ fs, directory, expiryMs: Number.POSITIVE_INFINITY })
+  await cache.readText('box/f')
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.json'))
+  t.equal(names.length, 1)
+  for (const name of names) await writeFile(join(directory, name), '')
+  await fs.writeText('box/f', 'two')
+
+  t.equal(await cache.readText('box/f'), 'two')
+})
+
 const reader = `
   const [, directory, index] = process.argv
   const { LocalFileCache } = await import(process.env.CACHE_MODULE)
@@ -123,7 +137,7 @@ const reader = `
   for (let round = 0; round < 40; round++) {
     const bytes = await cache.readBytes('box/f')
     if (bytes.length !== 64 * 1024 || bytes[1024 * 63] !== 63) throw new Error('torn')
-    if ((round + Number(index)) % 4 === 0) await cache.clear()
+    if ((round + Number(index)) % 2 === 0) await cache.clear()
   }
   console.log('whole')
 `
