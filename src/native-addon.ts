@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
-/** The functions of the addon that add up; `native/addon.cc` has their contracts. */
+/** The functions of the addon that add up; `native/addon_checksums.cc` has their contracts. */
 export interface Crc64Addon {
   crc64(data: Uint8Array, before: bigint): bigint
   crc64Async(data: Uint8Array): Promise<bigint>

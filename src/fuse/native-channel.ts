@@ -11,7 +11,7 @@ import type {
 } from './channel.ts'
 import { maxRequestBytes } from './limits.ts'
 
-/** The functions of the addon that mount; failures are negative errnos. `native/addon.cc` has their contracts. */
+/** The functions of the addon that mount; failures are negative errnos. `native/addon_mounting.cc` has their contracts. */
 export interface NativeMounting {
   mount(
     target: string,

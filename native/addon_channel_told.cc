@@ -1,0 +1,106 @@
+// The Node-API surface of what a channel answers without JavaScript: what it is told of inodes,
+// names and files of the local disk. All of it runs on the JavaScript thread.
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+#include "addon_arguments.h"
+#include "addon_channel.h"
+#include "blocking_call.h"
+
+namespace abfs {
+
+void NativeChannel::InvalidateAttributes(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber()) {
+    Reject("expected a number: node");
+    return;
+  }
+  const auto node = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
+  if (channel_) channel_->InvalidateAttributes(node);
+}
+
+void NativeChannel::InodeChanged(const Napi::CallbackInfo& info) {
+  if (AreNumbers(info, 1) && channel_) channel_->inodes().Changed(U64(info[0]));
+}
+
+void NativeChannel::OfferXattrs(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArray()) {
+    Reject("expected an array: prefixes");
+    return;
+  }
+  if (channel_) channel_->inodes().OfferXattrs(StringsOf(info[0].As<Napi::Array>()));
+}
+
+void NativeChannel::OfferNames(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber() || !IsUint8Array(info[1]) || !info[2].IsNumber()) {
+    Reject("expected a number, a Uint8Array and a number: handle, message, end");
+    return;
+  }
+  const Napi::Uint8Array message = info[1].As<Napi::Uint8Array>();
+  FirstNames names{};
+  names.message.assign(message.Data(), message.Data() + message.ByteLength());
+  names.end = U64(info[2]);
+  ReadSettled(info[3], &names.settled);
+  if (names.message.size() < sizeof(fuse_out_header)) {
+    Reject("expected a message that has a head");
+    return;
+  }
+  if (channel_) channel_->OfferNames(U64(info[0]), std::move(names));
+}
+
+void NativeChannel::WithdrawNames(const Napi::CallbackInfo& info) {
+  if (AreNumbers(info, 1) && channel_) channel_->WithdrawNames(U64(info[0]));
+}
+
+Napi::Value NativeChannel::InvalidateContent(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber()) return Reject("expected a number: node");
+  const auto node = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
+  if (channel_) channel_->inodes().Changed(node);
+  const auto device =
+      std::make_shared<UniqueFd>(channel_ ? channel_->DuplicateDevice() : UniqueFd());
+  return BlockingCall::Run(env_,
+                           [device, node] { return abfs::InvalidateContent(device->get(), node); });
+}
+
+void NativeChannel::AttachContent(const Napi::CallbackInfo& info) {
+  if (!AreNumbers(info, 2)) return;
+  if (channel_) channel_->hits().Attach(U64(info[0]), U64(info[1]));
+}
+
+Napi::Value NativeChannel::AddPiece(const Napi::CallbackInfo& info) {
+  if (!AreNumbers(info, 4)) return env_.Undefined();
+  if (!info[4].IsBoolean()) return Reject("expected a boolean: complete");
+  if (!channel_) return Result(-EBADF);
+  UniqueFd file(::fcntl(static_cast<int>(U64(info[3])), F_DUPFD_CLOEXEC, 0));
+  if (!file.valid()) return Result(-errno);
+  const bool complete = info[4].As<Napi::Boolean>();
+  const bool added = channel_->hits().AddPiece(U64(info[0]), U64(info[1]), U64(info[2]),
+                                               std::move(file), complete);
+  return Result(added ? 0 : -ENOENT);
+}
+
+void NativeChannel::MarkPresent(const Napi::CallbackInfo& info) {
+  if (!AreNumbers(info, 3)) return;
+  if (channel_) channel_->hits().MarkPresent(U64(info[0]), U64(info[1]), U64(info[2]));
+}
+
+void NativeChannel::DetachContent(const Napi::CallbackInfo& info) {
+  if (AreNumbers(info, 1) && channel_) channel_->hits().Detach(U64(info[0]));
+}
+
+Napi::Value NativeChannel::OpenBacking(const Napi::CallbackInfo& info) {
+  if (!AreNumbers(info, 1)) return env_.Undefined();
+  if (!channel_) return Result(-EBADF);
+  return Result(channel_->OpenBacking(static_cast<int>(U64(info[0]))));
+}
+
+Napi::Value NativeChannel::CloseBacking(const Napi::CallbackInfo& info) {
+  if (!AreNumbers(info, 1)) return env_.Undefined();
+  if (!channel_) return Result(-EBADF);
+  return Result(channel_->CloseBacking(static_cast<int>(U64(info[0]))));
+}
+
+}  // namespace abfs
