@@ -1,93 +1,143 @@
-/** A drive that may have little: 256 descriptors, and the memory of a container of 512 MiB. */
-import { readFileSync } from 'node:fs'
+/**
+ * A drive that may have 512 MiB of memory, or 256 descriptors, serves many streams of large files and more open files
+ * than descriptors; gigabytes with --long.
+ */
+import { spawn } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { outputOf, startAbfs, startCliSandbox, until, whyNoCli } from '../support/cli.ts'
-import { isLongRun, runLong, whyNo } from '../support/program.ts'
+import { MiB } from '../../src/byte-range.ts'
+import {
+  cliCommand,
+  outputOf,
+  startCliSandbox,
+  temporaryDirectory,
+  until,
+  type Variables,
+  whyNoCli,
+} from '../support/cli.ts'
+import { isLongRun, runLong, sanitizerVariables, whyNo } from '../support/program.ts'
 import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
-const skip = whyNoCli() || whyNoMounts()
+const streams = isLongRun ? 16 : 6
+const streamMiB = isLongRun ? 256 : 24
+const limitBytes = 512 * MiB
+const skip = whyNoCli() || whyNoMounts() || whyNo('python3') || whyNo('openssl')
 
-/** A drive of the built command over an account of its own, with these flags; its process and what it logs. */
-async function startLimited(t: Test, ...flags: readonly string[]) {
-  const { client } = await startCliSandbox(t, '--engine', 'abfs')
-  const mountpoint = await temporaryMountpoint(t)
-  const args = ['mount', 'abfs://data', mountpoint, '--foreground', ...flags]
-  const daemon = startAbfs(args, { env: client })
+/** A memory cgroup of version 1 or 2 below the one of this process. */
+interface MemoryGroup {
+  /** Puts the shell that runs it in. */
+  readonly enter: string
+  /** Processes that the kernel killed for want of memory; `undefined` where it does not say. */
+  kills(): number
+}
+
+function memoryGroup(t: Test): MemoryGroup | undefined {
+  const own = readFileSync('/proc/self/cgroup', 'utf8')
+  const v1 = /^\d+:memory:(.*)$/m.exec(own)?.[1]
+  const v2 = /^0::(.*)$/m.exec(own)?.[1]
+  const parent = v1 === undefined ? `/sys/fs/cgroup${v2}` : `/sys/fs/cgroup/memory${v1}`
+  const group = join(parent, `abfs-test-${process.pid}`)
+  const limit = v1 === undefined ? 'memory.max' : 'memory.limit_in_bytes'
+  try {
+    mkdirSync(group)
+    t.teardown(() => rmdirSync(group))
+    writeFileSync(join(group, limit), String(limitBytes))
+  } catch {
+    return undefined
+  }
+  const events = join(group, v1 === undefined ? 'memory.events' : 'memory.oom_control')
+  return {
+    enter: `echo $$ > '${group}/cgroup.procs'`,
+    kills: () => Number(/^oom_kill (\d+)$/m.exec(readFileSync(events, 'utf8'))?.[1] ?? 0),
+  }
+}
+
+interface Confinement {
+  /** What the shell runs before it becomes the drive. */
+  readonly first?: string
+  readonly flags?: readonly string[]
+  readonly env: Variables
+}
+
+/** A drive in the foreground that may have little, and its process. */
+async function confined(t: Test, { first = 'true', flags = [], env }: Confinement) {
+  const directory = await temporaryMountpoint(t)
+  const mount = cliCommand(['mount', 'abfs://data', directory, '--foreground', ...flags])
+  const command = mount.map((word) => `'${word}'`).join(' ')
+  const daemon = spawn('bash', ['-ec', `${first}; exec ${command}`], {
+    env: { PATH: process.env['PATH'] ?? '', ...sanitizerVariables, ...env },
+  })
   t.teardown(() => daemon.kill('SIGKILL'))
   const output = outputOf(daemon)
-  await until(() => readFileSync('/proc/mounts', 'utf8').includes(` ${mountpoint} `))
-  const end = async () => {
-    const ended = new Promise((resolve) => daemon.on('close', resolve))
+  const ended = new Promise<number | null>((resolve) => daemon.on('close', resolve))
+  await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
+  t.equal(daemon.exitCode, null, output.stderr)
+  const end = () => {
     daemon.kill('SIGTERM')
-    t.equal(await ended, 0, output.stderr)
+    return ended
   }
-  return { pid: daemon.pid ?? 0, mountpoint, end }
+  return { directory, pid: daemon.pid ?? 0, output, end }
 }
 
-/** Holds all files open at once, to write and then to read; what it could not do counts as refused. */
-const manyFiles = `
-import errno, os, sys
-there, count = sys.argv[1], int(sys.argv[2])
+/** Many at once: each writes a file of its own, then reads all of another's in two places at a time. */
+const load = `
+  content() { head -c ${streamMiB}M /dev/zero | openssl enc -aes-128-ctr -K 0$1 -iv 0 -nosalt 2>/dev/null; }
+  for i in $(seq 10 ${9 + streams}); do { content $i > file-$i; } & pids="$pids $!"; done
+  for pid in $pids; do wait $pid; done; pids=
+  check() { [ "$(sha256sum < file-$1)" = "$(content $1 | sha256sum)" ]; }
+  for i in $(seq 10 ${9 + streams}); do
+    check $i & pids="$pids $!"
+    tail -c 20M file-$i > /dev/null & pids="$pids $!"
+  done
+  for pid in $pids; do wait $pid; done`
+
+/** Holds 600 files open at once, to write and then to read. */
+const manyFiles = `python3 -c '
 body = lambda i: bytes([i % 251]) * (90000 + i)
-refused = 0
-def at_once(mode, each):
-    global refused
-    opened = []
-    for i in range(count):
-        try: opened.append((i, open(f'{there}/{i}', mode, buffering=0)))
-        except OSError as error:
-            assert error.errno in (errno.EMFILE, errno.ENFILE), error
-            refused += 1
-    for i, file in opened: each(i, file)
-    for i, file in opened: file.close()
-def write(i, file): assert file.write(body(i)) == len(body(i))
-def read(i, file): assert b''.join(iter(lambda: file.read(65536), b'')) == body(i), i
-at_once('wb', write)
-at_once('rb', read)
-print(len(os.listdir(there)), refused)`
+written = [open(f"open-{i}", "wb", buffering=0) for i in range(600)]
+for i, file in enumerate(written): assert file.write(body(i)) == len(body(i))
+for file in written: file.close()
+read = [open(f"open-{i}", "rb") for i in range(600)]
+assert all(file.read() == body(i) for i, file in enumerate(read))
+'`
 
-t.test(
-  'with 256 descriptors a program holds 600 files open, to write and to read',
-  { skip: skip || whyNo('python3') || whyNo('prlimit'), timeout: 0 },
-  async (t) => {
-    const cache = t.testdir({})
-    const drive = await startLimited(t, '--cache-dir', cache)
-    const limit = await runLong('prlimit', ['--pid', `${drive.pid}`, '--nofile=256:256'])
-    t.equal(limit.status, 0, limit.output)
-    const { output } = await runLong('python3', ['-c', manyFiles, drive.mountpoint, '600'])
-    t.equal(output, '600 0\n')
-    await drive.end()
-  },
-)
-
-const MiB = 1024 * 1024
-const streamMiB = isLongRun ? 512 : 48
-
-/** Four streams write and then four read what was written; each compares sums. */
-const streams = (directory: string) => `
-cd '${directory}'
-stream() {
-  head -c ${streamMiB * MiB} /dev/urandom | tee f$1 | sha256sum > /tmp/limits-$$-$1
-  sha256sum < f$1 | cmp - /tmp/limits-$$-$1
+async function does(t: Test, script: string, directory: string): Promise<void> {
+  const { status, output } = await runLong('bash', ['-ec', `cd '${directory}'; ${script}`])
+  t.equal(status, 0, output)
 }
-jobs=()
-for i in 1 2 3 4; do stream $i & jobs+=($!); done
-failed=0
-for job in "\${jobs[@]}"; do wait $job || failed=1; done
-rm -f /tmp/limits-$$-*
-exit $failed`
 
-t.test(
-  'with the budget of a 512 MiB container four streams stay within it',
-  { skip, timeout: 0 },
-  async (t) => {
-    const drive = await startLimited(t, '--memory-budget', '128M')
-    const { status, output } = await runLong('bash', ['-c', streams(drive.mountpoint)])
-    t.equal(status, 0, output)
-    const text = readFileSync(`/proc/${drive.pid}/status`, 'utf8')
-    const peakMiB = Math.round(Number(/VmHWM:\s+(\d+)/.exec(text)?.[1]) / 1024)
-    t.comment(`4 times ${streamMiB} MiB: ${peakMiB} MiB resident at most`)
-    t.ok(peakMiB < 512, `${peakMiB} MiB`)
-    await drive.end()
-  },
-)
+t.test('a drive has little room', { skip, timeout: 0 }, async (t) => {
+  const { client } = await startCliSandbox(t, '--engine', 'abfs')
+  const state = await temporaryDirectory(t)
+  const env = { ...client, XDG_STATE_HOME: state, HOME: state, TMPDIR: state }
+
+  t.test('of memory: its cgroup has 512 MiB', { timeout: 0 }, async (t) => {
+    const group = memoryGroup(t)
+    if (group === undefined) t.comment('no cgroup can be made here: --memory-budget says the same')
+    const flags = group === undefined ? ['--memory-budget', '128M'] : []
+    const drive = await confined(t, { ...(group && { first: group.enter }), flags, env })
+
+    await does(t, load, drive.directory)
+
+    const status = readFileSync(`/proc/${drive.pid}/status`, 'utf8')
+    const peakMiB = Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024)
+    t.comment(`${streams} files of ${streamMiB} MiB: resident at most ${peakMiB} MiB`)
+    t.equal(await drive.end(), 0, drive.output.stderr)
+    t.equal(group?.kills() ?? 0, 0, 'nothing was killed')
+    t.ok(peakMiB * MiB < limitBytes * 0.8, `${peakMiB} MiB leave room`)
+  })
+
+  t.test('of descriptors: it may have 256', { timeout: 0 }, async (t) => {
+    const cached = { ...env, ABFS_CACHE_DIR: join(state, 'cache') }
+    const drive = await confined(t, { first: 'ulimit -n 256', env: cached })
+
+    await does(t, load, drive.directory)
+    await does(t, manyFiles, drive.directory)
+
+    const descriptors = readdirSync(`/proc/${drive.pid}/fd`).length
+    t.ok(descriptors < 256, `${descriptors} are open`)
+    t.equal(await drive.end(), 0, drive.output.stderr)
+    t.notMatch(drive.output.stderr, /EMFILE|"level":50/)
+  })
+})
