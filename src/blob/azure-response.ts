@@ -1,6 +1,6 @@
 import { type ErrnoCode, FileSystemError } from '../errors.ts'
 import type { HttpResponse } from '../http/handler.ts'
-import type { BlobProperties, ContentHeaders, PathFacts } from './store.ts'
+import type { BlobProperties, ChangedProperties, ContentHeaders, PathFacts } from './store.ts'
 import { markKey, parseMark } from './written-mark.ts'
 
 /** What was asked of the service: its name, the path or paths, and the precondition if any. */
@@ -55,6 +55,15 @@ export function propertiesFrom(headers: HttpResponse['headers']): BlobProperties
   const facts = factsFrom(headers)
   if (facts !== undefined) properties.facts = facts
   return properties
+}
+
+/** What the answer to a write that left the content as it is tells. */
+export function changedProperties({ headers }: HttpResponse): ChangedProperties {
+  return {
+    etag: headers['etag'] ?? '',
+    lastModifiedMs: modifiedFrom(headers['last-modified']) ?? 0,
+    versionId: headers['x-ms-version-id'],
+  }
 }
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }

@@ -18,7 +18,7 @@ import {
   resourceUrl,
   startFromVersion,
 } from './azure-request.ts'
-import { propertiesFrom } from './azure-response.ts'
+import { changedProperties, propertiesFrom } from './azure-response.ts'
 import { AzureWrites } from './azure-writes.ts'
 import { scanInTurns } from './list-scanner.ts'
 import { PageRooms } from './page-rooms.ts'
@@ -30,6 +30,7 @@ import type {
   BlobStore,
   BlockSourceRange,
   CallOptions,
+  ChangedProperties,
   CommitOptions,
   CommittedBlock,
   CommittedBlocks,
@@ -215,13 +216,20 @@ export class AzureBlobStore implements BlobStore {
     path: BlobPath,
     metadata: Metadata,
     options: CallOptions & Conditions = {},
-  ): Promise<BlobProperties> {
+  ): Promise<ChangedProperties> {
     const operation = 'blob.setMetadata'
     checkWrite(path, { metadata }, operation)
     const headers = addMetadata(addConditions(baseHeaders(), options), metadata)
     const { signal } = options
-    await this.#call({ operation, method: 'PUT', path, query: '?comp=metadata', headers, signal })
-    return this.#head(path, operation, { signal })
+    const call = {
+      operation,
+      method: 'PUT',
+      path,
+      query: '?comp=metadata',
+      headers,
+      signal,
+    } as const
+    return changedProperties(await this.#call(call))
   }
 
   async copy(from: BlobPath, to: BlobPath, options: CopyOptions = {}): Promise<CopiedProperties> {

@@ -13,6 +13,7 @@ import type {
   BlobStore,
   BlockSourceRange,
   CallOptions,
+  ChangedProperties,
   CommitOptions,
   CommittedBlock,
   CommittedBlocks,
@@ -134,7 +135,7 @@ export class MemoryHierarchicalStore implements BlobStore {
     path: BlobPath,
     metadata: Metadata,
     options: CallOptions & Conditions = {},
-  ): Promise<BlobProperties> {
+  ): Promise<ChangedProperties> {
     const subject = { path, syscall: 'blob.setMetadata' }
     this.#purge(path, subject.syscall)
     const flag = isDirectory(this.#tree.find(subject)) ? { hdi_isfolder: 'true' } : {}

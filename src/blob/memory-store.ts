@@ -14,6 +14,7 @@ import type {
   BlobStore,
   BlockSourceRange,
   CallOptions,
+  ChangedProperties,
   CommittedBlock,
   CommittedBlocks,
   Conditions,
@@ -189,7 +190,7 @@ export class MemoryBlobStore implements BlobStore {
     path: BlobPath,
     metadata: Metadata,
     options: CallOptions & Conditions = {},
-  ): Promise<BlobProperties> {
+  ): Promise<ChangedProperties> {
     const subject = { path, syscall: 'blob.setMetadata' }
     const container = this.#containerOf(path, subject.syscall, options)
     checkMetadata(metadata, path, subject.syscall)

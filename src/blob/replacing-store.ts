@@ -16,6 +16,7 @@ import type {
   BlobStore,
   BlockSourceRange,
   CallOptions,
+  ChangedProperties,
   CommitOptions,
   CommittedBlock,
   CommittedBlocks,
@@ -141,7 +142,7 @@ export class ReplacingBlobStore implements BlobStore {
     path: BlobPath,
     metadata: Metadata,
     options?: CallOptions & Conditions,
-  ): Promise<BlobProperties> {
+  ): Promise<ChangedProperties> {
     return this.#store.setMetadata(path, metadata, options)
   }
 

@@ -56,6 +56,9 @@ export interface BlobProperties {
   readonly facts?: PathFacts | undefined
 }
 
+/** What the answer to a change of metadata tells of the version that it made. */
+export type ChangedProperties = Pick<BlobProperties, 'etag' | 'lastModifiedMs' | 'versionId'>
+
 /** One former state of a blob: exactly one of the two is there. */
 export type FormerId =
   | { readonly versionId: string; readonly snapshot?: undefined }
@@ -345,7 +348,7 @@ export interface BlobStore {
     path: BlobPath,
     metadata: Metadata,
     options?: CallOptions & Conditions,
-  ): Promise<BlobProperties>
+  ): Promise<ChangedProperties>
   /** Copies within the account on the server's side and waits until the copy is complete. */
   copy(from: BlobPath, to: BlobPath, options?: CopyOptions): Promise<CopiedProperties>
   delete(path: BlobPath, options?: CallOptions & Conditions): Promise<void>

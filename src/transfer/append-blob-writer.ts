@@ -63,7 +63,8 @@ export class AppendBlobWriter {
     this.#last ??= await store.head(path, { signal })
     if (metadata !== undefined) {
       const ifMatch = this.#last.etag
-      this.#last = await store.setMetadata(path, metadata, { ifMatch, leaseId, signal })
+      const changed = await store.setMetadata(path, metadata, { ifMatch, leaseId, signal })
+      this.#last = { ...this.#last, ...changed, metadata }
     }
     return this.#last
   }

@@ -142,3 +142,19 @@ t.test('MD5 instead, or nothing', async (t) => {
     await t.rejects(store.put(path, content), { code: 'EBADMSG' })
   }
 })
+
+t.test('a change of metadata is one request, whose answer tells the version', async (t) => {
+  const { control, store } = await faultyAccount(t)
+  const { etag } = await store.put(path, content)
+  control.ledger.clear()
+
+  const changed = await store.setMetadata(path, { a: '1' }, { ifMatch: etag })
+
+  t.same(
+    control.ledger.entries({}).map(({ verb }) => verb),
+    ['SetBlobMetadata'],
+    'nobody else can have written between it and a look at it',
+  )
+  const { etag: seen, lastModifiedMs } = await store.head(path)
+  t.match(changed, { etag: seen, lastModifiedMs })
+})

@@ -5,6 +5,7 @@ import type {
   BlobStore,
   BlockSourceRange,
   CallOptions,
+  ChangedProperties,
   CommittedBlock,
   CommittedBlocks,
   Conditions,
@@ -155,7 +156,7 @@ export class CountingStore implements BlobStore {
     path: BlobPath,
     metadata: Metadata,
     options: CallOptions & Conditions = {},
-  ): Promise<BlobProperties> {
+  ): Promise<ChangedProperties> {
     const { ifMatch, signal } = options
     return this.#count({ verb: 'setMetadata', name: path.name, ifMatch, signal }, () =>
       this.#store.setMetadata(path, metadata, options),

@@ -287,7 +287,8 @@ t.test('a version keeps its blocks when only its attributes change', async (t) =
   const reader = openReader(file, disk, { cache })
   await readWhole(reader)
   await disk.settled()
-  const properties = await memory.setMetadata(file.path, { mode: '600' })
+  const changed = await memory.setMetadata(file.path, { mode: '600' })
+  const properties = { ...file.properties, ...changed }
   reader.repin(properties.etag)
   await disk.settled()
   store.take()
