@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { startDrive, type TemporaryDrive, temporaryDirectory } from '../support/temp-drive.ts'
 import { shell, whyNoMounts } from '../support/temp-mount.ts'
@@ -21,7 +22,8 @@ async function startCached(
   await settled(drive)
   await shell(dropPages)
   // The first open finds the content and compares it.
-  await shell(`cd ${drive.mountpoint} && head -c 1 small large; sleep 2`)
+  await shell(`cd ${drive.mountpoint} && head -c 1 small large`)
+  await settled(drive)
   return { ...drive, sums }
 }
 
@@ -31,19 +33,37 @@ async function settled({ server }: TemporaryDrive): Promise<string | undefined> 
   return (await server.said('settled')).whyNoPassthrough
 }
 
-/** Opens files, has JavaScript hang for ever, drops what the kernel holds, and then reads them. */
-function readWhileHanging(drive: Cached): Promise<string> {
-  const hang = `kill -USR1 ${drive.server.child.pid} && sleep 0.5 && ${dropPages}`
+/** A shell runs `open`, JavaScript hangs for ever, the kernel drops what it holds, and the shell goes on with `read`. */
+async function whileHanging(
+  t: Test,
+  { server, mountpoint }: TemporaryDrive,
+  script: { readonly open: string; readonly read: string },
+): Promise<string> {
+  const signals = await temporaryDirectory(t)
+  const until = (name: string) => `until [ -e ${signals}/${name} ]; do sleep 0.05; done`
+  const { open, read } = script
+  const output = shell(
+    `cd ${mountpoint} && ${open} && touch ${signals}/open && ${until('hanging')}; ${dropPages}; ${read}`,
+  )
+  await shell(until('open'))
+  server.child.send('block')
+  await server.said('blocked')
+  await writeFile(`${signals}/hanging`, '')
+  return output
+}
+
+/** Opens the files of `drive`, and reads them when JavaScript hangs. */
+function readWhileHanging(t: Test, drive: Cached): Promise<string> {
   // The kernel asks for the attributes of what was read on a drive that is not read-only: no fstat(2).
-  const read = [3, 4].map((fd) => `timeout 8 dd bs=128k status=none <&${fd} | sha1sum`).join('; ')
-  const open = `cd ${drive.mountpoint} && exec 3< small 4< large`
-  return shell(`(${open} && ${hang} && ${read}) | sed '1s/-/small/; 2s/-/large/'`)
+  const read = [3, 4].map((fd) => `timeout 50 dd bs=128k status=none <&${fd} | sha1sum`).join('; ')
+  const named = `(${read}) | sed '1s/-/small/; 2s/-/large/'`
+  return whileHanging(t, drive, { open: 'exec 3< small 4< large', read: named })
 }
 
 t.test('reads of cached files are answered while JavaScript hangs', { skip }, async (t) => {
   const drive = await startCached(t, { passthrough: false })
 
-  t.equal(await readWhileHanging(drive), drive.sums)
+  t.equal(await readWhileHanging(t, drive), drive.sums)
 })
 
 t.test('so are those of the part of a file that is cached', { skip }, async (t) => {
@@ -51,24 +71,23 @@ t.test('so are those of the part of a file that is cached', { skip }, async (t) 
   const blobs = { large: 90 * 2 ** 20 }
   const drive = await startDrive(t, { cacheDirectory, blobs, listingTtlMs: 60_000 })
   const read = (fd: number, mebibytes: number) =>
-    `timeout 8 dd bs=128k count=${8 * mebibytes} status=none <&${fd}`
+    `timeout 50 dd bs=128k count=${8 * mebibytes} status=none <&${fd}`
   // Across the border of two files of the cache.
   const skip60 = (fd: number) => `dd bs=1M count=0 skip=60 status=none <&${fd}`
-  const open = `cd ${drive.mountpoint} && exec 3< large 4< large && ${skip60(3)} && ${skip60(4)}`
-  const sum = await shell(`${open} && ${read(3, 8)} | sha1sum`)
+  const opened = `exec 3< large 4< large && ${skip60(3)} && ${skip60(4)}`
+  const sum = await shell(`cd ${drive.mountpoint} && ${opened} && ${read(3, 8)} | sha1sum`)
   await settled(drive)
 
   // What comes from the disk is compared first; who has the file open may then read it there.
-  const hang = `kill -USR1 ${drive.server.child.pid} && sleep 0.5 && ${dropPages}`
-  const compare = `${dropPages} && ${read(3, 12)} > /dev/null && ${hang}`
-  const output = await shell(`${open} && ${compare} && ${read(4, 8)} | sha1sum`)
+  const open = `${opened} && ${dropPages} && ${read(3, 12)} > /dev/null`
+  const output = await whileHanging(t, drive, { open, read: `${read(4, 8)} | sha1sum` })
 
   t.equal(output, sum)
 })
 
 t.test('on a read-only drive the kernel reads cached files by itself', { skip }, async (t) => {
   const drive = await startCached(t, { readOnly: true })
-  const output = await readWhileHanging(drive)
+  const output = await readWhileHanging(t, drive)
 
   t.equal(output, drive.sums)
 })

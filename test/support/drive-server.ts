@@ -2,7 +2,7 @@
  * Run as a process of its own: mounts the drive over an account in memory, says so, and serves until
  * the mount is gone. Takes {@link DriveOptions} as JSON in the first argument. The message
  * `remount` mounts the same account again, with nothing left of what the first drive knew; `block`
- * (and SIGUSR1) lets JavaScript hang for ever, `busy` for half of each second; `settle` awaits the disk cache; `forgotten`
+ * lets JavaScript hang for ever, `busy` for half of each second; `settle` awaits the disk cache; `forgotten`
  * tells how many lookups the kernel has taken back, and how often names were asked for; `{"put": name, "text": text}` stores a
  * blob as another client would.
  */
@@ -81,7 +81,7 @@ class Drive {
       cacheDirectory === undefined ? undefined : new DiskCache({ directory: cacheDirectory })
     const chunkCache = new ChunkCache({ maxBytes: 2 ** 20, disk: this.#disk, reusesMemory: true })
     this.#vfs = new Vfs({ ...this.#options, namespace, root, uid: 0, gid: 0, chunkCache })
-    countCalls(this.#vfs)
+    watchCalls(this.#vfs)
     const how = { mountpoint, source: 'abfs://box', allowOther: true, readOnly, passthrough }
     this.#mount = await mount(this.#vfs, how)
     say({ kind: 'mounted', detachedDead: false })
@@ -92,9 +92,11 @@ class Drive {
     say({ kind: 'stored', name: put })
   }
 
-  /** Awaits that all which was read lies in the cache. */
+  /** Awaits that all which was read lies in the cache, and that what was opened was compared with its sums. */
   async settle(): Promise<void> {
     await this.#disk?.settled()
+    await Promise.allSettled(comparing)
+    comparing.clear()
     const { cacheDirectory } = this.#options
     const whyNoPassthrough =
       cacheDirectory === undefined
@@ -125,7 +127,16 @@ interface BlobElsewhere {
 let forgotten = 0
 let listed = 0
 
-function countCalls(vfs: Vfs): void {
+/** Contents of files that were opened, which are being compared with their sums. */
+const comparing = new Set<Promise<unknown>>()
+
+function watchCalls(vfs: Vfs): void {
+  const open = vfs.open.bind(vfs)
+  vfs.open = async (...call) => {
+    const opened = await open(...call)
+    if (opened.content instanceof Promise) comparing.add(opened.content)
+    return opened
+  }
   const readdir = vfs.readdir.bind(vfs)
   vfs.readdir = (...call) => {
     listed += 1
@@ -146,7 +157,6 @@ faultChannel.subscribe((message) => {
   say({ kind: 'fault', operation, message: `${path}: ${error.message}` })
 })
 const drive = new Drive(options, await newStore(options))
-process.on('SIGUSR1', () => hang(Number.POSITIVE_INFINITY))
 process.on('message', async (message: DriveMessage) => {
   if (typeof message === 'object') return drive.putElsewhere(message)
   if (message === 'settle') return drive.settle()

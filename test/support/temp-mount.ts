@@ -102,9 +102,9 @@ export async function startMount(
 }
 
 /** A sanitizer makes what serves the mount many times slower. */
-const shellTimeoutMs = 'LD_PRELOAD' in sanitizerVariables ? 240_000 : 30_000
+const shellTimeoutMs = 'LD_PRELOAD' in sanitizerVariables ? 240_000 : 120_000
 
-/** What a shell command printed, both outputs; it is killed after thirty seconds. Touches mounts safely. */
+/** What a shell command printed, both outputs; it is killed after two minutes. Touches mounts safely. */
 export async function shell(command: string, user?: number): Promise<string> {
   const owner = user === undefined ? {} : { uid: user, gid: user }
   const env = programVariables()
