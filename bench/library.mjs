@@ -18,6 +18,7 @@ const { values: flags } = parseArgs({
     'sdk-blobs': { type: 'string', default: '100000' },
     'latency-ms': { type: 'string' },
     only: { type: 'string', default: '' },
+    place: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
 })
@@ -42,6 +43,7 @@ function environmentOf(server) {
     ABFS_ACCOUNT: server.account ?? 'bench',
     ABFS_BLOB_ENDPOINT: server.endpoint,
     BENCH_SAS: server.signature ?? unchecked,
+    ...(flags.place ? { BENCH_CORE: '1' } : {}),
     ...(server.caFile === undefined
       ? {}
       : { ABFS_CA_FILE: server.caFile, NODE_EXTRA_CA_CERTS: server.caFile }),
@@ -110,6 +112,7 @@ function summarize(name, samples, scale) {
     mibOut: (of('bytesOut') * scale) / 2 ** 20,
     peakMiB: of('peakMiB'),
     stallMs: of('stallMs'),
+    yields: of('yields'),
     samples,
   }
 }
@@ -259,6 +262,7 @@ function print(title, results) {
     cells.push(result.mibIn.toFixed(0), result.mibOut.toFixed(0))
     cells.push(Number.isNaN(result.peakMiB) ? '' : result.peakMiB.toFixed(0))
     cells.push(Number.isNaN(result.stallMs) ? '' : result.stallMs.toFixed(0))
+    cells.push(Number.isNaN(result.yields) ? '' : result.yields.toFixed(0))
     cells.push(
       (result.seconds / base.seconds).toFixed(2),
       (result.cpuSeconds / base.cpuSeconds).toFixed(2),
@@ -278,8 +282,9 @@ async function startServers() {
     }
   }
   const binary = buildBlobServer(directory)
-  const plain = await startBlobServer(binary, { directory })
-  const tls = await startBlobServer(binary, { directory, tls: true })
+  const core = flags.place ? 0 : undefined
+  const plain = await startBlobServer(binary, { directory, core })
+  const tls = await startBlobServer(binary, { directory, tls: true, core })
   if (!startTitle.includes(flags.only)) return { plain, tls }
   const below = join(directory, 'sandbox')
   mkdirSync(below)
@@ -337,6 +342,7 @@ async function main() {
       'MiB out',
       'peak MiB',
       'stall ms',
+      'yields',
       'time x',
       'cpu x',
     ]

@@ -30,11 +30,16 @@ async function certificateFiles(directory) {
   return { ca, certificate, key }
 }
 
-/** Starts the server, plain or over TLS. `counts()` resolves to what it counted since `reset()`. */
-export async function startBlobServer(binary, { directory, tls = false }) {
+/**
+ * Starts the server, plain or over TLS, on processor `core` alone where that is given. `counts()` resolves to
+ * what it counted since `reset()`.
+ */
+export async function startBlobServer(binary, { directory, tls = false, core }) {
   const files = tls ? await certificateFiles(directory) : undefined
-  const args = files === undefined ? [] : ['--tls', files.certificate, files.key]
-  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const command = [binary, ...(files === undefined ? [] : ['--tls', files.certificate, files.key])]
+  if (core !== undefined) command.unshift('taskset', '-c', String(core))
+  const [program, ...args] = command
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = await once(child.stdout, 'data')
   const origin = `${tls ? 'https' : 'http'}://127.0.0.1:${Number(line)}`
   const control = (path) => readJson(`${origin}/-/${path}`)
