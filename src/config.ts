@@ -3,10 +3,10 @@ import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { MiB, parseByteCount } from './byte-range.ts'
+import { type Environment, type Found, mistake, Source } from './config-source.ts'
 import { FileSystemError } from './errors.ts'
 
-/** Environment variables by name; `process.env` has this shape. */
-export type Environment = Readonly<Record<string, string | undefined>>
+export type { Environment } from './config-source.ts'
 
 /** The variables of this process. */
 export function processEnvironment(): Environment {
@@ -82,13 +82,13 @@ export interface Config {
   /** Where chunks of blobs may be kept on disk; `undefined`: in memory alone. */
   readonly cacheDir: string | undefined
   readonly logLevel: LogLevel
-  /** `socket` unless said otherwise. */
   /** Bytes that transfers hold in memory together; `undefined`: 256 MiB. */
   readonly memoryBudgetBytes: number | undefined
   /** Requests to an account under way at once; `undefined`: 16. */
   readonly requestBudget: number | undefined
   /** What protects bytes; `undefined`: `crc64` with the native addon, else `none`. */
   readonly integrity: (typeof integrities)[number] | undefined
+  /** `socket` unless said otherwise. */
   readonly transport: Transport
   /** Whether errors are shown with stack and causes. */
   readonly debug: boolean
@@ -124,11 +124,11 @@ export class SecretText {
  * cannot be read; `path` is then the flag or variable.
  */
 export function loadConfig(flags: ConfigFlags, environment: Environment): Config {
-  const source = new Source(flags, environment)
+  const source = new Source({ ...flags }, environment)
   const config: Omit<Config, 'origins'> = {
-    account: source.text('account', ACCOUNT_VARIABLES),
-    blobEndpoint: source.url('blobEndpoint', ['ABFS_BLOB_ENDPOINT']),
-    dfsEndpoint: source.url('dfsEndpoint', ['ABFS_DFS_ENDPOINT']),
+    account: readAccount(source),
+    blobEndpoint: source.url('blobEndpoint', ofAccount(source, 'ABFS_BLOB_ENDPOINT')),
+    dfsEndpoint: source.url('dfsEndpoint', ofAccount(source, 'ABFS_DFS_ENDPOINT')),
     hns: readWord(source, hnsSetting),
     prefix: withoutEdges(source.text('prefix', ['ABFS_PREFIX'])),
     caFile: source.file('caFile', ['ABFS_CA_FILE']),
@@ -171,74 +171,19 @@ const ACCOUNT_VARIABLES = [
   'AZURE_STORAGE_ACCOUNT',
 ] as const
 
-/** A value and the name of the flag or variable that gave it. */
-interface Found {
-  readonly value: string
-  readonly origin: string
+/** The name becomes part of a host's: with other characters it would choose who is sent credentials. */
+function readAccount(source: Source): string | undefined {
+  const found = source.find('account', ACCOUNT_VARIABLES)
+  if (found === undefined || /^[a-z0-9][a-z0-9-]*$/.test(found.value)) return found?.value
+  const wanted = 'must be the name of a storage account, 3 to 24 lower-case letters and digits'
+  throw mistake(found.origin, `${wanted}, not '${found.value}'`)
 }
 
-/** Looks values up, flags first, and remembers where each came from. */
-class Source {
-  readonly origins: Record<string, string> = {}
-  readonly #flags: Readonly<Record<string, string | undefined>>
-  readonly #environment: Environment
-
-  constructor(flags: ConfigFlags, environment: Environment) {
-    this.#flags = { ...flags }
-    this.#environment = environment
-  }
-
-  text(name: string, variables: readonly string[]): string | undefined {
-    return this.find(name, variables)?.value
-  }
-
-  file(name: string, variables: readonly string[]): string | undefined {
-    const found = this.find(name, variables)
-    return found === undefined ? undefined : resolve(found.value)
-  }
-
-  url(name: string, variables: readonly string[]): URL | undefined {
-    const found = this.find(name, variables)
-    return found === undefined ? undefined : parseUrl(found)
-  }
-
-  find(name: string, variables: readonly string[]): Found | undefined {
-    const found = this.flag(name) ?? this.variable(variables)
-    this.origins[name] = found?.origin ?? 'default'
-    return found
-  }
-
-  flag(name: string): Found | undefined {
-    const value = this.#flags[name]
-    return value === undefined ? undefined : { value, origin: flagName(name) }
-  }
-
-  variable(names: readonly string[]): Found | undefined {
-    for (const name of names) {
-      const value = this.#environment[name]
-      if (value) return { value, origin: name }
-    }
-    return undefined
-  }
-}
-
-function flagName(name: string): string {
-  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
-}
-
-function parseUrl({ value, origin }: Found): URL {
-  const url = URL.canParse(value) ? new URL(value) : undefined
-  if (url === undefined || !['https:', 'http:'].includes(url.protocol)) {
-    throw mistake(origin, `must be a URL such as https://host:port, not '${withoutQuery(value)}'`)
-  }
-  if (url.search !== '' || url.username !== '') {
-    throw mistake(origin, 'must be a URL without user, password or query: no secrets in URLs')
-  }
-  return url
-}
-
-function withoutQuery(text: string): string {
-  return text.replace(/\?.*$/s, '?…')
+/** The variables that say where an account is speak of the account that variables name, and of no other. */
+function ofAccount(source: Source, variable: string): readonly string[] {
+  const own = source.variable(ACCOUNT_VARIABLES)?.value
+  const named = source.flag('account')?.value ?? own
+  return own === undefined || own === named ? [variable] : []
 }
 
 /** A setting that is one of a few words. */
@@ -279,18 +224,18 @@ const sessionSetting: WordSetting<'0' | '1'> = {
 
 function readWord<Word extends string>(source: Source, setting: WordSetting<Word>): Word {
   const found = source.find(setting.name, [setting.variable])
-  if (found === undefined) return setting.byDefault
-  const word = setting.words.find((known) => known === found.value)
+  return found === undefined ? setting.byDefault : wordOf(found, setting.words)
+}
+
+function wordOf<Word extends string>(found: Found, words: readonly Word[]): Word {
+  const word = words.find((known) => known === found.value)
   if (word !== undefined) return word
-  throw mistake(found.origin, `must be one of ${setting.words.join(', ')}, not '${found.value}'`)
+  throw mistake(found.origin, `must be one of ${words.join(', ')}, not '${found.value}'`)
 }
 
 function readIntegrity(source: Source): Config['integrity'] {
   const found = source.find('integrity', ['ABFS_INTEGRITY'])
-  if (found === undefined) return undefined
-  const word = integrities.find((known) => known === found.value)
-  if (word !== undefined) return word
-  throw mistake(found.origin, `must be one of ${integrities.join(', ')}, not '${found.value}'`)
+  return found === undefined ? undefined : wordOf(found, integrities)
 }
 
 function readRequestBudget(source: Source): number | undefined {
@@ -386,8 +331,4 @@ function unreadable(file: string, origin: string, cause: unknown): FileSystemErr
     detail,
     cause,
   })
-}
-
-function mistake(origin: string, detail: string): FileSystemError {
-  return new FileSystemError('EINVAL', 'config', { path: origin, detail: `${origin} ${detail}` })
 }

@@ -232,3 +232,30 @@ t.test('a budget or a sum that cannot be is refused by its name', async (t) => {
     })
   }
 })
+
+t.test('endpoints of the environment are those of its account alone', async (t) => {
+  const environment = {
+    ABFS_ACCOUNT: 'prod',
+    ABFS_BLOB_ENDPOINT: 'https://127.0.0.1:1/prod',
+    ABFS_DFS_ENDPOINT: 'https://127.0.0.1:1/prod',
+  }
+  const other = loadConfig({ account: 'dev' }, environment)
+  t.equal(other.blobEndpoint, undefined)
+  t.equal(other.dfsEndpoint, undefined)
+
+  t.equal(loadConfig({ account: 'prod' }, environment).blobEndpoint?.pathname, '/prod')
+  const unnamed = { ABFS_BLOB_ENDPOINT: 'https://127.0.0.1:1/dev' }
+  t.equal(loadConfig({ account: 'dev' }, unnamed).blobEndpoint?.pathname, '/dev')
+  const said = loadConfig({ account: 'dev', blobEndpoint: 'https://127.0.0.1:2/dev' }, environment)
+  t.equal(said.blobEndpoint?.port, '2')
+})
+
+t.test('a name that is no account cannot choose a host', async (t) => {
+  for (const account of ['evil.example/', 'a b', 'A', 'x_y', 'u@h']) {
+    t.throws(() => loadConfig({ account }, {}), { code: 'EINVAL', path: '--account' })
+    t.throws(() => loadConfig({}, { ABFS_ACCOUNT: account }), {
+      code: 'EINVAL',
+      path: 'ABFS_ACCOUNT',
+    })
+  }
+})
