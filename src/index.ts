@@ -104,6 +104,7 @@ export type { CodingOptions, Compression, FileEncoding } from './filesystem/file
 export type { FileInfo } from './filesystem/file-info.ts'
 export type { FileLock, LockOptions } from './filesystem/file-lock.ts'
 export type { FormerFile } from './filesystem/former-file.ts'
+export type { FileData } from './filesystem/given-bytes.ts'
 export type { LocalFileOptions } from './filesystem/local-file.ts'
 export { LocalFileCache, type LocalFileCacheOptions } from './filesystem/local-file-cache.ts'
 export type { PathInput } from './filesystem/location.ts'

@@ -21,6 +21,7 @@ import { parentName } from '../namespace/blob-name.ts'
 import type { BlobPath } from '../path.ts'
 import { AccountAccess } from './account-access.ts'
 import type { AzureBlobFileSystemOptions } from './account-tree.ts'
+import { demandWord } from './demand-word.ts'
 import { fullName } from './file-info.ts'
 import { statesAt } from './list-states.ts'
 import { locate, locateFile, type PathInput } from './location.ts'
@@ -147,6 +148,7 @@ export class AccountAdministration extends AccountAccess {
   /** Moves a file to another tier; out of the archive it takes hours, in which reading is `EACCES`. */
   async setTier(path: PathInput, tier: Tier, options?: TierOptions): Promise<void> {
     const place = locateFile(this.account, path, 'setTier')
+    demandWord('tier', tier, ['Hot', 'Cool', 'Cold', 'Archive'] satisfies Tier[])
     await this.admin('setTier').setTier(place, tier, options)
     forget(this.remote.namespace, place)
   }

@@ -12,6 +12,7 @@ import type { DecodedFileReader } from './decoded-file-reader.ts'
 import type { EncodedFileWriter } from './encoded-file-writer.ts'
 import { type Coding, type CodingOptions, codingOf } from './file-coding.ts'
 import type { FileInfo } from './file-info.ts'
+import type { FileData } from './given-bytes.ts'
 import { locateFile, type PathInput } from './location.ts'
 import { type PipeOptions, pipeFile, touch, type WriteOptions } from './pipe.ts'
 import { pipePaths } from './pipe-paths.ts'
@@ -107,18 +108,18 @@ export class AccountContent extends AccountTree {
   }
 
   /** Makes `data` the file, at once. `mode: 'create'` fails with `EEXIST` when there is one. */
-  async pipeFile(path: PathInput, data: Uint8Array, options: PipeOptions = {}): Promise<FileInfo> {
+  async pipeFile(path: PathInput, data: FileData, options: PipeOptions = {}): Promise<FileInfo> {
     return pipeFile(this.remote, locateFile(this.account, path, 'pipeFile'), data, options)
   }
 
   /** The same as {@link pipeFile}. */
-  writeBytes(path: PathInput, data: Uint8Array, options?: PipeOptions): Promise<FileInfo> {
+  writeBytes(path: PathInput, data: FileData, options?: PipeOptions): Promise<FileInfo> {
     return this.pipeFile(path, data, options)
   }
 
   /** Makes each of `files`, given by path, a file; each appears whole, in no order. */
   async pipe(
-    files: ReadonlyMap<PathInput, Uint8Array> | Readonly<Record<string, Uint8Array>>,
+    files: ReadonlyMap<PathInput, FileData> | Readonly<Record<string, FileData>>,
     options: PipeOptions = {},
   ): Promise<FileInfo[]> {
     return pipePaths(this.remote, files, options)

@@ -11,6 +11,7 @@ import { type Capabilities, probe } from './capabilities.ts'
 import type { FileInfo } from './file-info.ts'
 import { FileLock, type LockOptions } from './file-lock.ts'
 import { FormerFile } from './former-file.ts'
+import type { FileData } from './given-bytes.ts'
 import { locate, locateFile, type PathInput } from './location.ts'
 import { type PipeOptions, pipeFile } from './pipe.ts'
 
@@ -26,7 +27,7 @@ export class AccountSharing extends AccountAdministration {
   /** Makes `data` the file unless there is one: then `undefined`, and nothing is changed. */
   async putIfAbsent(
     path: PathInput,
-    data: Uint8Array,
+    data: FileData,
     options: Omit<PipeOptions, 'mode' | 'ifMatch'> = {},
   ): Promise<FileInfo | undefined> {
     const place = locateFile(this.account, path, 'putIfAbsent')

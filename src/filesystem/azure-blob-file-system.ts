@@ -6,6 +6,7 @@ import { mapNames } from './account-tree.ts'
 import { BlobMap } from './blob-map.ts'
 import { copyAcross } from './copy-across.ts'
 import { copyTree } from './copy-tree.ts'
+import { demandWord } from './demand-word.ts'
 import { DirFileSystem } from './dir-file-system.ts'
 import { makeDirectories, makeDirectory, removeDirectory } from './directories.ts'
 import type { ExpandOptions } from './expand-path.ts'
@@ -202,6 +203,7 @@ export class AzureBlobFileSystem extends AccountSearch {
     target: PathInput | readonly PathInput[] | ExpandOptions = {},
     options: ExpandOptions = {},
   ): Promise<OperationPlan> {
+    demandWord('operation', operation, ['put', 'get', 'copy', 'rm'] satisfies PlannedOperation[])
     if (operation === 'rm') {
       const removal = isPaths(target) ? options : target
       return planRemoval(this.remote, this.names(source, 'rm'), removal)

@@ -10,6 +10,7 @@ import { AppendBlobWriter } from '../transfer/append-blob-writer.ts'
 import { FileContent } from '../transfer/file-content.ts'
 import { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
+import { bytesOf, type FileData } from './given-bytes.ts'
 import { type Kept, keptOf } from './kept.ts'
 import { noteCommitted } from './pipe.ts'
 import type { Remote } from './remote.ts'
@@ -108,7 +109,7 @@ export class BlobFileEditor {
   }
 
   /** Writes over what is at the position, and moves it on. */
-  async write(data: Uint8Array | string): Promise<void> {
+  async write(data: FileData): Promise<void> {
     const bytes = bytesOf(data)
     const offset = this.#position
     this.#position += bytes.byteLength
@@ -123,7 +124,7 @@ export class BlobFileEditor {
   }
 
   /** Writes over what is at `offset`; beyond the end zeros come before. The position stays. */
-  async writeAt(offset: number, data: Uint8Array | string): Promise<void> {
+  async writeAt(offset: number, data: FileData): Promise<void> {
     checkCount('offset', offset)
     // The caller may go on to use its buffer.
     const bytes = new Uint8Array(bytesOf(data))
@@ -287,12 +288,6 @@ export class BlobFileEditor {
 function blockBytesFor(sizeBytes: number, usual: number): number {
   const needed = Math.ceil((2 * sizeBytes) / maxBlocks / MiB) * MiB
   return Math.max(usual, needed)
-}
-
-function bytesOf(data: Uint8Array | string): Uint8Array {
-  if (typeof data === 'string') return new TextEncoder().encode(data)
-  if (data instanceof Uint8Array) return data
-  throw new TypeError(`data: expected a Uint8Array or a string, got ${typeof data}`)
 }
 
 function checkCount(name: string, value: number): void {

@@ -4,6 +4,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { AppendBlobWriter } from '../transfer/append-blob-writer.ts'
 import { BlobWriter, type BlobWriterOptions } from '../transfer/blob-writer.ts'
 import type { FileInfo } from './file-info.ts'
+import { bytesOf, type FileData } from './given-bytes.ts'
 import { noteCommitted, refuseDirectory, type WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
 
@@ -77,12 +78,9 @@ export class BlobFileWriter {
   }
 
   /** Appends a copy of `data` (text as UTF-8); resolves when there is room for more. */
-  async write(data: Uint8Array | string): Promise<void> {
+  async write(data: FileData): Promise<void> {
     this.#demandOpen('write')
-    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
-    if (!(bytes instanceof Uint8Array)) {
-      throw new TypeError(`data: expected a Uint8Array or a string, got ${typeof data}`)
-    }
+    const bytes = bytesOf(data)
     await this.#orFail(() => this.#writer.write(bytes))
   }
 

@@ -2,15 +2,17 @@ import type { CallOptions } from '../blob/store.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { catFile } from './cat.ts'
+import { demandWord } from './demand-word.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
 import { type FileInfo, pathOf, urlOf } from './file-info.ts'
 import { hasMagic } from './pattern.ts'
 import type { Remote } from './remote.ts'
+import { byName } from './tree-view.ts'
 
 export interface CatOptions extends ExpandOptions {
   /**
-   * What a file that cannot be read does: `raise` rejects (the default), `omit` leaves it out,
-   * `return` puts the error in the place of its bytes.
+   * What a file that cannot be read, or a name or pattern that stands for nothing, does: `raise` rejects (the
+   * default), `omit` leaves it out, `return` puts the error in the place of its bytes.
    */
   readonly onError?: 'raise' | 'omit' | 'return' | undefined
 }
@@ -24,19 +26,42 @@ export async function catPaths(
   names: string | readonly string[],
   options: CatOptions = {},
 ): Promise<Map<string, Uint8Array | Error>> {
-  const { signal } = options
+  const { signal, onError = 'raise' } = options
+  demandWord('onError', onError, ['raise', 'omit', 'return'])
   const named = new Set(directlyNamed(names, options))
-  const entries = await expandPath(remote.view, names, options)
+  const { entries, missing } = await expand(remote, names, options)
   const wanted = entries.filter(({ type, name }) => type !== 'directory' || named.has(name))
   const contents = await mapConcurrent(wanted, remote.concurrency, (entry) =>
     read(remote, entry, { ...options, signal }),
   )
-  const found = new Map<string, Uint8Array | Error>()
+  const found = new Map<string, Uint8Array | Error>(onError === 'return' ? missing : [])
   for (const [index, { name }] of wanted.entries()) {
     const content = contents[index]
     if (content !== undefined) found.set(name, content)
   }
   return found
+}
+
+/** What names stand for; unless told to reject, with the error of each that stands for nothing. */
+async function expand(
+  { view }: Remote,
+  names: string | readonly string[],
+  options: CatOptions,
+): Promise<{ entries: readonly FileInfo[]; missing: readonly (readonly [string, Error])[] }> {
+  const { onError = 'raise', signal } = options
+  if (onError === 'raise') return { entries: await expandPath(view, names, options), missing: [] }
+  const entries = new Map<string, FileInfo>()
+  const missing: (readonly [string, Error])[] = []
+  for (const name of typeof names === 'string' ? [names] : names) {
+    try {
+      for (const entry of await expandPath(view, name, options)) entries.set(entry.name, entry)
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (!(error instanceof Error)) throw error
+      missing.push([name, error])
+    }
+  }
+  return { entries: [...entries.values()].sort(byName), missing }
 }
 
 /** Names that stand for themselves alone. */

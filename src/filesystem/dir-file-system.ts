@@ -15,6 +15,7 @@ import type { EncodedFileWriter } from './encoded-file-writer.ts'
 import type { ExpandOptions } from './expand-path.ts'
 import type { CodingOptions } from './file-coding.ts'
 import { changedInfo, type FileInfo } from './file-info.ts'
+import type { FileData } from './given-bytes.ts'
 import type { StateChoice } from './list-states.ts'
 import type { LocalFileOptions } from './local-file.ts'
 import type { MoveOptions } from './move.ts'
@@ -133,7 +134,7 @@ export class DirFileSystem {
     return this.#outside(await this.#fs.writeText(this.#inside(path, 'pipeFile'), text, options))
   }
 
-  async pipeFile(path: string, data: Uint8Array, options?: PipeOptions): Promise<FileInfo> {
+  async pipeFile(path: string, data: FileData, options?: PipeOptions): Promise<FileInfo> {
     return this.#outside(await this.#fs.pipeFile(this.#inside(path, 'pipeFile'), data, options))
   }
 

@@ -1,5 +1,6 @@
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { demandWord } from './demand-word.ts'
 
 /** How text becomes bytes. Invalid UTF-8 is read as U+FFFD. */
 export type FileEncoding = 'utf8' | 'utf16le' | 'latin1'
@@ -38,9 +39,4 @@ export function codingOf(
   }
   const isGzip = compression === 'gzip' || (compression === 'infer' && /\.gz$/i.test(path.name))
   return { encoding: encoding ?? 'utf8', isGzip }
-}
-
-function demandWord(option: string, word: string, words: readonly string[]): void {
-  if (words.includes(word)) return
-  throw new TypeError(`${option}: expected one of ${words.join(', ')}, got ${JSON.stringify(word)}`)
 }

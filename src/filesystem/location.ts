@@ -33,8 +33,22 @@ export function locateName(account: string, input: PathInput, syscall: string): 
 /** Who reads a file piece by piece names it each time; and by the same object the store knows it again. */
 const parseText = rememberingRecent(parseAzureUrl)
 
+function readText(input: string, syscall: string): AzureUrl {
+  try {
+    return parseText(input)
+  } catch (cause) {
+    throw noPlace(syscall, cause)
+  }
+}
+
+/** A text that names no place is an error like that of a place that cannot be. */
+function noPlace(syscall: string, cause: unknown): FileSystemError {
+  const detail = cause instanceof Error ? cause.message : String(cause)
+  return new FileSystemError('EINVAL', syscall, { detail, cause })
+}
+
 function parse(account: string, input: PathInput, syscall: string): AzureUrl {
-  const url = typeof input === 'string' ? parseText(input) : parseAzureUrl(input)
+  const url = typeof input === 'string' ? readText(input, syscall) : parseAzureUrl(input)
   if (url.account !== undefined && url.account !== account) {
     throw new FileSystemError('EINVAL', syscall, {
       path: formatPath(url),

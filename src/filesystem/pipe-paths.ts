@@ -1,6 +1,7 @@
 import { runAll } from '../bulk.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { FileInfo } from './file-info.ts'
+import type { FileData } from './given-bytes.ts'
 import { locateFile, type PathInput } from './location.ts'
 import { type PipeOptions, pipeFile } from './pipe.ts'
 import type { Remote } from './remote.ts'
@@ -8,7 +9,7 @@ import type { Remote } from './remote.ts'
 /** Makes each of `files` a file. All are tried; what failed is told as by a transfer. */
 export async function pipePaths(
   remote: Remote,
-  files: ReadonlyMap<PathInput, Uint8Array> | Readonly<Record<string, Uint8Array>>,
+  files: ReadonlyMap<PathInput, FileData> | Readonly<Record<string, FileData>>,
   options: PipeOptions = {},
 ): Promise<FileInfo[]> {
   const given = files instanceof Map ? [...files] : Object.entries(files)

@@ -5,7 +5,9 @@ import { refuseReserved } from '../namespace/blob-name.ts'
 import type { Entry } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobWriter } from '../transfer/blob-writer.ts'
+import { demandWord } from './demand-word.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
+import { bytesOf, type FileData } from './given-bytes.ts'
 import type { Remote } from './remote.ts'
 import { sendAgain } from './send-again.ts'
 
@@ -28,10 +30,12 @@ export interface PipeOptions extends WriteOptions {
 export async function pipeFile(
   remote: Remote,
   path: BlobPath,
-  data: Uint8Array,
+  given: FileData,
   options: PipeOptions = {},
 ): Promise<FileInfo> {
   const { mode, ifMatch, leaseId, signal, metadata, contentType } = options
+  const data = bytesOf(given)
+  demandWord('mode', mode ?? 'overwrite', ['overwrite', 'create'])
   await refuseDirectory(remote, path, { signal })
   const conditions = {
     ifMatch,

@@ -4,6 +4,7 @@ import type { CallOptions } from '../blob/store.ts'
 import { Bulk, bulkPhase } from '../bulk.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
+import { demandWord } from './demand-word.ts'
 import { onLocalDisk } from './local-error.ts'
 import { compilePattern, pathMatcher } from './pattern.ts'
 import {
@@ -65,6 +66,8 @@ export async function sync(
   if ('local' in source && 'local' in target) {
     throw new TypeError('target: expected a side with fs, as the source is local')
   }
+  const { compare = 'mtime' } = options
+  if (typeof compare !== 'function') demandWord('compare', compare, ['size', 'mtime', 'md5'])
   await demandSource(source, options)
   const [from, to] = await Promise.all([listSide(source, options), listSide(target, options)])
   const plan = await makePlan(from, to, options)

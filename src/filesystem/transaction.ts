@@ -6,6 +6,7 @@ import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import { type FileInfo, fullName } from './file-info.ts'
+import type { FileData } from './given-bytes.ts'
 import { onLocalDisk } from './local-error.ts'
 import { localName } from './local-view.ts'
 import { locateFile, type PathInput } from './location.ts'
@@ -39,7 +40,7 @@ export class TransactionWriter {
   }
 
   /** Appends a copy of `data` (text as UTF-8); `EBADF` after {@link close}. */
-  async write(data: Uint8Array | string): Promise<void> {
+  async write(data: FileData): Promise<void> {
     if (this.#complete) {
       throw new FileSystemError('EBADF', 'write', { detail: 'the writer is closed' })
     }
@@ -104,7 +105,7 @@ export class Transaction {
   /** Makes `data` the file when the transaction is committed. */
   async pipeFile(
     path: PathInput,
-    data: Uint8Array | string,
+    data: FileData,
     options: WriteOptions & { readonly mode?: 'overwrite' | 'create' | undefined } = {},
   ): Promise<void> {
     const handle = await this.open(path, options.mode === 'create' ? 'x' : 'w', options)

@@ -147,3 +147,70 @@ t.test('rmFile takes a pattern for a name and leaves directories', async (t) => 
   await t.rejects(fs.rmFile('box/missing'), { code: 'ENOENT' })
   t.strictSame(Object.keys(await remoteFiles(fs, 'box')), ['a', 'd/f'])
 })
+
+t.test('what is no bytes is refused, and nothing is written', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.writeText('box/f', 'kept')
+  // As programs without types call it.
+  const given: readonly (readonly [unknown, RegExp])[] = [
+    [new Float32Array(4), /got Float32Array: new Uint8Array\(it.buffer, it.byteOffset/],
+    [new ArrayBuffer(4), /got ArrayBuffer: new Uint8Array\(it\)/],
+    [{ a: 1 }, /got Object/],
+    [5, /got number/],
+    [null, /got null/],
+    [undefined, /got undefined/],
+  ]
+
+  for (const [data, message] of given) {
+    const wrong: { data: Uint8Array } = Object.assign({ data: bytes('') }, { data })
+    const refusal = { name: 'TypeError', message }
+    await t.rejects(fs.pipeFile('box/f', wrong.data), refusal)
+    await t.rejects(fs.getMapper('box').set('f', wrong.data), refusal)
+    await t.rejects(fs.asNodeFs().writeFile('/box/f', wrong.data), refusal)
+    await t.rejects(
+      fs.update('box/f', () => wrong.data),
+      refusal,
+    )
+  }
+  t.equal(await fs.readText('box/f'), 'kept')
+  await fs.pipeFile('box/f', 'text')
+  t.equal(await fs.readText('box/f'), 'text')
+})
+
+t.test('a mode with a typing error does not overwrite', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.writeText('box/f', 'kept')
+  const wrong: { mode: 'create' } = Object.assign({ mode: 'create' as const }, { mode: 'creat' })
+
+  await t.rejects(fs.writeText('box/f', 'new', wrong), {
+    message: /overwrite, create, got "creat"/,
+  })
+  t.equal(await fs.readText('box/f'), 'kept')
+})
+
+t.test('names and patterns that stand for nothing are omitted or returned by cat', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await plantRemote(fs, 'box', { a: 'A' })
+  const names = ['box/none', 'box/a', 'box/*.none']
+
+  const kept = await fs.cat(names, { onError: 'omit' })
+  t.strictSame([...kept.keys()], ['box/a'])
+  const told = await fs.cat(names, { onError: 'return' })
+  t.match(told.get('box/none'), { code: 'ENOENT' })
+  t.match(told.get('box/*.none'), { code: 'ENOENT' })
+  t.equal(decode(told.get('box/a')), 'A')
+  t.strictSame((await fs.cat('box/none', { onError: 'omit' })).size, 0)
+})
+
+t.test('a text that names no place is EINVAL, as a name that Azure refuses is', async (t) => {
+  const { fs } = await memoryFileSystem()
+
+  for (const path of ['../x', 'file:///etc/passwd', 's3://box/x', 'box/../x']) {
+    await t.rejects(fs.info(path), { code: 'EINVAL' })
+    await t.rejects(fs.exists(path), { code: 'EINVAL' })
+  }
+  await t.rejects(fs.info('https://acct.blob.core.windows.net/box/x?sv=1&sig=hunter2'), {
+    code: 'EINVAL',
+    message: /^((?!hunter2).)*$/,
+  })
+})

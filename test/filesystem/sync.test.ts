@@ -129,3 +129,13 @@ t.test('a source that is missing deletes nothing', async (t) => {
 
   t.strictSame(await remoteFiles(fs, 'box/to'), { kept: 'x' })
 })
+
+t.test('a comparison that is not known is refused before anything is listed', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const wrong: { compare: 'md5' } = Object.assign({ compare: 'md5' as const }, { compare: 'etag' })
+
+  await t.rejects(sync({ fs, path: 'box' }, { fs, path: 'box' }, wrong), {
+    name: 'TypeError',
+    message: /expected one of size, mtime, md5/,
+  })
+})
