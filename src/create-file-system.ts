@@ -1,6 +1,7 @@
-import { parseAzureUrl } from './azure-url.ts'
+import { type AzureUrl, parseAzureUrl } from './azure-url.ts'
 import type { NamespaceChoice } from './blob/namespace-kind.ts'
 import type { Integrity } from './blob/store.ts'
+import { checkOptions } from './check-options.ts'
 import { composeFileSystem, openAccount } from './cli/compose.ts'
 import { type AccountTarget, targetOf } from './cli/location.ts'
 import { systemClock } from './clock.ts'
@@ -78,6 +79,7 @@ export interface CreateFileSystemOptions
 export async function createFileSystem(
   options: CreateFileSystemOptions = {},
 ): Promise<AzureBlobFileSystem> {
+  checkOptions(options)
   const { url, readOnly, hns, environment = processEnvironment(), ...rest } = options
   const {
     credential,
@@ -88,7 +90,6 @@ export async function createFileSystem(
     directoryMode,
     ...limited
   } = rest
-  checkDirectoryMode(directoryMode)
   const {
     requestBudget = concurrency,
     memoryBudgetBytes,
@@ -100,7 +101,7 @@ export async function createFileSystem(
   const limits = { requestBudget, memoryBudgetBytes, callTimeoutMs, integrity, hedge }
   const said = hns === undefined ? {} : { hns: String(hns) }
   const config = loadConfig({ ...flags, ...said }, environment)
-  const target = targetOf(config, url === undefined ? [] : [parseAzureUrl(url)])
+  const target = targetOf(config, url === undefined ? [] : [readUrl(url)])
   const access = readOnly === true ? 'read' : 'write'
   const provider = credential && providerOf(credential, systemClock)
   const shared = { listingTtlMs, directoryMode, diskCache, ...limits }
@@ -173,10 +174,17 @@ type Tuning =
   | 'integrity'
   | 'hedge'
 
-function checkDirectoryMode(mode: string | undefined): void {
-  if (mode === undefined || mode === 'marker' || mode === 'virtual') return
-  const detail = `expected marker or virtual, not ${mode}; a hierarchical account is known by hns`
-  throw new FileSystemError('EINVAL', 'config', { path: 'directoryMode', detail })
+function readUrl(url: string | URL): AzureUrl {
+  try {
+    return parseAzureUrl(url)
+  } catch (cause) {
+    throw noAccount(cause)
+  }
+}
+
+function noAccount(cause: unknown): FileSystemError {
+  const detail = cause instanceof Error ? cause.message : String(cause)
+  return new FileSystemError('EINVAL', 'config', { path: 'url', detail, cause })
 }
 
 /** Without what could be a secret. */

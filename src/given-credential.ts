@@ -5,6 +5,7 @@ import { type CredentialProvider, sasCredential } from './credential/credential.
 import { MultiScopeTokenProvider } from './credential/multi-scope-token-provider.ts'
 import type { TextSigner } from './credential/text-signer.ts'
 import { fromTokenCredential } from './credential/token-source.ts'
+import { FileSystemError } from './errors.ts'
 
 /** What a program may sign in with, instead of what the environment says. */
 export type GivenCredential = CredentialProvider | TokenCredential
@@ -35,6 +36,10 @@ export function keySignatures(
   key: string,
   clock: Clock,
 ): CredentialProvider & TextSigner {
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(key) || key.length % 4 !== 0) {
+    const detail = 'expected the key in Base64 as the portal shows it, 88 characters'
+    throw new FileSystemError('EINVAL', 'config', { path: 'account key', detail })
+  }
   return {
     signText: (text) =>
       createHmac('sha256', Buffer.from(key, 'base64')).update(text, 'utf8').digest('base64'),

@@ -46,7 +46,7 @@ t.test('the budgets of a process have names of their own', async (t) => {
 
   t.match(fs.toJSON(), { requestBudget: 3, memoryBudgetBytes: 64 * MiB, concurrency: 8 })
   const bad = { ...where, anon: true, memory_budget: -1 }
-  await t.rejects(fromStorageOptions(bad, more), RangeError)
+  await t.rejects(fromStorageOptions(bad, more), { code: 'EINVAL', path: 'memoryBudgetBytes' })
 })
 
 t.test('options that lack something are refused', async (t) => {

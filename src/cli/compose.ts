@@ -31,6 +31,7 @@ import {
   AzureBlobFileSystem,
   type AzureBlobFileSystemOptions,
 } from '../filesystem/azure-blob-file-system.ts'
+import { Door } from '../http/door.ts'
 import { type HttpHandler, intercept } from '../http/handler.ts'
 import { type HedgeOptions, hedge } from '../http/hedge.ts'
 import { RequestBudget } from '../http/request-budget.ts'
@@ -116,8 +117,10 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     prefix: config.prefix,
     perBlob: options.provider === undefined && isMediated(config),
   })
+  const door = new Door()
   const http = intercept(
     sockets.handle,
+    door.guard,
     ...(mediator === undefined ? [] : [mediator.mediateLists(account, blobEndpoint)]),
     authorize({ provider: credentials, scopeOf }),
     retry({ clock, budget: requests, callTimeoutMs }),
@@ -125,7 +128,10 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     trace(clock),
     counter.intercept,
   )
-  const closeHttp = sockets.close
+  const closeHttp = () => {
+    door.close()
+    return sockets.close()
+  }
   const integrity = options.integrity ?? config.integrity ?? usualIntegrity()
   const blobs = new AzureBlobStore({ account, endpoint: blobEndpoint, http, closeHttp, integrity })
   const endpoints = { account, blobEndpoint, dfsEndpoint, http }

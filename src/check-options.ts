@@ -1,0 +1,109 @@
+import type { CreateFileSystemOptions } from './create-file-system.ts'
+import { FileSystemError } from './errors.ts'
+
+type OptionName = keyof CreateFileSystemOptions
+
+/** What can be told of a value before it is used; `undefined` where who uses it says so. */
+const expectations: Readonly<Record<OptionName, Expectation | undefined>> = {
+  account: { wanted: 'a text', holds: isText },
+  blobEndpoint: { wanted: 'a URL as text', holds: isText },
+  dfsEndpoint: { wanted: 'a URL as text', holds: isText },
+  hns: { wanted: "true, false or 'auto'", holds: isOneOf(true, false, 'auto') },
+  prefix: { wanted: 'a text', holds: isText },
+  caFile: { wanted: "a file's name", holds: isText },
+  connectorUrl: { wanted: 'a URL as text', holds: isText },
+  connectorKeyFile: { wanted: "a file's name", holds: isText },
+  connectorTokenFile: { wanted: "a file's name", holds: isText },
+  connectorSession: undefined,
+  cacheDir: { wanted: "a directory's name", holds: isText },
+  logLevel: undefined,
+  transport: undefined,
+  url: undefined,
+  readOnly: { wanted: 'true or false', holds: isOneOf(true, false) },
+  credential: {
+    wanted:
+      'a credential of the Azure SDKs, a TokenCredential, or a provider as sasProvider() gives; keys and signatures as text are for fromStorageOptions',
+    holds: isCredential,
+    secret: true,
+  },
+  blockBytes: { wanted: 'bytes, an integer of 1 or more', holds: isCount },
+  concurrency: { wanted: 'an integer of 1 or more', holds: isCount },
+  requestBudget: { wanted: 'an integer of 1 or more', holds: isCount },
+  memoryBudgetBytes: { wanted: 'bytes, an integer of 1 or more', holds: isCount },
+  callTimeoutMs: { wanted: 'milliseconds, more than 0', holds: isPositive },
+  integrity: { wanted: "'crc64', 'md5' or 'none'", holds: isOneOf('crc64', 'md5', 'none') },
+  hedge: { wanted: '{ percentile, maxRatio }', holds: isObject },
+  listingTtlMs: { wanted: 'milliseconds, 0 or more', holds: isDuration },
+  directoryMode: {
+    wanted: "'marker' or 'virtual' (a hierarchical account is known by hns)",
+    holds: isOneOf('marker', 'virtual'),
+  },
+  diskCache: { wanted: 'a DiskCache', holds: isObject },
+  environment: { wanted: 'an object of variables', holds: isObject },
+}
+
+interface Expectation {
+  readonly wanted: string
+  readonly holds: (value: unknown) => boolean
+  /** Whether the value must not be repeated. */
+  readonly secret?: boolean | undefined
+}
+
+/** `EINVAL` with syscall `config` for an option of `createFileSystem` that is unknown or of no use. */
+export function checkOptions(options: object): void {
+  if (typeof options !== 'object' || options === null) {
+    throw mistake('options', `expected an object, got ${String(options)}`)
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (!isOptionName(name)) throw mistake(name, unknownName(name))
+    const expectation = expectations[name]
+    if (value === undefined || expectation === undefined || expectation.holds(value)) continue
+    const got = expectation.secret ? `a ${typeof value}` : String(value)
+    throw mistake(name, `expected ${expectation.wanted}, got ${got}`)
+  }
+}
+
+function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(expectations, name)
+}
+
+function unknownName(name: string): string {
+  const known = Object.keys(expectations)
+  const camel = name.replaceAll(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase())
+  if (known.includes(camel)) return `there is no such option; it is called ${camel}`
+  return `there is no such option; there are ${known.join(', ')}`
+}
+
+function mistake(path: string, detail: string): FileSystemError {
+  return new FileSystemError('EINVAL', 'config', { path, detail })
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+function isOneOf(...values: readonly unknown[]): (value: unknown) => boolean {
+  return (value) => values.includes(value)
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 1
+}
+
+function isPositive(value: unknown): boolean {
+  return typeof value === 'number' && value > 0
+}
+
+function isDuration(value: unknown): boolean {
+  return typeof value === 'number' && value >= 0
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null
+}
+
+function isCredential(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const methods: { getCredential?: unknown; getToken?: unknown } = value
+  return [methods.getCredential, methods.getToken].some((method) => typeof method === 'function')
+}
