@@ -83,7 +83,9 @@ int Watchdog::Verdict(const LiveRequest& request, int64_t now_ns) const {
   const bool interrupted = request.interrupted_ns != 0;
   // The kernel sends one interrupt a request: the signal that kills may follow one that does not.
   if ((interrupted || idle_ns >= kPatienceNs) && IsDying(request.pid)) return EINTR;
-  const bool unheard = interrupted && !request.interrupt_taken;
+  // Libraries take EINTR of close(2) for success: what stores is not given up for a signal.
+  const bool stores = request.opcode == FUSE_FLUSH || request.opcode == FUSE_FSYNC;
+  const bool unheard = interrupted && !request.interrupt_taken && !stores;
   return unheard && now_ns - request.interrupted_ns >= kInterruptGraceNs ? EINTR : 0;
 }
 

@@ -356,18 +356,23 @@ export class OpenFiles {
     return this.#tree.namespace.stat(path, { fresh: true })
   }
 
-  /** Waits for a commit; one that fails after its caller was interrupted is published. */
-  #await(
+  /**
+   * Waits for a commit, whatever signal the caller meets: libraries take `EINTR` of close(2) for success. Those that are
+   * killed, or waited too long, have their answer already; what fails then is published.
+   */
+  async #await(
     operation: string,
     inode: Inode,
     work: Promise<void>,
-    context: CallContext,
+    { signal }: CallContext,
   ): Promise<void> {
-    work.catch((error: unknown) => {
-      if (context.signal.aborted || isFileSystemError(error, 'ESTALE'))
+    try {
+      await work
+    } catch (error) {
+      if (signal.aborted || isFileSystemError(error, 'ESTALE'))
         publishFault(operation, this.#tree.pathOf(inode), error)
-    })
-    return interruptible(work, context.signal)
+      throw error
+    }
   }
 
   #writer(id: HandleId, syscall: string): FileHandle {

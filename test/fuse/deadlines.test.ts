@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { constants } from 'node:os'
 import t from 'tap'
 import { shell, startMount, whyNoMounts } from '../support/temp-mount.ts'
 
@@ -110,6 +112,34 @@ except OSError as error: print(error.errno)
     )
 
     t.equal(output, '4\n')
+  },
+)
+
+t.test(
+  'no signal ends a close(2) while JavaScript hangs: many libraries take EINTR for success',
+  { skip },
+  async (t) => {
+    const { server, mountpoint } = await startMount(t, { timeoutMs: 3000 })
+    const signals = t.testdir()
+    const output = shell(
+      `timeout -k 20 60 python3 -c "
+import ctypes, os, signal, time
+file = os.open('${mountpoint}/hello', os.O_RDWR)
+os.close(os.open('${signals}/open', os.O_CREAT))
+while not os.path.exists('${signals}/hanging'): time.sleep(0.05)
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, True)
+signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.close(file), ctypes.get_errno())
+"`,
+    )
+    await shell(`until [ -e ${signals}/open ]; do sleep 0.05; done`)
+    server.child.send('block')
+    await server.said('blocked')
+    await writeFile(`${signals}/hanging`, '')
+
+    t.equal(await output, `-1 ${constants.errno.ETIMEDOUT}\n`)
   },
 )
 

@@ -5,6 +5,7 @@ import type { BlobProperties } from '../../src/blob/store.ts'
 import { FileSystemError } from '../../src/errors.ts'
 import { type FaultEvent, faultChannel } from '../../src/telemetry.ts'
 import type { Verb } from '../support/counting-store.ts'
+import { settle } from '../support/fake-clock.ts'
 import { caller, VfsMount } from '../support/vfs-mount.ts'
 
 const block = 1024
@@ -375,24 +376,42 @@ t.test('a mount that is closed stores what open files hold', async (t) => {
   t.equal(await mount.stored('f'), 'left open')
 })
 
-t.test('an interrupted close rejects at once, and the commit goes on', async (t) => {
-  const mount = await VfsMount.make(t)
-  const handle = await mount.create('f')
-  await mount.write(handle, 0, 'x')
-  const releases: (() => void)[] = []
-  mount.before('put', () => new Promise<void>((resolve) => releases.push(resolve)))
-  const controller = new AbortController()
+for (const call of ['flush', 'fsync'] as const) {
+  t.test(`a signal does not end the wait of ${call}: it tells how the commit went`, async (t) => {
+    for (const fails of [false, true]) {
+      const mount = await VfsMount.make(t)
+      const handle = await mount.create('f')
+      await mount.write(handle, 0, 'x')
+      let answer = (): void => undefined
+      const held = new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      mount.before('put', async () => {
+        await held
+        if (fails) throw new FileSystemError('EACCES', 'blob.put')
+      })
+      const controller = new AbortController()
+      const context = { ...caller, signal: controller.signal }
+      let isOver = false
+      const saving =
+        call === 'flush'
+          ? mount.vfs.flush(handle, context)
+          : mount.vfs.fsync(handle, false, context)
+      const end = saving.finally(() => {
+        isOver = true
+      })
 
-  const flushing = mount.vfs.flush(handle, { ...caller, signal: controller.signal })
-  await new Promise((resolve) => setImmediate(resolve))
-  controller.abort(new Error('interrupted'))
-  await t.rejects(flushing, { message: 'interrupted' })
-  for (const proceed of releases) proceed()
-  await mount.vfs.release(handle, caller)
+      controller.abort(new Error('interrupted'))
+      await settle()
 
-  t.equal(await mount.stored('f'), 'x')
-  t.equal(mount.requests().filter((call) => call === 'put').length, 1)
-})
+      t.equal(isOver, false)
+      answer()
+      if (fails) await t.rejects(end, { code: 'EACCES' })
+      else await end
+      t.equal(await mount.stored('f'), fails ? undefined : 'x')
+    }
+  })
+}
 
 const fullDisk = {
   read: async () => ({ bytesRead: 0 }),
