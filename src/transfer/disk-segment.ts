@@ -14,6 +14,8 @@ import { granuleBytes } from './granule.ts'
 const reusedMode = 0o700
 /** How exactly the last use is remembered. */
 const useMs = 10_000
+/** How long what was not there when somebody looked is taken to be absent: what others bring meanwhile is fetched twice. */
+const lookMs = 1000
 
 /** Granules that are read and compared at once: 1 MiB takes a millisecond of the event loop. */
 const checkedAtOnce = 16
@@ -21,6 +23,7 @@ const checkedAtOnce = 16
 export interface SegmentOptions extends Placed {
   readonly sizeBytes: number
   readonly files: DiskFiles
+  readonly nowMs: () => number
   /** Whether somebody wants to know what becomes readable. */
   readonly isWatched: () => boolean
   readonly onCompared: (compared: Compared) => void
@@ -57,6 +60,7 @@ export class DiskSegment implements Placed {
   #loading: Promise<void> | undefined
   #isLoaded = false
   #usedAtMs = Number.NEGATIVE_INFINITY
+  #lookedAtMs = Number.NEGATIVE_INFINITY
   readonly #options: SegmentOptions
 
   constructor(options: SegmentOptions) {
@@ -80,7 +84,7 @@ export class DiskSegment implements Placed {
 
   /** Looks what is there; calls at the same time share one look. */
   load(): Promise<void> {
-    this.#loading ??= this.#loadAll().finally(() => {
+    this.#loading ??= this.#look().finally(() => {
       this.#loading = undefined
     })
     return this.#loading
@@ -90,11 +94,12 @@ export class DiskSegment implements Placed {
   async read(
     first: number,
     into: Uint8Array,
-    nowMs: number,
   ): Promise<{ readonly missing: readonly number[]; readonly damaged: number }> {
     const wanted = countedFrom(first, Math.ceil(into.byteLength / granuleBytes))
     // Another process may have brought what this one knows nothing of.
-    if (!wanted.every((granule) => this.has(granule))) await this.#load(first, wanted.length)
+    const nowMs = this.#options.nowMs()
+    const isKnown = nowMs - this.#lookedAtMs < lookMs
+    if (!isKnown && !wanted.every((granule) => this.has(granule))) await this.load()
     const present = wanted.filter((granule) => this.has(granule))
     if (present.length === 0) return { missing: wanted, damaged: 0 }
     const damaged = await this.#files.use(this, { create: false }, (files) =>
@@ -200,18 +205,23 @@ export class DiskSegment implements Placed {
     this.#files.drop(this)
   }
 
-  async #loadAll(): Promise<void> {
-    await this.#load(0, this.#sums.length / 2)
+  async #look(): Promise<void> {
+    const nowMs = this.#options.nowMs()
+    const found = await this.#files.use(this, { create: false }, (files) =>
+      granuleAccess().readSums(files, 0, this.#sums.length / 2),
+    )
+    if (found?.named === true) this.#note(found.sums)
+    else this.#forgetAll()
+    this.#lookedAtMs = nowMs
     this.#isLoaded = true
   }
 
-  async #load(first: number, count: number): Promise<void> {
-    const found = await this.#files.use(this, { create: false }, (files) =>
-      granuleAccess().readSums(files, first, count),
-    )
-    if (found?.named === true) this.#sums.set(found.sums, 2 * first)
-    else this.#forgetAll()
-    for (const granule of this.#distrusted) this.#distrust(granule)
+  /** What lies there now, and what this process wrote meanwhile, but for what it has found to be damaged. */
+  #note(words: Uint32Array): void {
+    for (let at = 0; at < words.length; at += 2) {
+      if (!isSum(words[at], words[at + 1]) || this.#distrusted.has(at / 2)) continue
+      this.#sums.set(words.subarray(at, at + 2), at)
+    }
   }
 
   async #readRun(

@@ -87,9 +87,7 @@ export class DiskVersion {
       const base = (index * this.#segmentBytes) / granuleBytes
       const start = (base + from) * granuleBytes - range.start
       const view = into.subarray(start, start + (to - from) * granuleBytes)
-      const found = await this.#cache.attempt('cache.read', () =>
-        segment.read(from, view, this.#cache.nowMs),
-      )
+      const found = await this.#cache.attempt('cache.read', () => segment.read(from, view))
       const all = Array.from({ length: to - from }, (_, at) => from + at)
       for (const granule of found?.missing ?? all) missing.push(base + granule)
       if (found !== undefined && found.damaged > 0)
@@ -249,6 +247,7 @@ export class DiskVersion {
       place: this.#placeOf(index),
       sizeBytes: Math.min(this.sizeBytes - index * this.#segmentBytes, this.#segmentBytes),
       files: this.#files,
+      nowMs: () => this.#cache.nowMs,
       isWatched: () => this.#watchers.size > 0,
       onCompared: (compared) => this.#tell(index, compared),
     })

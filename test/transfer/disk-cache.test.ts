@@ -84,6 +84,29 @@ t.test('what one process has read, another reads without a request', async (t) =
   t.equal(second.stats.missedBytes, 0)
 })
 
+t.test(
+  'what another process brings is found a second later, and what is absent is looked for once a second',
+  async (t) => {
+    const clock = new FakeClock()
+    const { store, openCache, openReader, write } = await setUp(t, { clock })
+    const file = await write('file', patternOf(MiB))
+    const [mine, others] = [openCache(), openCache()]
+    const options = { maxWindowBytes: 0 }
+    const [reader, other] = [openReader(file, mine, options), openReader(file, others, options)]
+    await readRange(reader, { start: 0, end: 1 })
+    await mine.settled()
+    for (const start of [256 * KiB, 512 * KiB]) await readRange(other, { start, end: start + 1 })
+    await others.settled()
+    store.take()
+
+    await readRange(reader, { start: 256 * KiB, end: 256 * KiB + 1 })
+    t.equal(store.take().length, 1, 'within the second it is fetched again')
+    await clock.advance(1000)
+    await readRange(reader, { start: 512 * KiB, end: 512 * KiB + 1 })
+    t.equal(store.take().length, 0)
+  },
+)
+
 t.test('only what is not on the disk is fetched', async (t) => {
   const { store, openCache, openReader, write } = await setUp(t)
   const content = patternOf(MiB)
