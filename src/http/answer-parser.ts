@@ -68,7 +68,8 @@ export class AnswerParser {
 
   /** The complete answer, which began after `firstByteMs`. */
   response(firstByteMs: number): HttpResponse {
-    const { status, headers } = this.#head ?? { status: 0, headers: {} }
+    if (this.#head === undefined) throw badAnswer('it has no head')
+    const { status, headers } = this.#head
     return { status, headers, body: this.#sink?.body ?? Buffer.alloc(0), firstByteMs }
   }
 

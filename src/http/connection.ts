@@ -73,7 +73,7 @@ export class Connection implements ExchangeHolder {
     this.#socket = openSocket(owner.peer, onread, () => this.#onReady())
     this.#socket.on('error', (error) => this.#fail(error))
     this.#socket.on('end', () => this.#onEnd())
-    this.#socket.on('close', () => this.#fail(connectionClosed()))
+    this.#socket.on('close', () => this.#fail(this.#closedByServer()))
   }
 
   /** How long it has been without a request; milliseconds. */
@@ -246,6 +246,8 @@ export class Connection implements ExchangeHolder {
       return
     }
     try {
+      // Before anything was asked there is no answer to complete.
+      if (this.#phase === 'connecting') throw this.#closedByServer()
       this.#parser.end()
       this.#finish(false)
     } catch (error) {
@@ -289,6 +291,11 @@ export class Connection implements ExchangeHolder {
     if (phase === 'headers') this.#sentMs = nowMs
   }
 
+  #closedByServer(): TransportError {
+    const code = this.#phase === 'connecting' ? 'ABFS_CONNECT_CLOSED' : 'ABFS_CLOSED'
+    return new TransportError(code, 'the server closed the connection')
+  }
+
   #tooLate(): TransportError {
     const code = timeouts[this.#phase] ?? 'ABFS_HEADERS_TIMEOUT'
     return new TransportError(code, `nothing happened for too long while ${this.#phase}`)
@@ -315,10 +322,6 @@ function drainThen(sink: BodySink, exchange: Exchange | undefined, response: Htt
   } catch (error) {
     exchange?.fail(error)
   }
-}
-
-function connectionClosed(): TransportError {
-  return new TransportError('ABFS_CLOSED', 'the server closed the connection')
 }
 
 /** `Keep-Alive: timeout=5` (seconds), less a second for the way. */

@@ -105,6 +105,12 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   UND_ERR_HEADERS_TIMEOUT: HEADERS_TIMED_OUT,
   UND_ERR_BODY_TIMEOUT: BODY_TIMED_OUT,
   ABFS_CLOSED: CONNECTION_LOST,
+  ABFS_CONNECT_CLOSED: {
+    code: 'EIO',
+    retryable: true,
+    beforeSending: true,
+    detail: (host) => `${host} closed the connection before anything was asked: it may be busy`,
+  },
   ABFS_CONNECT_TIMEOUT: CONNECT_TIMED_OUT,
   ABFS_SEND_TIMEOUT: {
     code: 'ETIMEDOUT',

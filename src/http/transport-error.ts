@@ -1,6 +1,7 @@
 /** Why an exchange over a socket ended without an answer; `network-error.ts` words them. */
 export type TransportFault =
   | 'ABFS_CLOSED'
+  | 'ABFS_CONNECT_CLOSED'
   | 'ABFS_CONNECT_TIMEOUT'
   | 'ABFS_SEND_TIMEOUT'
   | 'ABFS_HEADERS_TIMEOUT'

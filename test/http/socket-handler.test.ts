@@ -1,5 +1,7 @@
+import { createServer } from 'node:net'
 import t from 'tap'
 import { isFileSystemError } from '../../src/errors.ts'
+import { retry } from '../../src/http/retry.ts'
 import { socketHandler } from '../../src/http/socket-handler.ts'
 import { httpHandlerConformance } from '../conformance/http-handler.ts'
 import { answer, startFaultServer } from '../support/fault-server.ts'
@@ -140,6 +142,32 @@ t.test('the next connection resumes the TLS session', async (t) => {
   await handle(get(server.url))
 
   t.same(resumed, [false, true])
+})
+
+t.test('a connection that is closed in the handshake is no answer', async (t) => {
+  for (const bytes of [0, 1]) {
+    let connections = 0
+    const server = createServer((socket) => {
+      connections += 1
+      socket.on('error', () => undefined)
+      if (bytes === 0) socket.end()
+      else socket.once('data', () => socket.end())
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => server.close())
+    const address = server.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    const { handle, close } = socketHandler({ ca: certificate.cert })
+    t.teardown(close)
+    const url = new URL(`https://127.0.0.1:${port}/`)
+    const write = get(url, { method: 'PUT', body: Buffer.from('x') })
+
+    await t.rejects(handle(write), { code: 'EIO', retryable: true })
+    // Nothing was sent: what must go once may go now.
+    const again = retry({ baseDelayMs: 0, maxAttempts: 3 })(handle)
+    await t.rejects(again(get(url, { method: 'POST' })), { code: 'EIO', message: /tried 3 times/ })
+    t.equal(connections, 4)
+  }
 })
 
 t.test('a host that does not answer the handshake rejects with ETIMEDOUT', async (t) => {
