@@ -3,7 +3,7 @@ import { mkdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { GiB } from '../byte-range.ts'
-import { type Clock, systemClock } from '../clock.ts'
+import { type Clock, nextTurn, systemClock } from '../clock.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { faultChannel } from '../telemetry.ts'
 import { codeOf, DiskFiles } from './disk-files.ts'
@@ -234,6 +234,8 @@ export class DiskCache {
     const begin = () => {
       const kept = options.copy ? new Uint8Array(bytes) : bytes
       return async () => {
+        // Who waits for these bytes is answered first.
+        await nextTurn()
         await this.attempt('cache.write', () => this.#write(() => options.write(kept)))
         options.onDone()
       }

@@ -23,6 +23,7 @@ import { errorFields, openLogFile } from './log.ts'
 import { type DriveMemory, driveMemory } from './memory.ts'
 import { notifyServiceManager } from './notify.ts'
 import { accountInThePast } from './past-account.ts'
+import { rehearseReading } from './rehearsal.ts'
 import { ServedDrive } from './served-drive.ts'
 import { describeUnsaved, unsavedFile } from './unsaved-view.ts'
 
@@ -97,7 +98,7 @@ class Daemon {
     const how = { target, access, diskCache, ...memory, scanTrees: true }
     const account = await openAccount(this.#config, how)
     try {
-      await this.#serve(account)
+      await this.#serve(account, diskCache !== undefined)
     } catch (error) {
       this.#log.error(errorFields(error), 'failed')
       throw error
@@ -109,8 +110,10 @@ class Daemon {
     }
   }
 
-  async #serve(account: Account): Promise<void> {
+  async #serve(account: Account, hasDisk: boolean): Promise<void> {
     const metrics = await this.#openMetrics()
+    // While the service is waited for.
+    const rehearsed = rehearseReading({ withDisk: hasDisk })
     const ends: Promise<void>[] = []
     try {
       for (const place of this.#options.places) {
@@ -122,12 +125,13 @@ class Daemon {
         await mounted
       }
       this.#obeySignals()
+      await rehearsed
       await this.#announce()
     } catch (error) {
       await this.#unmount(true)
       throw error
     } finally {
-      await Promise.all(ends)
+      await Promise.all([...ends, rehearsed])
       await metrics?.close()
     }
     this.#reportUnsaved()
