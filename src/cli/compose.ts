@@ -372,11 +372,18 @@ async function readProof(proof: CallerProof): Promise<string> {
 function readAuthorities(config: Config): string | undefined {
   const { caFile } = config
   if (caFile === undefined) return undefined
+  const origin = config.origins['caFile'] ?? 'ABFS_CA_FILE'
+  const text = readAuthority(caFile, origin)
+  if (text.includes('-----BEGIN ')) return text
+  const detail = `${origin} names a file without a certificate in PEM`
+  throw new FileSystemError('EINVAL', 'config', { path: caFile, detail })
+}
+
+function readAuthority(file: string, origin: string): string {
   try {
-    return readFileSync(caFile, 'utf8')
+    return readFileSync(file, 'utf8')
   } catch (cause) {
-    const origin = config.origins['caFile'] ?? 'ABFS_CA_FILE'
-    throw unreadable(caFile, `${origin} names a file that cannot be read`, cause)
+    throw unreadable(file, `${origin} names a file that cannot be read`, cause)
   }
 }
 

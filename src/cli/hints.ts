@@ -33,9 +33,15 @@ function connectorWordOf(error: Error): string | undefined {
 }
 
 function hintForUnreachable(error: FileSystemError): string {
-  return error.syscall.startsWith('connector') || error.syscall.startsWith('credential')
+  return isAboutCredentials(error)
     ? 'check that the connector runs and that ABFS_CONNECTOR_URL is its address: abfs connector check'
     : 'the service did not answer in time; check the endpoint and the network, then try again'
+}
+
+/** Whether it was the connector or Entra that did not answer: the call that wanted a credential says so by its cause. */
+function isAboutCredentials(error: unknown): boolean {
+  if (!isFileSystemError(error)) return false
+  return /^(connector|credential)/.test(error.syscall) || isAboutCredentials(error.cause)
 }
 
 const HELP_HINT = 'abfs --help, or abfs COMMAND --help, shows usage and settings'

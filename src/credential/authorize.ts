@@ -230,7 +230,9 @@ async function obtain(
 
 function refusal(request: HttpRequest, cause: unknown): FileSystemError {
   const known = cause instanceof FileSystemError ? cause : undefined
-  const reason = cause instanceof Error ? cause.message : String(cause)
+  const said = cause instanceof Error ? cause.message : String(cause)
+  // The code is said once, in front.
+  const reason = known === undefined ? said : said.slice(`${known.code}: `.length)
   return new FileSystemError(known?.code ?? 'EACCES', request.operation, {
     path: targetOf(request),
     detail: `no credential was given: ${reason}`,

@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import {
   type CliOptions,
+  failsWith,
   runAbfs,
   startAbfs,
   startCliSandbox,
@@ -54,6 +55,20 @@ t.test('files with a client’s environment', { skip: whyNoCli() }, async (t) =>
     t.equal(plain.mtimeMs, 1_000_000_000_000)
     t.equal(await readlink(join(target, 'link')), 'plain')
     t.ok((await stat(join(target, 'deep/er'))).isDirectory())
+  })
+
+  t.test('a directory is copied with -r alone, and never left out in silence', async (t) => {
+    const directory = await temporaryDirectory(t)
+    const source = join(directory, 'whole')
+    await mkdir(source)
+    await writeFile(join(source, 'f'), 'f')
+    const refused = { code: 6, line: /EISDIR: is a directory/ }
+
+    failsWith(t, await abfs(['cp', source, 'abfs://data/whole']), refused)
+    t.equal((await abfs(['cp', '-r', source, 'abfs://data/whole'])).code, 0)
+    failsWith(t, await abfs(['cp', 'abfs://data/whole', join(directory, 'back')]), refused)
+    failsWith(t, await abfs(['cp', 'abfs://data/whole/', 'abfs://data/w2']), refused)
+    t.equal((await abfs(['cp', 'abfs://data/whole/*', join(directory, 'back', '')])).code, 0)
   })
 
   t.test('standard input becomes a file, and a file standard output', async (t) => {

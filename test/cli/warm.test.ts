@@ -70,6 +70,7 @@ for (const kind of ['flat', 'hierarchical']) {
         [['warm', 'abfs://data', '--cache-size', '1M'], /nine tenths of --cache-size/],
         [['warm', cache], /lies in no drive/],
         [['evict'], /name a place, or --all/],
+        [['warm', 'abfs://data', '--cache-size', '5'], /a size of 1M or more/],
         [['evict', '--all', 'abfs://data'], /name a place, or --all/],
       ]
       for (const [argv, line] of refused) failsWith(t, await abfs(argv), { code: 2, line })

@@ -1,6 +1,9 @@
+import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { AzureUrl } from '../../azure-url.ts'
+import { FileSystemError } from '../../errors.ts'
 import type { AzureBlobFileSystem, CopySource } from '../../filesystem/azure-blob-file-system.ts'
+import { hasMagic } from '../../filesystem/pattern.ts'
 import type { TransferOptions, TransferResult } from '../../filesystem/transfer-run.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { type Location, parseLocation } from '../location.ts'
@@ -134,6 +137,7 @@ async function copyTree(
   context: CliContext,
 ): Promise<void> {
   const { flags } = request
+  if (flags.recursive !== true) await refuseDirectories(request.from ?? fileSystem, request)
   const { openProgress } = await import('../progress.ts')
   const quiet = flags.quiet === true
   const progress = quiet ? undefined : openProgress(context.stderr)
@@ -150,6 +154,20 @@ async function copyTree(
     await report(result, flags, context)
   } finally {
     progress?.stop()
+  }
+}
+
+/** As cp(1): the library leaves a directory out, as fsspec does, which looks as if it had been copied. */
+async function refuseDirectories(
+  fileSystem: AzureBlobFileSystem,
+  { sources, direction }: CpArguments & { readonly direction: Direction },
+): Promise<void> {
+  for (const source of sources.filter((name) => !hasMagic(name))) {
+    const isDirectory =
+      direction === 'put'
+        ? (await stat(source).catch(() => undefined))?.isDirectory()
+        : await fileSystem.isDir(source)
+    if (isDirectory) throw new FileSystemError('EISDIR', 'cp', { path: source })
   }
 }
 

@@ -56,9 +56,11 @@ async function evict(
   command: Command,
   context: CliContext,
 ): Promise<Evicted> {
-  const { filesAt, openCache, placeOf, versionOf } = await import('../drive/cached-files.ts')
+  const { filesAt, openExistingCache, placeOf, versionOf } = await import(
+    '../drive/cached-files.ts'
+  )
   if (all !== (place === undefined)) throw usageError('name a place, or --all, and not both')
-  const cache = await openCache(command, context)
+  const cache = await openExistingCache(command, context)
   if (place === undefined) return cache.evict()
   const url = placeOf(place, context)
   const { container, name } = url

@@ -41,8 +41,8 @@ async function unpin(
   command: Command,
   context: CliContext,
 ): Promise<number> {
-  const { openCache, placeOf } = await import('../drive/cached-files.ts')
-  const cache = await openCache(command, context)
+  const { openExistingCache, placeOf } = await import('../drive/cached-files.ts')
+  const cache = await openExistingCache(command, context)
   try {
     if (place === undefined) return await cache.unpin(() => true)
     const { container, name } = placeOf(place, context)

@@ -1,10 +1,12 @@
 /** Which files of Azure `abfs warm` and `abfs evict` are about, and where they are kept. */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { type AzureUrl, parseAzureUrl } from '../../azure-url.ts'
 import { runtimeDirectory } from '../../config.ts'
+import { FileSystemError } from '../../errors.ts'
 import type { Entry } from '../../namespace/entry.ts'
 import type { BlobPath } from '../../path.ts'
 import { DiskCache, type VersionKey } from '../../transfer/disk-cache.ts'
@@ -31,6 +33,16 @@ export function placeOf(text: string, { environment }: CliContext): AzureUrl {
   const url = parseAzureUrl(drive.source)
   const name = joined(url.name.replace(/\/+$/, ''), place.slice(drive.directory.length))
   return { ...url, name }
+}
+
+/** As {@link openCache}, where nothing is to be made: `ENOENT` for a directory that is not there. */
+export async function openExistingCache(command: Command, context: CliContext): Promise<DiskCache> {
+  const { cacheDir } = await configOf(command, context)
+  if (cacheDir !== undefined && !existsSync(cacheDir)) {
+    const detail = 'there is no such cache: check --cache-dir'
+    throw new FileSystemError('ENOENT', 'cache', { path: cacheDir, detail })
+  }
+  return openCache(command, context)
 }
 
 /** The cache that the flags of `command` name; it must be named, or nobody would find it again. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { basename, join, resolve } from 'node:path'
 import type { Moment } from '../../blob/past-names.ts'
-import { parseByteCount } from '../../byte-range.ts'
+import { MiB, parseByteCount } from '../../byte-range.ts'
 import { systemClock } from '../../clock.ts'
 import { type Environment, stateDirectory } from '../../config.ts'
 import type { ConflictPolicy } from '../../vfs/file-commit.ts'
@@ -177,8 +177,9 @@ const policies: readonly ConflictPolicy[] = ['error', 'ours', 'theirs', 'rename'
 /** A number of bytes, or of the unit behind it: `10G` are ten gibibytes. */
 export function parseSize(flag: string, text: string): number {
   const bytes = parseByteCount(text)
-  if (bytes !== undefined) return bytes
-  throw usageError(`${flag} must be a size such as 10G or 512M, not '${text}'`)
+  // A number without a unit is bytes, and hardly meant so.
+  if (bytes !== undefined && bytes >= MiB) return bytes
+  throw usageError(`${flag} must be a size of 1M or more such as 10G or 512M, not '${text}'`)
 }
 
 /** A number of seconds, not negative. */

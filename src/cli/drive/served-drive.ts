@@ -157,7 +157,7 @@ export class ServedDrive {
 
   /** One listing: what is wrong with account, container or credentials shows here, not at first use. */
   async #tryCredentials(): Promise<void> {
-    const { account, signal } = this.#options
+    const { account, signal, log } = this.#options
     const root = this.#root
     try {
       await account.namespace.list(root, { signal })
@@ -165,6 +165,7 @@ export class ServedDrive {
       // A prefix that holds nothing yet is an empty drive; its container must exist.
       if (root.name === '' || !isFileSystemError(error, 'ENOENT')) throw error
       await account.namespace.stat({ container: root.container, name: '' }, { signal })
+      log.warn({ source: this.source }, 'nothing is there yet: the drive is empty')
     }
   }
 
