@@ -1,7 +1,7 @@
 // Joins what the commands consist of into few files, in place: node script/bundle.mjs, after tsc.
 // Node looks up, reads and links each module by itself: 340 of them took `abfs ls` half a second.
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 
@@ -37,6 +37,49 @@ const keepPlaces = {
   },
 }
 
+/** A chunk that does nothing but give some of another chunk's names: `import{a as x}from"./other.js";export{x};`. */
+const facade = /^import\{([^}]*)\}from"\.\/([^"/]+)";export\{([^}]*)\};?\s*$/
+
+/**
+ * A module that is loaded when it is needed and was joined with others becomes such a chunk: a file more to find, read and
+ * link. Whoever loads it loads the other one instead, and picks the names.
+ */
+const throughFacades = {
+  name: 'through-facades',
+  generateBundle(_options, output) {
+    const found = Object.values(output)
+      .map((chunk) => ({ chunk, match: facade.exec(chunk.code ?? '') }))
+      .filter(({ match }) => match !== null)
+    const targets = new Map(found.map(({ chunk, match }) => [basename(chunk.fileName), match]))
+    for (const chunk of Object.values(output)) {
+      chunk.code = chunk.code?.replace(
+        /import\(`((?:\.\.?\/)+(?:chunks\/)?)([^`/]+)`\)/g,
+        (whole, directory, name) =>
+          targets.has(name) ? pickedFrom(directory, targets.get(name)) : whole,
+      )
+    }
+    for (const { chunk } of found) delete output[chunk.fileName]
+    const left = Object.values(output).find(({ code = '' }) =>
+      [...targets.keys()].some((name) => code.includes(name)),
+    )
+    if (left !== undefined) throw new Error(`${left.fileName} still loads a chunk that was removed`)
+  },
+}
+
+function pickedFrom(directory, [, imported, target, exported]) {
+  const namesThere = new Map(
+    imported.split(',').map((each) => {
+      const [there, here = there] = each.split(' as ')
+      return [here, there]
+    }),
+  )
+  const picked = exported.split(',').map((each) => {
+    const [here, name = here] = each.split(' as ')
+    return `${name}:m.${namesThere.get(here)}`
+  })
+  return `import(\`${directory}${target}\`).then(m=>({${picked.join(',')}}))`
+}
+
 function isExternal(id) {
   const isPackage = !/^[./]/.test(id)
   return isPackage && !joined.includes(id)
@@ -70,12 +113,17 @@ const bundle = await rolldown({
   input: Object.fromEntries(commands.map((command, index) => [`cli/${command}`, sources[index]])),
   platform: 'node',
   external: isExternal,
-  plugins: [keepPlaces],
+  plugins: [keepPlaces, throughFacades],
 })
 const { output } = await bundle.write({
   dir: dist,
   format: 'esm',
-  minify: { mangle: false, compress: false, codegen: { removeWhitespace: true } },
+  // Less text is compiled sooner. Names of functions and classes stay: a stack still tells.
+  minify: {
+    mangle: { toplevel: false, keepNames: true },
+    compress: false,
+    codegen: { removeWhitespace: true },
+  },
   entryFileNames: '[name].js',
   chunkFileNames: `${chunks}/[name]-[hash].js`,
   codeSplitting: { groups: together },
