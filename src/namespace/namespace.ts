@@ -20,7 +20,7 @@ import { ListingCache } from './listing-cache.ts'
 import { callOptions, Lookup, type LookupOptions } from './lookup.ts'
 import type { NamespaceOptions } from './namespace-options.ts'
 import { removeFile, removeTree } from './removal.ts'
-import { copyFile, type RenameOptions, rename } from './rename.ts'
+import { copyFile, type Renamed, type RenameOptions, rename } from './rename.ts'
 import { type RecoveredRename, type RecoverOptions, recoverRenames } from './rename-recovery.ts'
 import { createSymlink, readSymlink } from './symlinks.ts'
 import type { TreeOptions } from './tree.ts'
@@ -28,7 +28,7 @@ import { TreeScans } from './tree-scans.ts'
 
 export type { RenameProgress } from './move-tree.ts'
 export type { DirectoryMode, NamespaceOptions } from './namespace-options.ts'
-export type { RenameOptions } from './rename.ts'
+export type { CopiedEntry, RenameOptions } from './rename.ts'
 export type { RecoveredRename, RecoverOptions } from './rename-recovery.ts'
 export type { TreeOptions } from './tree.ts'
 
@@ -221,14 +221,15 @@ export class Namespace {
    * deleted, so that at any moment each file is at one place at least. The rename of a directory
    * keeps a journal in the container: one that is interrupted is finished by `recoverRenames`, or by
    * the next rename of the same tree. A failed copy leaves the source as it was. `EBUSY` while
-   * somebody else renames the tree or a part of it.
+   * somebody else renames the tree or a part of it. Tells which version of a file was copied, and what of it was made.
    */
-  async rename(from: BlobPath, to: BlobPath, options: RenameOptions = {}): Promise<void> {
+  async rename(from: BlobPath, to: BlobPath, options?: RenameOptions): Promise<Renamed> {
     checkPath(from, 'rename')
     checkPath(to, 'rename')
-    const names = await this.#hierarchical(from, options)
-    if (names !== undefined) return names.rename(from, to, options)
-    await rename(this.#parts, { from, to }, options)
+    const names = await this.#hierarchical(from, options ?? {})
+    if (names === undefined) return rename(this.#parts, { from, to }, options ?? {})
+    await names.rename(from, to, options ?? {})
+    return undefined
   }
 
   /**

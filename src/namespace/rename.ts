@@ -20,12 +20,21 @@ export interface RenameOptions extends MoveTreeOptions {
   readonly noReplace?: boolean | undefined
 }
 
+/** A file that was copied on the service's side: what it was and what it is at the other name. */
+export interface CopiedEntry {
+  readonly source: Entry
+  readonly copied: Entry
+}
+
+/** What became of a file; `undefined` where nothing was copied, and of a directory. */
+export type Renamed = CopiedEntry | undefined
+
 /** `rename(2)` on blobs: see `Namespace.rename`. */
 export async function rename(
   parts: NamespaceParts,
   move: { readonly from: BlobPath; readonly to: BlobPath },
   options: RenameOptions,
-): Promise<void> {
+): Promise<Renamed> {
   const { from, to } = move
   checkPaths(from, to)
   const [source, target] = await Promise.all([
@@ -35,10 +44,11 @@ export async function rename(
   if (typeof source === 'string') throw failure(source, from, to)
   if (target === 'ENOTDIR') throw failure('ENOTDIR', from, to)
   if (target !== 'ENOENT' && options.noReplace === true) throw failure('EEXIST', from, to)
-  if (from.container === to.container && from.name === to.name) return
+  if (from.container === to.container && from.name === to.name) return undefined
   if (target !== 'ENOENT') checkKinds(source, target, move)
   if (source.type !== 'directory') return renameFile(parts, { ...move, source }, options)
   await renameDirectory(parts, { ...move, source, target }, options)
+  return undefined
 }
 
 /** As `Namespace.copyFile`. */
@@ -70,7 +80,7 @@ async function copyEntry(
   parts: NamespaceParts,
   copy: { readonly from: BlobPath; readonly to: BlobPath; readonly source: Entry },
   options: CopyEntryOptions,
-): Promise<{ readonly source: Entry; readonly copied: Entry }> {
+): Promise<CopiedEntry> {
   const { from, to, source } = copy
   try {
     return { source, copied: await copyVersion(parts, copy, options) }
@@ -104,8 +114,9 @@ async function renameFile(
   parts: NamespaceParts,
   move: { readonly from: BlobPath; readonly to: BlobPath; readonly source: Entry },
   options: RenameOptions,
-): Promise<void> {
-  const { source } = await copyEntry(parts, move, options)
+): Promise<CopiedEntry> {
+  const moved = await copyEntry(parts, move, options)
+  const { source } = moved
   await keepParent(parts, move.from, options)
   const ifMatch = source.etag
   await unlessMissing(parts.store.delete(move.from, { ...callOptions(options), ifMatch }))
@@ -113,6 +124,7 @@ async function renameFile(
   const { sizeBytes } = source
   const totals = { files: 1, totalFiles: 1, bytes: sizeBytes, totalBytes: sizeBytes }
   options.onProgress?.({ phase: 'deleted', path: move.from, sizeBytes, ...totals })
+  return moved
 }
 
 interface DirectoryMove {
@@ -132,7 +144,10 @@ async function renameDirectory(
   const source = await findDirectory(parts, from, options)
   if (finishedThis && source === undefined) return
   // What an earlier rename had left was in the way of this one's look at both names.
-  if (recovered && !finishedThis) return rename(parts, { from, to }, options)
+  if (recovered && !finishedThis) {
+    await rename(parts, { from, to }, options)
+    return
+  }
   if (source === undefined) throw failure('ENOENT', from, to)
   if (!finishedThis && move.target !== 'ENOENT') await requireEmpty(parts, move, options)
   try {

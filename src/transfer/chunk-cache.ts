@@ -27,6 +27,11 @@ export interface ChunkCacheOptions {
 
 /** What is on its way has no place in the cache yet. */
 const onTheWayBytes = 128 * MiB
+/**
+ * Of what was written here the kernel keeps whole pages, and asks for the last, which is not whole: of a short file that
+ * is all there is.
+ */
+const maxKeptBytes = MiB
 /** What was read to its end, for whoever reads a little behind. */
 const spentBytes = 8 * MiB
 
@@ -98,11 +103,30 @@ export class ChunkCache {
     const version = this.#versions.get(keyOf(of))
     const newKey = keyOf({ ...of, etag: newEtag })
     if (version !== undefined && !this.#versions.has(newKey)) this.#name(version, newKey)
-    if (this.disk === undefined || endpoint === undefined) return
+    if (version !== undefined) version.etag = newEtag
+    if (this.disk === undefined || endpoint === undefined || version?.isOnDisk === false) return
     // Until it has moved, its segments are found where they were: what is read meanwhile is fetched.
     void this.disk
       .rename({ endpoint, path, etag }, newEtag)
       .then((directory) => version?.disk?.moved(directory))
+  }
+
+  /**
+   * Keeps `data`, all bytes of a version that was made here, so that nobody asks for them; not where they are many or
+   * memory is short. Nobody may change them from here on.
+   */
+  keep(of: VersionOfBlob, data: Uint8Array): void {
+    const sizeBytes = data.byteLength
+    if (sizeBytes === 0 || sizeBytes > maxKeptBytes || !this.mayFetchAhead(sizeBytes)) return
+    const version = this.open({ ...of, sizeBytes })
+    if (version.isEmpty) version.keep(data)
+    this.close(version)
+  }
+
+  /** The service has made `to` of `from`: what is kept of a short one is kept as that too. */
+  copied(from: VersionOfBlob, to: VersionOfBlob): void {
+    const bytes = this.#versions.get(keyOf(from))?.wholeBytes
+    if (bytes !== undefined) this.keep(to, bytes)
   }
 
   /** Lets go of all bytes. */
@@ -123,12 +147,12 @@ export class ChunkCache {
   }
 
   #newVersion(of: VersionOfBlob & { readonly sizeBytes: number }): VersionChunks {
-    return new VersionChunks({
+    return new VersionChunks(of, {
       recent: this.#recent,
       uses: this.#uses,
       arena: this.#arena,
       memory: this.#memory,
-      disk: this.#onDisk(of),
+      openDisk: this.disk && ((etag) => this.#onDisk({ ...of, etag })),
       onSpent: this.#arena === undefined ? undefined : (chunk) => this.#noteSpent(chunk),
     })
   }
@@ -178,7 +202,7 @@ interface VersionChunksOptions {
   readonly uses: ChunkUses
   readonly arena: Arena | undefined
   readonly memory: MemoryBudget | undefined
-  readonly disk: DiskVersion | undefined
+  readonly openDisk: ((etag: string) => DiskVersion | undefined) | undefined
   /** Told of each chunk that was read to its end. */
   readonly onSpent: ((chunk: Chunk) => void) | undefined
 }
@@ -187,17 +211,32 @@ interface VersionChunksOptions {
 export class VersionChunks {
   readonly keys: string[] = []
   readers = 0
+  /** Of the names that the version has, the latest. */
+  etag: string
+  readonly #sizeBytes: number
   readonly #options: VersionChunksOptions
+  #disk: DiskVersion | undefined
   /** Each chunk stands under every granule that it covers. */
   readonly #byGranule = new Map<number, Chunk>()
 
-  constructor(options: VersionChunksOptions) {
+  constructor(
+    { etag, sizeBytes }: { readonly etag: string; readonly sizeBytes: number },
+    options: VersionChunksOptions,
+  ) {
+    this.etag = etag
+    this.#sizeBytes = sizeBytes
     this.#options = options
   }
 
-  /** The same version on the local disk. */
+  /** The same version on the local disk, which is looked for when somebody reads. */
   get disk(): DiskVersion | undefined {
-    return this.#options.disk
+    this.#disk ??= this.#options.openDisk?.(this.etag)
+    return this.#disk
+  }
+
+  /** Whether the disk may have something of it: nobody has looked for what was made here. */
+  get isOnDisk(): boolean {
+    return this.#disk !== undefined
   }
 
   get isEmpty(): boolean {
@@ -248,8 +287,24 @@ export class VersionChunks {
    * gives, and must not touch that once it has settled. A failure is forgotten.
    */
   load(start: number, end: number, fetch: Fetch): Chunk {
-    const { uses, arena, memory } = this.#options
-    uses.loads += 1
+    this.#options.uses.loads += 1
+    return this.#add(start, end, fetch)
+  }
+
+  /** All bytes of the version, for ever; `undefined` unless they are here in one chunk. */
+  get wholeBytes(): Uint8Array | undefined {
+    const chunk = this.#byGranule.get(0)
+    if (chunk?.data === undefined || lengthOf(chunk) < this.#sizeBytes) return undefined
+    return chunk.isLent ? Uint8Array.from(chunk.data) : chunk.data
+  }
+
+  /** Has `data` from here on, which are all bytes of the version. */
+  keep(data: Uint8Array): void {
+    this.#add(0, data.byteLength, async () => data)
+  }
+
+  #add(start: number, end: number, fetch: Fetch): Chunk {
+    const { arena, memory } = this.#options
     const chunk = new Chunk(this, { start, end }, arena)
     for (const granule of granulesOf(chunk)) this.#byGranule.set(granule, chunk)
     const turn = memory && chunk.claim(memory)

@@ -241,6 +241,12 @@ export class FileContent {
     this.#held.forget('sent')
   }
 
+  /** `bytes`, which are all there are, were stored as version `etag`: its readers need not ask for them. */
+  keepStored(path: BlobPath, etag: string, bytes: Uint8Array): void {
+    const { store, chunkCache } = this.#options
+    chunkCache.keep({ endpoint: store.endpoint, path, etag }, bytes)
+  }
+
   /** Gives memory and disk back. Nothing may follow. */
   async close(): Promise<void> {
     this.#closeReader()

@@ -161,7 +161,8 @@ export class Naming {
     }
     const from = table.pathIn(move.parent, move.name)
     const to = table.pathIn(move.newParent, move.newName)
-    await namespace.rename(from, to, { noReplace: move.target.noReplace })
+    const moved = await namespace.rename(from, to, { noReplace: move.target.noReplace })
+    if (moved !== undefined) this.#tree.copied(what.source, { ...moved, from, to })
   }
 
   /** Everything open below a name that moved goes on with the versions at the new one. */

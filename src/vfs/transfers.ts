@@ -59,9 +59,12 @@ async function send(
   }
   const put: PutOptions = { ...description, ...conditionsOf(options), leaseId }
   // Past the cache: who holds memory may not wait for more.
-  return blocks.holding(sizeBytes, async () =>
-    store.put(path, await content.read({ start: 0, end: sizeBytes }, 'once'), put),
-  )
+  return blocks.holding(sizeBytes, async () => {
+    const bytes = await content.read({ start: 0, end: sizeBytes }, 'once')
+    const properties = await store.put(path, bytes, put)
+    content.keepStored(path, properties.etag, bytes)
+    return properties
+  })
 }
 
 /** Once the blocks are staged: clearing the way for them may have changed the etag. */

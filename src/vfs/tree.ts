@@ -4,7 +4,7 @@ import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { impliedDirectory } from '../namespace/blob-entry.ts'
 import { baseName } from '../namespace/blob-name.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
-import type { Namespace } from '../namespace/namespace.ts'
+import type { CopiedEntry, Namespace } from '../namespace/namespace.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
@@ -272,6 +272,19 @@ export class Tree {
       if (inode.cachedEtag === before.etag) inode.cachedEtag = after.etag
     }
     this.replaced(inode, before, after)
+  }
+
+  /** The file of `inode` is another version at another path now, with the same bytes. */
+  copied(
+    inode: Inode,
+    move: CopiedEntry & { readonly from: BlobPath; readonly to: BlobPath },
+  ): void {
+    const { source, copied, from, to } = move
+    if (source.etag === undefined || copied.etag === undefined) return
+    const { endpoint } = this.namespace.store
+    const version = { endpoint, path: from, etag: source.etag }
+    this.chunkCache.copied(version, { endpoint, path: to, etag: copied.etag })
+    if (inode.cachedEtag === source.etag) inode.cachedEtag = copied.etag
   }
 
   #containerEntry(): Entry {

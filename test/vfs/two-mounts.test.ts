@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { isFileSystemError } from '../../src/errors.ts'
 import { randomFrom } from '../posix/random-calls.ts'
 import { faultyAccount } from '../support/faulty-account.ts'
-import { VfsMount } from '../support/vfs-mount.ts'
+import { listingTtlMs, VfsMount } from '../support/vfs-mount.ts'
 
 // Two mounts, each with caches and a journal of its own, over one storage server.
 
@@ -107,8 +107,11 @@ t.test('what one machine has closed the other one opens', async (t) => {
 
   for (let round = 0; round < 10; round++) {
     await a.save('f', `a ${round}`)
+    // What it has written or listed itself it believes for so long.
+    await b.clock.advance(listingTtlMs + 1)
     t.equal(await b.load('f'), `a ${round}`)
     await b.save('f', `b ${round}`)
+    await a.clock.advance(listingTtlMs + 1)
     t.equal(await a.load('f'), `b ${round}`)
   }
 })

@@ -146,7 +146,7 @@ t.test(
   'an existing file is downloaded at the first write and replaced conditionally',
   async (t) => {
     const mount = await VfsMount.make(t)
-    await mount.save('f', 'hello world')
+    await mount.storeElsewhere('f', 'hello world')
     const handle = await mount.open('f', constants.O_RDWR)
     mount.requests()
 
@@ -341,7 +341,7 @@ t.test(
 
 t.test('what nobody changed is not stored again', async (t) => {
   const mount = await VfsMount.make(t)
-  await mount.save('f', 'same')
+  await mount.storeElsewhere('f', 'same')
   const handle = await mount.open('f', constants.O_RDWR)
   mount.requests()
 
