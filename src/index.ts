@@ -110,6 +110,11 @@ export { LocalFileCache, type LocalFileCacheOptions } from './filesystem/local-f
 export type { PathInput } from './filesystem/location.ts'
 export type { MoveOptions } from './filesystem/move.ts'
 export type {
+  NodeFileHandle,
+  NodeOpenFlags,
+  NodeReadOptions,
+} from './filesystem/node-file-handle.ts'
+export type {
   NodeData,
   NodeFileSystem,
   NodePath,

@@ -2,11 +2,13 @@ import type { Buffer } from 'node:buffer'
 import type { Readable, Writable } from 'node:stream'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
+import { appendFile as appendToEnd } from './append-file.ts'
 import { catFile } from './cat.ts'
 import { copyTree } from './copy-tree.ts'
 import { makeDirectories, makeDirectory, removeDirectory } from './directories.ts'
 import { type FileInfo, fullName } from './file-info.ts'
 import { locate, locateFile } from './location.ts'
+import { NodeFileHandle, type NodeOpenFlags } from './node-file-handle.ts'
 import { NodeDirent, NodeStats } from './node-stats.ts'
 import { pipeFile } from './pipe.ts'
 import type { Remote } from './remote.ts'
@@ -43,7 +45,7 @@ const copyExclusive = 1
  * An account in the shape of `node:fs/promises`, for libraries that take one. Containers are the
  * directories of `/`. Errors have Node's fields (`code`, `errno`, `syscall`, `path`); semantics are
  * Node's where they differ from the file system's: `rename` replaces and never moves inside, `mkdir`
- * demands the parent, nothing is a pattern. Nobody can lock, watch, or change the middle of a file.
+ * demands the parent, nothing is a pattern. Nobody can lock or watch a file.
  */
 export class NodeFileSystem {
   readonly #remote: Remote
@@ -85,26 +87,28 @@ export class NodeFileSystem {
     await pipeFile(this.#remote, this.#file(path, 'open'), bytesOf(data, options), { mode, signal })
   }
 
-  /** Adds to the end, by writing the file anew; `ESTALE` when somebody else wrote it meanwhile. */
+  /** Adds to the end, by one commit; `ESTALE` when somebody else wrote the file meanwhile. */
   async appendFile(
     path: NodePath,
     data: NodeData,
     options?: BufferEncoding | WriteFileOptions | null,
   ): Promise<void> {
+    const { signal } = (typeof options === 'object' ? options : undefined) ?? {}
     const place = this.#file(path, 'open')
-    const added = bytesOf(data, options)
-    const entry = await this.#remote.view.stat(fullName(place), { fresh: true })
-    if (entry === undefined) {
-      await pipeFile(this.#remote, place, added, { mode: 'create' })
-      return
-    }
-    const before = await catFile(this.#remote, place)
-    const whole = globalThis.Buffer.concat([before, added])
-    await pipeFile(this.#remote, place, whole, {
-      ifMatch: entry.etag,
-      metadata: entry.metadata,
-      contentType: entry.contentType,
-    })
+    await using writer = await appendToEnd(this.#remote, place, { signal })
+    await writer.write(bytesOf(data, options))
+    await writer.close()
+  }
+
+  /** Opens a file; see {@link NodeFileHandle}. Flags `r` (default), `r+`, `w`, `wx` and `a`. */
+  async open(path: NodePath, flags: NodeOpenFlags = 'r'): Promise<NodeFileHandle> {
+    return NodeFileHandle.open(this.#remote, this.#file(path, 'open'), { flags })
+  }
+
+  /** Cuts a file, or adds zeros. */
+  async truncate(path: NodePath, length = 0): Promise<void> {
+    await using file = await this.open(path, 'r+')
+    await file.truncate(length)
   }
 
   /** Links are not followed by either of the two. */

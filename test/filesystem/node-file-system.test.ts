@@ -66,6 +66,81 @@ t.test('errors have the codes of Node', async (t) => {
   await t.rejects(node.writeFile('/box/f', 'x', { flag: 'r+' }), TypeError)
 })
 
+t.test('a handle reads at its position and elsewhere', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.writeText('box/f', 'one\ntwo\nthree\n')
+  const file = await fs.asNodeFs().open('/box/f')
+  const buffer = Buffer.alloc(6, '.')
+
+  t.match(await file.read(buffer, 1, 3), { bytesRead: 3, buffer })
+  t.equal(buffer.toString(), '.one..')
+  t.match(await file.read({ buffer, offset: 0, length: 5, position: 8 }), { bytesRead: 5 })
+  t.equal(buffer.toString(), 'three.')
+  t.match(await file.read(buffer, { position: 100 }), { bytesRead: 0 })
+  t.equal((await file.stat()).size, 14)
+  t.equal(await file.readFile('utf8'), '\ntwo\nthree\n', 'from where the first read ended')
+  t.match(await file.read(), { bytesRead: 0 })
+  await t.rejects(file.write('x'), { code: 'EBADF' })
+  await t.rejects(file.read(buffer, 0, 7), RangeError)
+  await file.sync()
+  await file.close()
+  await t.rejects(file.read(buffer), { code: 'EBADF' })
+  const lines: string[] = []
+  for await (const line of (await fs.asNodeFs().open('box/f')).readLines()) lines.push(line)
+  t.strictSame(lines, ['one', 'two', 'three'])
+})
+
+t.test(
+  'a handle writes anew, at the end and in place, and nothing before it is closed',
+  async (t) => {
+    const { fs } = await memoryFileSystem()
+    const node = fs.asNodeFs()
+
+    const made = await node.open('/box/f', 'wx')
+    t.match(await made.write('abc'), { bytesWritten: 3, buffer: 'abc' })
+    t.match(await made.write(Buffer.from('xdefx'), 1, 3), { bytesWritten: 3 })
+    t.equal((await made.stat()).size, 6)
+    await t.rejects(made.write('x', 0), { code: 'ENOTSUP', message: /'r\+'/ })
+    await t.rejects(made.sync(), { code: 'ENOTSUP' })
+    await t.rejects(made.read(), { code: 'EBADF' })
+    t.notOk(await fs.exists('box/f'))
+    await made.close()
+    t.equal(await fs.readText('box/f'), 'abcdef')
+    await t.rejects(node.open('/box/f', 'wx'), { code: 'EEXIST' })
+
+    {
+      await using added = await node.open('/box/f', 'a')
+      await added.appendFile('g')
+    }
+    await node.appendFile('/box/f', 'h')
+    const changed = await node.open('/box/f', 'r+')
+    await changed.write('B', 1)
+    t.equal(await changed.readFile('utf8'), 'aBcdefgh')
+    await changed.truncate(4)
+    await changed.sync()
+    t.equal(await fs.readText('box/f', {}), 'aBcd')
+    await changed.close()
+    await node.truncate('/box/f', 2)
+    t.equal(await fs.readText('box/f'), 'aB')
+    await t.rejects(node.open('/box/none', 'r+'), { code: 'ENOENT' })
+    await t.rejects(node.open('/box', 'r'), { code: 'EISDIR' })
+    const flags: { f: 'r' } = Object.assign({ f: 'r' as const }, { f: 'w+' })
+    await t.rejects(node.open('/box/f', flags.f), {
+      message: /flags: expected one of r, r\+, w, wx, a/,
+    })
+  },
+)
+
+t.test('what is appended leaves metadata as it is', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.pipeFile('box/f', 'text', { metadata: { mine: 'kept' } })
+
+  await fs.asNodeFs().appendFile('/box/f', ' end')
+
+  t.equal(await fs.readText('box/f'), 'text end')
+  t.match(await fs.getMetadata('box/f'), { mine: 'kept' })
+})
+
 t.test('streams read ranges, write whole files, and leave nothing when destroyed', async (t) => {
   const { fs } = await memoryFileSystem()
   const node = fs.asNodeFs()
