@@ -48,8 +48,9 @@ export async function appendFile(
   const existing = await refuseDirectory(remote, path, { signal })
   if (existing?.isAppendBlob === true) return onAppendBlob(remote, path, options)
   if (existing === undefined && options.appendBlob === true) {
-    const { metadata, contentType } = options
-    const made = { signal, metadata, contentType, appendable: true, ifNoneMatch: '*' } as const
+    const { metadata, contentType, headers, tags } = options
+    const described = { metadata, contentType, headers, tags }
+    const made = { ...described, signal, appendable: true, ifNoneMatch: '*' } as const
     await remote.store.put(path, new Uint8Array(), made)
     return BlobFileWriter.onAppendBlob(remote, path, {
       ...options,
@@ -63,17 +64,19 @@ export async function appendFile(
   await using reader = await BlobFileReader.open(remote, path, { signal })
   const { etag = '' } = reader.info
   if (existing.etag !== etag) throw stale(path)
-  const { metadata, contentType, ...kept } = await keptOf(remote, path, existing)
+  const kept = await keptOf(remote, path, existing)
   const { leaseId } = options
   const continues = await keptHead(remote, path, { etag, sizeBytes: reader.size, leaseId })
   const writer = await BlobFileWriter.open(remote, path, {
     ...options,
     ifMatch: options.ifMatch ?? etag,
-    metadata: options.metadata ?? metadata,
-    contentType: options.contentType ?? contentType,
+    metadata: options.metadata ?? kept.metadata,
+    contentType: options.contentType ?? kept.contentType,
+    headers: options.headers ?? kept.headers,
+    tier: options.tier ?? kept.tier,
+    tags: options.tags ?? kept.tags,
     exclusive: false,
     continues,
-    kept,
   })
   try {
     reader.seek(continues?.sizeBytes ?? 0)

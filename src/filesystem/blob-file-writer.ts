@@ -38,10 +38,10 @@ export class BlobFileWriter {
   static async open(
     remote: Remote,
     path: BlobPath,
-    options: WriteOptions &
-      Pick<BlobWriterOptions, 'continues' | 'kept'> & { readonly exclusive: boolean },
+    options: WriteOptions & Pick<BlobWriterOptions, 'continues'> & { readonly exclusive: boolean },
   ): Promise<BlobFileWriter> {
     const { exclusive, signal, ifMatch, leaseId, metadata, contentType } = options
+    const { headers, tier, tags } = options
     const existing = await refuseDirectory(remote, path, { signal })
     if (exclusive && existing !== undefined) {
       throw new FileSystemError('EEXIST', 'open', { path: formatPath(path) })
@@ -55,7 +55,7 @@ export class BlobFileWriter {
       blockBytes: remote.blockBytes,
       memory: remote.memory,
       continues: options.continues,
-      kept: options.kept,
+      kept: { headers, tier, tags },
     })
     return new BlobFileWriter(remote, path, options, writer)
   }

@@ -110,7 +110,7 @@ async function relay(source: Place, target: Place, options: Options): Promise<Fi
     if (reader.info.etag !== version.etag) {
       throw new FileSystemError('ESTALE', 'copy', { path: formatPath(source.path) })
     }
-    const described = { metadata, contentType, kept: { headers }, signal, exclusive: false }
+    const described = { metadata, contentType, headers, signal, exclusive: false }
     await using writer = await BlobFileWriter.open(target.remote, target.path, described)
     for (let piece = await reader.read(MiB); piece.byteLength > 0; piece = await reader.read(MiB)) {
       await writer.write(piece)

@@ -137,7 +137,7 @@ async function putWhole(
   source: Source,
   options: Send,
 ): Promise<BlobProperties> {
-  const { signal, metadata, contentType, ifMatch, leaseId } = options
+  const { signal, metadata, contentType, headers, tier, tags, ifMatch, leaseId } = options
   const send = async () => {
     const data = await source.file.readFile()
     await checkUnchanged(source, data.byteLength)
@@ -145,6 +145,9 @@ async function putWhole(
       signal,
       metadata,
       contentType,
+      headers,
+      tier,
+      tags,
       ifMatch,
       leaseId,
     })
@@ -162,13 +165,14 @@ async function putStream(
   source: Source,
   options: Send,
 ): Promise<BlobProperties> {
-  const { metadata, contentType, ifMatch, leaseId, signal } = options
+  const { metadata, contentType, headers, tier, tags, ifMatch, leaseId, signal } = options
   await using writer = new BlobWriter({
     store: remote.store,
     path,
     conditions: { ifMatch, leaseId },
     metadata,
     contentType,
+    kept: { headers, tier, tags },
     blockBytes: remote.blockBytes,
     memory: remote.memory,
   })

@@ -1,4 +1,4 @@
-import type { BlobProperties, CallOptions, Metadata } from '../blob/store.ts'
+import type { BlobProperties, CallOptions, Metadata, PutOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { refuseReserved } from '../namespace/blob-name.ts'
@@ -11,7 +11,7 @@ import { bytesOf, type FileData } from './given-bytes.ts'
 import type { Remote } from './remote.ts'
 import { sendAgain } from './send-again.ts'
 
-export interface WriteOptions extends CallOptions {
+export interface WriteOptions extends CallOptions, Pick<PutOptions, 'headers' | 'tier' | 'tags'> {
   /** What the file gets beside its bytes; nothing is added. */
   readonly metadata?: Metadata | undefined
   readonly contentType?: string | undefined
@@ -33,7 +33,8 @@ export async function pipeFile(
   given: FileData,
   options: PipeOptions = {},
 ): Promise<FileInfo> {
-  const { mode, ifMatch, leaseId, signal, metadata, contentType } = options
+  const { mode, ifMatch, leaseId, ...described } = options
+  const { signal, metadata, contentType } = described
   const data = bytesOf(given)
   demandWord('mode', mode ?? 'overwrite', ['overwrite', 'create'])
   await refuseDirectory(remote, path, { signal })
@@ -49,7 +50,7 @@ export async function pipeFile(
     })
   }
   const properties = await remote.limiter.run(
-    () => remote.store.put(path, data, { signal, metadata, contentType, ...conditions }),
+    () => remote.store.put(path, data, { ...described, ...conditions }),
     signal,
   )
   return noteCommitted(remote, path, { properties, metadata, contentType })
@@ -116,12 +117,14 @@ async function pipeBlocks(
   options: WriteOptions & { readonly ifNoneMatch: '*' | undefined },
 ): Promise<FileInfo> {
   const { ifMatch, leaseId, ifNoneMatch, metadata, contentType, signal } = options
+  const { headers, tier, tags } = options
   await using writer = new BlobWriter({
     store: remote.store,
     path,
     conditions: { ifMatch, leaseId, ifNoneMatch },
     metadata,
     contentType,
+    kept: { headers, tier, tags },
     blockBytes: remote.blockBytes,
     memory: remote.memory,
     expectedBytes: data.byteLength,

@@ -1,8 +1,10 @@
 import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { download } from './download.ts'
 import type { FileInfo } from './file-info.ts'
+import { keptOf } from './kept.ts'
 import { pipeFile } from './pipe.ts'
 import type { Remote } from './remote.ts'
 
@@ -32,9 +34,8 @@ export async function updateFile(
     const data = await change(before?.data)
     const condition =
       before === undefined ? ({ mode: 'create' } as const) : { ifMatch: before.etag }
-    const { metadata, contentType } = before ?? {}
     try {
-      return await pipeFile(remote, path, data, { ...condition, metadata, contentType, signal })
+      return await pipeFile(remote, path, data, { ...before?.kept, ...condition, signal })
     } catch (error) {
       if (!isFileSystemError(error, 'ESTALE', 'EEXIST', 'ENOENT')) throw error
       if (attempt === retries) throw contended(path, attempt + 1, error)
@@ -54,8 +55,9 @@ async function currentVersion(remote: Remote, path: BlobPath, signal: AbortSigna
       },
       accept: (piece: Uint8Array, offset: number) => data.set(piece, offset),
     }
-    const { etag, metadata, contentType } = await download(remote, path, { sink, signal })
-    return { data, etag, metadata, contentType }
+    const properties = await download(remote, path, { sink, signal })
+    const kept = await keptOf(remote, path, entryFromBlob(path.name, properties))
+    return { data, etag: properties.etag, kept }
   } catch (error) {
     if (isFileSystemError(error, 'ENOENT')) return undefined
     throw error

@@ -214,3 +214,36 @@ t.test('a text that names no place is EINVAL, as a name that Azure refuses is', 
     message: /^((?!hunter2).)*$/,
   })
 })
+
+t.test('headers, tier and tags are given with the bytes, and update keeps them', async (t) => {
+  const { fs, store } = await memoryFileSystem({ blockBytes: 1024 })
+  const given = {
+    headers: { contentEncoding: 'gzip', cacheControl: 'no-store' },
+    tier: 'Cool',
+    tags: { project: 'abfs' },
+    contentType: 'text/plain',
+    metadata: { mine: 'kept' },
+  }
+  const long = Buffer.alloc(5000, 'x')
+  const wanted = { accessTier: 'Cool', isTierChosen: true }
+
+  await fs.pipeFile('box/short', 'text', given)
+  await fs.pipeFile('box/long', long, given)
+  await using writer = await fs.open('box/written', 'w', given)
+  await writer.write(long)
+  await writer.close()
+  await fs.update('box/short', (data) => Buffer.concat([data ?? long, bytes('!')]))
+  await fs.update('box/long', (data) => Buffer.concat([data ?? long, bytes('!')]))
+
+  t.equal(await fs.readText('box/short'), 'text!')
+  for (const name of ['short', 'long', 'written']) {
+    const found = await store.head({ container: 'box', name })
+    t.match(
+      found,
+      { contentType: 'text/plain', headers: given.headers, metadata: given.metadata },
+      name,
+    )
+    t.match(found, wanted, name)
+  }
+  t.equal((await store.head({ container: 'box', name: 'written' })).tagCount, 1)
+})
