@@ -43,6 +43,8 @@ export interface DfsStoreOptions {
   /** With credentials, retries and time-outs in it. */
   readonly http: HttpHandler
   readonly clock?: Clock | undefined
+  /** As of `RetryOptions`, for renames: only who looks whether one was done may repeat it. */
+  readonly isEndless?: (() => boolean) | undefined
 }
 
 /** The hierarchy of a storage account of Azure, over its dfs endpoint. */
@@ -52,6 +54,7 @@ export class DfsStore implements HierarchyStore {
   readonly #dfs: string
   readonly #blob: string
   readonly #clock: Clock
+  readonly #isEndless: (() => boolean) | undefined
 
   constructor(options: DfsStoreOptions) {
     this.account = options.account
@@ -59,6 +62,7 @@ export class DfsStore implements HierarchyStore {
     this.#dfs = endpointBase(options.dfsEndpoint)
     this.#blob = endpointBase(options.blobEndpoint)
     this.#clock = options.clock ?? systemClock
+    this.#isEndless = options.isEndless
   }
 
   createDirectory(path: BlobPath, options: CreatePathOptions = {}): Promise<ChangedPath> {
@@ -90,9 +94,10 @@ export class DfsStore implements HierarchyStore {
       try {
         return await this.#rename(from, to, options)
       } catch (error) {
-        if (!isFileSystemError(error) || !error.retryable || attempt === maxAttempts) throw error
+        const isLast = attempt >= maxAttempts && this.#isEndless?.() !== true
+        if (!isFileSystemError(error) || !error.retryable || isLast) throw error
         if (await this.#isMoved(from, to, options)) return
-        await this.#clock.sleep(200 * 2 ** attempt, options.signal)
+        await this.#clock.sleep(Math.min(200 * 2 ** attempt, maxPauseMs), options.signal)
       }
     }
   }
@@ -253,6 +258,7 @@ export class DfsStore implements HierarchyStore {
 }
 
 const maxAttempts = 5
+const maxPauseMs = 10_000
 /** 5,000 paths with names of 1,024 characters, in JSON. */
 const maxPageBytes = 64 * MiB
 

@@ -25,6 +25,7 @@ import { hasFastCrc64 } from '../crc64.ts'
 import { authorize, lendRead } from '../credential/authorize.ts'
 import { CachedCredentialProvider } from '../credential/cached-provider.ts'
 import type { CredentialProvider } from '../credential/credential.ts'
+import { patientProvider } from '../credential/patient-provider.ts'
 import { textSignerOf } from '../credential/text-signer.ts'
 import { FileSystemError } from '../errors.ts'
 import {
@@ -89,6 +90,8 @@ export interface AccountOptions extends Pick<NamespaceOptions, 'directoryMode' |
   readonly requestBudget?: number | undefined
   /** How long a call may take with all its attempts, milliseconds: else `ETIMEDOUT`. Absent: no limit. */
   readonly callTimeoutMs?: number | undefined
+  /** While it says so, what fails for a passing reason is repeated. Absent: a few times. */
+  readonly isEndless?: (() => boolean) | undefined
   /** A second GET for what is late; absent: none. */
   readonly hedge?: HedgeOptions | undefined
   /** Who is asked for credentials, whatever the configuration says. */
@@ -107,7 +110,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   // refusal by the connector is not retried here (its client has its own patience). retry is next.
   // It sends an attempt when the account's budget has a place for it, and waits between attempts without one.
   // trace is innermost: it counts what really went over the wire.
-  const { callTimeoutMs, requestBudget: maxRequests = config.requestBudget } = options
+  const { callTimeoutMs, isEndless, requestBudget: maxRequests = config.requestBudget } = options
   const requests = new RequestBudget({ maxRequests, clock })
   const counter = new RequestCounter()
   const { account, blobEndpoint, dfsEndpoint } = target
@@ -122,8 +125,12 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     sockets.handle,
     door.guard,
     ...(mediator === undefined ? [] : [mediator.mediateLists(account, blobEndpoint)]),
-    authorize({ provider: credentials, scopeOf }),
-    retry({ clock, budget: requests, callTimeoutMs }),
+    authorize({
+      provider:
+        isEndless === undefined ? credentials : patientProvider(credentials, { clock, isEndless }),
+      scopeOf,
+    }),
+    retry({ clock, budget: requests, callTimeoutMs, isEndless }),
     ...(options.hedge === undefined ? [] : [hedge({ ...options.hedge, clock, budget: requests })]),
     trace(clock),
     counter.intercept,
@@ -135,7 +142,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const integrity = options.integrity ?? config.integrity ?? usualIntegrity()
   const blobs = new AzureBlobStore({ account, endpoint: blobEndpoint, http, closeHttp, integrity })
   const endpoints = { account, blobEndpoint, dfsEndpoint, http }
-  const hierarchy = new DfsStore(endpoints)
+  const hierarchy = new DfsStore({ ...endpoints, isEndless })
   const hierarchyOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })
   const store = new ReplacingBlobStore(blobs, hierarchyOf)
   const administration = new AzureAdministration({

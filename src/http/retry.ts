@@ -26,6 +26,8 @@ export interface RetryOptions {
    * `ETIMEDOUT`. Absent: each attempt has the time-outs of the transport.
    */
   readonly callTimeoutMs?: number | undefined
+  /** While it says so, what fails for a passing reason is repeated: neither attempts nor time are used up. */
+  readonly isEndless?: (() => boolean) | undefined
   /** Shared by all requests to one account: how many at once, and the pauses that it asks for. */
   readonly budget?: RequestBudget | undefined
   readonly clock?: Clock | undefined
@@ -48,7 +50,7 @@ export function retry(options: RetryOptions = {}): Interceptor {
       : withinTime(next, request, settings)
 }
 
-type Optional = 'callTimeoutMs' | 'budget'
+type Optional = 'callTimeoutMs' | 'isEndless' | 'budget'
 type Settings = Pick<RetryOptions, Optional> & {
   readonly [Key in Exclude<keyof RetryOptions, Optional>]-?: NonNullable<RetryOptions[Key]>
 }
@@ -64,6 +66,7 @@ function withDefaults(options: RetryOptions): Settings {
     maxDelayMs: options.maxDelayMs ?? 10_000,
     deadlineMs: options.deadlineMs ?? 120_000,
     callTimeoutMs: options.callTimeoutMs,
+    isEndless: options.isEndless,
     budget: options.budget,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
@@ -106,7 +109,9 @@ async function attemptAll(
   request: HttpRequest,
   settings: Settings,
 ): Promise<HttpResponse> {
-  const latestMs = settings.clock.nowMs() + settings.deadlineMs
+  const latestMs = settings.isEndless?.()
+    ? Number.POSITIVE_INFINITY
+    : settings.clock.nowMs() + settings.deadlineMs
   const attempts = { next, settings, latestMs }
   let isUncertain = false
   for (let attempt = 1; ; attempt++) {
@@ -116,7 +121,8 @@ async function attemptAll(
       return isUncertain ? { ...outcome.response, mayRepeatItself: true } : outcome.response
     }
     const delayMs = delayAfter(outcome, attempt, settings)
-    const isLast = attempt >= settings.maxAttempts || settings.clock.nowMs() + delayMs > latestMs
+    const isSpent = attempt >= settings.maxAttempts || settings.clock.nowMs() + delayMs > latestMs
+    const isLast = isSpent && settings.isEndless?.() !== true
     if (isLast || !mayRepeat(request, outcome)) return settle(outcome)
     isUncertain ||= mayHaveTakenEffect(outcome)
     await settings.clock.sleep(delayMs, request.signal)

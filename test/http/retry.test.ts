@@ -132,6 +132,27 @@ t.test('no attempt begins after the deadline', async (t) => {
   t.equal(calls.length, 3)
 })
 
+t.test('while it is endless, neither attempts nor time are used up', async (t) => {
+  const down = Array.from({ length: 5000 }, (_, index) =>
+    index % 2 ? 503 : broken('ECONNREFUSED'),
+  )
+  const { calls, clock, result } = attempt([...down, 200], { isEndless: () => true })
+
+  t.equal((await result).status, 200)
+  t.equal(calls.length, 5001)
+  t.ok(clock.slept.reduce((sum, ms) => sum + ms, 0) > 3_600_000, 'hours have gone by')
+  t.ok(clock.slept.every((ms) => ms <= 10_000))
+})
+
+t.test('what was endless ends with the next failure when it is so no longer', async (t) => {
+  let asked = 0
+  const isEndless = (): boolean => ++asked < 40
+  const { calls, result } = attempt([broken('ECONNREFUSED')], { isEndless })
+
+  await t.rejects(result, { code: 'EIO' })
+  t.ok(calls.length > 5 && calls.length < 45, `${calls.length} attempts`)
+})
+
 t.test('after the last attempt the last error is thrown', async (t) => {
   const { calls, result } = attempt([broken('ECONNRESET')])
 

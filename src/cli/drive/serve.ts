@@ -73,6 +73,8 @@ class Daemon {
   readonly #memory: DriveMemory
   /** Of all drives. */
   readonly #spoolMemory: MemoryBudget
+  /** All drives are up. */
+  #serves = false
 
   constructor(options: DaemonOptions, config: Config, context: CliContext) {
     this.#options = options
@@ -95,7 +97,10 @@ class Daemon {
     const diskCache = this.#openDiskCache()
     const { sharedBytes: memoryBudgetBytes, cacheBytes } = this.#memory
     const memory = { memoryBudgetBytes, cacheBytes, reusesMemory: true }
-    const how = { target, access, diskCache, ...memory, scanTrees: true }
+    // A mount that cannot begin says so, and one that is told to end does.
+    const isHard = settings.timeoutMs === 0
+    const isEndless = isHard ? () => this.#serves && !this.#context.signal.aborted : undefined
+    const how = { target, access, diskCache, ...memory, scanTrees: true, isEndless }
     const account = await openAccount(this.#config, how)
     try {
       await this.#serve(account, diskCache !== undefined)
@@ -124,6 +129,7 @@ class Daemon {
         ends.push(mounted.catch(() => undefined).then(() => drive.ended()))
         await mounted
       }
+      this.#serves = true
       this.#obeySignals()
       await rehearsed
       await this.#announce()
