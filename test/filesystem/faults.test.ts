@@ -161,7 +161,8 @@ for (const phase of phases) {
       if (isOfBody && phase.hasBody !== true) continue
       cases.push(
         t.test(name, { buffered: true }, async (t) => {
-          const account = await faultyAccount(t)
+          const phaseMs = effect.kind.startsWith('stall') ? 750 : undefined
+          const account = await faultyAccount(t, { phaseMs })
           await phase.prepare?.(account)
           const { verb, nth } = phase
 

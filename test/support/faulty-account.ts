@@ -55,18 +55,21 @@ export interface FaultyAccount {
 export interface FaultyAccountOptions {
   readonly integrity?: Integrity
   readonly maxAttempts?: number
-  readonly phaseMs?: number
+  readonly phaseMs?: number | undefined
   readonly settings?: Partial<AccountSettings>
   /** Where what stands before the server is reached. */
   readonly via?: (endpoint: URL) => Promise<URL>
 }
 
-/** Has the container `box`; ends with the test. Requests wait `phaseMs` (750) in each phase. */
+/**
+ * Has the container `box`; ends with the test. Requests wait `phaseMs` of real time in each phase: 30 seconds, as a slow machine
+ * is no fault, unless a test stalls them.
+ */
 export async function faultyAccount(
   t: Test,
   options: FaultyAccountOptions = {},
 ): Promise<FaultyAccount> {
-  const { integrity = 'crc64', maxAttempts = 3, phaseMs = 750 } = options
+  const { integrity = 'crc64', maxAttempts = 3, phaseMs = 30_000 } = options
   const clock = new FakeClock(Date.now())
   const control = new ServerControl({ clock: { nowMs: () => Date.now(), sleep: hasty.sleep } })
   const account = testAccount(clock, options.settings)

@@ -163,7 +163,7 @@ async function underFault(
   { verb, nth, run }: Call,
   { effect, codes }: { readonly effect: FaultEffect; readonly codes: readonly string[] },
 ): Promise<void> {
-  const { account, mount, journal } = await prepare(t)
+  const { account, mount, journal } = await prepare(t, effect)
   account.control.replaceFaults([{ verb, nth, effect }])
 
   const failure = await inTime(t, run(mount))
@@ -178,7 +178,7 @@ async function underFault(
 
 /** A request that is done, and whose first answer never arrives. */
 async function lostAnswer(t: Test, call: Call, effect: FaultEffect): Promise<void> {
-  const { account, mount } = await prepare(t)
+  const { account, mount } = await prepare(t, effect)
   const { verb, nth, makes, run } = call
   account.control.replaceFaults([{ verb, nth, count: 1, runsVerb: true, effect }])
 
@@ -191,12 +191,16 @@ async function lostAnswer(t: Test, call: Call, effect: FaultEffect): Promise<voi
   else t.ok(isMade || stored?.equals(old), 'one version or the other, whole')
 }
 
-async function prepare(t: Test): Promise<{
+async function prepare(
+  t: Test,
+  effect: FaultEffect,
+): Promise<{
   readonly account: FaultyAccount
   readonly mount: VfsMount
   readonly journal: string
 }> {
-  const account = await faultyAccount(t)
+  const phaseMs = effect.kind.startsWith('stall') ? 750 : undefined
+  const account = await faultyAccount(t, { phaseMs })
   await account.store.put({ container: 'box', name: 'f' }, old)
   const journal = t.testdir()
   const options = { blockBytes: 64 * KiB, journalDirectory: journal }

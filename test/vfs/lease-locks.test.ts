@@ -29,7 +29,7 @@ interface Machines {
 }
 
 async function twoMachines(t: Test): Promise<Machines> {
-  const account = await faultyAccount(t, { phaseMs: 5000 })
+  const account = await faultyAccount(t)
   await account.store.put({ container: 'box', name: 'f' }, Buffer.from('begin'))
   const at = t.testdir()
   const mount = async (name: string): Promise<VfsMount> => {
@@ -130,7 +130,7 @@ t.test('who waits for a lock goes on in what was written under it', async (t) =>
 })
 
 t.test('counters that two machines increase under locks lose nothing', async (t) => {
-  const account = await faultyAccount(t, { phaseMs: 5000 })
+  const account = await faultyAccount(t)
   await account.store.put({ container: 'box', name: 'counter' }, Buffer.from('0'))
   const machine = async (): Promise<void> => {
     const options = { account: account.store, leases: account.administration, clock: systemClock }

@@ -15,7 +15,7 @@ interface Machine {
 }
 
 async function twoMachines(t: Test): Promise<readonly Machine[]> {
-  const { store } = await faultyAccount(t, { phaseMs: 5000 })
+  const { store } = await faultyAccount(t)
   await store.put({ container: 'box', name: 'f' }, Buffer.from('begin'))
   const at = t.testdir()
   return Promise.all(
