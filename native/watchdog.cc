@@ -22,6 +22,29 @@ constexpr int64_t kInterruptGraceNs = kSecondNs;
 // Requests younger than this are not asked whether their caller dies: most are answered by then.
 constexpr int64_t kPatienceNs = kSecondNs;
 
+// Whether the request may end before it is done and be made again: another would be done all the
+// same, and then twice. Libraries take EINTR of close(2) for success, besides.
+bool MayBeRepeated(uint32_t opcode) {
+  switch (opcode) {
+    case FUSE_LOOKUP:
+    case FUSE_GETATTR:
+    case FUSE_READLINK:
+    case FUSE_OPEN:
+    case FUSE_READ:
+    case FUSE_STATFS:
+    case FUSE_GETXATTR:
+    case FUSE_LISTXATTR:
+    case FUSE_OPENDIR:
+    case FUSE_READDIR:
+    case FUSE_READDIRPLUS:
+    case FUSE_ACCESS:
+    case FUSE_SETLKW:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 int64_t NowNs() {
@@ -83,9 +106,7 @@ int Watchdog::Verdict(const LiveRequest& request, int64_t now_ns) const {
   const bool interrupted = request.interrupted_ns != 0;
   // The kernel sends one interrupt a request: the signal that kills may follow one that does not.
   if ((interrupted || idle_ns >= kPatienceNs) && IsDying(request.pid)) return EINTR;
-  // Libraries take EINTR of close(2) for success: what stores is not given up for a signal.
-  const bool stores = request.opcode == FUSE_FLUSH || request.opcode == FUSE_FSYNC;
-  const bool unheard = interrupted && !request.interrupt_taken && !stores;
+  const bool unheard = interrupted && !request.interrupt_taken && MayBeRepeated(request.opcode);
   return unheard && now_ns - request.interrupted_ns >= kInterruptGraceNs ? EINTR : 0;
 }
 
