@@ -121,8 +121,12 @@ export function childEnvironment(
   variables: Readonly<Record<string, string>>,
 ): Record<string, string> {
   const withheld = new Set(withheldVariables)
+  // One for each account of a sandbox, and the word that opens its control port.
+  const isSandboxSecret = (name: string) => /^ABFS_SANDBOX_(KEY_|CONTROL_SECRET$)/.test(name)
   const kept = Object.entries(inherited).flatMap(([name, value]) =>
-    value === undefined || withheld.has(name) ? [] : [[name, value] as const],
+    value === undefined || withheld.has(name) || isSandboxSecret(name)
+      ? []
+      : [[name, value] as const],
   )
   const environment = Object.fromEntries(kept)
   return { ...environment, ...proxyExemption(environment), ...variables }

@@ -18,6 +18,8 @@ t.test('a child gets the agent, and no other credential of the environment', asy
     AZURE_TOKEN_CREDENTIALS: 'prod',
   })
   t.notOk(Object.values(child).includes('old'))
+  const sandbox = { ABFS_SANDBOX_KEY_LAKE: 'key', ABFS_SANDBOX_CONTROL_SECRET: 'word' }
+  t.strictSame(childEnvironment({ ...sandbox, A: 'a' }, {}), { A: 'a' })
   for (const name of [
     'AZURE_CLIENT_SECRET',
     'ABFS_CONNECTOR_KEY',
