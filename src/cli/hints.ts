@@ -4,7 +4,12 @@ import { codeOf } from './exit-codes.ts'
 /** What the user can do about `error`; `undefined` when the message says all there is. */
 export function hintFor(error: unknown): string | undefined {
   if (isFileSystemError(error)) return hintForFileSystem(error)
-  return HINTS_BY_CODE[codeOf(error)]
+  return isOfThisMachine(error) ? undefined : HINTS_BY_CODE[codeOf(error)]
+}
+
+/** An error of Node's own that names a file: Azure has nothing to do with it. */
+function isOfThisMachine(error: unknown): boolean {
+  return error instanceof Error && 'path' in error && 'syscall' in error
 }
 
 function hintForFileSystem(error: FileSystemError): string | undefined {
@@ -50,6 +55,8 @@ const HINTS_BY_SERVICE_CODE: Readonly<Record<string, string>> = {
   ContainerNotFound: 'abfs ls lists the containers; abfs mkdir abfs://NAME creates one',
   AuthorizationPermissionMismatch:
     'the credential does not allow this: ask the operator for the permission in the connector’s policy or a role on the container',
+  path_invalid:
+    'write a directory as abfs ls shows it: no escapes, no . or .. between slashes, none at the ends',
   InvalidResourceName: 'container names are 3 to 63 lower-case letters, digits and single hyphens',
 }
 

@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { FileSystemError } from '../errors.ts'
 
 /** A directory of private files that lives as long as the sandbox. */
 export interface RunDirectory {
@@ -26,7 +27,21 @@ export async function writePrivateFile(path: string, content: string): Promise<s
   const partial = `${path}.${process.pid}.partial`
   await rm(partial, { force: true })
   // `wx` refuses a link that somebody else put in the way.
-  await writeFile(partial, content, { mode: 0o600, flag: 'wx' })
+  try {
+    await writeFile(partial, content, { mode: 0o600, flag: 'wx' })
+  } catch (cause) {
+    throw hasNoDirectory(cause) ? missingDirectory(path, cause) : cause
+  }
   await rename(partial, path)
   return path
+}
+
+function hasNoDirectory(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+}
+
+/** Whoever named a file hears of that name, and not of the one beside it. */
+function missingDirectory(path: string, cause: unknown): FileSystemError {
+  const detail = 'the directory of this file does not exist'
+  return new FileSystemError('ENOENT', 'open', { path, detail, cause })
 }

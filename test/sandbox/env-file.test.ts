@@ -88,3 +88,9 @@ t.test('names and values that readers disagree on are refused', async (t) => {
   t.throws(() => formatEnvFile({ A: 'two\nlines' }), { name: 'RangeError' })
   t.throws(() => formatEnvFile({ '1A': '' }), { name: 'RangeError', message: /'1A'/ })
 })
+
+t.test('a file whose directory does not exist is told of by its own name', async (t) => {
+  const path = join(t.testdir(), 'missing', 'x.env')
+
+  await t.rejects(writeEnvFile(path, { A: 'a' }), { code: 'ENOENT', path, message: /directory/ })
+})

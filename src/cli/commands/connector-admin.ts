@@ -60,8 +60,8 @@ function defineObjects(connector: Command, context: CliContext): void {
     .argument('[name]')
     .option('-f, --file <file>', 'YAML or JSON as POST /v1/connectors takes it')
     .option('--auth <method>', 'service-principal, certificate, managed-identity, cli, …')
-    .option('--tenant-id <id>')
-    .option('--client-id <id>')
+    .option('--tenant-id <id>', 'of the identity: its Entra tenant')
+    .option('--client-id <id>', 'of the identity: application or managed identity')
     .option('--secret-file <file>', 'the client secret, or the certificate with its key')
     .option('--resource <id...>', 'abfss://CONTAINER@ACCOUNT.dfs…[/PATH], GROUP/CLUSTER, …')
     .option('--permissions <list>', 'for containers; read,list when absent')
@@ -105,11 +105,11 @@ function definePolicy(connector: Command, context: CliContext): void {
     .command('add')
     .description('Let a caller use a connector, or a part of it.')
     .argument('<name>')
-    .requiredOption('--caller <name>')
-    .requiredOption('--connector <name>')
+    .requiredOption('--caller <name>', 'who may use it')
+    .requiredOption('--connector <name>', 'what may be used')
     .option('--resource <id>', 'this resource of it alone')
     .option('--permissions <list>', 'these alone')
-    .option('--max-ttl <seconds>')
+    .option('--max-ttl <seconds>', 'credentials live so long at most')
   administer(add, 'abfs connector policy add train-prod --caller train --connector prod').action(
     async (name: string, flags: Parameters<Administer['addPolicy']>[1]) =>
       (await load()).addPolicy(name, flags, context),
@@ -123,11 +123,11 @@ function definePolicy(connector: Command, context: CliContext): void {
   const test = policy
     .command('test')
     .description('Say what a caller would be answered, and why; nothing is issued.')
-    .requiredOption('--caller <name>')
-    .requiredOption('--account <name>')
-    .option('--container <name>')
-    .option('--prefix <path>')
-    .option('--permissions <list>', '', 'read,list')
+    .requiredOption('--caller <name>', 'who would ask')
+    .requiredOption('--account <name>', 'the storage account')
+    .option('--container <name>', 'a container of it; absent: the account itself')
+    .option('--prefix <path>', 'a directory in the container')
+    .option('--permissions <list>', 'what the caller would ask for', 'read,list')
     .option('--service <name>', 'blob or dfs', 'blob')
   administer(
     test,
@@ -140,9 +140,9 @@ function defineKeys(connector: Command, context: CliContext): void {
   const create = keys
     .command('create')
     .description('Make a key for a caller; it is shown once.')
-    .requiredOption('--caller <name>')
+    .requiredOption('--caller <name>', 'whose key it is')
     .option('--admin', 'it may administer the connector')
-    .option('--expires-in <seconds>')
+    .option('--expires-in <seconds>', 'how long it is good; absent: until it is revoked')
   administer(create, 'abfs connector keys create --config connector.yaml --caller train').action(
     async (flags: Flags<'createKey'>) => (await load()).createKey(flags, context),
   )
