@@ -13,13 +13,15 @@ const joined = ['commander', 'lru-cache', 'zod']
 
 /**
  * What is loaded together is one file with all that it imports, as each file takes a millisecond: all commands, which help
- * shows; what reaches an account; what asks a connector. The version stays apart: nothing else is needed to tell it.
+ * shows; what reaches an account, by way of a connector too. The version stays apart: nothing else is needed to tell it.
  */
 const together = [
   { name: 'version', test: /[\\/]dist[\\/]cli[\\/]version\.js$/, priority: 1 },
   { name: 'commands', test: /[\\/]dist[\\/]cli[\\/](run-main|commands[\\/].*)\.js$/ },
-  { name: 'account', test: /[\\/]dist[\\/](cli[\\/]compose|config|http[\\/]socket-handler)\.js$/ },
-  { name: 'caller', test: /[\\/]dist[\\/]connector[\\/](client|asking)\.js$/ },
+  {
+    name: 'account',
+    test: /[\\/]dist[\\/](cli[\\/]compose|config|http[\\/]socket-handler|connector[\\/](client|asking))\.js$/,
+  },
 ]
 
 /**

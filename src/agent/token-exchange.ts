@@ -8,7 +8,8 @@ import {
   isOfProof,
   type ProvenBy,
 } from '../connector/asking.ts'
-import { parseProblem, readJson, TOKEN_PATH } from '../connector/protocol.ts'
+import { TOKEN_PATH } from '../connector/protocol.ts'
+import { parseProblem, readJson } from '../connector/read-answer.ts'
 import { type BearerCredential, bearerCredential } from '../credential/credential.ts'
 import { FileSystemError } from '../errors.ts'
 import type { HttpRequest, HttpResponse } from '../http/handler.ts'

@@ -6,7 +6,8 @@ import type { Clock } from '../clock.ts'
 import { scopeKey } from '../credential/credential.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
 import { connectorUrl, type ProvenBy, type SessionWish } from './asking.ts'
-import { parseProblem, readJson, SESSIONS_PATH } from './protocol.ts'
+import { SESSIONS_PATH } from './protocol.ts'
+import { parseProblem, readJson } from './read-answer.ts'
 import { hashOf } from './session/token-hash.ts'
 
 /** What {@link ClientSessions} needs. */

@@ -14,10 +14,8 @@ import {
   type CredentialKind,
   type CredentialRequest,
   formatRequest,
-  parseAnswer,
-  parseProblem,
-  readJson,
 } from './protocol.ts'
+import { parseAnswer, parseProblem, readJson } from './read-answer.ts'
 import { publishCredential, scopePath } from './received.ts'
 
 /** What a {@link ConnectorClient} needs. */

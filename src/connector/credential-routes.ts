@@ -1,13 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { Issuance } from './issuance.ts'
-import {
-  answerBody,
-  CREDENTIALS_PATH,
-  credentialAnswer,
-  credentialRequest,
-  RESOURCES_PATH,
-  TOKEN_PATH,
-} from './protocol.ts'
+import { answerBody, CREDENTIALS_PATH, RESOURCES_PATH, TOKEN_PATH } from './protocol.ts'
+import { credentialAnswer, credentialRequest } from './protocol-schema.ts'
 import { type ResourceCatalog, resourceAnswer, resourceQuery } from './resource-catalog.ts'
 import { callerRoute, type Route } from './route.ts'
 import { parseTokenRequest, tokenAnswer, tokenBody, tokenRequest } from './token-request.ts'

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { problemMeanings } from './problems.ts'
-import { PROBLEM_TYPE, problemSchema } from './protocol.ts'
+import { PROBLEM_TYPE } from './protocol.ts'
+import { problemSchema } from './protocol-schema.ts'
 import type { AnswerSpec, Route } from './route.ts'
 
 /** An OpenAPI 3.1 document. */

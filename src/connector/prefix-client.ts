@@ -17,7 +17,8 @@ import {
   type SessionWish,
 } from './asking.ts'
 import { LIST_PATH, SIGN_PATH, type SignAnswer, signAnswer } from './mediation.ts'
-import { parseProblem, readJson, sortPermissions } from './protocol.ts'
+import { sortPermissions } from './protocol.ts'
+import { parseProblem, readJson } from './read-answer.ts'
 import { publishCredential, scopePath } from './received.ts'
 
 /** What a {@link PrefixClient} needs. */

@@ -1,21 +1,13 @@
 /**
- * The messages between a connector and its clients, and the parsers that both ends run over what
- * they receive. docs/connector.md describes the protocol.
+ * The messages between a connector and its clients. docs/connector.md describes the protocol,
+ * protocol-schema.ts is what servers make of what they receive, read-answer.ts what clients do.
  */
-import { z } from 'zod'
-import {
-  bearerCredential,
-  type Credential,
-  type Permission,
-  type Scope,
-  sasCredential,
-} from '../credential/credential.ts'
-import { isJsonObject } from './azure-answer.ts'
-import {
+import type { Credential, Permission, Scope } from '../credential/credential.ts'
+import type {
   ConnectorError,
-  type ConnectorErrorCode,
-  type RequiredRole,
-  type UpstreamRefusal,
+  ConnectorErrorCode,
+  RequiredRole,
+  UpstreamRefusal,
 } from './connector-error.ts'
 
 /** Where a client asks for a credential: POST. */
@@ -72,28 +64,6 @@ export const permissionNames = [
   'ownership',
   'permissions',
 ] as const
-const permission = z.enum(permissionNames)
-/** A scope on the wire; {@link canonicalScope} looks at its names. */
-export const scopeSchema: z.ZodType<Scope> = z.strictObject({
-  account: z.string().min(1).max(64),
-  service: z.enum(['blob', 'dfs']),
-  container: z.string().max(64).optional(),
-  prefix: z.string().max(1024).optional(),
-  permissions: z.array(permission).min(1).max(permissionNames.length),
-})
-const kind = z.enum(['bearer', 'sas'])
-/** Goes on to Entra as it is, so it must be a small object of JSON. */
-export const claims: z.ZodType<string> = z
-  .string()
-  .max(4096)
-  .refine(isJsonObject, 'is no object of JSON')
-/** What {@link CREDENTIALS_PATH} takes. */
-export const credentialRequest: z.ZodType<CredentialRequest> = z.strictObject({
-  scope: scopeSchema,
-  kind: kind.optional(),
-  refresh: z.boolean().optional(),
-  claims: claims.optional(),
-})
 interface GrantBody {
   readonly expiresInMs: number
   readonly scope: Scope
@@ -109,19 +79,8 @@ export type CredentialBody = GrantBody &
     | { readonly kind: 'sas'; readonly query: string }
   )
 
-const grantFields = {
-  expiresInMs: z.number().int().positive(),
-  scope: scopeSchema,
-  reach: z.enum(['container', 'directory', 'identity', 'repository']),
-  principal: z.string(),
-  auditId: z.string(),
-}
-/** What {@link CREDENTIALS_PATH} gives. */
-export const credentialAnswer: z.ZodType<CredentialBody> = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('bearer'), token: z.string().min(1), ...grantFields }),
-  z.object({ kind: z.literal('sas'), query: z.string().min(1), ...grantFields }),
-])
-const codes = [
+/** The words of RFC 6749 that refusals have. */
+export const errorCodes = [
   'access_denied',
   'invalid_client',
   'invalid_request',
@@ -129,27 +88,6 @@ const codes = [
   'server_error',
   'temporarily_unavailable',
 ] as const
-const word = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/)
-/** A refusal as clients read it. */
-const problem = z.object({
-  code: word,
-  reason: word,
-  status: z.number().int(),
-  detail: z.string(),
-  hint: z.string().optional(),
-  retryable: z.boolean(),
-  retryAfterSeconds: z.number().optional(),
-  required: z.object({ role: z.string(), scope: z.string(), command: z.string() }).optional(),
-  upstream: z
-    .object({
-      status: z.number().int().optional(),
-      code: z.string().optional(),
-      requestId: z.string().optional(),
-    })
-    .optional(),
-  claims: z.string().optional(),
-  auditId: z.string().optional(),
-})
 /** A refusal as it stands on the wire (RFC 9457). */
 export interface ProblemBody {
   readonly type: 'about:blank'
@@ -167,12 +105,14 @@ export interface ProblemBody {
   readonly auditId?: string | undefined
 }
 
-/** A refusal as the connector writes it. */
-export const problemSchema: z.ZodType<ProblemBody> = problem.extend({
-  type: z.literal('about:blank'),
-  title: z.string(),
-  code: z.enum(codes),
-})
+/** The reaches that an answer tells: a credential for one blob never leaves the connector. */
+export const answerReaches = ['container', 'directory', 'identity', 'repository'] as const
+/** The endpoints of storage that a scope may be for. */
+export const services = ['blob', 'dfs'] as const
+/** Longer than any name that Azure has; characters. */
+export const maxNameLength = { account: 64, container: 64, prefix: 1024 } as const
+/** What a code or a reason is spelled like, also one of a later connector. */
+export const wordForm: RegExp = /^[a-z][a-z0-9_]{0,63}$/
 
 /** The body of a request for a credential. */
 export function formatRequest(request: CredentialRequest): string {
@@ -194,22 +134,6 @@ export function answerBody(answer: CredentialAnswer, nowMs: number): CredentialB
     : { kind: 'sas', query: credential.query, ...grant }
 }
 
-/**
- * Reads an answer at the client; `undefined` when it is not one. `sentAtMs` is when the request
- * left: counting the life from there never promises more than there is.
- */
-export function parseAnswer(body: unknown, sentAtMs: number): CredentialAnswer | undefined {
-  const result = credentialAnswer.safeParse(body)
-  if (!result.success) return undefined
-  const { scope, reach, principal, auditId } = result.data
-  const expiresAtMs = sentAtMs + result.data.expiresInMs
-  const credential =
-    result.data.kind === 'bearer'
-      ? bearerCredential(result.data.token, expiresAtMs)
-      : sasCredential(result.data.query, expiresAtMs)
-  return { credential, scope, reach, principal, auditId }
-}
-
 /** The body of a refusal. The cause stays behind. */
 export function formatProblem(error: ConnectorError): string {
   return JSON.stringify({
@@ -227,36 +151,6 @@ export function formatProblem(error: ConnectorError): string {
     claims: error.claims,
     auditId: error.auditId,
   } satisfies ProblemBody)
-}
-
-/**
- * Reads a refusal at the client; `undefined` when it is not one. A later connector may have codes
- * and reasons that are not known here: an unknown reason is kept, an unknown code is told by the
- * status.
- */
-export function parseProblem(body: unknown): ConnectorError | undefined {
-  const result = problem.safeParse(body)
-  if (!result.success) return undefined
-  const { code, reason, ...options } = result.data
-  const known = codes.find((each) => each === code) ?? codeOfStatus(options.status)
-  return new ConnectorError(known, reason, options)
-}
-
-function codeOfStatus(status: number): ConnectorError['code'] {
-  if (status === 401) return 'invalid_client'
-  if (status === 403) return 'access_denied'
-  if (status === 429 || status === 503) return 'temporarily_unavailable'
-  return status >= 500 ? 'server_error' : 'invalid_request'
-}
-
-/** The body of an answer as JSON; `undefined` when it is none. */
-export function readJson(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString('utf8'))
-  } catch {
-    // Whatever it is, it is no message of the protocol; the caller says so with the status.
-    return undefined
-  }
 }
 
 /** Permissions without repetition, in one order. */

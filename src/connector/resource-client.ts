@@ -1,7 +1,8 @@
 import { FileSystemError } from '../errors.ts'
 import type { HttpResponse } from '../http/handler.ts'
 import { type Asking, askConnector, checkEndpoint, connectorUrl } from './asking.ts'
-import { parseProblem, RESOURCES_PATH, readJson } from './protocol.ts'
+import { RESOURCES_PATH } from './protocol.ts'
+import { parseProblem, readJson } from './read-answer.ts'
 
 /** Where a cluster is. */
 export interface ClusterPlace {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { ConnectorError } from './connector-error.ts'
-import { claims } from './protocol.ts'
+import { claims } from './protocol-schema.ts'
 import { type TokenTarget, tokenTarget } from './token-target.ts'
 
 const accessToken = 'urn:ietf:params:oauth:token-type:access_token'

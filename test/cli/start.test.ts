@@ -36,7 +36,7 @@ t.test('what a short command loads', { skip: whyNoCli() }, async (t) => {
       t.equal(result.code, 0, result.stderr)
       t.strictSame(packagesOf(result), [], argv.join(' '))
       t.notOk(result.modules.includes('node:zlib'))
-      t.ok(filesOf(result).length <= 5, filesOf(result).join('\n'))
+      t.ok(filesOf(result).length <= 4, filesOf(result).join('\n'))
     }
   })
 })

@@ -1,6 +1,7 @@
 import { test } from 'tap'
 import { ConnectorError } from '../../src/connector/connector-error.ts'
-import { formatProblem, parseProblem } from '../../src/connector/protocol.ts'
+import { formatProblem } from '../../src/connector/protocol.ts'
+import { parseProblem } from '../../src/connector/read-answer.ts'
 
 const problem = {
   type: 'about:blank',

@@ -4,7 +4,7 @@ import type { PolicyBody } from '../model/connector.ts'
 import { callerNameSchema, policyBody } from '../model/connector.ts'
 import type { StoredRecord } from '../model/record.ts'
 import { decide } from '../policy.ts'
-import { credentialRequest } from '../protocol.ts'
+import { credentialRequest } from '../protocol-schema.ts'
 import { callerRoute, type Route } from '../route.ts'
 import {
   type Administration,

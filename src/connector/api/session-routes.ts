@@ -3,14 +3,8 @@ import { canonicalScope } from '../canonical-scope.ts'
 import { ConnectorError } from '../connector-error.ts'
 import type { CredentialDesk } from '../credential-routes.ts'
 import type { Caller } from '../issuance.ts'
-import {
-  answerBody,
-  CREDENTIALS_PATH,
-  credentialAnswer,
-  credentialRequest,
-  SESSIONS_PATH,
-  scopeSchema,
-} from '../protocol.ts'
+import { answerBody, CREDENTIALS_PATH, SESSIONS_PATH } from '../protocol.ts'
+import { credentialAnswer, credentialRequest, scopeSchema } from '../protocol-schema.ts'
 import { callerRoute, type Route } from '../route.ts'
 import type { Session, Sessions, SessionTokens } from '../session/sessions.ts'
 import { notFound } from '../state/record-store.ts'

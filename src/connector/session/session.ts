@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Scope } from '../../credential/credential.ts'
-import { scopeSchema } from '../protocol.ts'
+import { scopeSchema } from '../protocol-schema.ts'
 import { registryActions, type TokenTarget } from '../token-target.ts'
 
 /** What a caller opened: what it may ask for, and with which key. */
