@@ -22,6 +22,7 @@ export function sasProvider(
   return {
     async getCredential(scope, { signal } = {}) {
       const { sas, expiresOn } = await renew(scope, { signal })
+      if (typeof sas !== 'string') throw noSignature()
       const query = sas.replace(/^\?/, '')
       const fields = new URLSearchParams(query)
       if (!fields.has('sig')) throw noSignature()

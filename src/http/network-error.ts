@@ -61,6 +61,13 @@ const UNKNOWN_FAULT: Fault = {
   detail: (host, cause) => `the request to ${host} failed: ${messageOf(cause)}`,
 }
 
+/** What a caller gave became a header that HTTP does not have, such as one with a line break. */
+const NOT_A_REQUEST: Fault = {
+  code: 'EINVAL',
+  retryable: false,
+  beforeSending: true,
+  detail: (_, cause) => `the request cannot be sent: ${messageOf(cause)}`,
+}
 const CONNECT_TIMED_OUT: Fault = {
   code: 'ETIMEDOUT',
   retryable: true,
@@ -86,6 +93,8 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     beforeSending: true,
     detail: (host) => `there is no host ${host}: check the account or endpoint name`,
   },
+  ABFS_BAD_REQUEST: NOT_A_REQUEST,
+  UND_ERR_INVALID_ARG: NOT_A_REQUEST,
   EAI_AGAIN: NAME_LOOKUP_FAILED,
   ECONNREFUSED: {
     code: 'EIO',

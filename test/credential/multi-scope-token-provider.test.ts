@@ -247,6 +247,8 @@ t.test('signatures that rotate in the middle of a long upload', async (t) => {
 t.test('text that is no signature is refused before it is sent', async (t) => {
   const provider = sasProvider(() => ({ sas: 'key=1' }))
   await t.rejects(provider.getCredential(scope), { code: 'EINVAL', path: 'sas' })
+  const wrong: { sas: string } = Object.assign({ sas: '' }, { sas: undefined })
+  await t.rejects(sasProvider(() => wrong).getCredential(scope), { code: 'EINVAL', path: 'sas' })
 })
 
 t.test('without an end a signature is good until it is refused', async (t) => {
