@@ -64,6 +64,13 @@ export class Lookup {
     throw new FileSystemError(found, 'stat', { path: formatPath(path) })
   }
 
+  /** As `stat`; `undefined` instead of `ENOENT`: making an error takes longer than looking a known name up. */
+  async unlessAbsent(path: BlobPath, options: LookupOptions = {}): Promise<Entry | undefined> {
+    const found = await this.find(path, options)
+    if (found === 'ENOTDIR') throw new FileSystemError(found, 'stat', { path: formatPath(path) })
+    return found === 'ENOENT' ? undefined : found
+  }
+
   /** What `path` is, or the code that says it is nothing. */
   async find(path: BlobPath, options: LookupOptions = {}): Promise<Entry | 'ENOENT' | 'ENOTDIR'> {
     if (path.name === '') return this.#root(path, options)

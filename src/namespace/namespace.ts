@@ -96,6 +96,12 @@ export class Namespace {
     return this.#lookup.stat(path, options)
   }
 
+  /** As `stat`; `undefined` instead of `ENOENT`. */
+  async find(path: BlobPath, options: StatOptions = {}): Promise<Entry | undefined> {
+    checkPath(path, 'stat')
+    return this.#lookup.unlessAbsent(path, options)
+  }
+
   /** What listings in memory say of `path`; asks nobody. `undefined` when they say nothing. */
   known(path: BlobPath): Entry | undefined {
     const known = this.#lookup.known(path)
@@ -109,10 +115,7 @@ export class Namespace {
     return typeof (await this.#lookup.find(path, options).catch(missing)) !== 'string'
   }
 
-  /**
-   * What lies directly in `directory`, in the service's order; `ENOENT`, `ENOTDIR`. For the
-   * account's root: its containers, as directories.
-   */
+  /** What lies directly in `directory`, in the service's order; in the account's root: containers. `ENOENT`, `ENOTDIR`. */
   async list(directory: BlobPath, options: StatOptions = {}): Promise<readonly Entry[]> {
     checkPath(directory, 'list')
     if (directory.container === '') return listContainers(this.#parts, options)
@@ -215,13 +218,12 @@ export class Namespace {
   }
 
   /**
-   * Renames as rename(2) does: a file replaces a file, a directory an empty directory. `EEXIST`
-   * with `noReplace`, `EISDIR`, `ENOTDIR`, `ENOTEMPTY`, `EINVAL` into itself, `EBUSY` for
-   * containers. One step on a hierarchical account. Elsewhere not atomic: a copy is made on the server's side and checked before its source is
-   * deleted, so that at any moment each file is at one place at least. The rename of a directory
-   * keeps a journal in the container: one that is interrupted is finished by `recoverRenames`, or by
-   * the next rename of the same tree. A failed copy leaves the source as it was. `EBUSY` while
-   * somebody else renames the tree or a part of it. Tells which version of a file was copied, and what of it was made.
+   * Renames as rename(2) does: a file replaces a file, a directory an empty directory. `EEXIST` with `noReplace`, `EISDIR`,
+   * `ENOTDIR`, `ENOTEMPTY`, `EINVAL` into itself, `EBUSY` for containers. One step on a hierarchical account. Elsewhere
+   * not atomic: a copy is made on the server's side and checked before its source is deleted, so that at any moment each
+   * file is at one place at least. The rename of a directory keeps a journal in the container: one that is interrupted is
+   * finished by `recoverRenames`, or by the next rename of the same tree. A failed copy leaves the source as it was. `EBUSY`
+   * while somebody else renames the tree or a part of it. Tells which version of a file was copied, and what of it was made.
    */
   async rename(from: BlobPath, to: BlobPath, options?: RenameOptions): Promise<Renamed> {
     checkPath(from, 'rename')

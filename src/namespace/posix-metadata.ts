@@ -33,9 +33,9 @@ const directoryFlag = 'hdi_isfolder'
 export function entryTypeOf(metadata: Metadata, sizeBytes: number): EntryType {
   if (isEmpty(metadata)) return 'file'
   const keys = lowerCaseKeys(metadata)
-  const marksDirectory = isTrue(keys.get(directoryFlag)) || isTrue(keys.get('is_directory'))
+  const marksDirectory = isTrue(keys[directoryFlag]) || isTrue(keys['is_directory'])
   if (marksDirectory && sizeBytes === 0) return 'directory'
-  return typeFlags.find(([flag]) => isTrue(keys.get(flag)))?.[1] ?? 'file'
+  return typeFlags.find(([flag]) => isTrue(keys[flag]))?.[1] ?? 'file'
 }
 
 /** Whether a key of metadata says what an entry is, or has a POSIX attribute of it. */
@@ -60,9 +60,9 @@ export function readPosixAttributes(metadata: Metadata): PosixAttributes {
   const keys = lowerCaseKeys(metadata)
   return {
     mode: modeOf(keys),
-    uid: numberOf(keys.get('posix_owner') ?? keys.get('owner')),
-    gid: numberOf(keys.get('posix_group') ?? keys.get('group')),
-    mtimeNs: nanosecondsOf(keys.get('modtime')) ?? timestampOf(keys.get('mtime')),
+    uid: numberOf(keys['posix_owner'] ?? keys['owner']),
+    gid: numberOf(keys['posix_group'] ?? keys['group']),
+    mtimeNs: nanosecondsOf(keys['modtime']) ?? timestampOf(keys['mtime']),
   }
 }
 
@@ -108,8 +108,16 @@ function isEmpty(metadata: Metadata): boolean {
   return true
 }
 
-function lowerCaseKeys(metadata: Metadata): Map<string, string> {
-  return new Map(Object.entries(metadata).map(([key, value]) => [key.toLowerCase(), value]))
+/** Itself where nobody has written a key otherwise: each row of a listing comes here. */
+function lowerCaseKeys(metadata: Metadata): Metadata {
+  for (const key in metadata) {
+    if (key !== key.toLowerCase()) {
+      return Object.fromEntries(
+        Object.entries(metadata).map(([each, value]) => [each.toLowerCase(), value]),
+      )
+    }
+  }
+  return metadata
 }
 
 function isTrue(value: string | undefined): boolean {
@@ -117,10 +125,10 @@ function isTrue(value: string | undefined): boolean {
 }
 
 /** AzCopy writes all of `st_mode` in decimal; Lustre writes the permission bits in octal. */
-function modeOf(keys: ReadonlyMap<string, string>): number | undefined {
-  const text = keys.get('permissions')
+function modeOf(keys: Metadata): number | undefined {
+  const text = keys['permissions']
   if (text === undefined) return undefined
-  const lustre = keys.has('owner') && !keys.has('posix_owner')
+  const lustre = keys['owner'] !== undefined && keys['posix_owner'] === undefined
   if (lustre || text.startsWith('0')) {
     return /^[0-7]{1,7}$/.test(text) ? Number.parseInt(text, 8) & 0o7777 : undefined
   }

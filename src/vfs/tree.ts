@@ -120,7 +120,7 @@ export class Tree {
     if (writable !== undefined) return writable.entry()
     try {
       if (options.fresh !== true) await this.#learn(parent, options)
-      return await this.namespace.stat(this.table.pathIn(parent, name), options)
+      return await this.namespace.find(this.table.pathIn(parent, name), options)
     } catch (error) {
       if (isFileSystemError(error, 'ENOENT')) return undefined
       throw error
