@@ -85,7 +85,7 @@ export class DiskCache {
   readonly #versions = new LRUCache<string, DiskVersion>({ max: knownVersions })
   #pausedUntilMs = Number.NEGATIVE_INFINITY
   #opening: Promise<boolean> | undefined
-  #stats: DiskCacheStats = {
+  readonly #stats: Record<keyof DiskCacheStats, number> = {
     hitBytes: 0,
     missedBytes: 0,
     writtenBytes: 0,
@@ -104,7 +104,7 @@ export class DiskCache {
   }
 
   get stats(): DiskCacheStats {
-    return this.#stats
+    return { ...this.#stats }
   }
 
   /** What is on the disk of one version, which its readers share. Looks at nothing yet. */
@@ -249,9 +249,7 @@ export class DiskCache {
 
   /** For a `DiskVersion`. */
   count(added: Partial<DiskCacheStats>): void {
-    const stats: Record<keyof DiskCacheStats, number> = { ...this.#stats }
-    for (const name of names) stats[name] += added[name] ?? 0
-    this.#stats = stats
+    for (const name of names) this.#stats[name] += added[name] ?? 0
   }
 
   get nowMs(): number {

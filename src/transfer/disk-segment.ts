@@ -303,7 +303,11 @@ class ComparedGranules {
   }
 
   get all(): number[] {
-    return countedFrom(0, this.#isCompared.length).filter((granule) => this.has(granule))
+    const granules: number[] = []
+    this.#isCompared.forEach((isCompared, granule) => {
+      if (isCompared === 1) granules.push(granule)
+    })
+    return granules
   }
 
   add(granules: readonly number[]): void {
