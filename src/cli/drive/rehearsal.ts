@@ -62,7 +62,8 @@ async function readOnce(disk: DiskCache | undefined): Promise<boolean> {
     namespace,
     root: { container, name: '' },
     ...{ uid: 0, gid: 0, readOnly: true, spoolDirectory: tmpdir() },
-    chunkCache: new ChunkCache({ maxBytes: MiB, disk, reusesMemory: true, memory }),
+    // Memory that is used again is taken in one piece, for which V8 would collect all of its heap.
+    chunkCache: new ChunkCache({ maxBytes: MiB, disk, memory }),
     memory,
   })
   const meter = new CallMeter({ nowMs: () => performance.now() })
