@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import {
@@ -76,6 +76,21 @@ t.test('several drives', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
       lines.map((line) => `unmounted ${line}`).sort(),
     )
     t.strictSame(await statesOf(`${directory}/data`, `${directory}/other`), [])
+  })
+
+  t.test('unmount all beside a directory of that name unmounts nothing', async (t) => {
+    const parent = await realpath(await temporaryMountpoint(t))
+    const directory = join(parent, 'all')
+    await mkdir(directory)
+    t.teardown(() => shell(`umount -l '${directory}' 2>/dev/null || true`))
+    const here = (...argv: readonly string[]) => runAbfs(argv, { env, cwd: parent })
+    t.equal((await here('mount', 'abfs://data', 'all')).code, 0)
+
+    const refused = await here('unmount', 'all')
+
+    failsWith(t, refused, { code: 2, line: /write \.\/all, or --all for every drive/ })
+    t.match(await statesOf(directory), [{ state: 'serving' }])
+    t.equal((await here('unmount', './all')).stdout, `unmounted abfs://data from ${directory}\n`)
   })
 
   t.test('mount all of nothing, or in no directory, is told', async (t) => {

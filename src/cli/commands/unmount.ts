@@ -97,11 +97,23 @@ async function directoriesOf(
       return several.length === 0 ? [directory] : several
     })
   }
+  if (all !== true) await refuseAmbiguity(registry)
   const { findDrives } = await import('../drive/drive-states.ts')
   const drives = await findDrives(registry, signal)
   // The latest first: a drive may lie on another.
   const mounted = drives.filter(({ state }) => state !== 'detached' && state !== 'unknown')
   return mounted.map(({ directory }) => directory).reverse()
+}
+
+/** blobfuse2's word for every drive may be meant as a directory of that name: other people's drives are not tried on. */
+async function refuseAmbiguity(registry: string): Promise<void> {
+  const { recallDrives } = await import('../drive/registry.ts')
+  const named = resolve('all')
+  const isHere = recallDrives(registry).some(
+    ({ directory, below }) => directory === named || below === named,
+  )
+  if (isHere)
+    throw usageError("'all' is a directory with drives: write ./all, or --all for every drive")
 }
 
 /** Whether all of a drive is known to be stored. */
