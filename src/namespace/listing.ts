@@ -1,4 +1,5 @@
 import { type BlobStore, type CallOptions, type ListEntry, listAll } from '../blob/store.ts'
+import { nextTurn } from '../clock.ts'
 import type { BlobPath } from '../path.ts'
 import { entryFromBlob, impliedDirectory, mergeEntries } from './blob-entry.ts'
 import { baseName, childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
@@ -45,9 +46,13 @@ export async function listOneLevel(
   return { entries, slashMarker, hasUnreachable }
 }
 
+/** Some two milliseconds, with what becomes of them; ten in a process that has only begun. */
+const rowsATurn = 1000
+
 /**
  * All files below `directory` in the service's order and, when asked, each directory once: marked
- * ones with their attributes, implied ones before the first of their files. As many at a time as a page gives.
+ * ones with their attributes, implied ones before the first of their files. As many at a time as a page gives, or
+ * `rowsATurn` of it: then others have their turn.
  */
 export async function* walkTree(
   store: BlobStore,
@@ -59,14 +64,18 @@ export async function* walkTree(
 ): AsyncGenerator<readonly Entry[], void, undefined> {
   const walk = new TreeWalk(directory.name, options.directories)
   const prefix = { ...directory, name: childPrefix(directory.name) }
+  const take = (row: ListEntry) => {
+    if (row.kind !== 'blob' || row.name === prefix.name || isReserved(row.name)) return
+    if (isPathName(withoutSlash(row.name))) {
+      walk.add(row.name, entryFromBlob(row.name, row.properties))
+    } else options.onUnreachable({ ...directory, name: row.name })
+  }
   for await (const rows of listPagesDivided(store, prefix, { signal: options.signal })) {
-    for (const row of rows) {
-      if (row.kind !== 'blob' || row.name === prefix.name || isReserved(row.name)) continue
-      if (isPathName(withoutSlash(row.name))) {
-        walk.add(row.name, entryFromBlob(row.name, row.properties))
-      } else options.onUnreachable({ ...directory, name: row.name })
+    for (let at = 0; at < rows.length; at += rowsATurn) {
+      if (at > 0) await nextTurn()
+      for (const row of rows.slice(at, at + rowsATurn)) take(row)
+      yield walk.take()
     }
-    yield walk.take()
   }
   yield walk.end()
 }
