@@ -129,7 +129,7 @@ export function loadConfig(flags: ConfigFlags, environment: Environment): Config
     account: readAccount(source),
     blobEndpoint: source.url('blobEndpoint', ofAccount(source, 'ABFS_BLOB_ENDPOINT')),
     dfsEndpoint: source.url('dfsEndpoint', ofAccount(source, 'ABFS_DFS_ENDPOINT')),
-    hns: readWord(source, hnsSetting),
+    hns: readWord(source, hnsSetting, ofAccount(source, hnsSetting.variable)),
     prefix: withoutEdges(source.text('prefix', ['ABFS_PREFIX'])),
     caFile: source.file('caFile', ['ABFS_CA_FILE']),
     connector: readConnector(source),
@@ -179,7 +179,7 @@ function readAccount(source: Source): string | undefined {
   throw mistake(found.origin, `${wanted}, not '${found.value}'`)
 }
 
-/** The variables that say where an account is speak of the account that variables name, and of no other. */
+/** The variables that say where an account is, and of which kind, speak of the account that variables name, and of no other. */
 function ofAccount(source: Source, variable: string): readonly string[] {
   const own = source.variable(ACCOUNT_VARIABLES)?.value
   const named = source.flag('account')?.value ?? own
@@ -222,8 +222,12 @@ const sessionSetting: WordSetting<'0' | '1'> = {
   byDefault: '0',
 }
 
-function readWord<Word extends string>(source: Source, setting: WordSetting<Word>): Word {
-  const found = source.find(setting.name, [setting.variable])
+function readWord<Word extends string>(
+  source: Source,
+  setting: WordSetting<Word>,
+  variables: readonly string[] = [setting.variable],
+): Word {
+  const found = source.find(setting.name, variables)
   return found === undefined ? setting.byDefault : wordOf(found, setting.words)
 }
 

@@ -238,10 +238,13 @@ t.test('endpoints of the environment are those of its account alone', async (t) 
     ABFS_ACCOUNT: 'prod',
     ABFS_BLOB_ENDPOINT: 'https://127.0.0.1:1/prod',
     ABFS_DFS_ENDPOINT: 'https://127.0.0.1:1/prod',
+    ABFS_HNS: 'true',
   }
   const other = loadConfig({ account: 'dev' }, environment)
   t.equal(other.blobEndpoint, undefined)
   t.equal(other.dfsEndpoint, undefined)
+  t.equal(other.hns, 'auto')
+  t.equal(loadConfig({}, environment).hns, 'true')
 
   t.equal(loadConfig({ account: 'prod' }, environment).blobEndpoint?.pathname, '/prod')
   const unnamed = { ABFS_BLOB_ENDPOINT: 'https://127.0.0.1:1/dev' }
