@@ -1,6 +1,5 @@
 import {
   type BlobStore,
-  type CallOptions,
   type ListEntry,
   type ListOptions,
   type ListPage,
@@ -109,7 +108,12 @@ class DividedListing {
   ): AsyncGenerator<readonly ListEntry[], void, undefined> {
     const { lanes, pages } = this.#division
     const given = new AbortController()
-    const options = withSignal(this.#options, given.signal)
+    const { signal } = this.#options
+    const giveUp = () => given.abort(signal?.reason)
+    if (signal?.aborted === true) giveUp()
+    // Taken off again at the end: `AbortSignal.any` leaves something at a signal that outlives many listings.
+    signal?.addEventListener('abort', giveUp, { once: true })
+    const options = { ...this.#options, signal: given.signal }
     const running: Lane[] = []
     const starts = new Cuts(start, cuts, until)
     try {
@@ -126,6 +130,7 @@ class DividedListing {
         else if (used < pages / 2) starts.thin(Math.floor(pages / Math.max(used, 1)))
       }
     } finally {
+      signal?.removeEventListener('abort', giveUp)
       given.abort()
       await Promise.all(running.map((lane) => lane.settled()))
     }
@@ -300,9 +305,4 @@ function childOf(level: string, name: string): string {
 /** Whether every service puts it at the same place: some order by UTF-8, some by UTF-16. */
 function hasOneOrder(name: string): boolean {
   return !/[\ud800-\uffff]/.test(name)
-}
-
-function withSignal(options: ListOptions, own: AbortSignal): ListOptions & CallOptions {
-  const { signal } = options
-  return { ...options, signal: signal === undefined ? own : AbortSignal.any([signal, own]) }
 }

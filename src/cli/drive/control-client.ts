@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { repeat } from '../../clock.ts'
+import { underEither } from '../../concurrency.ts'
 import { FileSystemError } from '../../errors.ts'
 import { type DriveReport, driveReport } from './drive-report.ts'
 import type { DriveRecord } from './registry.ts'
@@ -11,8 +12,12 @@ const reportTimeoutMs = 3000
 
 /** Asks the daemon behind `record` for its report. Rejects with EIO when it does not answer. */
 export async function askReport(record: DriveRecord, signal: AbortSignal): Promise<DriveReport> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(reportTimeoutMs)])
-  return driveReport.parse(await (await ask(record, '/report', limit)).body())
+  const slow = AbortSignal.timeout(reportTimeoutMs)
+  const asked = await underEither([slow, signal], async (limit) => {
+    const answer = await ask(record, '/report', limit)
+    return answer.body()
+  })
+  return driveReport.parse(asked)
 }
 
 /**
