@@ -138,8 +138,14 @@ export class Tree {
 
   /** The entries of a directory, with the files that only this mount has yet. */
   async list(directory: Inode, options: CallOptions = {}): Promise<Map<string, Entry>> {
+    // A file that is stored and closed while the service lists is not in its answer, nor open any more.
+    const unborn = this.#unbornIn(directory)
     const listed = await this.#listStored(directory, options)
     const entries = new Map(listed.map((entry) => [baseName(entry.name), entry]))
+    for (const child of unborn) {
+      if (child.parent !== directory || child.unlinked || child.entry === undefined) continue
+      if (!entries.has(child.name)) entries.set(child.name, child.entry)
+    }
     for (const child of directory.children.values()) {
       const entry = child.writable?.entry() ?? entries.get(child.name)
       if (entry === undefined) continue
@@ -160,7 +166,11 @@ export class Tree {
 
   /** Whether a directory holds files that only this mount has yet. */
   hasUnborn(directory: Inode): boolean {
-    return [...directory.children.values()].some((child) => child.writable?.unborn === true)
+    return this.#unbornIn(directory).length > 0
+  }
+
+  #unbornIn(directory: Inode): Inode[] {
+    return [...directory.children.values()].filter((child) => child.writable?.unborn === true)
   }
 
   /** The inode of `name`, which `entry` describes. */

@@ -413,6 +413,39 @@ for (const call of ['flush', 'fsync'] as const) {
   })
 }
 
+/** A service whose listings are on their way until `held` resolves. */
+class HeldListings extends MemoryBlobStore {
+  held: Promise<void> = Promise.resolve()
+
+  override async listPage(...args: Parameters<MemoryBlobStore['listPage']>) {
+    const page = await super.listPage(...args)
+    await this.held
+    return page
+  }
+}
+
+t.test('a file that is stored and closed while its directory is listed is shown', async (t) => {
+  const account = new HeldListings()
+  await account.createContainer('box')
+  const mount = await VfsMount.make(t, { account })
+  const [kept, removed] = [await mount.create('kept'), await mount.create('removed')]
+  let answer = (): void => undefined
+  account.held = new Promise((resolve) => {
+    answer = resolve
+  })
+  await mount.clock.advance(60_000)
+
+  const listing = mount.list('')
+  await settle()
+  await mount.unlink('removed')
+  await mount.close(kept)
+  await mount.close(removed)
+  t.equal(await mount.stored('kept'), '')
+  answer()
+
+  t.strictSame(await listing, ['kept'])
+})
+
 const fullDisk = {
   read: async () => ({ bytesRead: 0 }),
   write: async () => {
