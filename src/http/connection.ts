@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { KiB, MiB } from '../byte-range.ts'
+import { MiB } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
 import { AnswerParser } from './answer-parser.ts'
 import type { BodySink } from './body-sink.ts'
@@ -7,6 +7,7 @@ import type { Exchange, ExchangeHolder } from './exchange.ts'
 import { type HttpResponse, isIdempotent } from './handler.ts'
 import type { HeadMemory } from './head-memory.ts'
 import { openSocket, type Peer } from './open-socket.ts'
+import { firstPieceBytes, nextPieceBytes } from './send-piece.ts'
 import { TransportError, type TransportFault } from './transport-error.ts'
 
 // An exchange goes this way:
@@ -60,6 +61,7 @@ export class Connection implements ExchangeHolder {
   #sentMs = 0
   #firstByteMs = 0
   #idleMs: number
+  #pieceBytes = firstPieceBytes
 
   /** Begins to connect, for `exchange`. */
   constructor(owner: ConnectionOwner, exchange: Exchange) {
@@ -131,10 +133,12 @@ export class Connection implements ExchangeHolder {
   }
 
   #sendBody(body: Uint8Array, at: number): void {
-    const end = Math.min(at + pieceBytes, body.byteLength)
+    const end = Math.min(at + this.#pieceBytes, body.byteLength)
     const piece = at === 0 && end === body.byteLength ? body : body.subarray(at, end)
+    const handedMs = this.#owner.clock.nowMs()
     this.#socket.write(piece, (error) => {
       if (error !== undefined && error !== null) return
+      this.#pieceBytes = nextPieceBytes(this.#pieceBytes, this.#owner.clock.nowMs() - handedMs)
       // Sent, or answered and given up meanwhile.
       if (this.#phase !== 'sending' || this.#exchange?.request.body !== body) return
       if (end === body.byteLength) this.#enter('headers', this.#owner.limits.headersMs)
@@ -302,8 +306,6 @@ export class Connection implements ExchangeHolder {
   }
 }
 
-/** A server that takes less than this in `sendMs` is taken for dead. */
-const pieceBytes = 256 * KiB
 /** Beyond this, a longer read saves no time and keeps other connections waiting. */
 const maxReadBytes = MiB
 
