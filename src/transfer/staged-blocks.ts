@@ -23,6 +23,8 @@ export interface StagedBlocksOptions {
   readonly blockBytes?: number | undefined
   /** Of the lease that is held on the blob when a block is staged. */
   readonly leaseId?: (() => string | undefined) | undefined
+  /** Called before each block that a version still needs; what it throws ends `complete`. */
+  readonly beforeBlock?: (() => void) | undefined
   /** Blocks under way at once. Default 4. */
   readonly concurrency?: number | undefined
   /** Counts the bytes that are on their way. Absent: nobody does. */
@@ -146,7 +148,10 @@ export class StagedBlocks {
       ? all
       : withoutCrowds(all, content.sizeBytes, this.blockBytes)
     for (const gap of gapsBetween(blocks, content.sizeBytes)) {
-      for (const piece of this.#piecesOf(gap, blocks)) blocks.push(await this.#stage(piece, path))
+      for (const piece of this.#piecesOf(gap, blocks)) {
+        this.#options.beforeBlock?.()
+        blocks.push(await this.#stage(piece, path))
+      }
     }
     await this.#stager?.drain()
     this.#checkCount(blocks.length, path)

@@ -89,11 +89,13 @@ export class Naming {
   async removeFile(parent: Inode, name: string): Promise<void> {
     this.#tree.checkWritable('unlink', parent)
     const inode = parent.children.get(name)
-    if (inode !== undefined) await this.#leaveName(inode)
-    await runExclusively(mutexesOf([inode?.writable]), async () => {
-      await this.#removeStored(parent, name, inode?.writable)
-      await inode?.writable?.discardLocked()
-      if (inode !== undefined) this.#tree.table.detach(inode)
+    await stopStoring(inode, async () => {
+      if (inode !== undefined) await this.#leaveName(inode)
+      await runExclusively(mutexesOf([inode?.writable]), async () => {
+        await this.#removeStored(parent, name, inode?.writable)
+        await inode?.writable?.discardLocked()
+        if (inode !== undefined) this.#tree.table.detach(inode)
+      })
     })
     this.#tree.touchNames(parent)
   }
@@ -124,10 +126,12 @@ export class Naming {
     if (present !== undefined) this.#checkReplaceable(move, entry, present)
     const source = this.#tree.child(parent, name, entry)
     const replaced = newParent.children.get(newName)
-    if (replaced !== undefined) await this.#leaveName(replaced)
-    for (const below of subtree(source)) await this.#before.giveUpLock(below)
-    const files = [...writablesBelow(source), ...writablesBelow(replaced)]
-    await runExclusively(mutexesOf(files), () => this.#move(move, { source, replaced, present }))
+    await stopStoring(replaced, async () => {
+      if (replaced !== undefined) await this.#leaveName(replaced)
+      for (const below of subtree(source)) await this.#before.giveUpLock(below)
+      const files = [...writablesBelow(source), ...writablesBelow(replaced)]
+      await runExclusively(mutexesOf(files), () => this.#move(move, { source, replaced, present }))
+    })
   }
 
   async #move(move: Move, what: Moved): Promise<void> {
@@ -269,6 +273,11 @@ interface Moved {
 function writablesBelow(inode: Inode | undefined): WritableFile[] {
   if (inode === undefined) return []
   return [...subtree(inode)].flatMap((below) => below.writable ?? [])
+}
+
+/** Runs `work`, which takes the name of `inode`; storing the file does not hold it up. */
+function stopStoring(inode: Inode | undefined, work: () => Promise<void>): Promise<void> {
+  return inode?.writable === undefined ? work() : inode.writable.mutex.removing(work)
 }
 
 /** The mutexes of `files`, each once. */

@@ -7,8 +7,8 @@ import type { BlobPath } from '../path.ts'
 import type { BaseVersion } from '../transfer/file-content.ts'
 import { asFailure } from './fault.ts'
 import { commitVersion, describe, keepFailed, type NewVersion } from './file-commit.ts'
+import { FileMutex, StoppedStoring } from './file-mutex.ts'
 import type { InodeLock } from './lease-locks.ts'
-import { Mutex } from './mutex.ts'
 import type { Allocation } from './operations.ts'
 import { PromisedVersion } from './promised-version.ts'
 import { UnsavedChanges } from './unsaved-changes.ts'
@@ -32,8 +32,7 @@ import {
  * other: `ESTALE` when there is another.
  */
 export class WritableFile {
-  /** Held by whatever changes or commits the file. */
-  readonly mutex: Mutex = new Mutex()
+  readonly mutex = new FileMutex()
   /** Open handles that may write. */
   writers = 0
   readonly #context: WritableFileContext
@@ -54,7 +53,7 @@ export class WritableFile {
     this.#path = options.path
     this.#onCommitted = options.onCommitted
     this.#lock = options.lock ?? (() => undefined)
-    this.#content = new WrittenContent(options.context, () => this.#lease.leaseId)
+    this.#content = new WrittenContent(options.context, this.mutex, () => this.#lease.leaseId)
     this.#changes = new UnsavedChanges(options.context.clock, options.stored, options.posix)
     if (options.stored === undefined) this.#content.begin(undefined)
   }
@@ -213,14 +212,14 @@ export class WritableFile {
    * of its descriptors before the program that it starts writes through the other.
    */
   flush(): Promise<void> {
-    return this.mutex.run(async () => {
+    return this.mutex.storing(async () => {
       if (this.#failure !== undefined || this.#changes.touched) await this.#secure()
     })
   }
 
   /** Makes durable all that differs from what is stored, as fsync(2) does. */
   commit(): Promise<void> {
-    return this.mutex.run(() => this.#secure())
+    return this.mutex.storing(() => this.#secure())
   }
 
   /** Whether the journal holds what is not stored yet, for the next mount if not for this one. */
@@ -233,7 +232,7 @@ export class WritableFile {
    * journal has promised that it will be stored.
    */
   finish(): Promise<void> {
-    return this.mutex.run(async () => {
+    return this.mutex.storing(async () => {
       if (this.#changes.reported === undefined || this.isPromised) await this.commitLocked()
     })
   }
@@ -267,6 +266,7 @@ export class WritableFile {
       await (this.#changes.inContent ? this.#commitContent() : this.#commitAttributes())
       this.#changes.touched = false
     } catch (error) {
+      if (error instanceof StoppedStoring) throw error
       this.#changes.reported = asFailure(error, 'close', this.#path())
       throw error
     }

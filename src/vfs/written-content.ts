@@ -3,6 +3,7 @@ import type { Entry } from '../namespace/entry.ts'
 import type { BlobPath } from '../path.ts'
 import { type BaseVersion, FileContent } from '../transfer/file-content.ts'
 import { StagedBlocks } from '../transfer/staged-blocks.ts'
+import type { FileMutex } from './file-mutex.ts'
 import type { Allocation } from './operations.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
 
@@ -16,11 +17,13 @@ export interface ContentAndBlocks {
 export class WrittenContent {
   readonly #context: WritableFileContext
   readonly #leaseId: () => string | undefined
+  readonly #mutex: FileMutex
   #held: ContentAndBlocks | undefined
 
   /** `leaseId` is that of a lease which is held on the blob. */
-  constructor(context: WritableFileContext, leaseId: () => string | undefined) {
+  constructor(context: WritableFileContext, mutex: FileMutex, leaseId: () => string | undefined) {
     this.#context = context
+    this.#mutex = mutex
     this.#leaseId = leaseId
   }
 
@@ -39,7 +42,8 @@ export class WrittenContent {
     const { store } = namespace
     const content = new FileContent({ store, chunkCache, spool, base })
     const leaseId = this.#leaseId
-    const blocks = new StagedBlocks({ store, content, blockBytes, leaseId, memory })
+    const beforeBlock = (): void => this.#mutex.stopIfWanted()
+    const blocks = new StagedBlocks({ store, content, blockBytes, leaseId, memory, beforeBlock })
     this.#held = { content, blocks }
     return this.#held
   }

@@ -1,5 +1,7 @@
 import { constants } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
+import { FileSystemError } from '../../src/errors.ts'
 import { caller, VfsMount } from '../support/vfs-mount.ts'
 
 t.test('calls that overlap on one handle leave what they wrote', async (t) => {
@@ -86,6 +88,63 @@ t.test('an unlink waits for the commit under way, and then nothing is left', asy
 
   t.equal(await mount.stored('f'), undefined)
   t.strictSame(await mount.list(''), [])
+})
+
+const blockBytes = 1024
+
+/** Closes a file of 1,000 blocks, and begins `act` while the first of them is staged. */
+async function whileStoring(mount: VfsMount, act: () => Promise<void>) {
+  const handle = await mount.open('f', constants.O_RDWR)
+  await mount.vfs.setattr(await mount.ino('f'), { sizeBytes: 1000 * blockBytes, handle }, caller)
+  mount.requests()
+  let closed = Promise.resolve()
+  const acted = new Promise<void>((resolve, reject) => {
+    // The first block waits until all that goes by turns alone has waited for it.
+    mount.before('stageBlock', async () => {
+      mount.counting.before = () => undefined
+      act().then(resolve, reject)
+      await setImmediate()
+    })
+    closed = mount.close(handle)
+  })
+  const [closing, acting] = await Promise.allSettled([closed, acted])
+  const staged = mount.requests().filter((verb) => verb === 'stageBlock').length
+  return { closing, acting, staged }
+}
+
+t.test('an unlink does not wait until a large file is stored', async (t) => {
+  const mount = await VfsMount.make(t, { blockBytes })
+  await mount.save('f', 'before')
+
+  const { closing, acting, staged } = await whileStoring(mount, () => mount.unlink('f'))
+
+  t.strictSame([closing.status, acting.status], ['fulfilled', 'fulfilled'])
+  t.ok(staged < 20, `${staged} blocks were staged`)
+  t.equal(await mount.stored('f'), undefined)
+  t.strictSame(await mount.list(''), [])
+})
+
+t.test('nor does a rename over it', async (t) => {
+  const mount = await VfsMount.make(t, { blockBytes })
+  await mount.save('f', 'before')
+  await mount.save('new', 'new')
+
+  const { closing, acting, staged } = await whileStoring(mount, () => mount.rename('new', 'f'))
+
+  t.strictSame([closing.status, acting.status], ['fulfilled', 'fulfilled'])
+  t.ok(staged < 20, `${staged} blocks were staged`)
+  t.equal(await mount.stored('f'), 'new')
+})
+
+t.test('a file that could not be removed is stored before its close returns', async (t) => {
+  const mount = await VfsMount.make(t, { blockBytes })
+  await mount.save('f', 'before')
+  mount.account.delete = () => Promise.reject(new FileSystemError('EACCES', 'unlink', {}))
+
+  const { closing, acting } = await whileStoring(mount, () => mount.unlink('f'))
+
+  t.strictSame([closing.status, acting.status], ['fulfilled', 'rejected'])
+  t.equal((await mount.stored('f'))?.length, 1000 * blockBytes)
 })
 
 t.test('a truncation by path while another writes joins the commit of that one', async (t) => {
