@@ -475,15 +475,11 @@ test('the file audit log holds one line per decision and is private', async (t) 
 test('the connector’s client carries neither the issuer nor the server', async (t) => {
   const client = new URL('../../src/connector/client.ts', import.meta.url)
 
-  const packages = await packagesOf(client, new Set())
+  const files = new Set<string>()
+  const packages = await packagesOf(client, files)
 
-  t.same(
-    [...packages].sort(),
-    ['lru-cache', 'node:diagnostics_channel', 'node:os', 'zod'].filter((name) =>
-      packages.has(name),
-    ),
-  )
-  t.ok(packages.has('zod'), 'imports are found at all')
+  t.same([...packages].sort(), ['node:diagnostics_channel', 'node:os'])
+  t.ok(files.size > 5, 'imports are found at all')
 })
 
 /** Every package that a file imports when it is loaded, by itself or through its own files. */
