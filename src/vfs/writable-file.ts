@@ -32,7 +32,7 @@ import {
  * other: `ESTALE` when there is another.
  */
 export class WritableFile {
-  readonly mutex = new FileMutex()
+  readonly mutex: FileMutex = new FileMutex()
   /** Open handles that may write. */
   writers = 0
   readonly #context: WritableFileContext
