@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events'
+
 /** Runs at most a fixed number of tasks at a time; the others wait in the order they came. */
 export class Limiter {
   readonly #limit: number
@@ -198,6 +200,8 @@ export async function underEither<T>(
   const onAbort = ({ target }: Event) => {
     joined.abort(target instanceof AbortSignal ? target.reason : undefined)
   }
+  // One signal may end a hundred calls at once; Node would take that for a leak.
+  setMaxListeners(0, ...both)
   for (const signal of both) signal.addEventListener('abort', onAbort, { once: true })
   try {
     return await work(joined.signal)

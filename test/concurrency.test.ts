@@ -111,6 +111,21 @@ t.test(
   },
 )
 
+t.test('a signal that ends many calls at once is not taken for a leak', async (t) => {
+  const warnings: Error[] = []
+  const onWarning = (warning: Error) => warnings.push(warning)
+  process.on('warning', onWarning)
+  t.teardown(() => process.off('warning', onWarning))
+  const all = new AbortController()
+  const calls = Array.from({ length: 20 }, async () =>
+    underEither([all.signal, new AbortController().signal], async () => tick()),
+  )
+  t.equal(getEventListeners(all.signal, 'abort').length, 20)
+  await Promise.all(calls)
+  await tick()
+  t.strictSame(warnings, [])
+})
+
 t.test('merged sources give all that they have, few at a time', async (t) => {
   let open = 0
   let most = 0
