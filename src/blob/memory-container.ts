@@ -12,6 +12,12 @@ import type {
 } from './store.ts'
 import { maxListResults } from './validate.ts'
 
+/** A block of a committed blob; its id may stand several times in one list. */
+export interface MemoryBlock {
+  readonly id: string
+  readonly data: Uint8Array
+}
+
 /** One committed blob and the blocks it was committed from. */
 export interface MemoryBlob {
   readonly data: Uint8Array
@@ -21,7 +27,7 @@ export interface MemoryBlob {
   /** Index tags. */
   readonly tags?: PutOptions['tags']
   /** The committed blocks in order; empty for a blob written by one put. */
-  readonly blocks: ReadonlyMap<string, Uint8Array>
+  readonly blocks: readonly MemoryBlock[]
   /** On hierarchical accounts. */
   readonly access?: MemoryAccess | undefined
 }

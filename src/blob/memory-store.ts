@@ -90,7 +90,7 @@ export class MemoryBlobStore implements BlobStore {
   async put(path: BlobPath, data: Uint8Array, options: PutOptions = {}): Promise<BlobProperties> {
     const subject = { path, syscall: 'blob.put' }
     checkBodySize(data.length, maxBlobPutBytes, subject)
-    return this.#replace(subject, { data: new Uint8Array(data), blocks: new Map() }, options)
+    return this.#replace(subject, { data: new Uint8Array(data), blocks: [] }, options)
   }
 
   async stageBlock(
@@ -128,7 +128,7 @@ export class MemoryBlobStore implements BlobStore {
     const blob = this.#existing(path, subject.syscall, options)
     checkBlockBlob(blob, subject)
     const { blocks, properties } = blob
-    const sizes = [...blocks].map(([id, { length }]) => ({ id, sizeBytes: length }))
+    const sizes = blocks.map(({ id, data }) => ({ id, sizeBytes: data.length }))
     return { etag: properties.etag, blocks: sizes }
   }
 
@@ -152,15 +152,16 @@ export class MemoryBlobStore implements BlobStore {
     this.#checkConditions(container.get(path.name), options, subject)
     checkBlockBlob(container.get(path.name), subject)
     const staged = container.uncommitted.get(path.name)
-    const committed = container.get(path.name)?.blocks
-    const pieces = blockIds.map((id) => {
-      const block = staged?.get(id) ?? committed?.get(id)
-      if (block === undefined)
+    const listed = container.get(path.name)?.blocks ?? []
+    const committed = new Map(listed.map(({ id, data }) => [id, data]))
+    const blocks = blockIds.map((id) => {
+      const data = staged?.get(id) ?? committed.get(id)
+      if (data === undefined)
         throw refusal('ESTALE', { ...subject, detail: lostBlock }, 'InvalidBlockList')
-      return [id, block] as const
+      return { id, data }
     })
-    const data = concatenate(pieces.map(([, block]) => block))
-    return this.#replace(subject, { data, blocks: new Map(pieces) }, options)
+    const data = concatenate(blocks.map((block) => block.data))
+    return this.#replace(subject, { data, blocks }, options)
   }
 
   async appendBlock(

@@ -122,7 +122,7 @@ export class MemoryTree {
     const nowMs = this.account.nowMs()
     return {
       data: new Uint8Array(0),
-      blocks: new Map(),
+      blocks: [],
       metadata,
       access,
       properties: {

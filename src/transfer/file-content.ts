@@ -77,6 +77,14 @@ export class FileContent {
     if (within.end > beyond) yield { start: beyond, end: within.end }
   }
 
+  /** Whether all of `range` is zeros that nobody wrote, or that were made by `zero`. */
+  isZero(range: ByteRange): boolean {
+    for (const { start, kind } of this.#held.over(range)) {
+      if (kind !== 'zero' && (kind !== undefined || start < this.#baseEnd)) return false
+    }
+    return true
+  }
+
   /** Where bytes lie that may be other than zero: the first such range from `offset` on. */
   nextData(offset: number): ByteRange | undefined {
     for (const { start, end, kind } of this.#held.over({ start: offset, end: this.#sizeBytes })) {

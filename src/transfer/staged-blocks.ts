@@ -1,7 +1,16 @@
 import type { BlobStore } from '../blob/store.ts'
-import { type ByteRange, KiB, lengthOf, MiB } from '../byte-range.ts'
+import { type ByteRange, lengthOf, MiB } from '../byte-range.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import {
+  cutAtMultiples,
+  cutWhereStored,
+  gapsBetween,
+  maxFragments,
+  minCopiedBytes,
+  type PlacedBlock,
+  withoutCrowds,
+} from './block-layout.ts'
 import { BlockStager } from './block-stager.ts'
 import { isBarred } from './clear-staged-blocks.ts'
 import type { FileContent } from './file-content.ts'
@@ -9,10 +18,6 @@ import type { MemoryBudget } from './memory-budget.ts'
 
 /** The most blocks that one blob can have; Put Block List, "Remarks". */
 const maxBlocks = 50_000
-/** A part of a block that did not change and is smaller than this is not worth a request of its own. */
-const minCopiedBytes = 256 * KiB
-/** Edits leave so many blocks at most where one would do, before that one is sent again. */
-const maxFragments = 16
 /** Ids shorter than this might meet another writer's. */
 const minIdBytes = 6
 
@@ -31,11 +36,6 @@ export interface StagedBlocksOptions {
   readonly memory?: MemoryBudget | undefined
 }
 
-/** A block and where in the file it lies. */
-interface PlacedBlock extends ByteRange {
-  readonly id: string
-}
-
 /**
  * The blocks that a file's next version is made of. What did not change keeps the blocks of the
  * version before, whatever their sizes are; what did is uploaded, and the rest of a block that is
@@ -52,6 +52,8 @@ export class StagedBlocks {
   /** The blocks of the stored version. */
   #stored: Promise<readonly PlacedBlock[]> | undefined
   #copiesOnService = true
+  /** Uploaded blocks of nothing but zeros, by their size: one stands wherever so many are. */
+  readonly #zeros = new Map<number, string>()
   /** How long the ids were that blocks were last staged under. */
   #idBytes: number | undefined
   /** The latest run of writes of which each began where the one before ended. */
@@ -150,7 +152,7 @@ export class StagedBlocks {
     for (const gap of gapsBetween(blocks, content.sizeBytes)) {
       for (const piece of this.#piecesOf(gap, blocks)) {
         this.#options.beforeBlock?.()
-        blocks.push(await this.#stage(piece, path))
+        blocks.push(await this.#stageOrRepeat(piece, path))
       }
     }
     await this.#stager?.drain()
@@ -169,6 +171,7 @@ export class StagedBlocks {
     const stager = this.#stager
     this.#stager = undefined
     this.#stored = undefined
+    this.#zeros.clear()
     for (const [start, block] of this.#staged) {
       if (!this.#options.content.isSent(block)) this.#staged.delete(start)
     }
@@ -194,7 +197,30 @@ export class StagedBlocks {
     })
   }
 
+  /** Zeros are sent once: a list may name a block any number of times. */
+  async #stageOrRepeat(piece: ByteRange, path: BlobPath): Promise<PlacedBlock> {
+    if (!this.#options.content.isZero(piece)) return this.#stage(piece, path)
+    const sizeBytes = lengthOf(piece)
+    let id = this.#zeros.get(sizeBytes)
+    if (id === undefined) {
+      const stager = await this.#stagerFor(path)
+      id = await stager.run((blockId, signal) =>
+        this.#send(() => new Uint8Array(sizeBytes), sizeBytes, { path, blockId, signal }),
+      )
+      this.#zeros.set(sizeBytes, id)
+    }
+    return { ...piece, id }
+  }
+
   async #stage(piece: ByteRange, path: BlobPath): Promise<PlacedBlock> {
+    const stager = await this.#stagerFor(path)
+    const id = await stager.run((blockId, signal) => this.#upload(piece, { path, blockId, signal }))
+    const block = { ...piece, id }
+    this.#staged.set(piece.start, block)
+    return block
+  }
+
+  async #stagerFor(path: BlobPath): Promise<BlockStager> {
     const { store, concurrency } = this.#options
     const idBytes = this.#stager === undefined ? await this.#chooseIdBytes(path) : undefined
     this.#stager ??= new BlockStager({
@@ -207,27 +233,27 @@ export class StagedBlocks {
       clears: this.#options.content.base === undefined && this.#staged.size === 0,
       onRemade: ({ from, to }) => this.#remade.set(from, to),
     })
-    const id = await this.#stager.run((blockId, signal) =>
-      this.#upload(piece, { path, blockId, signal }),
-    )
-    const block = { ...piece, id }
-    this.#staged.set(piece.start, block)
-    return block
+    return this.#stager
   }
 
   async #upload(piece: ByteRange, target: UploadTarget): Promise<void> {
-    const { store, content } = this.#options
-    const { path, blockId, signal } = target
+    const { content } = this.#options
     if (await this.#copy(piece, target)) return
-    await this.holding(
-      lengthOf(piece),
-      async () => {
-        const leaseId = this.#options.leaseId?.()
-        await store.stageBlock(path, blockId, await readPadded(content, piece), { signal, leaseId })
-      },
-      signal,
-    )
-    if (this.#staged.get(piece.start)?.id === blockId) content.noteStaged(piece)
+    await this.#send(() => readPadded(content, piece), lengthOf(piece), target)
+    if (this.#staged.get(piece.start)?.id === target.blockId) content.noteStaged(piece)
+  }
+
+  async #send(
+    read: () => Uint8Array | Promise<Uint8Array>,
+    sizeBytes: number,
+    { path, blockId, signal }: UploadTarget,
+  ): Promise<void> {
+    const stage = async (): Promise<void> => {
+      const data = await read()
+      const leaseId = this.#options.leaseId?.()
+      await this.#options.store.stageBlock(path, blockId, data, { signal, leaseId })
+    }
+    await this.holding(sizeBytes, stage, signal)
   }
 
   /** Has the service make the block of the stored version; says whether it could. */
@@ -295,66 +321,4 @@ function idBytesOf({ id }: PlacedBlock): number {
 async function readPadded(content: FileContent, range: ByteRange): Promise<Uint8Array> {
   const bytes = await content.read(range, 'once')
   return bytes.length === lengthOf(range) ? bytes : new Uint8Array(lengthOf(range))
-}
-
-/** What `blocks` leave free before `sizeBytes`. */
-function gapsBetween(blocks: readonly ByteRange[], sizeBytes: number): ByteRange[] {
-  const gaps: ByteRange[] = []
-  let at = 0
-  for (const { start, end } of [...blocks].sort((a, b) => a.start - b.start)) {
-    if (start > at) gaps.push({ start: at, end: start })
-    at = Math.max(at, end)
-  }
-  if (at < sizeBytes) gaps.push({ start: at, end: sizeBytes })
-  return gaps
-}
-
-/** Without the blocks of a cell that has too many of them, where something is to be stored anyway. */
-function withoutCrowds(
-  blocks: readonly PlacedBlock[],
-  sizeBytes: number,
-  cellBytes: number,
-): PlacedBlock[] {
-  const cellOf = (offset: number): number => Math.floor(offset / cellBytes)
-  const counts = new Map<number, number>()
-  for (const { start } of blocks) counts.set(cellOf(start), (counts.get(cellOf(start)) ?? 0) + 1)
-  const crowded = new Set<number>()
-  for (const gap of gapsBetween(blocks, sizeBytes)) {
-    for (const { start } of cutAtMultiples(gap, cellBytes)) {
-      if ((counts.get(cellOf(start)) ?? 0) >= maxFragments) crowded.add(cellOf(start))
-    }
-  }
-  return blocks.filter(
-    ({ start, end }) => !crowded.has(cellOf(start)) || cellOf(end - 1) !== cellOf(start),
-  )
-}
-
-function cutAtMultiples(range: ByteRange, cellBytes: number): ByteRange[] {
-  const pieces: ByteRange[] = []
-  for (let start = range.start; start < range.end; ) {
-    const end = Math.min((Math.floor(start / cellBytes) + 1) * cellBytes, range.end)
-    pieces.push({ start, end })
-    start = end
-  }
-  return pieces
-}
-
-/** Cuts `cell` so that what is as stored, and long enough, is apart from what changed. */
-function cutWhereStored(content: FileContent, cell: ByteRange): ByteRange[] {
-  const pieces: { start: number; end: number }[] = []
-  let at = cell.start
-  for (const change of content.changesIn(cell)) {
-    const last = pieces.at(-1)
-    const isFar = change.start - at >= minCopiedBytes
-    if (isFar) pieces.push({ start: at, end: change.start })
-    if (isFar || last === undefined) {
-      pieces.push({ start: isFar ? change.start : at, end: change.end })
-    } else last.end = change.end
-    at = change.end
-  }
-  const last = pieces.at(-1)
-  if (last === undefined || cell.end - at >= minCopiedBytes)
-    pieces.push({ start: at, end: cell.end })
-  else last.end = cell.end
-  return pieces.filter(({ start, end }) => end > start)
 }

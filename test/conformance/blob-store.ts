@@ -653,6 +653,33 @@ function describeBlocks(conformance: Conformance): void {
 
   behaviour(
     conformance,
+    'a list names a block several times, and so do the lists of later versions',
+    async (t, store, container) => {
+      const path = { container, name: 'a' }
+      const [zero, one, two] = [blockId(0), blockId(1), blockId(2)]
+      await store.stageBlock(path, zero, bytes('-'))
+      await store.stageBlock(path, one, bytes('one'))
+      await store.commitBlocks(path, [zero, zero, one, zero], { sizeBytes: 6 })
+
+      const { blocks } = await store.getBlocks(path)
+      t.same(
+        blocks.map(({ id, sizeBytes }) => [id, sizeBytes]),
+        [
+          [zero, 1],
+          [zero, 1],
+          [one, 3],
+          [zero, 1],
+        ],
+      )
+      await store.stageBlock(path, two, bytes('two'))
+      await store.commitBlocks(path, [zero, two, zero, zero])
+
+      t.equal(await read(store, path), '-two--')
+    },
+  )
+
+  behaviour(
+    conformance,
     'a commit of no blocks makes an empty blob',
     async (t, store, container) => {
       const path = { container, name: 'a' }
