@@ -1,10 +1,12 @@
-// Compares the library with the Azure SDK, rclone and a bare socket loop; see README.md for how.
+// Compares the library with the Azure SDK, rclone, other libraries and a bare socket loop; see README.md for how.
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join, resolve } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { environmentOf, workerOf } from './library/contenders.mjs'
+import { peersIn } from './library/peers.mjs'
+import { rowsOf, startTitle } from './library/rows.mjs'
 import { childCpu, median, run } from './measure.mjs'
 import { buildBlobServer, startBlobServer } from './server/blob-server.mjs'
 import { startLatentSandbox } from './server/latent-sandbox.mjs'
@@ -18,6 +20,7 @@ const { values: flags } = parseArgs({
     'sdk-blobs': { type: 'string', default: '100000' },
     'latency-ms': { type: 'string' },
     only: { type: 'string', default: '' },
+    peers: { type: 'string' },
     place: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
@@ -26,55 +29,23 @@ const runs = Number(flags.runs)
 const sizeBytes = Number(flags['size-mib']) * 2 ** 20
 const files = Number(flags.files)
 const blobs = Number(flags.blobs)
-const sdkBlobs = Math.min(blobs, Number(flags['sdk-blobs']))
+// The sandbox takes long to be filled twice.
+const sdkBlobs =
+  flags['latency-ms'] === undefined ? Math.min(blobs, Number(flags['sdk-blobs'])) : blobs
 const execute = promisify(execFile)
 const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 const directory = mkdtempSync(join(memory, 'abfs-bench-'))
-const workerOf = (name) => fileURLToPath(new URL(`workers/${name}.mjs`, import.meta.url))
-const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
-const startTitle = 'start to the end of one line'
-const unchecked = 'sv=2025-01-05&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00:00:00Z&sig=YmVuY2g%3D'
-
-/** What a contender's process is told of the server. */
-function environmentOf(server) {
-  return {
-    PATH: process.env.PATH,
-    HOME: directory,
-    ABFS_ACCOUNT: server.account ?? 'bench',
-    ABFS_BLOB_ENDPOINT: server.endpoint,
-    BENCH_SAS: server.signature ?? unchecked,
-    ...(flags.place ? { BENCH_CORE: '1' } : {}),
-    ...(server.caFile === undefined
-      ? {}
-      : { ABFS_CA_FILE: server.caFile, NODE_EXTRA_CA_CERTS: server.caFile }),
-  }
-}
-
-/** A worker of ours, timed by itself after it has warmed up; its process is measured too. */
-function worker(server, name, job, options) {
-  return {
-    name,
-    async work() {
-      const args = ['--expose-gc', workerOf(name), job, JSON.stringify(options)]
-      const env = environmentOf(server)
-      const { stdout } = await execute(process.execPath, args, { env, maxBuffer: 2 ** 24 })
-      return JSON.parse(stdout)
-    },
-  }
-}
-
-function rclone(server, args) {
-  const config = join(directory, 'rclone.conf')
-  writeFileSync(config, '')
-  const sasUrl = `${server.endpoint}/data?${server.signature ?? unchecked}`
-  const env = { ...environmentOf(server), RCLONE_CONFIG: config, RCLONE_AZUREBLOB_SAS_URL: sasUrl }
-  if (server.caFile !== undefined) env.RCLONE_CA_CERT = server.caFile
-  return { name: 'rclone', work: () => run('rclone', args, { env }) }
-}
-
-/** The same work again with a whole process timed, for comparison with other programs. */
-function whole(contender) {
-  return { name: `${contender.name} (process)`, work: async () => void (await contender.work()) }
+const setup = {
+  directory,
+  sizeMiB: flags['size-mib'],
+  sizeBytes,
+  files,
+  blobs,
+  // Where all is few, one set is enough.
+  fewBlobs: sdkBlobs,
+  few: sdkBlobs === blobs ? 'many' : 'few',
+  place: flags.place,
+  peers: flags.peers === undefined ? undefined : resolve(flags.peers),
 }
 
 async function measureOnce(server, contender) {
@@ -87,7 +58,7 @@ async function measureOnce(server, contender) {
   const sample = { seconds, cpuSeconds: childCpu() - cpu, ...told }
   const { requests, bytesIn, bytesOut } = await server.counts()
   const asked = Object.values(requests).reduce((sum, count) => sum + count, 0)
-  return { ...sample, requests: asked, bytesIn, bytesOut }
+  return { ...sample, requests: asked, verbs: requests, bytesIn, bytesOut }
 }
 
 async function measureRow(server, contenders) {
@@ -114,140 +85,6 @@ function summarize(name, samples, scale) {
     stallMs: of('stallMs'),
     yields: of('yields'),
     samples,
-  }
-}
-
-function emptied(path, contender) {
-  const prepare = () => {
-    rmSync(path, { recursive: true, force: true })
-    mkdirSync(path, { recursive: true })
-  }
-  return { ...contender, prepare }
-}
-
-function readRow(server, kind) {
-  const options = { path: 'data/big', sizeBytes, warm: 'data/warm', warmBytes: 64 * 2 ** 20 }
-  const abfs = worker(server, 'abfs', 'read', options)
-  return {
-    title: `read ${flags['size-mib']} MiB, ${kind}`,
-    server,
-    contenders: [
-      worker(server, 'socket', 'read', options),
-      abfs,
-      worker(server, 'sdk', 'read', options),
-      whole(abfs),
-      rclone(server, ['cat', ':azureblob:data/big']),
-    ],
-  }
-}
-
-function rangesRow(server, kind) {
-  const options = {
-    path: 'data/big',
-    sizeBytes,
-    count: kind === 'sandbox' ? 1000 : 20_000,
-    width: 16,
-  }
-  return {
-    title: `4 KiB ranges, 16 in flight, ${kind}`,
-    server,
-    contenders: ['socket', 'abfs', 'sdk'].map((name) => worker(server, name, 'ranges', options)),
-  }
-}
-
-function uploadRow(server) {
-  const file = join(directory, 'source')
-  const options = { file, path: 'data/up' }
-  const abfs = worker(server, 'abfs', 'upload', options)
-  const plain = worker(server, 'abfs', 'upload', { ...options, integrity: 'none' })
-  return {
-    title: `upload ${flags['size-mib']} MiB from a file`,
-    server,
-    contenders: [
-      abfs,
-      { ...plain, name: 'abfs, no checksum' },
-      worker(server, 'sdk', 'upload', options),
-      whole(abfs),
-      rclone(server, ['copyto', '--ignore-times', file, ':azureblob:data/up-rclone']),
-      {
-        ...rclone(server, [
-          ...['copyto', '--ignore-times', '--azureblob-disable-checksum'],
-          ...[file, ':azureblob:data/up-rclone'],
-        ]),
-        name: 'rclone, no checksum',
-      },
-    ],
-  }
-}
-
-function treeRows(server) {
-  const up = join(directory, 'tree')
-  const down = join(directory, 'down')
-  const put = worker(server, 'abfs', 'put', { directory: up, path: 'data/tree' })
-  const get = worker(server, 'abfs', 'get', { path: 'data/tree', directory: down })
-  const copy = ['copy', '--ignore-times', '--transfers', '32', '--checkers', '32']
-  const title = (way) => `${files} files of 10 KiB ${way}`
-  // The bound speaks plain HTTP alone.
-  const bound = (job, options) =>
-    server.caFile === undefined
-      ? [{ ...worker(server, 'small-files', job, options), name: 'socket' }]
-      : []
-  return [
-    {
-      title: title('up'),
-      server,
-      contenders: [
-        ...bound('put', { directory: up, path: 'data/tree-socket' }),
-        put,
-        worker(server, 'sdk', 'put', { directory: up, path: 'data/tree-sdk' }),
-        whole(put),
-        rclone(server, [...copy, up, ':azureblob:data/tree-rclone']),
-      ],
-    },
-    {
-      title: title('down'),
-      server,
-      contenders: [
-        ...bound('get', { source: up, path: 'data/tree', directory: down }),
-        get,
-        worker(server, 'sdk', 'get', { path: 'data/tree', directory: down }),
-        whole(get),
-        rclone(server, [...copy, ':azureblob:data/tree', down]),
-      ].map((contender) => emptied(down, contender)),
-    },
-  ]
-}
-
-function listRow(server) {
-  const sdk = worker(server, 'sdk', 'stream', { prefix: 'many/', limit: sdkBlobs })
-  const abfs = worker(server, 'abfs', 'stream', { path: 'data/many' })
-  return {
-    title: `list ${blobs} blobs`,
-    server,
-    contenders: [
-      abfs,
-      { ...worker(server, 'abfs', 'keep', { path: 'data/many' }), name: 'abfs, all kept' },
-      { ...sdk, scale: blobs / sdkBlobs },
-      whole(abfs),
-      rclone(server, ['lsf', '-R', '--files-only', '--fast-list', ':azureblob:data/many']),
-    ],
-  }
-}
-
-/** Commands as a client of a connector runs them, over TLS: the environment is that of a sandbox. */
-function startRow(server) {
-  const env = { ...server.environment, PATH: process.env.PATH, HOME: directory }
-  const command = (name, args) => ({ name, work: () => run(process.execPath, args, { env }) })
-  return {
-    title: startTitle,
-    server,
-    contenders: [
-      command('node -e 0', ['-e', '0']),
-      command('abfs --version', [cli, '--version']),
-      command('abfs --help', [cli, '--help']),
-      command('abfs ls', [cli, 'ls']),
-      command('abfs ls abfs://data', [cli, 'ls', 'abfs://data']),
-    ],
   }
 }
 
@@ -305,32 +142,22 @@ async function makeInput(servers) {
   }
   const { sandbox: _, ...filled } = servers
   for (const server of Object.values(filled)) {
-    const env = environmentOf(server)
+    const env = environmentOf(server, setup)
     const put = (job, options) =>
       execute(process.execPath, [workerOf('abfs'), job, JSON.stringify(options)], { env })
     await put('upload', { file: join(directory, 'source'), path: 'data/big' })
     writeFileSync(join(directory, 'warm'), Buffer.alloc(64 * 2 ** 20))
     await put('upload', { file: join(directory, 'warm'), path: 'data/warm' })
     await put('put', { directory: join(directory, 'tree'), path: 'data/tree' })
-    await server.fill({ prefix: 'data/many/', count: blobs, size: 1000, per: 1000 })
+    const each = { size: 1000, per: 1000 }
+    await server.fill({ prefix: 'data/many/', count: blobs, ...each })
+    if (setup.few !== 'many')
+      await server.fill({ prefix: `data/${setup.few}/`, count: sdkBlobs, ...each })
   }
 }
 
-function rowsOf({ plain, tls, sandbox = plain }) {
-  const kind = tls === undefined ? 'sandbox' : 'plain'
-  return [
-    readRow(plain, kind),
-    ...(tls === undefined ? [] : [readRow(tls, 'TLS')]),
-    rangesRow(plain, kind),
-    ...(tls === undefined ? [] : [rangesRow(tls, 'TLS')]),
-    uploadRow(plain),
-    ...treeRows(plain),
-    listRow(plain),
-    startRow(sandbox),
-  ].filter(({ title }) => title.includes(flags.only))
-}
-
 async function main() {
+  const libraries = await peersIn(setup.peers)
   const servers = await startServers()
   try {
     await makeInput(servers)
@@ -350,7 +177,9 @@ async function main() {
       ['work'.padEnd(36), 'who'.padEnd(20), ...columns.map((name) => name.padStart(9))].join(' '),
     )
     const report = []
-    for (const { title, server, contenders } of rowsOf(servers)) {
+    const rows = rowsOf(servers, { ...setup, libraries })
+    for (const { title, server, contenders } of rows) {
+      if (!title.includes(flags.only)) continue
       const results = await measureRow(server, contenders)
       print(title, results)
       report.push({ title, results })

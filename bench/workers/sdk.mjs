@@ -29,7 +29,6 @@ async function list(keep) {
   for await (const page of container.listBlobsFlat({ prefix: options.prefix }).byPage()) {
     count += page.segment.blobItems.length
     if (keep) kept.push(...page.segment.blobItems)
-    if (count >= (options.limit ?? Number.POSITIVE_INFINITY)) break
   }
   globalThis.kept = kept
   return count
