@@ -2,10 +2,11 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { abfsDrive, localDirectory, rcloneDrive, residentMiB } from './drive/contenders.mjs'
+import { peerDrives } from './drive/peers.mjs'
 import { rowsOf } from './drive/rows.mjs'
 import { median, run } from './measure.mjs'
 import { startLatentSandbox } from './server/latent-sandbox.mjs'
@@ -22,6 +23,8 @@ const { values: flags } = parseArgs({
     server: { type: 'string', default: 'sandbox' },
     'huge-mib': { type: 'string', default: '16384' },
     rclone: { type: 'string', default: 'full' },
+    peers: { type: 'string' },
+    'peer-seconds': { type: 'string', default: '120' },
     flag: { type: 'string', multiple: true, default: [] },
     json: { type: 'string' },
   },
@@ -101,10 +104,36 @@ async function measureRow(server, row, contenders, input) {
   const samples = new Map(contenders.map(({ name }) => [name, []]))
   for (let i = 0; i < runs; i++) {
     for (const contender of contenders) {
-      samples.get(contender.name).push(await measureOnce(server, { row, contender, input }))
+      const sample = await unlessPeerFails(contender, { server, row, input })
+      if (sample !== undefined) samples.get(contender.name).push(sample)
     }
   }
-  return [...samples].map(([name, of]) => ({ name, samples: of, ...mediansOf(of) }))
+  return [...samples]
+    .filter(([, of]) => of.length > 0)
+    .map(([name, of]) => ({ name, samples: of, ...mediansOf(of) }))
+}
+
+/** What a peer cannot do, or not within its time, is told, and ends nothing. */
+async function unlessPeerFails(contender, { server, row, input }) {
+  if (!contender.isPeer) return measureOnce(server, { row, contender, input })
+  const stop = setTimeout(contender.stop, Number(flags['peer-seconds']) * 1000)
+  try {
+    return await measureOnce(server, { row, contender, input })
+  } catch (error) {
+    console.log(`${row.title.padEnd(46)} ${contender.name} failed: ${reasonOf(error)}`)
+    return undefined
+  } finally {
+    clearTimeout(stop)
+  }
+}
+
+function reasonOf(error) {
+  return (
+    String(error.stderr ?? '')
+      .trim()
+      .split('\n')
+      .at(-1) || error.message.split('\n')[0]
+  )
 }
 
 function mediansOf(samples) {
@@ -159,6 +188,7 @@ async function main() {
       ...flags.rclone
         .split(',')
         .map((mode) => rcloneDrive(server, { directory, name: `rclone ${mode}`, mode })),
+      ...peerDrives(server, { directory, peers: flags.peers && resolve(flags.peers) }),
     ]
     const local = localDirectory(source)
     // The kernel reads by itself what such a drive has whole on the disk.

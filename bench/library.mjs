@@ -65,10 +65,25 @@ async function measureRow(server, contenders) {
   const samples = new Map(contenders.map(({ name }) => [name, []]))
   for (let i = 0; i < runs; i++) {
     for (const contender of contenders) {
-      samples.get(contender.name).push(await measureOnce(server, contender))
+      const sample = await unlessPeerFails(contender, () => measureOnce(server, contender))
+      if (sample !== undefined) samples.get(contender.name).push(sample)
     }
   }
-  return contenders.map(({ name, scale = 1 }) => summarize(name, samples.get(name), scale))
+  return contenders
+    .filter(({ name }) => samples.get(name).length > 0)
+    .map(({ name, scale = 1 }) => summarize(name, samples.get(name), scale))
+}
+
+/** What a peer cannot do is told, and ends nothing. */
+async function unlessPeerFails({ name, isPeer }, work) {
+  try {
+    return await work()
+  } catch (error) {
+    if (!isPeer) throw error
+    const reason = String(error.stderr).trim().split('\n').at(-1)
+    console.log(`${name} failed: ${reason || error.signal}`)
+    return undefined
+  }
 }
 
 /** Medians; `scale` stands for work that was done in part. */

@@ -61,7 +61,10 @@ export function contendersOf(server, setup) {
     return { name: 'rclone', work: () => run('rclone', args, { env: own }) }
   }
 
-  const peer = ({ name, command }, job, options) => worker(command, name, job, options)
+  const peer = ({ name, command }, job, options) => ({
+    ...worker(command, name, job, options),
+    isPeer: true,
+  })
 
   return { ours, peer, rclone }
 }

@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import resource
+import sys
 import time
 
 # Half a second of a client in Python: its connections are open then, and there is no compiler to wait for.
@@ -64,3 +65,9 @@ def files_below(directory):
     for parent, _, names in os.walk(directory):
         for name in names:
             yield os.path.relpath(os.path.join(parent, name), directory)
+
+
+def leave():
+    """Ends at once: threads of a Rust runtime may outlive the interpreter, and then end the process with SIGABRT."""
+    sys.stdout.flush()
+    os._exit(0)

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from measured import RANGES_TO_WARM_UP, files_below, in_flight, measured, offsets
+from measured import RANGES_TO_WARM_UP, files_below, in_flight, leave, measured, offsets
 from obstore.store import AzureStore
 
 job, options = sys.argv[1], json.loads(sys.argv[2])
@@ -88,3 +88,4 @@ jobs = {
 }
 
 asyncio.run(jobs[job]())
+leave()
