@@ -1,5 +1,15 @@
 import { setMaxListeners } from 'node:events'
 
+/** Calls `listener` when `signal` is aborted, once. One signal may end a hundred calls: Node would take that for a leak. */
+export function whenAborted(
+  signal: AbortSignal | undefined,
+  listener: (event: Event) => void,
+): void {
+  if (signal === undefined) return
+  setMaxListeners(0, signal)
+  signal.addEventListener('abort', listener, { once: true })
+}
+
 /** Runs at most a fixed number of tasks at a time; the others wait in the order they came. */
 export class Limiter {
   readonly #limit: number
@@ -47,7 +57,7 @@ export class Limiter {
         reject(signal?.reason)
       }
       this.#waiting.push(start)
-      signal?.addEventListener('abort', giveUp, { once: true })
+      whenAborted(signal, giveUp)
     })
   }
 
@@ -200,9 +210,7 @@ export async function underEither<T>(
   const onAbort = ({ target }: Event) => {
     joined.abort(target instanceof AbortSignal ? target.reason : undefined)
   }
-  // One signal may end a hundred calls at once; Node would take that for a leak.
-  setMaxListeners(0, ...both)
-  for (const signal of both) signal.addEventListener('abort', onAbort, { once: true })
+  for (const signal of both) whenAborted(signal, onAbort)
   try {
     return await work(joined.signal)
   } finally {

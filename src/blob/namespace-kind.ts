@@ -1,3 +1,4 @@
+import { whenAborted } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpResponse } from '../http/handler.ts'
 import { type AzureCall, callAzure } from './azure-client.ts'
@@ -122,7 +123,7 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Pro
   if (signal === undefined) return promise
   return new Promise<T>((resolve, reject) => {
     const abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
+    whenAborted(signal, abort)
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
 }

@@ -1,3 +1,4 @@
+import { whenAborted } from '../concurrency.ts'
 import type { ContentSink } from './store.ts'
 
 /** Gives `bytes`, which are in memory, to `sink`. Rejects with `signal.reason` when aborted. */
@@ -33,7 +34,7 @@ function roomOf(sink: ContentSink, signal: AbortSignal | undefined): Promise<Uin
       }
     }
     const giveUp = () => reject(signal?.reason)
-    signal?.addEventListener('abort', giveUp, { once: true })
+    whenAborted(signal, giveUp)
     give()
   })
 }

@@ -12,8 +12,10 @@
  * 5. A renewal that fails is tried again after a pause that doubles. The old credential serves
  *    until it ends; only then do calls fail, with the error of the last attempt.
  */
+
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
+import { whenAborted } from '../concurrency.ts'
 import { faultChannel } from '../telemetry.ts'
 import type { TokenChallenge } from './challenge.ts'
 import {
@@ -313,7 +315,7 @@ async function abortable<T>(value: Promise<T>, signal: AbortSignal | undefined):
   let onAbort = (): void => undefined
   const aborted = new Promise<never>((_resolve, reject) => {
     onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
+    whenAborted(signal, onAbort)
   })
   try {
     return await Promise.race([value, aborted])

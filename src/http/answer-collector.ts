@@ -1,6 +1,6 @@
-import { setMaxListeners } from 'node:events'
 import type { Dispatcher } from 'undici'
 import { type Clock, systemClock } from '../clock.ts'
+import { whenAborted } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BodySink, bodySink } from './body-sink.ts'
 import type { Settlement } from './exchange.ts'
@@ -100,9 +100,7 @@ export class AnswerCollector implements Dispatcher.DispatchHandler {
   }
 
   #listenTo(signal: AbortSignal): void {
-    // One signal may end a hundred requests at once; Node would take that for a leak.
-    setMaxListeners(0, signal)
-    signal.addEventListener('abort', this.#onAbort)
+    whenAborted(signal, this.#onAbort)
   }
 
   #announcedBytes(): number {

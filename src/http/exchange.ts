@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events'
+import { whenAborted } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import type { HttpRequest, HttpResponse } from './handler.ts'
 import { networkError } from './network-error.ts'
@@ -31,9 +31,7 @@ export class Exchange {
     this.#settlement = settlement
     const { signal } = request
     if (signal === undefined) return
-    // One signal may end a hundred requests at once; Node would take that for a leak.
-    setMaxListeners(0, signal)
-    signal.addEventListener('abort', this.#onAbort)
+    whenAborted(signal, this.#onAbort)
   }
 
   succeed(response: HttpResponse): void {

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts'
+import { whenAborted } from '../concurrency.ts'
 import type { BodyReceiver, HttpResponse } from './handler.ts'
 import { retryAfterMs } from './retry-after.ts'
 
@@ -157,7 +158,7 @@ export class RequestBudget {
         reject(signal?.reason)
       }
       this.#queue.push(waiter)
-      signal?.addEventListener('abort', giveUp, { once: true })
+      whenAborted(signal, giveUp)
     })
   }
 }

@@ -5,6 +5,7 @@ import {
   type ListPage,
   listPages,
 } from '../blob/store.ts'
+import { whenAborted } from '../concurrency.ts'
 import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 
@@ -112,7 +113,7 @@ class DividedListing {
     const giveUp = () => given.abort(signal?.reason)
     if (signal?.aborted === true) giveUp()
     // Taken off again at the end: `AbortSignal.any` leaves something at a signal that outlives many listings.
-    signal?.addEventListener('abort', giveUp, { once: true })
+    whenAborted(signal, giveUp)
     const options = { ...this.#options, signal: given.signal }
     const running: Lane[] = []
     const starts = new Cuts(start, cuts, until)

@@ -1,6 +1,7 @@
 import type { BlobProperties, BlobStore, ContentSink } from '../blob/store.ts'
 import { type ByteRange, MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
+import { whenAborted } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 
@@ -96,7 +97,7 @@ export class BlobStream {
         giveUp()
         return
       }
-      signal?.addEventListener('abort', giveUp, { once: true })
+      whenAborted(signal, giveUp)
       const release = () => signal?.removeEventListener('abort', giveUp)
       this.#add({
         target,

@@ -1,4 +1,5 @@
 import { MiB } from '../byte-range.ts'
+import { whenAborted } from '../concurrency.ts'
 
 // The bytes of all transfers of a file system between here and the network. Nobody can wait for ever:
 // - who waits for bytes holds none, or lends what it holds;
@@ -158,7 +159,7 @@ export class MemoryBudget {
         this.#giveBack(0)
       }
       this.#queue.push(waiter)
-      signal?.addEventListener('abort', giveUp, { once: true })
+      whenAborted(signal, giveUp)
       this.#reclaim()
     })
   }

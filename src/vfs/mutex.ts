@@ -1,4 +1,5 @@
 /** Runs asynchronous pieces of work one after another, in the order they were given. */
+import { whenAborted } from '../concurrency.ts'
 export class Mutex {
   #tail: Promise<unknown> = Promise.resolve()
 
@@ -27,7 +28,7 @@ export function interruptible<T>(work: Promise<T>, signal: AbortSignal): Promise
   }
   return new Promise((resolve, reject) => {
     const interrupt = () => reject(signal.reason)
-    signal.addEventListener('abort', interrupt, { once: true })
+    whenAborted(signal, interrupt)
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', interrupt))
   })
 }
