@@ -1,5 +1,6 @@
 import { totalmem } from 'node:os'
 import { GiB, MiB } from '../../byte-range.ts'
+import { cgroupMemoryBytes } from './cgroup-memory.ts'
 
 /** What a drive may hold of blobs in memory, in parts that together are its budget. */
 export interface DriveMemory {
@@ -14,8 +15,8 @@ export interface DriveMemory {
 }
 
 /**
- * A budget of `asked` bytes, else a quarter of what this process may have (its cgroup's limit, else the
- * machine's memory) and at most 4 GiB, in parts. What was read has half of it; beyond 256 MiB only where somebody
+ * A budget of `asked` bytes, else a quarter of what this process may have (the limits of its cgroup
+ * and those above, and the machine's memory) and at most 4 GiB, in parts. What was read has half of it; beyond 256 MiB only where somebody
  * asked for a budget.
  */
 export function driveMemory(
@@ -36,8 +37,6 @@ export function driveMemory(
 /** Two blocks: a large file is sent in pieces of one while the next is written. */
 const leastBytes = 16 * MiB
 
-/** No limit is told as a number that no machine has. */
 function memoryLimitBytes(): number {
-  const limit = process.constrainedMemory()
-  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+  return Math.min(cgroupMemoryBytes(), totalmem())
 }
