@@ -60,6 +60,8 @@ export interface AzureBlobStoreOptions {
   readonly closeHttp?: (() => Promise<void>) | undefined
   /** What uploads are summed with. Default `none`. */
   readonly integrity?: Integrity | undefined
+  /** Whether `http` waits however long the service is away. */
+  readonly isEndless?: (() => boolean) | undefined
   /** Paces the polling of copies that the service finishes later. */
   readonly clock?: Clock | undefined
 }
@@ -72,6 +74,7 @@ export class AzureBlobStore implements BlobStore {
   readonly #http: HttpHandler
   readonly #base: string
   readonly integrity: Integrity
+  readonly isEndless: (() => boolean) | undefined
   readonly #writes: AzureWrites
   readonly #containers: AzureContainers
   readonly #clock: Clock
@@ -87,6 +90,7 @@ export class AzureBlobStore implements BlobStore {
     this.#closeHttp = options.closeHttp
     this.#base = endpointBase(options.endpoint)
     this.integrity = options.integrity ?? 'none'
+    this.isEndless = options.isEndless
     this.#writes = new AzureWrites({
       http: options.http,
       base: this.#base,

@@ -47,6 +47,10 @@ export class PastBlobStore implements BlobStore {
     return this.#store.roundTripMs
   }
 
+  get isEndless(): (() => boolean) | undefined {
+    return this.#store.isEndless
+  }
+
   async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
     return (await this.#find(path, 'blob.head', options)).properties
   }

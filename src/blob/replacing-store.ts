@@ -116,6 +116,10 @@ export class ReplacingBlobStore implements BlobStore {
     return this.#store.roundTripMs
   }
 
+  get isEndless(): (() => boolean) | undefined {
+    return this.#store.isEndless
+  }
+
   head(path: BlobPath, options?: HeadOptions): Promise<BlobProperties> {
     return this.#store.head(path, options)
   }

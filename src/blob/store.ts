@@ -294,6 +294,8 @@ export interface BlobStore {
    * takes to connect. `undefined` while unknown.
    */
   readonly roundTripMs?: number | undefined
+  /** Whether calls wait however long the service is away; absent: they fail after some attempts. */
+  readonly isEndless?: (() => boolean) | undefined
 
   head(path: BlobPath, options?: HeadOptions): Promise<BlobProperties>
   get(path: BlobPath, options?: GetOptions): Promise<BlobContent>

@@ -140,7 +140,8 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     return sockets.close()
   }
   const integrity = options.integrity ?? config.integrity ?? usualIntegrity()
-  const blobs = new AzureBlobStore({ account, endpoint: blobEndpoint, http, closeHttp, integrity })
+  const endpoint = blobEndpoint
+  const blobs = new AzureBlobStore({ account, endpoint, http, closeHttp, integrity, isEndless })
   const endpoints = { account, blobEndpoint, dfsEndpoint, http }
   const hierarchy = new DfsStore({ ...endpoints, isEndless })
   const hierarchyOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })

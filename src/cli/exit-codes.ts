@@ -9,6 +9,7 @@ export const exitCodes = {
   denied: 4,
   unavailable: 5,
   conflict: 6,
+  wouldDeny: 7,
   interrupted: 130,
 } as const
 
@@ -33,6 +34,7 @@ export const exitCodesHelp: string = `Exit codes:
   4    denied: the caller is unknown, or may not do this
   5    unavailable: the connector or Azure did not answer; trying again may help
   6    conflict: it exists already, is not empty, is in use, or changed meanwhile
+  7    would be denied: what connector policy test was answered
   130  interrupted
 abfs exec ends with its command's code: 128 and the signal's number when a signal ended it, 126 when
 it cannot be run, 127 when it is not found.`

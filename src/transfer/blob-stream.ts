@@ -35,10 +35,11 @@ interface Fill {
   done: number
 }
 
-/** Breaks in a row that each brought less than `steadyBytes`; a stream that gets on may break for ever. */
+/** Breaks in a row that each brought less than `steadyBytes`; a stream that gets on, or may wait, breaks for ever. */
 const maxBreaks = 5
 const steadyBytes = MiB
 const firstWaitMs = 100
+const maxWaitMs = 10_000
 /** Kept by the sink for bytes that nobody asked for. */
 const nothing = new Uint8Array(0)
 
@@ -156,8 +157,9 @@ export class BlobStream {
         const gained = this.#received - start
         if (!this.#maySendAgain(error, { gained, ifMatch })) throw error
         breaks = gained >= steadyBytes ? 0 : breaks + 1
-        if (breaks > maxBreaks) throw error
-        if (breaks > 1) await this.#clock.sleep(firstWaitMs * 2 ** (breaks - 2), this.#abort.signal)
+        if (breaks > maxBreaks && this.#options.store.isEndless?.() !== true) throw error
+        const waitMs = Math.min(firstWaitMs * 2 ** (breaks - 2), maxWaitMs)
+        if (breaks > 1) await this.#clock.sleep(waitMs, this.#abort.signal)
       }
     }
   }

@@ -6,8 +6,10 @@ import { type FaultEvent, faultChannel } from '../telemetry.ts'
 export interface Unsaved {
   readonly path: string
   readonly error: FileSystemError
-  /** Where it is kept; `undefined` when it is lost. */
+  /** Where it is kept; `undefined` when it is lost, or is `pending` and nowhere but in this mount. */
   readonly place: string | undefined
+  /** It may be stored yet: it is tried again, or whoever has the file open may close it again. */
+  readonly isPending?: true | undefined
 }
 
 /** Tells the log of a failure that no caller is left for, or that has more to it than an errno says. */

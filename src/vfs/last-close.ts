@@ -14,14 +14,30 @@ export class LastClose {
   readonly #tree: Tree
   readonly #journals: Journals | undefined
   readonly #finishing = new Set<Promise<void>>()
-  /** What could not be stored since the mount began. */
-  readonly unsaved: Unsaved[] = []
+  readonly #lost: Unsaved[] = []
+  /** What failed and may be stored yet. */
+  readonly #pending = new Map<WritableFile, Unsaved>()
   readonly #unheard = new Map<string, FileSystemError>()
   readonly #closing = new AbortController()
 
   constructor(tree: Tree, journals: Journals | undefined) {
     this.#tree = tree
     this.#journals = journals
+  }
+
+  /** What could not be stored since the mount began, and what is not stored so far though somebody tried. */
+  get unsaved(): readonly Unsaved[] {
+    const pending = [...this.#pending].filter(([writable]) => writable.dirty)
+    return [...this.#lost, ...pending.map(([, unsaved]) => unsaved)]
+  }
+
+  /** A commit failed, or its caller has gone, and the file is still open or being stored. */
+  notePending(inode: Inode, writable: WritableFile, cause: unknown): void {
+    if (!writable.dirty) return
+    const path = this.#tree.pathOf(inode)
+    const place = writable.isPromised ? this.#journals?.pending.directory : undefined
+    const error = asFailure(cause, 'close', path)
+    this.#pending.set(writable, { path: formatPath(path), error, place, isPending: true })
   }
 
   /** Takes a writer off; the last one commits what no flush did. */
@@ -37,6 +53,11 @@ export class LastClose {
 
   /** Stores what is left. What the journal has promised is tried again while the mount lives. */
   async finish(inode: Inode, writable: WritableFile): Promise<void> {
+    await this.#finish(inode, writable)
+    this.#pending.delete(writable)
+  }
+
+  async #finish(inode: Inode, writable: WritableFile): Promise<void> {
     const { signal } = this.#closing
     for (let delayMs = minRetryMs; ; delayMs = Math.min(2 * delayMs, maxRetryMs)) {
       try {
@@ -46,6 +67,7 @@ export class LastClose {
       } catch (error) {
         publishFault('release', this.#tree.pathOf(inode), error)
         if (!writable.isPromised || signal.aborted) return this.#preserve(inode, writable, error)
+        this.notePending(inode, writable, error)
       }
       await this.#tree.clock.sleep(delayMs, signal).catch(() => undefined)
     }
@@ -77,7 +99,7 @@ export class LastClose {
       ? this.#journals?.pending.directory
       : await writable.preserve(error)
     if (cause === undefined && place === undefined) return
-    this.unsaved.push({ path, error, place })
+    this.#lost.push({ path, error, place })
     if (cause !== undefined) this.#unheard.set(path, error)
   }
 

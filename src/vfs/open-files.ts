@@ -1,8 +1,9 @@
 import { constants } from 'node:fs'
 import { type ByteRange, MiB } from '../byte-range.ts'
-import { type FileSystemError, isFileSystemError } from '../errors.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { checkPath } from '../namespace/blob-name.ts'
 import type { Entry } from '../namespace/entry.ts'
+import { formatPath } from '../path.ts'
 import { copyBytes } from './copy-bytes.ts'
 import { publishFault } from './fault.ts'
 import { FileAttributes } from './file-attributes.ts'
@@ -366,13 +367,26 @@ export class OpenFiles {
     work: Promise<void>,
     { signal }: CallContext,
   ): Promise<void> {
+    const writable = this.#content(inode)
+    const note = (cause: unknown): void => this.lastClose.notePending(inode, writable, cause)
+    const noteAlone = (): void => note(this.#alone(operation, inode))
+    signal.addEventListener('abort', noteAlone, { once: true })
     try {
       await work
     } catch (error) {
-      if (signal.aborted || isFileSystemError(error, 'ESTALE'))
-        publishFault(operation, this.#tree.pathOf(inode), error)
+      const isConflict = isFileSystemError(error, 'ESTALE')
+      if (signal.aborted || isConflict) publishFault(operation, this.#tree.pathOf(inode), error)
+      if (!isConflict) note(error)
       throw error
+    } finally {
+      signal.removeEventListener('abort', noteAlone)
     }
+  }
+
+  #alone(operation: string, inode: Inode): FileSystemError {
+    const detail = 'the program did not wait until the file was stored'
+    const path = formatPath(this.#tree.pathOf(inode))
+    return new FileSystemError('ETIMEDOUT', operation, { path, detail })
   }
 
   #writer(id: HandleId, syscall: string): FileHandle {

@@ -89,6 +89,11 @@ t.test('what an administrator writes wrongly is told as such', { skip: whyNoCli(
     t.match({ ...rest, stderr }, { code, stdout: '', stderr: message }, what)
     t.notMatch(stderr, /of different versions|abfs ls/, `${what}: no advice that leads nowhere`)
   }
+  const asked = ['--caller', 'nobody', '--account', 'acct', '--container', 'data']
+  for (const how of [[], ['--json']]) {
+    const { code, stdout } = await run('policy', 'test', ...asked, ...how)
+    t.match({ code, stdout }, { code: 7, stdout: /denial/ }, 'what would be denied')
+  }
   const early = await run('policy', 'add', 'p', '--caller', 'c', '--connector', 'later')
   t.match(early, { code: 0, stderr: /no connector 'later' yet/ })
 })

@@ -198,13 +198,13 @@ function breakAfter(bytes: number, etag = '"1"'): Step {
   }
 }
 
-async function streamFrom(t: Test, steps: readonly Step[]) {
+async function streamFrom(t: Test, steps: readonly Step[], isEndless?: () => boolean) {
   const server = await startFaultServer(t, ...steps)
   const { handle, close } = socketHandler()
   t.teardown(close)
   const clock = { nowMs: () => 0, sleep: () => Promise.resolve() }
   const http = intercept(handle, retry({ clock, maxAttempts: 3 }))
-  const store = new AzureBlobStore({ account: 'a', endpoint: server.url, http })
+  const store = new AzureBlobStore({ account: 'a', endpoint: server.url, http, isEndless })
   const range = { start: 0, end: size }
   const etag = () => '"1"'
   const stream = new BlobStream({ store, path, range, etag, check: () => undefined, clock })
@@ -249,6 +249,18 @@ t.test('a body that breaks again and again ends with EIO after bounded tries', a
   await t.rejects(filled, { code: 'EIO' })
 
   t.equal(server.seen.length, 6)
+})
+
+t.test('where calls wait for the service, as often as it takes, while they wait', async (t) => {
+  const breaks = Array.from({ length: 20 }, () => breakAfter(1000))
+  const { target, filled } = await streamFrom(t, [...breaks, breakAfter(size)], () => true)
+  t.equal(await filled, true)
+  t.ok(target.equals(whole))
+
+  let asked = 0
+  const ended = await streamFrom(t, [breakAfter(1000)], () => ++asked < 10)
+  await t.rejects(ended.filled, { code: 'EIO' })
+  t.equal(ended.server.seen.length, 15)
 })
 
 t.test('a service that breaks before the first byte is asked as often as retry says', async (t) => {

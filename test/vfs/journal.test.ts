@@ -213,6 +213,9 @@ t.test('with write-back a service that is away is asked again until it is there'
   await mount.vfs.flush(handle, caller)
 
   const released = mount.vfs.release(handle, caller)
+  while (failures > 2) await new Promise((resolve) => setImmediate(resolve))
+  await new Promise((resolve) => setImmediate(resolve))
+  t.match(mount.vfs.unsaved, [{ path: 'abfs://box/f', error: { code: 'EIO' }, isPending: true }])
   for (let round = 0; round < 50 && failures >= 0; round++) {
     await new Promise((resolve) => setImmediate(resolve))
     await mount.clock.advance(60_000)

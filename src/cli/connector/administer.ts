@@ -3,6 +3,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { isFileSystemError } from '../../errors.ts'
 import type { CliContext } from '../context.ts'
+import { ExitStatus, exitCodes } from '../exit-codes.ts'
 import { formatTable, printable } from '../output.ts'
 import { usageError } from '../usage.ts'
 import { type AdminApi, type AdminFlags, readText, withAdminApi } from './admin-api.ts'
@@ -184,15 +185,18 @@ interface TestFlags extends AdminFlags {
   readonly service: string
 }
 
-/** Prints what a caller would be answered, and why. */
+/** Prints what a caller would be answered, and why; an `ExitStatus` says that it would not be a grant. */
 export async function testPolicy(flags: TestFlags, context: CliContext): Promise<void> {
   const { account, service, container, prefix } = flags
   const scope = { account, service, container, prefix, permissions: listed(flags.permissions) }
   const body = { caller: flags.caller, request: { scope } }
-  await asked(flags, context, 'POST', '/v1/policies:test', body, (answer) =>
-    facts(Object.entries(z.record(z.string(), z.unknown()).parse(answer))),
+  const answer = await asked(flags, context, 'POST', '/v1/policies:test', body, (told) =>
+    facts(Object.entries(factsOf.parse(told))),
   )
+  if (factsOf.parse(answer)['decision'] !== 'grant') throw new ExitStatus(exitCodes.wouldDeny)
 }
+
+const factsOf = z.record(z.string(), z.unknown())
 
 interface KeyFlags extends AdminFlags {
   readonly caller: string
@@ -274,10 +278,11 @@ async function asked(
   path: string,
   body: unknown,
   format: (answer: unknown) => string,
-): Promise<void> {
+): Promise<unknown> {
   const answer = await withAdminApi(flags, context, (api) => api.ask(method, path, body))
-  if (flags.json === true) return context.stdout.json(answer ?? {})
-  return context.stdout.line(format(answer))
+  if (flags.json === true) await context.stdout.json(answer ?? {})
+  else await context.stdout.line(format(answer))
+  return answer
 }
 
 async function described(name: string | undefined, flags: AddFlags): Promise<unknown> {

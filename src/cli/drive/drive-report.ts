@@ -20,7 +20,7 @@ export interface DriveReport {
   readonly estimatedDollars: number
   /** Why the kernel reads no cached file by itself; `undefined` when it does, or may. */
   readonly whyNoPassthrough?: string | undefined
-  /** What could not be stored since the drive began. */
+  /** What could not be stored since the drive began, and what was tried and is not stored so far. */
   readonly unsaved: readonly UnsavedFile[]
 }
 
@@ -32,6 +32,8 @@ export interface UnsavedFile {
   /** Of what is kept there; `undefined` where that is a journal which the next mount replays. */
   readonly sizeBytes?: number | undefined
   readonly error: string
+  /** It may be stored yet: it is tried again, or is still open. */
+  readonly isPending?: true | undefined
 }
 
 const counts = z.record(z.string(), z.number())
@@ -92,6 +94,7 @@ export const driveReport: z.ZodType<DriveReport> = z.object({
       place: z.string().optional(),
       sizeBytes: z.number().optional(),
       error: z.string(),
+      isPending: z.literal(true).optional(),
     }),
   ),
 })

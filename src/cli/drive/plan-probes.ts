@@ -21,7 +21,7 @@ export async function probePlace(account: Account, options: ProbeOptions): Promi
   let entries: readonly Entry[] = []
   const list = await look('list', async () => {
     entries = await listRoot(account, root, signal)
-    return `signed in to ${account.target.account}; ${entries.length} names in it`
+    return `signed in to ${account.target.account}; ${entries.length} ${entries.length === 1 ? 'name' : 'names'} in it`
   })
   // Whoever may not list may not do the rest either, and would be told so four times.
   if (list.verdict === 'failed') return [list]
@@ -61,7 +61,7 @@ async function readOne(
   const file = entries.find(({ type, sizeBytes }) => type === 'file' && sizeBytes > 0)
   if (file !== undefined) {
     await store.get({ ...root, name: file.name }, { range: { start: 0, end: 1 }, signal })
-    return `one byte of ${file.name}`
+    return `one byte of '${file.name}'`
   }
   try {
     await store.head(ownName(root), { signal })
@@ -78,7 +78,7 @@ async function probeWriting(account: Account, options: ProbeOptions): Promise<Fi
   const path = ownName(options.root)
   const write = await look('write', async () => {
     await store.put(path, new Uint8Array(1), { ifNoneMatch: '*', signal })
-    return `one byte as ${path.name}`
+    return `one byte as '${path.name}'`
   })
   if (write.verdict === 'failed') return [write]
   const tags = await look('tags', async () => {
@@ -89,7 +89,7 @@ async function probeWriting(account: Account, options: ProbeOptions): Promise<Fi
   // What was written goes, whatever interrupts the plan.
   const removed = await look('delete', async () => {
     await store.delete(path)
-    return `${path.name} is gone`
+    return `'${path.name}' is gone`
   })
   return [write, lesser(tags), removed]
 }

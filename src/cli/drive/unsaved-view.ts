@@ -4,19 +4,23 @@ import { formatBytes, printable } from '../output.ts'
 import type { UnsavedFile } from './drive-report.ts'
 
 /** A file that could not be stored, with what lies of it on the local disk now. */
-export function unsavedFile({ path, place, error }: Unsaved): UnsavedFile {
-  return { path, place, sizeBytes: sizeOf(place), error: error.message }
+export function unsavedFile({ path, place, error, isPending }: Unsaved): UnsavedFile {
+  return { path, place, sizeBytes: sizeOf(place), error: error.message, isPending }
 }
 
 /** One line: what, how much, why, and where it is. */
-export function describeUnsaved({ path, place, sizeBytes, error }: UnsavedFile): string {
+export function describeUnsaved(file: UnsavedFile): string {
+  const { path, sizeBytes, error } = file
   const size = sizeBytes === undefined ? '' : ` (${formatBytes(sizeBytes)})`
   // Most errors begin with their path.
   const why = error.replaceAll(`: ${path}`, '')
-  const where = sizeBytes === undefined ? 'the next mount stores it from' : 'kept in'
-  return printable(
-    `${path}${size}: ${why}; ${place === undefined ? 'it is lost' : `${where} ${place}`}`,
-  )
+  return printable(`${path}${size}: ${why}; ${whereabouts(file)}`)
+}
+
+function whereabouts({ place, sizeBytes, isPending }: UnsavedFile): string {
+  if (isPending === true) return 'not given up: it is being stored, or is still open'
+  if (place === undefined) return 'it is lost'
+  return `${sizeBytes === undefined ? 'the next mount stores it from' : 'kept in'} ${place}`
 }
 
 /** What is only promised has a journal's directory for its place. */
