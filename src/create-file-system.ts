@@ -54,7 +54,7 @@ export interface CreateFileSystemOptions
    * never are. Default: none.
    */
   readonly hedge?: HedgeOptions | undefined
-  /** How long listings are believed; milliseconds. Default 5 seconds. */
+  /** How long listings are believed; milliseconds, and a tenth more for each 5,000 names, up to five times. Default 5 seconds. */
   readonly listingTtlMs?: number | undefined
   /**
    * What makes a directory on flat names: `marker`, a blob of its own, so that an empty one stays (default); or

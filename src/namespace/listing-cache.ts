@@ -122,7 +122,7 @@ export class ListingCache {
   ): void {
     const nowMs = this.#clock.nowMs()
     const { slashMarker, sinceMs = nowMs } = options
-    const expiresAtMs = sinceMs + this.#ttlMs
+    const expiresAtMs = sinceMs + lifeMs(this.#ttlMs, entries.size)
     if (expiresAtMs <= nowMs) return
     this.#listings.set(keyOf(directory), { entries, expiresAtMs, slashMarker })
   }
@@ -193,6 +193,20 @@ export class ListingCache {
     for (const tree of this.#trees) tree.note(key)
   }
 }
+
+/**
+ * Who was told many names is not done with them when a short life ends, and would be told all anew: `ls -l` of
+ * 100,000 takes longer than 5 seconds.
+ */
+function lifeMs(ttlMs: number, names: number): number {
+  const tenths = Math.min(Math.floor(names / namesPerTenth), maxTenths)
+  return Math.min(ttlMs * (1 + tenths / 10), Number.MAX_SAFE_INTEGER)
+}
+
+/** A page of a listing. */
+const namesPerTenth = 5000
+/** No listing lives longer than five times as long as a short one. */
+const maxTenths = 40
 
 /** The directory that holds `path`. */
 export function parentOf(path: BlobPath): BlobPath {
