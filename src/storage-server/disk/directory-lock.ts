@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { FileSystemError } from '../../errors.ts'
 
@@ -15,23 +15,31 @@ interface Holder {
 
 /** Takes a directory for this process. Returns what gives it back; throws `EBUSY` while another holds it. */
 export function lockDirectory(directory: string): () => void {
-  const path = join(directory, 'lock')
   const token = randomUUID()
   const own = join(directory, `lock.${token}`)
+  const path = join(directory, 'lock')
   const holder: Holder = { pid: process.pid, started: startOf(process.pid) ?? '', token }
   writeFileSync(own, JSON.stringify(holder), { mode: 0o600 })
   try {
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
-      if (linkIfAbsent(own, path)) return () => release(path, token)
-      clearStale(directory, path)
-    }
-    throw busy(directory, readHolder(path))
+    take(directory, own, path)
+    return () => release(path, token)
   } finally {
     rmSync(own, { force: true })
   }
 }
 
 const maxAttempts = 5
+
+/** Links `own` to `path`, in the place of one that a dead process left there; throws `EBUSY` if that cannot be. */
+function take(directory: string, own: string, path: string): void {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    if (linkIfAbsent(own, path)) return
+    const found = readHolder(path)
+    if (found !== 'absent' && isAlive(found)) throw busy(directory, found)
+    if (found !== 'absent' && takeFromDead(directory, { own, path, found })) return
+  }
+  throw busy(directory, 'damaged')
+}
 
 function linkIfAbsent(own: string, path: string): boolean {
   try {
@@ -43,30 +51,46 @@ function linkIfAbsent(own: string, path: string): boolean {
   }
 }
 
-/** Moves the lock of a dead process aside; puts it back if it is another one's after all. */
-function clearStale(directory: string, path: string): void {
-  const holder = readHolder(path)
-  if (holder !== undefined && isAlive(holder)) throw busy(directory, holder)
-  const aside = join(directory, `lock.${randomUUID()}`)
+/**
+ * Removes the lock `found`, whose process is gone, and says whether its place was had. Nobody removes a lock of
+ * others without the lock of its token: while that is held, what lies at `path` stays if it is still `found`, so that a
+ * live lock that was put there meanwhile is never touched.
+ */
+function takeFromDead(directory: string, { own, path, found }: DeadLock): boolean {
+  const claim = `${path}.of-${tokenOf(found)}`
+  take(directory, own, claim)
   try {
-    renameSync(path, aside)
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return
-    throw error
+    const now = readHolder(path)
+    if (now === 'absent' || tokenOf(now) !== tokenOf(found)) return false
+    rmSync(path)
+    return linkIfAbsent(own, path)
+  } finally {
+    rmSync(claim)
   }
-  if (readHolder(aside)?.token !== holder?.token) linkIfAbsent(aside, path)
-  rmSync(aside, { force: true })
+}
+
+interface DeadLock {
+  readonly own: string
+  readonly path: string
+  readonly found: Holder | 'damaged'
+}
+
+/** What a crash of the machine has cut is nobody's, and one like the other. */
+function tokenOf(holder: Holder | 'damaged'): string {
+  return holder === 'damaged' ? holder : holder.token
 }
 
 function release(path: string, token: string): void {
-  if (readHolder(path)?.token === token) rmSync(path, { force: true })
+  const found = readHolder(path)
+  if (found !== 'absent' && tokenOf(found) === token) rmSync(path, { force: true })
 }
 
-function readHolder(path: string): Holder | undefined {
+function readHolder(path: string): Holder | 'damaged' | 'absent' {
   try {
-    return parseHolder(JSON.parse(readFileSync(path, 'utf8')))
+    return parseHolder(JSON.parse(readFileSync(path, 'utf8'))) ?? 'damaged'
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined
+    if (codeOf(error) === 'ENOENT') return 'absent'
+    if (error instanceof SyntaxError) return 'damaged'
     throw error
   }
 }
@@ -75,10 +99,13 @@ function parseHolder(value: unknown): Holder | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const { pid, started, token } = value as Partial<Record<keyof Holder, unknown>>
   const known = typeof pid === 'number' && typeof started === 'string' && typeof token === 'string'
-  return known ? { pid, started, token } : undefined
+  // It becomes part of a file's name.
+  return known && /^[\da-f-]{36}$/.test(token) ? { pid, started, token } : undefined
 }
 
-function isAlive({ pid, started }: Holder): boolean {
+function isAlive(holder: Holder | 'damaged'): boolean {
+  if (holder === 'damaged') return false
+  const { pid, started } = holder
   try {
     process.kill(pid, 0)
   } catch (error) {
@@ -102,8 +129,8 @@ function startOf(pid: number): string | undefined {
   }
 }
 
-function busy(directory: string, holder: Holder | undefined): FileSystemError {
-  const who = holder === undefined ? 'another server' : `the server of process ${holder.pid}`
+function busy(directory: string, holder: Holder | 'damaged'): FileSystemError {
+  const who = holder === 'damaged' ? 'another server' : `the server of process ${holder.pid}`
   return new FileSystemError('EBUSY', 'storage.open', {
     path: directory,
     detail: `${who} uses this directory: stop it, or choose another directory`,
