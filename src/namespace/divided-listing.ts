@@ -1,10 +1,4 @@
-import {
-  type BlobStore,
-  type ListEntry,
-  type ListOptions,
-  type ListPage,
-  listPages,
-} from '../blob/store.ts'
+import type { BlobStore, ListEntry, ListOptions, ListPage } from '../blob/store.ts'
 import { whenAborted } from '../concurrency.ts'
 import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
@@ -13,6 +7,7 @@ import type { BlobPath } from '../path.ts'
 // chain (`startFrom`), so a long listing is divided at directories. Where they are is asked when so many
 // pages have come that the question is a tenth of the cost, and each division is to be as long: the page
 // in which one division ends and the next begins is read twice. Pages are yielded in the order of one chain.
+// Who takes a second page goes through the listing: from then on the next one is under way while one is used.
 
 /** How a long listing is divided. */
 export interface Division {
@@ -40,7 +35,6 @@ export function listPagesDivided(
   options: Omit<ListOptions, 'delimiter' | 'continuation' | 'startFrom'> = {},
   division: Division = defaultDivision,
 ): AsyncGenerator<readonly ListEntry[], void, undefined> {
-  if (cannotStart.has(store)) return listPages(store, prefix, options)
   return new DividedListing(store, prefix, { options, division }).pages()
 }
 
@@ -88,8 +82,7 @@ class DividedListing {
     for (;;) {
       const names: string[] = []
       let waitedMs = Number.POSITIVE_INFINITY
-      for (let page = 0; page < this.#division.pages; page++) {
-        const step = await this.#step({ start: at, until }, this.#options)
+      for await (const step of this.#chain({ start: at, until })) {
         const { entries, next } = step
         yield entries
         if (next === undefined) return
@@ -102,18 +95,38 @@ class DividedListing {
     }
   }
 
+  /**
+   * As many steps as tell where to divide. The first two are not asked for ahead: the one because a look at a page may be all
+   * that is wanted, the other for its time, which that of a page asked for while others are read is not.
+   */
+  async *#chain({ start, until }: Part): AsyncGenerator<Step, void, undefined> {
+    const given = new GivenUp(this.#options.signal)
+    const options = { ...this.#options, signal: given.signal }
+    let ahead: Promise<Step> | undefined
+    try {
+      let next: Start | undefined = start
+      for (let page = 1; next !== undefined && page <= this.#division.pages; page++) {
+        const step: Step = await (ahead ?? this.#step({ start: next, until }, options))
+        next = step.next
+        const isWanted = next !== undefined && page > 1 && page < this.#division.pages
+        ahead = isWanted && next ? this.#step({ start: next, until }, options) : undefined
+        // Its failure is told when it is read.
+        ahead?.catch(() => undefined)
+        yield step
+      }
+    } finally {
+      given.end()
+      await Promise.allSettled([ahead])
+    }
+  }
+
   /** The part, divided at `cuts`: what comes first is yielded first, the next few are listed meanwhile. */
   async *#divided(
     { start, until }: Part,
     cuts: string[],
   ): AsyncGenerator<readonly ListEntry[], void, undefined> {
     const { lanes, pages } = this.#division
-    const given = new AbortController()
-    const { signal } = this.#options
-    const giveUp = () => given.abort(signal?.reason)
-    if (signal?.aborted === true) giveUp()
-    // Taken off again at the end: `AbortSignal.any` leaves something at a signal that outlives many listings.
-    whenAborted(signal, giveUp)
+    const given = new GivenUp(this.#options.signal)
     const options = { ...this.#options, signal: given.signal }
     const running: Lane[] = []
     const starts = new Cuts(start, cuts, until)
@@ -131,8 +144,7 @@ class DividedListing {
         else if (used < pages / 2) starts.thin(Math.floor(pages / Math.max(used, 1)))
       }
     } finally {
-      signal?.removeEventListener('abort', giveUp)
-      given.abort()
+      given.end()
       await Promise.all(running.map((lane) => lane.settled()))
     }
   }
@@ -187,6 +199,29 @@ class DividedListing {
     }
     cannotStart.add(this.#store)
     return undefined
+  }
+}
+
+/** Ends what is under way when the caller's signal does, and when nobody reads on. */
+class GivenUp {
+  readonly #given = new AbortController()
+  readonly #caller: AbortSignal | undefined
+  readonly #giveUp = (): void => this.#given.abort(this.#caller?.reason)
+
+  constructor(caller: AbortSignal | undefined) {
+    this.#caller = caller
+    if (caller?.aborted === true) this.#giveUp()
+    // Taken off again at the end: `AbortSignal.any` leaves something at a signal that outlives many listings.
+    whenAborted(caller, this.#giveUp)
+  }
+
+  get signal(): AbortSignal {
+    return this.#given.signal
+  }
+
+  end(): void {
+    this.#caller?.removeEventListener('abort', this.#giveUp)
+    this.#given.abort()
   }
 }
 

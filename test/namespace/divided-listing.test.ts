@@ -210,3 +210,58 @@ t.test('who stops early leaves nothing under way; a failure is told once', async
   failing = true
   await t.rejects(namesOf(listing), { message: 'broken' })
 })
+
+/** A store that tells how many pages it was asked for, and what became of their signals. */
+async function watched(names: readonly string[]) {
+  const store = await listedStore(names)
+  const list = store.listPage.bind(store)
+  const signals: (AbortSignal | undefined)[] = []
+  store.listPage = (prefix, options) => {
+    signals.push(options?.signal)
+    return list(prefix, options)
+  }
+  return { store, signals, path: { container, name: '' } }
+}
+
+t.test('the next page is under way while one is used, from the second on', async (t) => {
+  const { store, signals, path } = await watched(tree(1, () => 600))
+  const asked: number[] = []
+  for await (const _page of listPagesDivided(store, path, { maxResults: 100 })) {
+    asked.push(signals.length)
+  }
+  t.strictSame(asked, [1, 3, 4, 5, 6, 6])
+})
+
+t.test('a page that was asked for ahead is given up with the listing', async (t) => {
+  const { store, signals, path } = await watched(tree(1, () => 600))
+  const caller = new AbortController()
+  const listing = listPagesDivided(store, path, { maxResults: 100, signal: caller.signal })
+  await listing.next()
+  await listing.next()
+  t.equal(signals.length, 3)
+  t.equal(signals[2]?.aborted, false)
+  await listing.return()
+  t.equal(signals[2]?.aborted, true)
+
+  const aborted = listPagesDivided(store, path, { maxResults: 100, signal: caller.signal })
+  await aborted.next()
+  await aborted.next()
+  const reason = new Error('enough')
+  caller.abort(reason)
+  t.equal(signals.at(-1)?.reason, reason)
+  await aborted.return()
+})
+
+t.test('the failure of a page that was asked for ahead is told in its place', async (t) => {
+  const store = await listedStore(tree(1, () => 600))
+  const list = store.listPage.bind(store)
+  let asked = 0
+  store.listPage = (prefix, options) =>
+    ++asked === 3 ? Promise.reject(new Error('broken')) : list(prefix, options)
+  const listing = listPagesDivided(store, { container, name: '' }, { maxResults: 100 })
+
+  t.equal((await listing.next()).value?.length, 100)
+  t.equal((await listing.next()).value?.length, 100)
+  await t.rejects(listing.next(), { message: 'broken' })
+  t.equal(asked, 3)
+})
