@@ -28,6 +28,7 @@ const commandGroups: readonly CommandGroup[] = [
       cat: async () => (await import('./commands/cat.ts')).defineCat,
       cp: async () => (await import('./commands/cp.ts')).defineCp,
       mv: async () => (await import('./commands/mv.ts')).defineMv,
+      sync: async () => (await import('./commands/sync.ts')).defineSync,
       mkdir: async () => (await import('./commands/mkdir.ts')).defineMkdir,
       rm: async () => (await import('./commands/rm.ts')).defineRm,
       acl: async () => (await import('./commands/acl.ts')).defineAcl,

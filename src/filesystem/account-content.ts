@@ -8,6 +8,7 @@ import { BlobFileWriter } from './blob-file-writer.ts'
 import { type CachePolicy, checkPolicy } from './cache-type.ts'
 import { type CatRangesOptions, catFile, catRanges, type RangeRequest } from './cat.ts'
 import { type CatOptions, catPaths } from './cat-paths.ts'
+import { remoteSum } from './content-sum.ts'
 import type { DecodedFileReader } from './decoded-file-reader.ts'
 import type { EncodedFileWriter } from './encoded-file-writer.ts'
 import { type Coding, type CodingOptions, codingOf } from './file-coding.ts'
@@ -100,6 +101,15 @@ export class AccountContent extends AccountTree {
   /** The whole file as UTF-8. */
   async readText(path: PathInput, options: CallOptions = {}): Promise<string> {
     return new TextDecoder().decode(await this.catFile(path, options))
+  }
+
+  /**
+   * The CRC-64 of a file's bytes, in base64 as the service writes it: equal for equal bytes, in every account. What abfs
+   * noted when it wrote the file answers; of files of others all bytes are read. `ESTALE` when the file is
+   * replaced meanwhile, `EISDIR` for a directory.
+   */
+  async crc64(path: PathInput, options: CallOptions = {}): Promise<string> {
+    return remoteSum(this.remote, locateFile(this.account, path, 'crc64'), options)
   }
 
   /** Makes `text` in UTF-8 the file. */

@@ -6,6 +6,7 @@ import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { clearStagedBlocks, isBarred } from '../transfer/clear-staged-blocks.ts'
+import { notedSum } from '../transfer/content-check.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import type { FileInfo } from './file-info.ts'
@@ -62,7 +63,7 @@ async function stageAll(source: Place, target: Place, options: Options): Promise
   const { version, signal } = options
   const { lendRead } = source.remote
   if (lendRead === undefined) throw new FileSystemError('ENOTSUP', 'copy')
-  const { sizeBytes, metadata, contentType, headers, written } = version
+  const { sizeBytes, metadata, contentType, headers } = version
   const { store, limiter } = target.remote
   const described = { metadata, contentType, headers, signal }
   if (sizeBytes === 0) {
@@ -81,8 +82,7 @@ async function stageAll(source: Place, target: Place, options: Options): Promise
   }
   const ranges = splitRange({ start: 0, end: sizeBytes }, size)
   const ids = await mapConcurrent(ranges, blocksAtOnce, stage)
-  const crc64 = written?.sizeBytes === sizeBytes ? written.crc64 : undefined
-  const commit = { ...described, sizeBytes, crc64 }
+  const commit = { ...described, sizeBytes, crc64: notedSum(version) }
   const properties = await store.commitBlocks(target.path, ids, commit)
   checkSize(properties.sizeBytes, target, sizeBytes)
   return noteCommitted(target.remote, target.path, { properties, metadata, contentType })

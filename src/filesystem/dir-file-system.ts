@@ -79,6 +79,10 @@ export class DirFileSystem {
     return this.#fs.checksum(this.#inside(path, 'info'), options)
   }
 
+  crc64(path: string, options?: CallOptions): Promise<string> {
+    return this.#fs.crc64(this.#inside(path, 'crc64'), options)
+  }
+
   ukey(path: string, options?: InfoOptions): Promise<string> {
     return this.#fs.ukey(this.#inside(path, 'info'), options)
   }

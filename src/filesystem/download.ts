@@ -248,7 +248,12 @@ function getFirst(remote: Remote, path: BlobPath, options: GetOptions): Promise<
   return orDirectory(remote, path, { get, signal })
 }
 
-async function headFile(remote: Remote, path: BlobPath, signal: AbortSignal | undefined) {
+/** What the service says of a file; `EISDIR` for a directory. */
+export async function headFile(
+  remote: Remote,
+  path: BlobPath,
+  signal: AbortSignal | undefined,
+): Promise<BlobProperties> {
   const get = () => remote.store.head(path, { signal })
   const properties = await orDirectory(remote, path, { get, signal })
   refuseDirectory(path, properties)

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { type BigIntStats, createReadStream } from 'node:fs'
 import { lstat, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CallOptions } from '../blob/store.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
+import { localSum } from './content-sum.ts'
 import type { FileInfo } from './file-info.ts'
 import { onLocalDisk } from './local-error.ts'
 import { LocalView } from './local-view.ts'
@@ -27,6 +28,13 @@ export interface SyncFile {
   readonly size: number
   /** Milliseconds since the epoch. */
   readonly modifiedMs: number
+  /**
+   * Which version of the file it is, on its own side: an ETag without quotes; of a local file its size and time of
+   * change. Tells nothing about files of the other side.
+   */
+  readonly version: string
+  /** Base64 of the CRC-64 of its bytes: what abfs noted of a blob, else of the bytes, which are read. */
+  crc64(): Promise<string>
   /** Base64 of the MD5 of its bytes; `undefined` when the service keeps none. Reads a local file. */
   md5(): Promise<string | undefined>
 }
@@ -63,6 +71,7 @@ function rootOf(side: SyncSide): string {
 
 async function listRemote(side: RemoteSide, options: CallOptions): Promise<SyncFile[]> {
   const { fs, path } = side
+  const { signal } = options
   fs.invalidateCache(path)
   if (!(await fs.exists(path, options))) return []
   const { name: root } = await fs.info(path, options)
@@ -73,6 +82,8 @@ async function listRemote(side: RemoteSide, options: CallOptions): Promise<SyncF
       path: relativeName(root, info.name),
       size: info.size,
       modifiedMs: modifiedMsOf(info),
+      version: blobVersion(info),
+      crc64: () => fs.crc64(info.name, { signal }),
       md5: async () => info.contentMd5,
     }))
 }
@@ -87,11 +98,37 @@ async function listLocal(side: SyncSide, options: CallOptions): Promise<SyncFile
   const files: SyncFile[] = []
   for (const { name, type, size } of entries) {
     if (type !== 'file') continue
-    const { mtimeMs } = await onLocalDisk(name, () => lstat(name))
-    const path = relativeName(root, name)
-    files.push({ path, size, modifiedMs: Math.floor(mtimeMs), md5: () => md5Of(name) })
+    const stats = await onLocalDisk(name, () => lstat(name, { bigint: true }))
+    files.push({
+      path: relativeName(root, name),
+      size,
+      modifiedMs: Number(stats.mtimeMs),
+      version: versionOf(stats),
+      crc64: () => localSum(name, options),
+      md5: () => md5Of(name),
+    })
   }
   return files
+}
+
+/** {@link SyncFile.version} of a blob. */
+export function blobVersion({ etag = '' }: Pick<FileInfo, 'etag'>): string {
+  return etag.replaceAll('"', '')
+}
+
+function versionOf({ size, mtimeNs }: BigIntStats): string {
+  return `${size}@${mtimeNs}`
+}
+
+/** {@link SyncFile.version} of a local file that is there now. */
+export async function localVersion(path: string): Promise<string> {
+  return versionOf(await onLocalDisk(path, () => lstat(path, { bigint: true })))
+}
+
+/** What a side is called in records: the account with the path in it, or a path of this machine. */
+export function titleOf(side: SyncSide): string {
+  const root = rootOf(side)
+  return 'fs' in side ? `abfs://${side.fs.account}/${side.fs.nameOf(root)}` : root
 }
 
 async function md5Of(name: string): Promise<string> {

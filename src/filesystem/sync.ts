@@ -7,13 +7,17 @@ import { FileSystemError } from '../errors.ts'
 import { demandWord } from './demand-word.ts'
 import { onLocalDisk } from './local-error.ts'
 import { compilePattern, pathMatcher } from './pattern.ts'
+import { SyncRecord } from './sync-record.ts'
 import {
+  blobVersion,
   listSide,
+  localVersion,
   placeOf,
   removeFrom,
   type SyncFile,
   type SyncSide,
   type SyncTree,
+  titleOf,
 } from './sync-side.ts'
 
 // Both trees are listed once, compared in memory, and what differs is copied file by file. Nothing is
@@ -24,14 +28,24 @@ export type SyncCompare =
   | 'size'
   | 'mtime'
   | 'md5'
+  | 'crc64'
+  | 'etag'
   | ((source: SyncFile, target: SyncFile) => boolean | Promise<boolean>)
 
 export interface SyncOptions extends CallOptions {
   /**
    * `size`: of equal size. `mtime` (the default): of equal size, and the source not changed since the
-   * target was. `md5`: of equal size and MD5; files without one count as different.
+   * target was. `md5`: of equal size and MD5; files without one count as different. `crc64`: of equal size and
+   * CRC-64, which abfs notes of what it writes, and which is computed of what others wrote, by reading it. `etag`: neither
+   * side has changed since a synchronization with the same `record` copied the file, whatever size and times
+   * are; the first one copies everything.
    */
   readonly compare?: SyncCompare | undefined
+  /**
+   * For `etag`: a file of this machine, outside both trees, that keeps which version of the source became which of the
+   * target. Made where it is missing; `EINVAL` when it is of two other trees.
+   */
+  readonly record?: string | URL | undefined
   /** Whether files of the target that the source lacks are deleted. Default false. */
   readonly deleteExtra?: boolean | undefined
   /** Only says what would be done. Default false. */
@@ -66,26 +80,74 @@ export async function sync(
   if ('local' in source && 'local' in target) {
     throw new TypeError('target: expected a side with fs, as the source is local')
   }
-  const { compare = 'mtime' } = options
-  if (typeof compare !== 'function') demandWord('compare', compare, ['size', 'mtime', 'md5'])
+  checkComparison(options)
   await demandSource(source, options)
+  const record = await recordOf(source, target, options)
   const [from, to] = await Promise.all([listSide(source, options), listSide(target, options)])
-  const plan = await makePlan(from, to, options)
+  const plan = await makePlan(from, to, { ...options, opened: record })
   if (options.dryRun === true) return plan
+  await carryOut(plan, { source, target, from, record }, options)
+  return plan
+}
+
+const comparisons = ['size', 'mtime', 'md5', 'crc64', 'etag']
+
+function checkComparison({ compare = 'mtime', record }: SyncOptions): void {
+  if (typeof compare !== 'function') demandWord('compare', compare, comparisons)
+  if (compare === 'etag' && record === undefined) {
+    throw new TypeError(
+      "record: compare 'etag' expects a file that keeps which versions were copied: a copy has an ETag of its own",
+    )
+  }
+  if (compare !== 'etag' && record !== undefined) {
+    throw new TypeError(`record: expected with compare 'etag' only, got ${String(compare)}`)
+  }
+}
+
+async function recordOf(
+  source: SyncSide,
+  target: SyncSide,
+  { record }: SyncOptions,
+): Promise<SyncRecord | undefined> {
+  if (record === undefined) return undefined
+  return SyncRecord.open(record, { source: titleOf(source), target: titleOf(target) })
+}
+
+interface Run {
+  readonly source: SyncSide
+  readonly target: SyncSide
+  readonly from: SyncTree
+  readonly record: SyncRecord | undefined
+}
+
+async function carryOut(plan: SyncPlan, run: Run, options: SyncOptions): Promise<void> {
+  const { source, target, from, record } = run
   const { signal, concurrency = 16 } = options
-  const run = { signal, concurrency, syscall: 'sync' }
   const copies = bulkPhase(
     plan.copied,
     ({ path }) => path,
-    ({ path }) => copyFile(source, target, { path, signal }),
+    async ({ path }) => {
+      const copied = await copyFile(source, target, { path, signal })
+      // As listed: what replaced it meanwhile may have been copied, or not, and is copied again.
+      record?.note(path, [from.get(path)?.version ?? '', copied])
+    },
   )
   const removals = bulkPhase(
     plan.deleted,
     (path) => path,
-    (path) => removeFrom(target, path, { signal }),
+    async (path) => {
+      await removeFrom(target, path, { signal })
+      record?.forget(path)
+    },
   )
-  await new Bulk([copies, removals], run).run()
-  return plan
+  try {
+    await new Bulk([copies, removals], { signal, concurrency, syscall: 'sync' }).run()
+  } catch (error) {
+    // What is not recorded is copied again; the failure that counts is the first.
+    await record?.save().catch(() => undefined)
+    throw error
+  }
+  await record?.save()
 }
 
 async function demandSource(source: SyncSide, options: CallOptions): Promise<void> {
@@ -98,14 +160,19 @@ async function demandSource(source: SyncSide, options: CallOptions): Promise<voi
   if (!isDirectory) throw new FileSystemError('ENOTDIR', 'sync', { path })
 }
 
-async function makePlan(from: SyncTree, to: SyncTree, options: SyncOptions): Promise<SyncPlan> {
+async function makePlan(
+  from: SyncTree,
+  to: SyncTree,
+  options: SyncOptions & { readonly opened: SyncRecord | undefined },
+): Promise<SyncPlan> {
   const takesPart = filterOf(options)
   const wanted = [...from.values()].filter(({ path }) => takesPart(path))
-  const { compare = 'mtime', concurrency = 16 } = options
+  const { compare = 'mtime', concurrency = 16, opened } = options
+  const isSame = opened === undefined ? sameness(compare) : opened.isSame.bind(opened)
   const reasons = await mapConcurrent(wanted, concurrency, async (file) => {
     const other = to.get(file.path)
     if (other === undefined) return 'new' as const
-    return (await isSame(file, other, compare)) ? undefined : ('changed' as const)
+    return (await isSame(file, other)) ? undefined : ('changed' as const)
   })
   const copied = wanted.flatMap(({ path }, index) => {
     const reason = reasons[index]
@@ -117,13 +184,18 @@ async function makePlan(from: SyncTree, to: SyncTree, options: SyncOptions): Pro
   return { copied, deleted, unchanged: wanted.length - copied.length, bytes }
 }
 
-async function isSame(source: SyncFile, target: SyncFile, compare: SyncCompare): Promise<boolean> {
-  if (typeof compare === 'function') return compare(source, target)
-  if (source.size !== target.size) return false
-  if (compare === 'size') return true
-  if (compare === 'mtime') return source.modifiedMs <= target.modifiedMs
-  const [one, other] = await Promise.all([source.md5(), target.md5()])
-  return one !== undefined && one === other
+type Sameness = Extract<SyncCompare, (...files: never[]) => unknown>
+
+function sameness(compare: SyncCompare): Sameness {
+  if (typeof compare === 'function') return compare
+  return async (source, target) => {
+    if (source.size !== target.size) return false
+    if (compare === 'size') return true
+    if (compare === 'mtime') return source.modifiedMs <= target.modifiedMs
+    if (compare === 'crc64') return (await source.crc64()) === (await target.crc64())
+    const [one, other] = await Promise.all([source.md5(), target.md5()])
+    return one !== undefined && one === other
+  }
 }
 
 function filterOf({ include, exclude = [] }: SyncOptions): (path: string) => boolean {
@@ -134,22 +206,27 @@ function filterOf({ include, exclude = [] }: SyncOptions): (path: string) => boo
     included.some((matches) => matches(path)) && !excluded.some((matches) => matches(path))
 }
 
+/** Resolves to the version that the copy has. */
 async function copyFile(
   source: SyncSide,
   target: SyncSide,
   { path, signal }: CallOptions & { readonly path: string },
-): Promise<void> {
+): Promise<string> {
   const [from, to] = [placeOf(source, path), placeOf(target, path)]
-  if ('local' in source) {
-    if ('fs' in target) await target.fs.putFile(from, to, { signal })
-    return
+  if ('fs' in target) {
+    const options = { signal }
+    const info =
+      'fs' in source
+        ? await target.fs.cpFile(from, to, { ...options, from: source.fs })
+        : await target.fs.putFile(from, to, options)
+    return blobVersion(info)
   }
-  if ('local' in target) {
+  if ('fs' in source) {
     checkSegments(path)
     await onLocalDisk(to, () => mkdir(dirname(to), { recursive: true }))
-    return source.fs.getFile(from, to, { signal })
+    await source.fs.getFile(from, to, { signal })
   }
-  await target.fs.cpFile(from, to, { from: source.fs, signal })
+  return localVersion(to)
 }
 
 /** A blob's name could leave the target directory. */

@@ -9,12 +9,39 @@ interface Piece {
   readonly crc64: Crc64
 }
 
+/** The sum of bytes whose pieces come in any order. */
+export class PieceSums {
+  readonly #pieces: Piece[] = []
+
+  /** Takes note of the piece at `offset`. `data` is not to be changed until it resolves. */
+  async add(data: Uint8Array, offset: number): Promise<void> {
+    this.#pieces.push({ offset, bytes: data.byteLength, crc64: await crc64Aside(data) })
+  }
+
+  /** The sum of all pieces; `undefined` unless they are `sizeBytes` bytes without a gap. */
+  of(sizeBytes: number): Crc64 | undefined {
+    let crc64: Crc64 = 0n
+    let at = 0
+    for (const piece of this.#pieces.sort((a, b) => a.offset - b.offset)) {
+      if (piece.offset !== at) return undefined
+      crc64 = combineCrc64(crc64, piece.crc64, piece.bytes)
+      at += piece.bytes
+    }
+    return at === sizeBytes ? crc64 : undefined
+  }
+}
+
+/** What abfs noted of a blob's bytes; `undefined` for nothing, or of other bytes: others have added some. */
+export function notedSum({ sizeBytes, written }: BlobProperties): Crc64 | undefined {
+  return written?.sizeBytes === sizeBytes ? written.crc64 : undefined
+}
+
 /** Compares all bytes of a blob, as they are read, with what was noted when they were written. */
 export class ContentCheck {
   readonly #path: BlobPath
   readonly #expected: Crc64
   readonly #sizeBytes: number
-  readonly #pieces: Piece[] = []
+  readonly #sums = new PieceSums()
 
   private constructor(path: BlobPath, sizeBytes: number, expected: Crc64) {
     this.#path = path
@@ -22,27 +49,21 @@ export class ContentCheck {
     this.#expected = expected
   }
 
-  /** `undefined` when nothing was noted, or for other bytes than these: others have added some. */
-  static of(path: BlobPath, { sizeBytes, written }: BlobProperties): ContentCheck | undefined {
-    if (written?.crc64 === undefined || written.sizeBytes !== sizeBytes) return undefined
-    return new ContentCheck(path, sizeBytes, written.crc64)
+  /** `undefined` when nothing was noted of these bytes. */
+  static of(path: BlobPath, properties: BlobProperties): ContentCheck | undefined {
+    const noted = notedSum(properties)
+    if (noted === undefined) return undefined
+    return new ContentCheck(path, properties.sizeBytes, noted)
   }
 
-  /** Takes note of the piece at `offset`, in any order. `data` is not to be changed until it resolves. */
-  async add(data: Uint8Array, offset: number): Promise<void> {
-    this.#pieces.push({ offset, bytes: data.byteLength, crc64: await crc64Aside(data) })
+  /** As {@link PieceSums.add}. */
+  add(data: Uint8Array, offset: number): Promise<void> {
+    return this.#sums.add(data, offset)
   }
 
   /** `EBADMSG` when the pieces are not the blob that was written. */
   finish(): void {
-    let crc64: Crc64 = 0n
-    let at = 0
-    for (const piece of this.#pieces.sort((a, b) => a.offset - b.offset)) {
-      if (piece.offset !== at) break
-      crc64 = combineCrc64(crc64, piece.crc64, piece.bytes)
-      at += piece.bytes
-    }
-    if (at === this.#sizeBytes && crc64 === this.#expected) return
+    if (this.#sums.of(this.#sizeBytes) === this.#expected) return
     throw new FileSystemError('EBADMSG', 'read', {
       path: formatPath(this.#path),
       serviceCode: 'ContentCrc64Mismatch',

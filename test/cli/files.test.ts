@@ -140,6 +140,30 @@ t.test('files with a client’s environment', { skip: whyNoCli() }, async (t) =>
     },
   )
 
+  t.test('sync says what it does, does it, and by etag copies nothing a second time', async (t) => {
+    const directory = await temporaryDirectory(t)
+    const [tree, record] = [join(directory, 'tree'), join(directory, 'record.json')]
+    await mkdir(tree)
+    for (const name of ['one', 'two']) await writeFile(join(tree, name), name)
+    await abfs(['cp', '-', 'abfs://data/synced/old'], { input: 'x' })
+    const argv = ['sync', tree, 'abfs://data/synced', '--delete']
+    const etag = [...argv, '--compare', 'etag', '--record', record]
+
+    const dry = await abfs([...argv, '--dry-run'])
+    t.same([dry.code, dry.stdout], [0, '+ one\n+ two\n- old\n'])
+    t.match(dry.stderr, /2 would be copied \(.*\), 1 would be deleted, 0 unchanged/)
+    t.equal((await abfs(etag)).stdout, dry.stdout)
+    t.same((await abfs(etag)).stdout, '')
+    await writeFile(join(tree, 'one'), 'ONE')
+    t.equal((await abfs([...argv, '--compare', 'crc64'])).stdout, '* one\n')
+    t.match(JSON.parse((await abfs([...etag, '--json'])).stdout), {
+      copied: [{ path: 'one', reason: 'changed' }],
+      deleted: [],
+      unchanged: 1,
+    })
+    t.equal((await abfs(['cat', 'abfs://data/synced/one'])).stdout, 'ONE')
+  })
+
   t.test('containers are made and, when asked twice, deleted', async (t) => {
     t.equal((await abfs(['mkdir', 'abfs://scratch'])).code, 0)
     t.equal((await abfs(['mkdir', 'abfs://scratch'])).code, 6)

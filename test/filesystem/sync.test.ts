@@ -1,4 +1,4 @@
-import { mkdir, utimes } from 'node:fs/promises'
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { type SyncOptions, sync } from '../../src/filesystem/sync.ts'
@@ -132,10 +132,112 @@ t.test('a source that is missing deletes nothing', async (t) => {
 
 t.test('a comparison that is not known is refused before anything is listed', async (t) => {
   const { fs } = await memoryFileSystem()
-  const wrong: { compare: 'md5' } = Object.assign({ compare: 'md5' as const }, { compare: 'etag' })
+  const wrong: { compare: 'md5' } = Object.assign({ compare: 'md5' as const }, { compare: 'sha' })
 
   await t.rejects(sync({ fs, path: 'box' }, { fs, path: 'box' }, wrong), {
     name: 'TypeError',
-    message: /expected one of size, mtime, md5/,
+    message: /expected one of size, mtime, md5, crc64, etag/,
+  })
+})
+
+t.test('crc64 finds what differs in nothing but its bytes, whoever wrote it', async (t) => {
+  const { fs, store } = await memoryFileSystem()
+  const local = await temporaryDirectory(t)
+  const big = 'b'.repeat(300_000)
+  await plantLocal(local, { big, same: 'same', other: 'one', foreign: 'alien' })
+  await plantRemote(fs, 'box/to', { big, same: 'same', other: 'two' })
+  await store.put({ container: 'box', name: 'to/foreign' }, Buffer.from('alien'), {})
+  const future = new Date('2999-01-01')
+  for (const name of ['big', 'same', 'foreign']) await utimes(join(local, name), future, future)
+
+  const plan = await sync({ local }, { fs, path: 'box/to' }, { compare: 'crc64' })
+  const after = await sync({ fs, path: 'box/to' }, { local }, { compare: 'crc64' })
+
+  t.strictSame(plan.copied, [{ path: 'other', reason: 'changed' }])
+  t.strictSame([after.copied, after.unchanged], [[], 4])
+  t.equal(await fs.readText('box/to/other'), 'one')
+})
+
+t.test('etag copies what either side has changed since, whatever its size and time', async (t) => {
+  const [one, other] = [await memoryFileSystem(), await memoryFileSystem()]
+  const record = join(await temporaryDirectory(t), 'record.json')
+  const sides = [
+    { fs: one.fs, path: 'box/from' },
+    { fs: other.fs, path: 'box/to' },
+  ] as const
+  const run = (options: SyncOptions = {}) => sync(...sides, { compare: 'etag', record, ...options })
+  await plantRemote(one.fs, 'box/from', { a: '1', b: '2', c: '3', gone: '4' })
+
+  t.equal((await run()).copied.length, 4, 'the first run copies everything')
+  t.strictSame((await run()).copied, [], 'the second nothing')
+  await one.fs.writeText('box/from/a', '9')
+  await other.fs.writeText('box/to/b', '9')
+  await one.fs.rmFile('box/from/gone')
+  const dry = await run({ dryRun: true, deleteExtra: true })
+  const third = await run({ deleteExtra: true })
+
+  t.strictSame(
+    third.copied.map(({ path }) => path),
+    ['a', 'b'],
+  )
+  t.strictSame(third.deleted, ['gone'])
+  t.strictSame(dry, third)
+  t.strictSame(await remoteFiles(other.fs, 'box/to'), { a: '9', b: '2', c: '3' })
+  t.equal((await run()).unchanged, 3)
+})
+
+t.test('etag works with a local side, both ways', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const [local, elsewhere] = [await temporaryDirectory(t), await temporaryDirectory(t)]
+  await plantLocal(local, { a: 'one', 'd/b': 'two' })
+  const up = { compare: 'etag', record: join(elsewhere, 'up') } as const
+  const down = { compare: 'etag', record: join(elsewhere, 'down') } as const
+  const target = { fs, path: 'box/to' }
+
+  await sync({ local }, target, up)
+  await sync(target, { local }, down)
+  t.strictSame((await sync(target, { local }, down)).copied, [])
+  const again = await sync({ local }, target, up)
+  await writeFile(join(local, 'a'), 'own')
+
+  t.equal(again.copied.length, 2, 'the files were written anew, by the other direction')
+  t.strictSame((await sync({ local }, target, up)).copied, [{ path: 'a', reason: 'changed' }])
+})
+
+t.test('what failed is not recorded, and what was copied before is', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const [local, elsewhere] = [await temporaryDirectory(t), await temporaryDirectory(t)]
+  const record = join(elsewhere, 'record')
+  await plantRemote(fs, 'box/from', { good: 'x', 'a/b': 'y' })
+  await plantLocal(local, { a: 'a file where a directory is wanted' })
+  const run = () => sync({ fs, path: 'box/from' }, { local }, { compare: 'etag', record })
+
+  await t.rejects(run(), { code: 'EEXIST' })
+  const { files } = JSON.parse(await readFile(record, 'utf8'))
+
+  t.strictSame(Object.keys(files), ['good'])
+})
+
+t.test('a record that cannot be meant is refused, and nothing is copied', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const local = await temporaryDirectory(t)
+  const elsewhere = await temporaryDirectory(t)
+  const record = join(elsewhere, 'record')
+  await plantLocal(local, { a: 'one' })
+  const target = { fs, path: 'box/to' }
+  const run = (options: SyncOptions, path = 'box/to') => sync({ local }, { fs, path }, options)
+
+  await t.rejects(run({ compare: 'etag' }), { name: 'TypeError', message: /^record: / })
+  await t.rejects(run({ compare: 'size', record }), { name: 'TypeError', message: /^record: / })
+  await t.rejects(run({ compare: 'etag', record: join(local, 'r') }), /lies in/)
+  for (const text of ['', 'null', '[]', '{"format":"abfs-sync-1","files":{"a":[1]}}']) {
+    await writeFile(record, text)
+    await t.rejects(run({ compare: 'etag', record }), { code: 'EINVAL', path: record })
+  }
+  t.equal(await fs.exists('box/to/a'), false)
+  await sync({ local }, target, { compare: 'etag', record: join(elsewhere, 'good') })
+  await t.rejects(run({ compare: 'etag', record: join(elsewhere, 'good') }, 'box/elsewhere'), {
+    code: 'EINVAL',
+    message: /each pair of trees/,
   })
 })
