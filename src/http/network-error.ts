@@ -8,7 +8,7 @@ export function targetOf(request: HttpRequest): string {
 
 /** The error for a request that no complete answer came to; the detail says what to check. */
 export function networkError(request: HttpRequest, cause: unknown): FileSystemError {
-  const fault = FAULTS[codeOf(cause)] ?? (isTlsFault(cause) ? TLS_FAULT : UNKNOWN_FAULT)
+  const fault = faultOf(cause) ?? (isTlsFault(cause) ? TLS_FAULT : UNKNOWN_FAULT)
   const { attempt = 1 } = request
   const tries = attempt === 1 ? '' : ` (tried ${attempt} times)`
   return new FileSystemError(fault.code, request.operation, {
@@ -21,13 +21,15 @@ export function networkError(request: HttpRequest, cause: unknown): FileSystemEr
 
 /** Whether `error` says that no byte of the request reached a server. */
 export function wasNeverSent(error: unknown): boolean {
-  return error instanceof FileSystemError && (FAULTS[codeOf(error.cause)]?.beforeSending ?? false)
+  return error instanceof FileSystemError && (faultOf(error.cause)?.beforeSending ?? false)
 }
 
 interface Fault {
   readonly code: ErrnoCode
   readonly retryable: boolean
   readonly beforeSending?: boolean
+  /** What it is where the system says it of a connection that was there: the request may have arrived. */
+  readonly connected?: Fault
   readonly detail: (host: string, cause: unknown) => string
 }
 
@@ -46,6 +48,7 @@ const UNREACHABLE: Fault = {
   code: 'EIO',
   retryable: true,
   beforeSending: true,
+  connected: CONNECTION_LOST,
   detail: (host) => `${host} cannot be reached: check the network, a firewall or a proxy`,
 }
 const TLS_FAULT: Fault = {
@@ -73,6 +76,12 @@ const CONNECT_TIMED_OUT: Fault = {
   retryable: true,
   beforeSending: true,
   detail: (host) => `connecting to ${host} took too long: check the network or a firewall`,
+}
+/** The system gave up on what it had sent, or on a peer that it had not heard of for long. */
+const CONNECTION_TIMED_OUT: Fault = {
+  code: 'ETIMEDOUT',
+  retryable: true,
+  detail: (host) => `the connection to ${host} got no sign of life for long and broke`,
 }
 const HEADERS_TIMED_OUT: Fault = {
   code: 'ETIMEDOUT',
@@ -103,13 +112,19 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     detail: (host) => `nothing listens at ${host}: check that the service runs, and its port`,
   },
   EHOSTUNREACH: UNREACHABLE,
+  EHOSTDOWN: UNREACHABLE,
   ENETUNREACH: UNREACHABLE,
+  ENETDOWN: UNREACHABLE,
+  // No port of this machine is free.
+  EADDRNOTAVAIL: UNREACHABLE,
+  ECONNABORTED: CONNECTION_LOST,
+  ENETRESET: CONNECTION_LOST,
   ECONNRESET: CONNECTION_LOST,
   EPIPE: CONNECTION_LOST,
   UND_ERR_SOCKET: CONNECTION_LOST,
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: CONNECTION_LOST,
   HPE_INVALID_EOF_STATE: CONNECTION_LOST,
-  ETIMEDOUT: CONNECT_TIMED_OUT,
+  ETIMEDOUT: { ...CONNECT_TIMED_OUT, connected: CONNECTION_TIMED_OUT },
   UND_ERR_CONNECT_TIMEOUT: CONNECT_TIMED_OUT,
   UND_ERR_HEADERS_TIMEOUT: HEADERS_TIMED_OUT,
   UND_ERR_BODY_TIMEOUT: BODY_TIMED_OUT,
@@ -128,6 +143,17 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
   ABFS_HEADERS_TIMEOUT: HEADERS_TIMED_OUT,
   ABFS_BODY_TIMEOUT: BODY_TIMED_OUT,
+}
+
+function faultOf(cause: unknown): Fault | undefined {
+  const fault = FAULTS[codeOf(cause)]
+  return fault?.connected !== undefined && wasConnected(cause) ? fault.connected : fault
+}
+
+/** Node's errors tell the call that failed; those of connecting to several addresses tell none. */
+function wasConnected(cause: unknown): boolean {
+  const syscall: unknown = cause instanceof Error && 'syscall' in cause ? cause.syscall : undefined
+  return typeof syscall === 'string' && syscall !== 'connect' && !syscall.startsWith('getaddrinfo')
 }
 
 function isTlsFault(cause: unknown): boolean {
