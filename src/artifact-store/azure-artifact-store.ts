@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { expectMethod, expectOptions, expectText } from '../expect-option.ts'
 import type { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.ts'
 import type { FileInfo } from '../filesystem/file-info.ts'
 import { onLocalDisk } from '../filesystem/local-error.ts'
@@ -52,7 +53,16 @@ export class AzureArtifactStore implements ArtifactStore {
   readonly #fileSystem: AzureBlobFileSystem
   readonly #root: ArtifactRoot
 
+  /** `TypeError` that names the option. */
   constructor(options: AzureArtifactStoreOptions) {
+    expectOptions(options, '{ fileSystem, root }')
+    expectMethod('fileSystem', options.fileSystem, {
+      method: 'getFile',
+      wanted: 'an AzureBlobFileSystem',
+    })
+    if (!(options.root instanceof URL)) {
+      expectText('root', options.root, 'abfs://container or abfs://container/prefix')
+    }
     this.#fileSystem = options.fileSystem
     this.#root = parseRoot(options.fileSystem.account, options.root)
   }

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
+import { expectOptions } from '../expect-option.ts'
 import { type CredentialEvent, credentialChannel } from '../telemetry.ts'
 import {
   bearerCredential,
@@ -40,7 +41,12 @@ export class MultiScopeTokenProvider implements CredentialProvider {
   readonly #generic = new Set<string>()
   readonly #refusedAtMs = new Map<string, number>()
 
+  /** `TypeError` that names the option. */
   constructor(options: MultiScopeTokenProviderOptions) {
+    expectOptions(options, '{ source }')
+    if (typeof options.source !== 'function') {
+      throw new TypeError('source: expected a TokenSource, as fromTokenCredential() gives')
+    }
     this.#options = options
   }
 

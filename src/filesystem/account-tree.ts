@@ -4,6 +4,7 @@ import type { BlobStore, CallOptions, LendRead } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Limiter, mapConcurrent } from '../concurrency.ts'
+import { expectDuration, expectMethod, expectOptions, expectWhole } from '../expect-option.ts'
 import { type DirectoryMode, Namespace } from '../namespace/namespace.ts'
 import type { RequestCounts } from '../telemetry.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
@@ -100,7 +101,17 @@ export class AccountTree {
   readonly #recipe: object | undefined
   readonly #requestCounts: (() => RequestCounts) | undefined
 
+  /** `TypeError` or `RangeError` that names the option. */
   constructor(options: AzureBlobFileSystemOptions) {
+    expectOptions(options, '{ store }: createFileSystem() and fromUrl() connect to an account')
+    expectMethod('store', options.store, {
+      method: 'stageBlock',
+      wanted: 'a BlobStore: createFileSystem() and fromUrl() connect to an account',
+    })
+    expectWhole('concurrency', options.concurrency, 'files at once', 1)
+    expectWhole('blockBytes', options.blockBytes, 'bytes', 1)
+    expectDuration('listingTtlMs', options.listingTtlMs)
+    expectDuration('streamBelowMs', options.streamBelowMs)
     const { store, clock = systemClock, concurrency = 16 } = options
     const listingTtlMs = options.listingTtlMs ?? defaultListingTtlMs
     const { administration, hierarchyOf, directoryMode } = options

@@ -15,6 +15,13 @@ import { join } from 'node:path'
 import type { CallOptions } from '../blob/store.ts'
 import { GiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
+import {
+  expectDuration,
+  expectMethod,
+  expectOptions,
+  expectText,
+  expectWhole,
+} from '../expect-option.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
 import { isMissing, onLocalDisk } from './local-error.ts'
 import type { PathInput } from './location.ts'
@@ -64,7 +71,13 @@ export class LocalFileCache {
   readonly #expiryMs: number
   readonly #clock: Clock
 
+  /** `TypeError` or `RangeError` that names the option. */
   constructor(options: LocalFileCacheOptions) {
+    expectOptions(options, '{ fs, directory }')
+    expectMethod('fs', options.fs, { method: 'getFile', wanted: 'an AzureBlobFileSystem' })
+    expectText('directory', options.directory, "a directory's name")
+    expectWhole('maxBytes', options.maxBytes, 'bytes', 1)
+    expectDuration('expiryMs', options.expiryMs)
     this.fs = options.fs
     this.directory = options.directory
     this.#maxBytes = options.maxBytes ?? 10 * GiB

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { GiB } from '../byte-range.ts'
 import { type Clock, nextTurn, systemClock } from '../clock.ts'
+import { expectOptions, expectText, expectWhole } from '../expect-option.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { faultChannel } from '../telemetry.ts'
 import { codeOf, DiskFiles } from './disk-files.ts'
@@ -94,7 +95,12 @@ export class DiskCache {
     failureCount: 0,
   }
 
+  /** `TypeError` or `RangeError` that names the option. */
   constructor(options: DiskCacheOptions) {
+    expectOptions(options, '{ directory }')
+    expectText('directory', options.directory, "a directory's name")
+    expectWhole('maxBytes', options.maxBytes, 'bytes', 0)
+    expectWhole('maxPendingBytes', options.maxPendingBytes, 'bytes', 0)
     // The layout's name: another layout lies beside it.
     this.#directory = join(options.directory, 'blocks-1')
     this.#clock = options.clock ?? systemClock

@@ -153,7 +153,19 @@ t.test('a signature to upload uploads, and reads nothing', async (t) => {
   const headers = { 'x-ms-blob-type': 'BlockBlob' }
   t.equal((await fetch(url, { method: 'PUT', body: 'sent', headers })).status, 201)
   t.equal((await fetch(url)).status, 403)
+  for (const method of ['HEAD', 'DELETE']) {
+    t.equal((await fetch(url, { method })).status, 403, method)
+  }
+  const elsewhere = url.replace('first/f', 'first/other')
+  t.equal((await fetch(elsewhere, { method: 'PUT', body: 'x', headers })).status, 403)
+  const listing = url.replace('/first/f?', '/first?restype=container&comp=list&')
+  t.equal((await fetch(listing)).status, 403)
+  const given = new URL(url).searchParams
+  t.equal(given.get('sp'), 'cw')
+  const lifeMs = Date.parse(given.get('se') ?? '') - Date.now()
+  t.ok(lifeMs > 0 && lifeMs <= 3_600_000, `${lifeMs} ms`)
   t.equal(await fs.readText('first/f'), 'sent')
+  t.equal(await fs.exists('first/other'), false)
   const flat = new URL(await fs.signDirectory('first/dir', { allowHttp: true }))
   t.match(Object.fromEntries(flat.searchParams), { sr: 'd', sdd: '1', sp: 'rl' })
 })
