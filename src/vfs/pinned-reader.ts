@@ -29,13 +29,16 @@ type ReadContext = Pick<CallContext, 'signal' | 'whenAnswered'>
 export class PinnedReader {
   readonly #options: PinnedReaderOptions
   #entry: Entry
-  #reader: BlobReader
+  /** As it was when that version was pinned: a name that goes later is still what is read. */
+  #path: BlobPath
+  /** Made for the first read: a program may open or map a file a thousand times and read it once. */
+  #reader: BlobReader | undefined
   #served = false
 
   constructor(options: PinnedReaderOptions) {
     this.#options = options
     this.#entry = options.entry
-    this.#reader = this.#open(options.entry)
+    this.#path = options.path()
   }
 
   /** The version that is read. */
@@ -65,18 +68,24 @@ export class PinnedReader {
   /** This mount made version `after` of version `before`: whoever reads that one goes on there. */
   follow(before: Entry | undefined, after: Entry): void {
     if (before?.etag !== this.#entry.etag) return
-    this.#reader.close()
-    this.#entry = after
-    this.#reader = this.#open(after)
+    this.#pin(after)
   }
 
   close(): void {
-    this.#reader.close()
+    this.#reader?.close()
+    this.#reader = undefined
+  }
+
+  #pin(entry: Entry): void {
+    this.close()
+    this.#entry = entry
+    this.#path = this.#options.path()
   }
 
   async #read(range: ByteRange, context: ReadContext): Promise<readonly Uint8Array[]> {
     if (this.#entry.etag === undefined) throw new FileSystemError('ESTALE', 'read')
     const { signal, whenAnswered: onLent } = context
+    this.#reader ??= this.#open()
     const parts = await this.#reader.read(range, { signal, onLent })
     this.#served = true
     return parts
@@ -87,21 +96,19 @@ export class PinnedReader {
       throw isFileSystemError(error, 'ENOENT') ? this.#gone(cause) : error
     })
     if (entry.type !== 'file') throw this.#gone(cause)
-    this.#reader.close()
-    this.#entry = entry
-    this.#reader = this.#open(entry)
+    this.#pin(entry)
   }
 
-  #open(entry: Entry): BlobReader {
+  #open(): BlobReader {
     const { store, chunkCache } = this.#options
-    const path = this.#options.path()
-    const properties = { etag: entry.etag ?? '', sizeBytes: entry.sizeBytes }
-    return new BlobReader({ store, path, properties, cache: chunkCache })
+    const { etag = '', sizeBytes } = this.#entry
+    const properties = { etag, sizeBytes }
+    return new BlobReader({ store, path: this.#path, properties, cache: chunkCache })
   }
 
   #gone(cause: FileSystemError): FileSystemError {
     return new FileSystemError('ESTALE', 'read', {
-      path: formatPath(this.#reader.path),
+      path: formatPath(this.#path),
       detail: 'the version that was opened is gone: open the file again',
       cause,
     })
