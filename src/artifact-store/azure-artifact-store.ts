@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { expectMethod, expectOptions, expectText } from '../expect-option.ts'
@@ -7,6 +7,7 @@ import type { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.t
 import type { FileInfo } from '../filesystem/file-info.ts'
 import { onLocalDisk } from '../filesystem/local-error.ts'
 import { localName } from '../filesystem/local-view.ts'
+import { makeDirectories } from '../make-directories.ts'
 import { formatPath } from '../path.ts'
 import { faultChannel } from '../telemetry.ts'
 import { type ArtifactRoot, artifactSegments, manifestName, parseRoot } from './artifact-path.ts'
@@ -238,7 +239,7 @@ export class AzureArtifactStore implements ArtifactStore {
     const progress = new SaveProgress(options.onProgress, { bytes: info.sizeBytes, files: 1 })
     const source = { path: place.path, expected: expectedDigest(info) }
     const { signal } = options
-    await onLocalDisk(local, () => mkdir(dirname(local), { recursive: true }))
+    await onLocalDisk(local, () => makeDirectories(dirname(local)))
     await downloadHashed(
       this.#fileSystem,
       source,
@@ -260,7 +261,7 @@ export class AzureArtifactStore implements ArtifactStore {
     const total = { bytes: info.sizeBytes, files: info.fileCount }
     const progress = new SaveProgress(options.onProgress, total)
     const manifest = await this.#manifest(place, options)
-    await onLocalDisk(local, () => mkdir(local, { recursive: true }))
+    await onLocalDisk(local, () => makeDirectories(local))
     await downloadDirectory(this.#fileSystem, { path: place.path, manifest }, local, {
       signal: options.signal,
       onBytes: (bytes) => progress.addBytes(bytes),

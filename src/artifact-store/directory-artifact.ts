@@ -1,4 +1,4 @@
-import { mkdir, readlink, stat, symlink } from 'node:fs/promises'
+import { readlink, stat, symlink } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
@@ -7,6 +7,7 @@ import { onLocalDisk } from '../filesystem/local-error.ts'
 import { type LocalEntry, LocalView } from '../filesystem/local-view.ts'
 import { relativeName } from '../filesystem/tree-view.ts'
 import { collectPages } from '../filesystem/walk.ts'
+import { makeDirectories } from '../make-directories.ts'
 import { downloadHashed, type HashedOptions, localBytes, uploadHashed } from './hashed-transfer.ts'
 import type { Manifest, ManifestFile } from './manifest.ts'
 
@@ -79,7 +80,7 @@ export async function downloadDirectory(
   const names = [...manifest.files, ...manifest.links].map(({ name }) => posix.dirname(name))
   for (const name of new Set([...names, ...manifest.directories])) {
     const directory = `${local}/${name}`
-    await onLocalDisk(directory, () => mkdir(directory, { recursive: true }))
+    await onLocalDisk(directory, () => makeDirectories(directory))
   }
   await forEachConcurrent(manifest.files, filesAtOnce, async (file) => {
     const source = { path: `${path}/${manifest.generation}/${file.name}`, expected: file }

@@ -1,7 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from '../clock.ts'
+import { makeDirectoriesSync } from '../make-directories.ts'
 import {
   type CredentialEvent,
   credentialChannel,
@@ -110,7 +111,7 @@ export class Traffic {
 
 /** Replaces `file` by the report at once, so that a reader never sees half of one. */
 export function writeReport(file: string, report: TrafficReport): void {
-  mkdirSync(dirname(file), { recursive: true })
+  makeDirectoriesSync(dirname(file))
   const unfinished = `${file}.${process.pid}`
   writeFileSync(unfinished, `${JSON.stringify(report, undefined, 2)}\n`)
   renameSync(unfinished, file)

@@ -1,6 +1,7 @@
-import { mkdir, rm, symlink } from 'node:fs/promises'
+import { rm, symlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { bulkPhase } from '../bulk.ts'
+import { makeDirectories } from '../make-directories.ts'
 import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
 import { type FileInfo, pathOf } from './file-info.ts'
 import { onLocalDisk } from './local-error.ts'
@@ -85,7 +86,7 @@ async function makeLocalDirectories(work: Work<FileInfo>): Promise<void> {
   const needed = new Set(work.directories.map(({ to }) => to))
   for (const { to } of [...work.files, ...work.others]) needed.add(dirname(to))
   for (const directory of needed) {
-    await onLocalDisk(directory, () => mkdir(directory, { recursive: true }))
+    await onLocalDisk(directory, () => makeDirectories(directory))
   }
 }
 

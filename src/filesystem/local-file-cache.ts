@@ -2,7 +2,6 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { Dirent } from 'node:fs'
 import {
   type FileHandle,
-  mkdir,
   open,
   readdir,
   readFile,
@@ -22,6 +21,7 @@ import {
   expectText,
   expectWhole,
 } from '../expect-option.ts'
+import { makeDirectories } from '../make-directories.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
 import { isMissing, onLocalDisk } from './local-error.ts'
 import type { PathInput } from './location.ts'
@@ -192,7 +192,7 @@ export class LocalFileCache {
   ): Promise<FileHandle> {
     const part = join(this.directory, `${randomUUID()}.part`)
     return await onLocalDisk(target, async () => {
-      await mkdir(this.directory, { recursive: true, mode: 0o700 })
+      await makeDirectories(this.directory, 0o700)
       try {
         await writeFile(part, content, { flag: 'wx', mode: 0o600 })
         const handle = await this.#openUsed(part)

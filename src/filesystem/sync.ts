@@ -1,9 +1,10 @@
-import { mkdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CallOptions } from '../blob/store.ts'
 import { Bulk, bulkPhase } from '../bulk.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
+import { makeDirectories } from '../make-directories.ts'
 import { demandWord } from './demand-word.ts'
 import { onLocalDisk } from './local-error.ts'
 import { compilePattern, pathMatcher } from './pattern.ts'
@@ -223,7 +224,7 @@ async function copyFile(
   }
   if ('fs' in source) {
     checkSegments(path)
-    await onLocalDisk(to, () => mkdir(dirname(to), { recursive: true }))
+    await onLocalDisk(to, () => makeDirectories(dirname(to)))
     await source.fs.getFile(from, to, { signal })
   }
   return localVersion(to)

@@ -1,9 +1,10 @@
 import { constants as fsConstants } from 'node:fs'
-import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises'
+import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { KiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
+import { makeDirectories } from '../make-directories.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import type { FileOperations } from '../vfs/operations.ts'
 import { type MountRequest, mountByHelper } from './fusermount.ts'
@@ -114,7 +115,7 @@ async function tryPassthrough(session: Session, directory: string): Promise<stri
 
 async function openNameless(directory: string): Promise<FileHandle | undefined> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await makeDirectories(directory, 0o700)
     return await open(directory, fsConstants.O_RDWR | O_TMPFILE, 0o600)
   } catch {
     // Whoever keeps something there will say what is wrong with it.

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { systemClock } from '../clock.ts'
+import { makeDirectories } from '../make-directories.ts'
 
 /*
  * Azurite's blob service as a child process. The child runs a few lines of ours that load Azurite's
@@ -66,7 +66,7 @@ require(main)
 /** Starts Azurite over https with OAuth; resolves once it listens. */
 export async function startAzurite(options: AzuriteOptions): Promise<Azurite> {
   const main = resolveAzurite()
-  if (options.directory !== undefined) await mkdir(options.directory, { recursive: true })
+  if (options.directory !== undefined) await makeDirectories(options.directory)
   const child = spawn(
     process.execPath,
     ['--input-type=commonjs', '-e', childProgram, '--', main, ...azuriteArguments(options)],

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { mkdir, rename, stat } from 'node:fs/promises'
+import { rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { GiB } from '../byte-range.ts'
 import { type Clock, nextTurn, systemClock } from '../clock.ts'
 import { expectOptions, expectText, expectWhole } from '../expect-option.ts'
+import { makeDirectories } from '../make-directories.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { faultChannel } from '../telemetry.ts'
 import { codeOf, DiskFiles } from './disk-files.ts'
@@ -289,7 +290,7 @@ export class DiskCache {
   }
 
   async #demandOurs(): Promise<boolean> {
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 })
+    await makeDirectories(this.#directory, 0o700)
     const { uid, mode } = await stat(this.#directory)
     const isOwn = process.getuid === undefined || uid === process.getuid()
     if (isOwn && (mode & 0o022) === 0) return true

@@ -1,7 +1,8 @@
 import { constants, readFileSync } from 'node:fs'
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { LRUCache } from 'lru-cache'
+import { makeDirectories } from '../make-directories.ts'
 import type { GranuleFiles } from './disk-granules.ts'
 
 /** The two files of a segment, open. */
@@ -173,7 +174,7 @@ async function openOne(name: string, create: boolean): Promise<FileHandle> {
     return await open(name, flags, 0o600)
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error
-    await mkdir(dirname(name), { recursive: true, mode: 0o700 })
+    await makeDirectories(dirname(name), 0o700)
     return open(name, flags, 0o600)
   }
 }

@@ -1,6 +1,7 @@
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { makeDirectories } from '../make-directories.ts'
 import type { BlobPath } from '../path.ts'
 
 /** A version that room is not made from. */
@@ -26,7 +27,7 @@ const pinned: z.ZodType<PinnedVersion> = z.object({
 
 /** Notes in the directory of a version, which is made, that it stays. */
 export async function writePin(directory: string, version: PinnedVersion): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await makeDirectories(directory, 0o700)
   const unfinished = join(directory, `${pinName}.${process.pid}`)
   await writeFile(unfinished, JSON.stringify(version), { mode: 0o600 })
   await rename(unfinished, join(directory, pinName))

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, unlink } from 'node:fs/promises'
+import { open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
+import { makeDirectories } from '../make-directories.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import { type Claim, MemoryBudget } from './memory-budget.ts'
 import { Overflow, startOfPage } from './overflow.ts'
@@ -246,7 +247,7 @@ export class Spool {
 }
 
 async function openUnlinked(directory: string): Promise<SpoolFile> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await makeDirectories(directory, 0o700)
   const path = join(directory, `spool-${randomUUID()}`)
   const file = await open(path, 'wx+', 0o600)
   try {

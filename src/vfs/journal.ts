@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { ByteRange } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
 import { crc32 } from '../crc32.ts'
 import { FileSystemError } from '../errors.ts'
+import { makeDirectories } from '../make-directories.ts'
 import type { BlobPath } from '../path.ts'
 import type { BaseVersion, FileContent } from '../transfer/file-content.ts'
 import { writeFully } from '../transfer/write-fully.ts'
@@ -110,7 +111,7 @@ export class Journal {
     const id = this.#newId(version.path)
     const { sizeBytes } = content
     try {
-      await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
+      await makeDirectories(this.#options.directory, 0o700)
       this.#step('data')
       const parts = await this.#writeData(id, content, all)
       const kept = { ...version, id, sizeBytes, base: content.base, parts }

@@ -1,14 +1,15 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { generateCallerKey } from '../../connector/authenticate.ts'
 import { generateRingLine } from '../../connector/state/seal.ts'
 import { FileSystemError } from '../../errors.ts'
+import { makeDirectories } from '../../make-directories.ts'
 import type { CliContext } from '../context.ts'
 
 /** Writes a configuration, a ring of sealing keys and an administrator's key; replaces nothing. */
 export async function initConnector(directory: string, { stdout }: CliContext): Promise<void> {
   const root = resolve(directory)
-  await mkdir(root, { recursive: true, mode: 0o700 })
+  await makeDirectories(root, 0o700)
   const operator = generateCallerKey()
   const created = new Date().toISOString().slice(0, 10).replaceAll('-', '')
   await writeNew(join(root, 'sealing.keys'), generateRingLine(`k${created}`))

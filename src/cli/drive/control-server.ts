@@ -1,9 +1,10 @@
 import { once } from 'node:events'
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname } from 'node:path'
 import { FileSystemError } from '../../errors.ts'
+import { makeDirectoriesSync } from '../../make-directories.ts'
 import type { DriveReport } from './drive-report.ts'
 import { formatMetrics } from './metrics-text.ts'
 
@@ -23,7 +24,7 @@ export async function serveControl(
     const detail = `a socket's name has at most ${maxSocketBytes} bytes: set XDG_RUNTIME_DIR to a shorter directory`
     throw new FileSystemError('EINVAL', 'config', { path: socket, detail })
   }
-  mkdirSync(dirname(socket), { recursive: true, mode: 0o755 })
+  makeDirectoriesSync(dirname(socket), 0o755)
   rmSync(socket, { force: true })
   const waiting = new Set<ServerResponse>()
   const server = createServer((request, response) => {

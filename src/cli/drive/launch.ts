@@ -6,10 +6,12 @@
  * 3. The parent returns with the child's verdict. The child closes the channel and serves on, its
  *    standard error in the log file: what Node prints when it dies is found there.
  */
+
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
+import { makeDirectoriesSync } from '../../make-directories.ts'
 import { type ExitCode, exitCodes } from '../exit-codes.ts'
 import { ReportedError } from '../report-error.ts'
 import { selfCommand } from '../self.ts'
@@ -73,7 +75,7 @@ export async function answerLauncher(answer: LaunchVerdict): Promise<void> {
 }
 
 function spawnDaemon(options: LaunchOptions): ReturnType<typeof spawn> {
-  mkdirSync(dirname(options.logFile), { recursive: true, mode: 0o700 })
+  makeDirectoriesSync(dirname(options.logFile), 0o700)
   const log = openSync(options.logFile, 'a', 0o600)
   try {
     const [program, argv] = selfCommand([...options.argv, launcherFlag])

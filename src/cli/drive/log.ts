@@ -1,9 +1,9 @@
 import { subscribe } from 'node:diagnostics_channel'
-import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { destination, type Logger, pino } from 'pino'
 import type { LogLevel } from '../../config.ts'
 import { isFileSystemError } from '../../errors.ts'
+import { makeDirectoriesSync } from '../../make-directories.ts'
 import {
   type CredentialEvent,
   credentialChannel,
@@ -37,7 +37,7 @@ export interface OpenedLog {
  */
 export function openLogFile(options: LogOptions): OpenedLog {
   if (options.file !== undefined) {
-    mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 })
+    makeDirectoriesSync(dirname(options.file), 0o700)
   }
   const file = destination({ dest: options.file ?? 2, sync: true, mode: 0o600 })
   const { isoTime: timestamp } = pino.stdTimeFunctions

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { makeDirectoriesSync } from '../../make-directories.ts'
 import { startTimeOf } from '../../process-identity.ts'
 
 /** Which process serves a drive, and where it writes. */
@@ -41,7 +42,7 @@ export function rememberDrive(
   registry: string,
   record: Omit<DriveRecord, 'pid' | 'startTime'>,
 ): void {
-  mkdirSync(registry, { recursive: true, mode: 0o755 })
+  makeDirectoriesSync(registry, 0o755)
   const self = { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' }
   writeFileSync(fileOf(registry, record.directory), JSON.stringify({ ...self, ...record }))
 }

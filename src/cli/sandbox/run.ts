@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { generateCallerKey } from '../../connector/authenticate.ts'
 import { FileSystemError } from '../../errors.ts'
+import { makeDirectories } from '../../make-directories.ts'
 import { writeEnvFile } from '../../sandbox/env-file.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts'
 import type { SandboxFlags } from '../commands/sandbox.ts'
@@ -21,7 +22,7 @@ interface ConnectorFiles {
 /** Runs a local Azure with a connector beside it until a signal, or until one of them dies. */
 export async function runSandbox(flags: SandboxFlags, context: CliContext): Promise<void> {
   const directory = flags.directory === undefined ? undefined : resolve(flags.directory)
-  if (directory !== undefined) await mkdir(directory, { recursive: true })
+  if (directory !== undefined) await makeDirectories(directory)
   const sandbox = await start({
     ...accountsOf(flags),
     ...azureOf(flags),

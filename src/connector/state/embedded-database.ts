@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { fdatasyncSync } from 'node:fs'
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import type { PGlite, PGliteOptions } from '@electric-sql/pglite'
 import { FileSystemError } from '../../errors.ts'
+import { makeDirectories } from '../../make-directories.ts'
 import type { Database, Queries, Row, SqlValue } from './database.ts'
 import { syncPath, syncTree } from './sync-tree.ts'
 import type { SyncFile } from './synced-files.ts'
@@ -28,7 +29,7 @@ export async function openEmbeddedDatabase(
   directory: string,
   { sync = fdatasyncSync }: EmbeddedOptions = {},
 ): Promise<Database> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await makeDirectories(directory, 0o700)
   const lock = await takeLock(directory)
   try {
     const { PGlite } = await import('@electric-sql/pglite')

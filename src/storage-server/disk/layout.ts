@@ -1,13 +1,7 @@
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { FileSystemError } from '../../errors.ts'
+import { makeDirectoriesSync } from '../../make-directories.ts'
 import { damaged } from './disk-error.ts'
 
 const markerName = 'abfs-storage.json'
@@ -21,7 +15,7 @@ const ours = /^(lock(\..*)?|abfs-storage\.json\.new)$/
  * something else is in it and `ENOTSUP` where a later version wrote it.
  */
 export function prepareDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  makeDirectoriesSync(directory, 0o700)
   const marker = join(directory, markerName)
   if (existsSync(marker)) {
     checkMarker(marker)
@@ -31,7 +25,7 @@ export function prepareDirectory(directory: string): void {
     writeFileSync(`${marker}.new`, `${JSON.stringify({ kind, layoutVersion })}\n`)
     renameSync(`${marker}.new`, marker)
   }
-  mkdirSync(join(directory, 'extents'), { recursive: true })
+  makeDirectoriesSync(join(directory, 'extents'))
 }
 
 function checkMarker(marker: string): void {
