@@ -62,6 +62,10 @@ t.test('several drives', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
   t.test('mount all shows every container, but for those that are left out', async (t) => {
     const directory = await temporaryMountpoint(t)
     t.equal((await abfs('mkdir', 'abfs://tmp-1')).code, 0)
+    const plan = await abfs('mount', 'all', directory, '--read-only', '--plan')
+    t.equal(plan.code, 0, plan.stderr)
+    t.match(plan.stdout, `${directory}/data would be made`)
+    t.equal(await shell(`ls '${directory}'`), '', 'a plan makes nothing')
     const result = await abfs('mount', 'all', directory, '--deny', 'tmp-*', '--read-only')
     t.equal(result.code, 0, result.stderr)
 

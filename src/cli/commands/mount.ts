@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import type { DriveSettings, MountFlags } from '../drive/drive-options.ts'
+import type { PlanOptions } from '../drive/plan.ts'
 import type { DrivePlace } from '../drive/serve.ts'
 import { parseRemote } from '../location.ts'
 import { usageError } from '../usage.ts'
@@ -189,10 +190,17 @@ async function mount(
   // A mistake is told at once; which containers there are is the daemon's to find out.
   if (!isAll) placesIn(words)
   const places = async () =>
-    isAll ? containersIn(words, flags, command, context) : placesIn(words)
+    isAll
+      ? containersIn(words, { flags, isPlan: plan !== 'no' }, command, context)
+      : placesIn(words)
   if (plan !== 'no') {
     for (const place of await places()) {
-      await showPlanOf(place, { settings, write: plan === 'write' }, command, context)
+      await showPlanOf(
+        place,
+        { settings, write: plan === 'write', isMade: isAll },
+        command,
+        context,
+      )
     }
   } else if (isLauncher) await launch(words, settings, context)
   else {
@@ -211,15 +219,18 @@ async function listDrives(context: CliContext): Promise<void> {
 
 async function containersIn(
   words: readonly string[],
-  { allow, deny }: MountFlags,
+  { flags: { allow, deny }, isPlan }: { readonly flags: MountFlags; readonly isPlan: boolean },
   command: Command,
   context: CliContext,
 ): Promise<readonly DrivePlace[]> {
   const [, directory = '', excess] = words
   if (excess !== undefined) throw usageError(`mount all takes one directory, not also ${excess}`)
-  const { everyContainer } = await import('../drive/every-container.ts')
+  const { everyContainer, makeMountpoints } = await import('../drive/every-container.ts')
   const choice = { allow: patternsOf(allow), deny: patternsOf(deny) }
-  return everyContainer(resolve(directory), choice, command, context)
+  const places = await everyContainer(resolve(directory), choice, command, context)
+  // A plan changes nothing.
+  if (!isPlan) await makeMountpoints(places)
+  return places
 }
 
 /** Patterns one a word, or with commas between. */
@@ -242,18 +253,14 @@ function placesIn(words: readonly string[]): DrivePlace[] {
 
 async function showPlanOf(
   { url, directory }: DrivePlace,
-  options: { readonly settings: DriveSettings; readonly write: boolean },
+  options: Omit<PlanOptions, 'url'>,
   command: Command,
   context: CliContext,
 ): Promise<void> {
   const { planDrive } = await import('../drive/plan.ts')
   const { showPlan } = await import('../drive/plan-view.ts')
-  const { settings, write } = options
-  const planned = await planDrive(
-    { url, settings: { ...settings, directory }, write },
-    command,
-    context,
-  )
+  const settings = { ...options.settings, directory }
+  const planned = await planDrive({ ...options, url, settings }, command, context)
   await showPlan(planned, command.opts<MountCommandFlags>().json === true, context)
 }
 

@@ -15,8 +15,7 @@ export interface ContainerChoice {
 }
 
 /**
- * A place for each container that is chosen: in a directory of its name in `directory`, made where it is
- * missing. Not empty.
+ * A place for each container that is chosen: in a directory of its name in `directory`. Not empty.
  */
 export async function everyContainer(
   directory: string,
@@ -34,11 +33,14 @@ export async function everyContainer(
     const detail = `of ${names.length} containers that the account has, none is chosen`
     throw new FileSystemError('ENOENT', 'mount', { path: directory, detail })
   }
-  const places = chosen.map((name) => {
+  return chosen.map((name) => {
     return { url: parseAzureUrl(`abfs://${name}`), directory: join(directory, name) }
   })
-  for (const place of places) await make(place.directory)
-  return places
+}
+
+/** Makes the directories of `places` where they are missing. */
+export async function makeMountpoints(places: readonly DrivePlace[]): Promise<void> {
+  for (const { directory } of places) await make(directory)
 }
 
 /** One that a dead drive lies on is there too. */

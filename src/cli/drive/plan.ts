@@ -1,10 +1,12 @@
 /** What `abfs mount` would do, and whether it could. Nothing is mounted. */
-import { readdir } from 'node:fs/promises'
+import { access, constants, readdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Command } from 'commander'
 import type { AzureUrl } from '../../azure-url.ts'
 import type { Config } from '../../config.ts'
 import { canonicalMountpoint, findMount } from '../../fuse/mount-table.ts'
 import { type CliContext, configOf } from '../context.ts'
+import { codeOf } from '../exit-codes.ts'
 import { type AccountTarget, targetOf } from '../location.ts'
 import { withAccount } from '../session.ts'
 import type { DriveSettings } from './drive-options.ts'
@@ -30,6 +32,8 @@ export interface PlanOptions {
   readonly settings: DriveSettings
   /** Whether to try writing, tagging and deleting too. */
   readonly write: boolean
+  /** Whether the mount would make the directory where it is missing. */
+  readonly isMade: boolean
 }
 
 /** Looks at everything that `abfs mount` would need. Rejects for settings that cannot be used. */
@@ -38,7 +42,7 @@ export async function planDrive(
   command: Command,
   context: CliContext,
 ): Promise<Plan> {
-  const { url, settings, write } = options
+  const { url, settings, write, isMade } = options
   const config = await configOf(command, context)
   const target = targetOf(config, [url])
   const { signal } = context
@@ -52,7 +56,7 @@ export async function planDrive(
   })
   const findings = [
     ...machine.flatMap((finding) => ofConcern(finding, settings)),
-    await examineDirectory(settings),
+    await examineDirectory(settings, isMade),
     ...place,
   ]
   const effective = [
@@ -74,7 +78,10 @@ function ofConcern(finding: Finding, settings: DriveSettings): Finding[] {
 }
 
 /** As a mount would, but a dead drive there is left; what is mounted is not touched: it may hang. */
-async function examineDirectory({ directory, nonEmpty }: DriveSettings): Promise<Finding> {
+async function examineDirectory(
+  { directory, nonEmpty }: DriveSettings,
+  isMade: boolean,
+): Promise<Finding> {
   const said = (verdict: Finding['verdict'], detail: string): Finding => {
     return { name: 'directory', verdict, detail: `${directory} ${detail}` }
   }
@@ -87,9 +94,18 @@ async function examineDirectory({ directory, nonEmpty }: DriveSettings): Promise
     if (nonEmpty) return said('ok', `has ${length} names, which the drive would hide`)
     return said('failed', `has ${length} names in it: --non-empty hides them`)
   } catch (error) {
+    if (isMade && codeOf(error) === 'ENOENT' && (await takesNames(dirname(directory)))) {
+      return said('ok', 'would be made')
+    }
     return said('failed', `cannot be used: ${error instanceof Error ? error.message : error}`)
   }
 }
+
+const takesNames = (directory: string): Promise<boolean> =>
+  access(directory, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  )
 
 /** Settings whose flag is named otherwise. */
 const flagOf: Readonly<Record<string, string>> = {
