@@ -59,6 +59,6 @@ t.test('a mount of the past', { skip: whyNoCli() || whyNoMounts() }, async (t) =
     t.equal(code, 0, stdout)
     const { findings } = JSON.parse(stdout)
     const read = findings.find(({ name }: { name: string }) => name === 'read')
-    t.match(read, { verdict: 'ok', detail: 'one byte of f' })
+    t.match(read, { verdict: 'ok', detail: "one byte of 'f'" })
   })
 })
