@@ -48,7 +48,7 @@ export function targetOf(config: Config, urls: readonly AzureUrl[]): AccountTarg
   const other = named.find((url) => url.account !== first?.account)
   if (first !== undefined && other !== undefined) {
     throw usageError(
-      `both ${first.account} and ${other.account} are named: copy through a local directory`,
+      `both ${first.account} and ${other.account} are named: name one; abfs cp and abfs sync copy between two`,
     )
   }
   const account = first?.account ?? config.account
