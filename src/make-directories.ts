@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync, type Stats, statSync } from 'node:fs'
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
@@ -15,12 +15,19 @@ export async function makeDirectories(directory: string, mode = 0o777): Promise<
       await mkdir(directory, mode)
       return
     } catch (error) {
-      if (isMissing(error) && attempt < maxAttempts && hasParent(directory)) {
-        await makeDirectories(dirname(directory), mode)
-      } else if (await isDirectory(directory)) return
-      else throw error
+      const found = await stat(directory).catch(() => undefined)
+      if (found?.isDirectory() === true) return
+      if (attempt === maxAttempts || found !== undefined) throw error
+      if (codeOf(error) === 'ENOENT') await makeAbove(directory, mode, error)
+      else if (codeOf(error) !== 'EEXIST') throw error
     }
   }
+}
+
+async function makeAbove(directory: string, mode: number, error: unknown): Promise<void> {
+  const above = dirname(directory)
+  if (above === directory) throw error
+  await makeDirectories(above, mode)
 }
 
 /** As `makeDirectories`, at once: for what a command needs before it begins. */
@@ -30,22 +37,24 @@ export function makeDirectoriesSync(directory: string, mode = 0o777): void {
       mkdirSync(directory, mode)
       return
     } catch (error) {
-      if (isMissing(error) && attempt < maxAttempts && hasParent(directory)) {
+      const found = statIfAny(directory)
+      if (found?.isDirectory() === true) return
+      if (attempt === maxAttempts || found !== undefined) throw error
+      if (codeOf(error) === 'ENOENT' && dirname(directory) !== directory) {
         makeDirectoriesSync(dirname(directory), mode)
-      } else if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) return
-      else throw error
+      } else if (codeOf(error) !== 'EEXIST') throw error
     }
   }
 }
 
-const hasParent = (directory: string): boolean => dirname(directory) !== directory
+function statIfAny(path: string): Stats | undefined {
+  try {
+    return statSync(path)
+  } catch {
+    return undefined
+  }
+}
 
-const isDirectory = (directory: string): Promise<boolean> =>
-  stat(directory).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }

@@ -74,7 +74,7 @@ export class LocalFileCache {
   /** `TypeError` or `RangeError` that names the option. */
   constructor(options: LocalFileCacheOptions) {
     expectOptions(options, '{ fs, directory }')
-    expectMethod('fs', options.fs, { method: 'getFile', wanted: 'an AzureBlobFileSystem' })
+    expectMethod('fs', options.fs, { method: 'open', wanted: 'an AzureBlobFileSystem' })
     expectText('directory', options.directory, "a directory's name")
     expectWhole('maxBytes', options.maxBytes, 'bytes', 1)
     expectDuration('expiryMs', options.expiryMs)
