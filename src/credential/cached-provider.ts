@@ -12,7 +12,6 @@
  * 5. A renewal that fails is tried again after a pause that doubles. The old credential serves
  *    until it ends; only then do calls fail, with the error of the last attempt.
  */
-
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { whenAborted } from '../concurrency.ts'
