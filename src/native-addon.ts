@@ -27,11 +27,17 @@ export interface PeersAddon {
   peerCredentials(descriptor: number): readonly number[] | number
 }
 
-/** Relative to the package. */
+/** Relative to the package: what was built there, then what the package brought along. */
 export const addonPlaces: readonly string[] = [
-  `prebuilds/${process.platform}-${process.arch}/abfs.node`,
   'native/build/abfs.node',
+  `prebuilds/${process.platform}-${process.arch}/abfs.node`,
 ]
+
+/** What to do where no addon loads. */
+export function howToBuildAddon(): string {
+  const place = fileURLToPath(new URL('../native', import.meta.url))
+  return `run \`make -C ${place}\` (it needs make, a C++20 compiler and, installed beside abfs, the npm packages node-addon-api and node-api-headers)`
+}
 
 /**
  * The first build of the addon that loads and for which `isRight` holds; what went wrong with the others

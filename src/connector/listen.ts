@@ -2,6 +2,7 @@ import { chmod, unlink } from 'node:fs/promises'
 import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { FileSystemError } from '../errors.ts'
+import { howToBuildAddon } from '../native-addon.ts'
 import { canTellPeerCredentials } from '../peer-credentials.ts'
 import type { ListenConfig } from './config.ts'
 
@@ -110,8 +111,7 @@ function socketError(error: unknown, path: string): FileSystemError {
 }
 
 function cannotTell(path: string): FileSystemError {
-  const detail =
-    "callers are known by 'unixPeer', but this machine cannot tell who is at the other end of a socket: build the native addon (npm run build:native; Linux)"
+  const detail = `callers are known by 'unixPeer', but this machine cannot tell who is at the other end of a socket; on Linux the native addon does: ${howToBuildAddon()}`
   return failure('EINVAL', path, undefined, detail)
 }
 

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { FileSystemError } from '../errors.ts'
-import { addonPlaces, findAddon } from '../native-addon.ts'
+import { addonPlaces, findAddon, howToBuildAddon } from '../native-addon.ts'
 import type {
   ContentChannel,
   FrameReceiver,
@@ -259,7 +259,7 @@ function requireAddon(): Addon {
   throw new FileSystemError('ENOTSUP', 'mount', {
     detail:
       `the native addon for ${process.platform}-${process.arch} is missing or does not load: ` +
-      'run `npm run build` in the package (it needs make and a C++20 compiler)',
+      howToBuildAddon(),
     cause: new AggregateError(failures, `looked for ${addonPlaces.join(', ')}`),
   })
 }

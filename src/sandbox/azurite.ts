@@ -123,7 +123,7 @@ function resolveAzurite(): string {
     return require.resolve('azurite/dist/src/blob/main.js')
   } catch (cause) {
     throw new Error(
-      'The sandbox runs the npm package azurite, which is not installed: npm install azurite',
+      'The sandbox runs the npm package azurite, which is not installed: npm install azurite, or take --engine abfs',
       { cause },
     )
   }
