@@ -121,8 +121,7 @@ export class AzureBlobStore implements BlobStore {
     if (options.sink !== undefined) return this.#stream(path, { ...options, sink: options.sink })
     const response = await this.#call(rangeCall({ path, url }, options))
     this.#noteTime(response)
-    // An empty blob, or a range that begins past the end: the answer tells no size to rely on.
-    if (response.status === 416) return this.#getNothing(path, options)
+    if (response.status === 416) return this.#getPast(path, options)
     return contentFrom(response, path, range)
   }
 
@@ -313,7 +312,7 @@ export class AzureBlobStore implements BlobStore {
     const url = this.#checkedUrl(path)
     const response = await this.#call({ ...rangeCall({ path, url }, options), receiver })
     this.#noteTime(response)
-    if (response.status === 416) return this.#getNothing(path, options)
+    if (response.status === 416) return this.#getPast(path, options)
     checkLength(receiver.receivedBytes, path, { range, sizeBytes })
     return { data: response.body, properties: propertiesFrom(response.headers) }
   }
@@ -342,6 +341,19 @@ export class AzureBlobStore implements BlobStore {
     const response = await this.#call({ operation, method: 'HEAD', path, query, headers, signal })
     this.#noteTime(response)
     return propertiesFrom(response.headers)
+  }
+
+  /**
+   * An empty blob, or a range that begins past the end: the answer tells neither etag nor metadata, which says
+   * whether the blob stands for a directory. Where it has been written meanwhile it is asked for once more.
+   */
+  async #getPast(path: BlobPath, options: GetOptions): Promise<BlobContent> {
+    const content = await this.#getNothing(path, options)
+    const { range = { start: 0, end: 0 }, ifMatch } = options
+    const { etag, sizeBytes } = content.properties
+    if (range.start >= sizeBytes) return content
+    if (ifMatch !== undefined) checkLength(0, path, { range, sizeBytes })
+    return this.get(path, { ...options, ifMatch: etag })
   }
 
   async #getNothing(path: BlobPath, options: GetOptions): Promise<BlobContent> {

@@ -80,7 +80,7 @@ async function read(
   const { onError = 'raise', signal } = options
   try {
     if (entry.type === 'directory') throw directory(entry.name)
-    return await catFile(remote, pathOf(entry.name), { signal })
+    return await catFile(remote, pathOf(entry.name), { signal, likelyEmpty: entry.size === 0 })
   } catch (error) {
     signal?.throwIfAborted()
     if (onError === 'raise' || !(error instanceof Error)) throw error

@@ -3,7 +3,7 @@ import { type ByteRange, KiB, lengthOf } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { download, readAtOnce } from './download.ts'
+import { type DownloadOptions, download, readAtOnce } from './download.ts'
 import { fullName } from './file-info.ts'
 import { locateFile, type PathInput } from './location.ts'
 import type { Remote } from './remote.ts'
@@ -31,17 +31,14 @@ interface Group {
 export async function catFile(
   remote: Remote,
   path: BlobPath,
-  options: CallOptions & {
-    readonly start?: number | undefined
-    readonly end?: number | undefined
-  } = {},
+  options: Ends & CallOptions & Pick<DownloadOptions, 'likelyEmpty'> = {},
 ): Promise<Uint8Array> {
   const range = plainRange(options) ?? (await sizedRange(remote, path, options))
   if (lengthOf(range) === 0) {
     await remote.namespace.stat(path, { signal: options.signal })
     return new Uint8Array()
   }
-  return (await readRange(remote, path, range, options.signal)).data
+  return (await readRange(remote, path, range, options)).data
 }
 
 /** See `AzureBlobFileSystem.catRanges`. The ranges of one file come from one version: else `ESTALE`. */
@@ -90,7 +87,9 @@ async function readGroup(
   await mapConcurrent(mergeRanges(wanted, options.maxGap ?? 0), 4, async (merged) => {
     const { start, end } = merged
     const range = { start, end }
-    const { data, properties } = await readRange(remote, group.path, range, options.signal)
+    const { data, properties } = await readRange(remote, group.path, range, {
+      signal: options.signal,
+    })
     etags.add(properties.etag)
     for (const part of merged.parts) {
       results[part.index] = data.slice(part.start - start, part.end - start)
@@ -125,20 +124,20 @@ function readRange(
   remote: Remote,
   path: BlobPath,
   range: ByteRange,
-  signal: AbortSignal | undefined,
+  { signal, likelyEmpty }: Pick<DownloadOptions, 'likelyEmpty' | 'signal'>,
 ): Promise<{ readonly data: Uint8Array; readonly properties: BlobProperties }> {
   const bytes = lengthOf(range)
   if (bytes <= Math.min(atOnceBytes, remote.blockBytes) && remote.chunkCache.disk === undefined) {
-    return readAtOnce(remote, path, { range, into: new Uint8Array(bytes), signal })
+    return readAtOnce(remote, path, { range, into: new Uint8Array(bytes), likelyEmpty, signal })
   }
-  return readInPieces(remote, path, range, signal)
+  return readInPieces(remote, path, range, { signal, likelyEmpty })
 }
 
 async function readInPieces(
   remote: Remote,
   path: BlobPath,
   range: ByteRange,
-  signal: AbortSignal | undefined,
+  options: Pick<DownloadOptions, 'likelyEmpty' | 'signal'>,
 ): ReturnType<typeof readRange> {
   let data = new Uint8Array()
   const sink = {
@@ -147,7 +146,7 @@ async function readInPieces(
     },
     accept: (piece: Uint8Array, offset: number) => data.set(piece, offset - range.start),
   }
-  const properties = await download(remote, path, { ranges: [range], sink, signal })
+  const properties = await download(remote, path, { ...options, ranges: [range], sink })
   return { data, properties }
 }
 

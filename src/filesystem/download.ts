@@ -1,5 +1,5 @@
-import type { BlobContent, BlobProperties, CallOptions, GetOptions } from '../blob/store.ts'
-import { type ByteRange, clampRange, lengthOf, MiB, splitRange } from '../byte-range.ts'
+import type { BlobContent, BlobProperties, CallOptions } from '../blob/store.ts'
+import { type ByteRange, clampRange, KiB, lengthOf, MiB, splitRange } from '../byte-range.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { typeFromBlob } from '../namespace/blob-entry.ts'
@@ -28,6 +28,8 @@ export interface DownloadOptions extends CallOptions {
   readonly ranges?: readonly ByteRange[] | undefined
   /** The version that is meant. Absent: the one that is there. */
   readonly ifMatch?: string | undefined
+  /** Whether a listing said that it is empty. Absent: whether one that is kept does. */
+  readonly likelyEmpty?: boolean | undefined
   readonly sink: DownloadSink
 }
 
@@ -43,14 +45,14 @@ export async function download(
   path: BlobPath,
   options: DownloadOptions,
 ): Promise<BlobProperties> {
-  const { signal, ifMatch } = options
+  const { signal, ifMatch, likelyEmpty } = options
   if (remote.chunkCache.disk !== undefined) return downloadThroughDisk(remote, path, options)
   const [asked = whole, ...others] = options.ranges ?? [whole]
   const { start, end } = asked
   const limit = others.length > 0 ? 0 : end
   const sink = new CheckedSink(remote, path, { start, limit, sink: options.sink })
   const head = { start, end: Math.min(end, start + remote.blockBytes) }
-  const properties = await takeFirst(remote, path, head, { signal, sink, ifMatch })
+  const properties = await takeFirst(remote, path, head, { signal, sink, ifMatch, likelyEmpty })
   const pieces: ByteRange[] = []
   for (const range of [{ start: head.end, end }, ...others]) {
     const rest = { start: range.start, end: Math.min(range.end, properties.sizeBytes) }
@@ -76,15 +78,11 @@ export async function download(
 export function readAtOnce(
   remote: Remote,
   path: BlobPath,
-  options: CallOptions & {
-    readonly range: ByteRange
-    /** As long as the range. */
-    readonly into?: Uint8Array | undefined
-  },
+  options: Omit<FirstOptions, 'ifMatch'>,
 ): Promise<BlobContent> {
-  const { range, signal, into } = options
+  const { range, signal } = options
   const take = async () => {
-    const content = await getFirst(remote, path, { range, ifMatch: undefined, signal, into })
+    const content = await getFirst(remote, path, options)
     const { data, properties } = content
     refuseDirectory(path, properties)
     const isWhole = range.start === 0 && data.byteLength === properties.sizeBytes
@@ -137,10 +135,11 @@ async function takeFirst(
   remote: Remote,
   path: BlobPath,
   range: ByteRange,
-  { signal, sink, ifMatch }: DownloadOptions,
+  { signal, sink, ifMatch, likelyEmpty }: DownloadOptions,
 ): Promise<BlobProperties> {
   const take = async (claim: Claim) => {
-    const { data, properties } = await getFirst(remote, path, { range, ifMatch, signal })
+    const first = { range, ifMatch, likelyEmpty, signal }
+    const { data, properties } = await getFirst(remote, path, first)
     claim.shrink(data.byteLength)
     refuseDirectory(path, properties)
     await sink.begin?.(properties)
@@ -242,10 +241,41 @@ async function takeAll(
   return reached
 }
 
-function getFirst(remote: Remote, path: BlobPath, options: GetOptions): Promise<BlobContent> {
-  const { signal } = options
-  const get = () => remote.limiter.run(() => remote.store.get(path, options), signal)
-  return orDirectory(remote, path, { get, signal })
+interface FirstOptions extends Pick<DownloadOptions, 'ifMatch' | 'likelyEmpty' | 'signal'> {
+  readonly range: ByteRange
+  /** As long as the range. */
+  readonly into?: Uint8Array | undefined
+}
+
+function getFirst(remote: Remote, path: BlobPath, options: FirstOptions): Promise<BlobContent> {
+  const { range, into, ifMatch, signal, likelyEmpty } = options
+  const isEmpty = likelyEmpty ?? remote.namespace.known(path)?.sizeBytes === 0
+  const ask = async () => {
+    const all = isEmpty && range.start === 0 ? await getShort(remote, path, options) : undefined
+    return all ?? remote.store.get(path, { range, into, ifMatch, signal })
+  }
+  return orDirectory(remote, path, { get: () => remote.limiter.run(ask, signal), signal })
+}
+
+/** What a blob that was empty is given, in case that it has grown. */
+const shortBytes = 4 * KiB
+
+/**
+ * No range of an empty blob can be asked for, and the refusal tells neither its version nor whether it stands for
+ * a directory: what was empty is asked for whole. `undefined` where it has grown past {@link shortBytes}.
+ */
+async function getShort(
+  remote: Remote,
+  path: BlobPath,
+  { range, ifMatch, signal }: FirstOptions,
+): Promise<BlobContent | undefined> {
+  const into = new Uint8Array(Math.min(shortBytes, lengthOf(range)))
+  try {
+    return await remote.store.get(path, { into, ifMatch, signal })
+  } catch (error) {
+    if (isFileSystemError(error, 'EFBIG')) return undefined
+    throw error
+  }
 }
 
 /** What the service says of a file; `EISDIR` for a directory. */

@@ -11,10 +11,8 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import type { BlobContent } from '../blob/store.ts'
 import { KiB } from '../byte-range.ts'
 import { withPosixAttributes } from '../namespace/posix-metadata.ts'
-import type { BlobPath } from '../path.ts'
 import { readAtOnce } from './download.ts'
 import { type FilePair, type LocalFileOptions, partialName } from './local-file.ts'
 import type { NearDisk } from './near-disk.ts'
@@ -66,22 +64,13 @@ export async function getSmall(
   if (!(await disk.isNear(dirname(pair.local)))) return false
   const there = disk.run(pair.local, () => statSync(pair.local, { throwIfNoEntry: false }))
   if (there !== undefined && !there.isFile()) return false
-  const { data, properties } = await readSmallBlob(remote, pair.remote, { size, signal })
+  const range = { start: 0, end: Math.min(smallBytes, remote.blockBytes) }
+  const content = { range, signal, likelyEmpty: size === 0 }
+  const { data, properties } = await readAtOnce(remote, pair.remote, content)
   if (properties.sizeBytes > data.byteLength) return false
   disk.run(pair.local, () => writeSmall(pair.local, data))
   onBytes?.(data.byteLength)
   return true
-}
-
-/** No range of an empty blob can be asked for: it is asked for whole, as it is likely to be empty still. */
-function readSmallBlob(
-  remote: Remote,
-  path: BlobPath,
-  { size, signal }: { readonly size: number; readonly signal: AbortSignal | undefined },
-): Promise<BlobContent> {
-  if (size === 0) return remote.store.get(path, { signal })
-  const range = { start: 0, end: Math.min(smallBytes, remote.blockBytes) }
-  return readAtOnce(remote, path, { range, signal })
 }
 
 interface SmallContent {

@@ -238,3 +238,36 @@ t.test('a SAS shows in no error and in no event, whatever goes wrong', async (t)
   t.notMatch(inspect([errors, events], { depth: 20, showHidden: true }), 'SECRET')
   t.notMatch(JSON.stringify(events satisfies unknown as HttpEvent[]), 'SECRET')
 })
+
+const past = answer(416, '', { 'x-ms-error-code': 'InvalidRange', 'content-range': 'bytes */0' })
+
+t.test('a blob that is written while it is found empty is read', async (t) => {
+  const grown = answer(200, '', { etag: '"0x2"', 'content-length': '5' })
+  const range = { start: 0, end: 1024 }
+  const part = answer(206, 'hello', { etag: '"0x2"', 'content-range': 'bytes 0-4/5' })
+  const server = await startFaultServer(t, past, grown, part)
+
+  const { data, properties } = await setUp(t, server).get(path, { range })
+
+  t.equal(Buffer.from(data).toString(), 'hello')
+  t.equal(properties.sizeBytes, 5)
+  t.same(
+    server.seen.map(({ method, headers }) => [method, headers['if-match']]),
+    [
+      ['GET', undefined],
+      ['HEAD', undefined],
+      ['GET', '"0x2"'],
+    ],
+  )
+})
+
+t.test('a server that refuses a range which the blob has is asked twice', async (t) => {
+  const full = answer(200, '', { etag, 'content-length': '5' })
+  const server = await startFaultServer(t, past, full, past, full)
+
+  await t.rejects(setUp(t, server).get(path, { range: { start: 0, end: 9 } }), {
+    code: 'EIO',
+    retryable: true,
+  })
+  t.equal(server.seen.length, 4)
+})
