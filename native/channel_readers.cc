@@ -80,14 +80,17 @@ bool Channel::AdmitInterrupt(const Frame& frame) {
   const uint8_t* const bytes = BytesOf(frame.slot);
   fuse_interrupt_in interrupt{};
   if (!ReadArgument(bytes, static_cast<size_t>(frame.length_bytes), &interrupt)) return true;
-  uint32_t pid = 0;
-  if (!live_.Interrupt(interrupt.unique, NowNs(), &pid)) {
+  LiveRequest request{};
+  if (!live_.Interrupt(interrupt.unique, NowNs(), &request)) {
     // Answered, or not yet noted by the reader that took it.
     PostponeInterrupt(ReadStruct<fuse_in_header>(bytes).unique);
     return false;
   }
-  LiveRequest request{};
-  if (IsDying(pid) && live_.End(interrupt.unique, &request)) {
+  const Caller caller = LookAtCaller(request.pid);
+  // As on a local disk: a handler runs when its program's call is done. The watchdog goes on
+  // looking, as the kernel sends no second interrupt when a signal comes that kills.
+  if (caller == Caller::kLiving) return WaitsForOthers(request.opcode);
+  if (caller == Caller::kDying && live_.End(interrupt.unique)) {
     // Any reader may take the interrupt; the kernel knows the request on its own reader's
     // descriptor.
     Answer(request.source, interrupt.unique, EINTR);

@@ -28,12 +28,12 @@ void LiveRequests::Progress(uint64_t unique, int64_t now_ns) {
   }
 }
 
-bool LiveRequests::Interrupt(uint64_t unique, int64_t now_ns, uint32_t* pid) {
+bool LiveRequests::Interrupt(uint64_t unique, int64_t now_ns, LiveRequest* interrupted) {
   const std::lock_guard lock(mutex_);
   const auto found = requests_.find(unique);
   if (found == requests_.end()) return false;
   found->second.interrupted_ns = now_ns;
-  *pid = found->second.pid;
+  *interrupted = found->second;
   return true;
 }
 

@@ -37,8 +37,8 @@ class LiveRequests {
   bool End(uint64_t unique, LiveRequest* ended = nullptr);
   bool Contains(uint64_t unique) const;
   void Progress(uint64_t unique, int64_t now_ns);
-  // Marks the request as interrupted and gives its caller; false when it is not live.
-  bool Interrupt(uint64_t unique, int64_t now_ns, uint32_t* pid);
+  // Marks the request as interrupted and gives it; false when it is not live.
+  bool Interrupt(uint64_t unique, int64_t now_ns, LiveRequest* interrupted);
   void InterruptTaken(uint64_t unique);
   std::vector<LiveRequest> Snapshot() const;
   bool Empty() const;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "caller.h"
+#include "wire.h"
 
 namespace abfs {
 
@@ -101,12 +102,16 @@ void Watchdog::Look() {
 int Watchdog::Verdict(const LiveRequest& request, int64_t now_ns) const {
   const int64_t idle_ns = now_ns - request.progress_ns;
   // A lock is waited for as long as somebody else holds it.
-  const bool hurries = options_.deadline_ns > 0 && request.opcode != FUSE_SETLKW;
+  const bool hurries = options_.deadline_ns > 0 && !WaitsForOthers(request.opcode);
   if (hurries && idle_ns >= options_.deadline_ns) return ETIMEDOUT;
   const bool interrupted = request.interrupted_ns != 0;
   // The kernel sends one interrupt a request: the signal that kills may follow one that does not.
-  if ((interrupted || idle_ns >= kPatienceNs) && IsDying(request.pid)) return EINTR;
-  const bool unheard = interrupted && !request.interrupt_taken && MayBeRepeated(request.opcode);
+  if (!interrupted && idle_ns < kPatienceNs) return 0;
+  const Caller caller = LookAtCaller(request.pid);
+  if (caller == Caller::kDying) return EINTR;
+  const bool heeds =
+      caller == Caller::kHidden ? MayBeRepeated(request.opcode) : WaitsForOthers(request.opcode);
+  const bool unheard = interrupted && heeds && !request.interrupt_taken;
   return unheard && now_ns - request.interrupted_ns >= kInterruptGraceNs ? EINTR : 0;
 }
 

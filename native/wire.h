@@ -41,6 +41,9 @@ inline bool IsOneWay(uint32_t opcode) {
   return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT;
 }
 
+// Requests that end when other programs do something, not the service: those for locks.
+inline bool WaitsForOthers(uint32_t opcode) { return opcode == FUSE_SETLKW; }
+
 inline fuse_out_header StatusReply(uint64_t unique, int error) {
   fuse_out_header head{};
   head.len = sizeof head;

@@ -6,12 +6,13 @@ export interface FrameReceiver {
   /**
    * Takes one complete request. `frame` is valid during the call only, unless it is held
    * ({@link FuseChannel.hold}). `source` names the queue that it came from and its reply goes to.
-   * Must not throw.
+   * Of interrupts those come that are to end a call: signals that its caller handles are none, but of
+   * one who waits for a lock or cannot be seen. Must not throw.
    */
   onFrame(frame: Buffer, source: number): void
   /**
    * The channel has answered request `unique` by itself, before the session did: `ETIMEDOUT` when it
-   * made no progress for too long, `EINTR` when its caller was killed. What the session sends for
+   * made no progress for too long, `EINTR` when its caller dies. What the session sends for
    * it later is refused with `-ENOENT`.
    */
   onExpired(unique: bigint, code: 'ETIMEDOUT' | 'EINTR'): void

@@ -28,7 +28,7 @@ function checked(value: number, name: string): number {
 
 /** Who makes a call, and how it is cancelled. */
 export interface CallContext {
-  /** Aborted when the caller was interrupted (a signal, a kill): reject with `signal.reason`. */
+  /** Aborted when the caller is to wait no longer (a signal that kills, a deadline): reject with `signal.reason`. */
   readonly signal: AbortSignal
   readonly uid: number
   readonly gid: number

@@ -20,11 +20,9 @@ export async function startDrive(
 ): Promise<TemporaryDrive> {
   const mountpoint = await temporaryMountpoint(t)
   const spoolDirectory = await temporaryDirectory(t)
-  const server = new MountServer(
-    { spoolDirectory, ...options, mountpoint },
-    undefined,
-    'drive-server.ts',
-  )
+  const server = new MountServer({ spoolDirectory, ...options, mountpoint }, undefined, {
+    name: 'drive-server.ts',
+  })
   t.teardown(() => server.child.kill('SIGKILL'))
   await server.said('mounted')
   return { server, mountpoint, remount: () => remount(server) }

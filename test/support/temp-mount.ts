@@ -28,17 +28,30 @@ function asUser(user: number) {
   return { uid: user, gid: user, env: { ...process.env, _TAPJS_PROCESSINFO_CWD_: notes } }
 }
 
+/** How what serves a mount is run. */
+export interface ServerProcess {
+  /** The script, beside this one. */
+  readonly name?: string
+  /** In a pid namespace of its own: it sees nobody who calls it. */
+  readonly ownProcesses?: boolean
+}
+
 /** A process that serves a mount, and what it said. */
 export class MountServer {
   readonly child: ChildProcess
   readonly messages: ServerMessage[] = []
   readonly #waiting = new Set<() => void>()
 
-  constructor(options: object, user?: number, name = 'mount-server.ts') {
-    const script = fileURLToPath(new URL(name, import.meta.url))
+  constructor(options: object, user?: number, { name, ownProcesses }: ServerProcess = {}) {
+    const script = fileURLToPath(new URL(name ?? 'mount-server.ts', import.meta.url))
+    // The loader of TypeScript alone: the others write where another user may not.
+    const loader = process.execArgv.filter((argument) => argument.includes('typescript'))
     this.child = fork(script, [JSON.stringify(options)], {
-      // The loader of TypeScript alone: the others write where another user may not.
-      execArgv: process.execArgv.filter((argument) => argument.includes('typescript')),
+      execArgv: loader,
+      ...(ownProcesses === true && {
+        execPath: 'unshare',
+        execArgv: ['--pid', '--fork', '--kill-child', process.execPath, ...loader],
+      }),
       ...(user === undefined ? {} : asUser(user)),
     })
     this.child.on('message', (message: ServerMessage) => {
@@ -93,9 +106,10 @@ export async function temporaryMountpoint(t: Test): Promise<string> {
 export async function startMount(
   t: Test,
   options: Partial<ServerOptions> = {},
+  how: ServerProcess = {},
 ): Promise<{ readonly server: MountServer; readonly mountpoint: string }> {
   const mountpoint = options.mountpoint ?? (await temporaryMountpoint(t))
-  const server = new MountServer({ source: 'abfs://test', ...options, mountpoint })
+  const server = new MountServer({ source: 'abfs://test', ...options, mountpoint }, undefined, how)
   t.teardown(() => server.child.kill('SIGKILL'))
   await server.said('mounted')
   return { server, mountpoint }
