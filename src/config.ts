@@ -77,6 +77,11 @@ export interface Config {
   readonly connector: ConnectorSettings | undefined
   /** The configuration that `abfs connector` runs when it is given none. */
   readonly connectorConfigFile: string | undefined
+  /**
+   * What says who this process is without a connector, where that is not the process's own environment, which
+   * Azure's library reads by itself.
+   */
+  readonly identityVariable: ((name: string) => string | undefined) | undefined
   /** The Entra to sign in to without a connector; `undefined`: the public cloud's. */
   readonly authorityHost: URL | undefined
   /** Where chunks of blobs may be kept on disk; `undefined`: in memory alone. */
@@ -134,6 +139,8 @@ export function loadConfig(flags: ConfigFlags, environment: Environment): Config
     caFile: source.file('caFile', ['ABFS_CA_FILE']),
     connector: readConnector(source),
     connectorConfigFile: source.file('connectorConfigFile', ['ABFS_CONNECTOR_CONFIG']),
+    identityVariable:
+      environment === processEnvironment() ? undefined : (name) => environment[name] || undefined,
     authorityHost: source.url('authorityHost', ['AZURE_AUTHORITY_HOST']),
     cacheDir: source.file('cacheDir', ['ABFS_CACHE_DIR']),
     logLevel: readWord(source, logLevelSetting),

@@ -66,7 +66,7 @@ export interface CreateFileSystemOptions
    * be shared between file systems; it stays the caller's to close.
    */
   readonly diskCache?: DiskCache | undefined
-  /** Variables to read instead of the process's own. */
+  /** Variables to read instead of the process's own, also for who signs in. */
   readonly environment?: Environment | undefined
 }
 

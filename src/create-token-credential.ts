@@ -14,7 +14,7 @@ export interface CreateTokenCredentialOptions extends ConfigFlags {
   readonly container?: string | undefined
   /** What the policy has to grant. Default `read` and `list`. */
   readonly permissions?: readonly Permission[] | undefined
-  /** Variables to read instead of the process's own. */
+  /** Variables to read instead of the process's own, also for who signs in. */
   readonly environment?: Environment | undefined
 }
 

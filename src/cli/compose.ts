@@ -3,7 +3,6 @@
  */
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { rootCertificates } from 'node:tls'
 import type { TokenExchange } from '../agent/token-exchange.ts'
 import type { ArtifactStore } from '../artifact-store/artifact-store.ts'
 import type { BlobAdministration } from '../blob/administration.ts'
@@ -340,31 +339,12 @@ async function openProvider(
   kind?: CredentialKind,
 ): Promise<CredentialProvider> {
   const { connector } = config
-  if (connector === undefined) return openOwnIdentity(config)
+  if (connector === undefined) {
+    const { openOwnIdentity } = await import('./own-identity.ts')
+    return openOwnIdentity(config, readAuthorities(config))
+  }
   const { ConnectorClient } = await import('../connector/client.ts')
   return new ConnectorClient({ ...(await openAsking(connector, http)), kind })
-}
-
-/** Signs in to Entra as this process, as DefaultAzureCredential finds it. */
-async function openOwnIdentity(config: Config): Promise<CredentialProvider> {
-  const { openIdentity } = await import('../connector/identity.ts')
-  const { diskSources } = await import('../connector/sources.ts')
-  const { TokenCredentialProvider } = await import('../connector/token-credential-provider.ts')
-  const { authorityHost } = config
-  const identity = {
-    method: 'implicit' as const,
-    authorityHost: authorityHost?.href,
-    // Instance discovery asks the public cloud about the authority: a private one is unknown there.
-    disableInstanceDiscovery: authorityHost !== undefined && !isPublicAuthority(authorityHost),
-  }
-  const authorities = readAuthorities(config)
-  const trust = authorities === undefined ? {} : { ca: [...rootCertificates, authorities] }
-  const credential = await openIdentity(identity, {}, { sources: diskSources(), ...trust })
-  return new TokenCredentialProvider({ credential, clock: systemClock })
-}
-
-function isPublicAuthority(authority: URL): boolean {
-  return /(^|\.)(microsoftonline\.(com|us|de)|chinacloudapi\.cn)$/.test(authority.hostname)
 }
 
 /** Read anew each time: a workload's token is replaced under us. */
