@@ -16,6 +16,8 @@ export interface HttpEvent {
   readonly attempt: number
   /** A second request for what another was late with. */
   readonly hedge: boolean
+  /** Operations within it, which the service counts one by one. Absent: it is no batch. */
+  readonly parts?: number | undefined
   /** Azure's `x-ms-request-id`. */
   readonly requestId: string | undefined
 }
@@ -35,6 +37,8 @@ export interface RequestCounts {
   readonly hedges: number
   /** Attempts that ended without an answer. */
   readonly unanswered: number
+  /** Operations within batches, which the service counts one by one beside the `requests`. */
+  readonly batched: number
 }
 
 /** A credential reached this process. Never the credential itself. */

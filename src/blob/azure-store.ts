@@ -3,6 +3,7 @@ import { type Clock, nextTurn, systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { AzureBatches } from './azure-batch.ts'
 import { blockListCall, blocksFrom, listedBlocks, stageFromCall } from './azure-blocks.ts'
 import { type AzureCall, callAzure } from './azure-client.ts'
 import { AzureContainers } from './azure-containers.ts'
@@ -39,6 +40,7 @@ import type {
   ContentSink,
   CopiedProperties,
   CopyOptions,
+  DeleteMany,
   GetOptions,
   HeadOptions,
   Integrity,
@@ -62,6 +64,8 @@ export interface AzureBlobStoreOptions {
   readonly integrity?: Integrity | undefined
   /** Whether `http` waits however long the service is away. */
   readonly isEndless?: (() => boolean) | undefined
+  /** Whether many blobs are deleted in one request. Default: yes. */
+  readonly batches?: boolean | undefined
   /** Paces the polling of copies that the service finishes later. */
   readonly clock?: Clock | undefined
 }
@@ -77,6 +81,7 @@ export class AzureBlobStore implements BlobStore {
   readonly isEndless: (() => boolean) | undefined
   readonly #writes: AzureWrites
   readonly #containers: AzureContainers
+  readonly deleteMany: DeleteMany | undefined
   readonly #clock: Clock
   readonly #closeHttp: (() => Promise<void>) | undefined
   /** Of the paths that reads were checked for: whoever reads on has the same object each time. */
@@ -98,6 +103,7 @@ export class AzureBlobStore implements BlobStore {
     })
     this.#clock = options.clock ?? systemClock
     this.#containers = new AzureContainers({ http: options.http, base: this.#base })
+    if (options.batches !== false) this.deleteMany = this.#batches(options.http)
   }
 
   get endpoint(): string {
@@ -283,6 +289,20 @@ export class AzureBlobStore implements BlobStore {
 
   async close(): Promise<void> {
     await this.#closeHttp?.()
+  }
+
+  #batches(http: HttpHandler): DeleteMany {
+    const batches = new AzureBatches({
+      http,
+      base: this.#base,
+      clock: this.#clock,
+      deleteAlone: ({ path, ...conditions }, options) =>
+        this.delete(path, { ...conditions, ...options }),
+    })
+    return async (deletions, options = {}) => {
+      for (const { path } of deletions) checkBlobPath(path, 'blob.deleteMany')
+      return batches.delete(deletions, options)
+    }
   }
 
   #checkedUrl(path: BlobPath): URL {

@@ -42,6 +42,7 @@ type Place =
 export class ReplacingBlobStore implements BlobStore {
   readonly account: string
   readonly integrity: BlobStore['integrity']
+  readonly deleteMany: BlobStore['deleteMany']
   readonly #store: BlobStore
   readonly #hierarchyOf: HierarchyOf
   /** By `container/name`, from the first block to the commit; what is given up ages out. */
@@ -50,6 +51,7 @@ export class ReplacingBlobStore implements BlobStore {
   constructor(store: BlobStore, hierarchyOf: HierarchyOf) {
     this.account = store.account
     this.integrity = store.integrity
+    this.deleteMany = store.deleteMany?.bind(store)
     this.#store = store
     this.#hierarchyOf = hierarchyOf
   }

@@ -1,5 +1,6 @@
 import type { ByteRange } from '../byte-range.ts'
 import type { Crc64 } from '../crc64.ts'
+import type { FileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import type { WrittenMark } from './written-mark.ts'
 
@@ -112,6 +113,16 @@ export interface Conditions {
   readonly ifNoneMatch?: '*' | undefined
   /** Of the lease that the caller holds on the blob: else `EBUSY`. */
   readonly leaseId?: string | undefined
+}
+
+/** A blob that is to go, and what must be true of it. */
+export interface Deletion extends Pick<Conditions, 'ifMatch'> {
+  readonly path: BlobPath
+}
+
+export interface DeleteManyOptions extends CallOptions {
+  /** Of requests for single blobs, where it takes these, how many at once. */
+  readonly concurrency?: number | undefined
 }
 
 export interface HeadOptions extends CallOptions {
@@ -272,6 +283,12 @@ export interface ContainerProperties {
   readonly metadata?: Metadata | undefined
 }
 
+/** As {@link BlobStore.deleteMany}. */
+export type DeleteMany = (
+  deletions: readonly Deletion[],
+  options?: DeleteManyOptions,
+) => Promise<readonly (FileSystemError | undefined)[]>
+
 /**
  * One storage account, as an object store: flat names, whole-blob commits. Every method rejects
  * with `FileSystemError`: `ENOENT` (blob or container missing), `EEXIST`, `ESTALE` (a failed
@@ -354,6 +371,12 @@ export interface BlobStore {
   /** Copies within the account on the server's side and waits until the copy is complete. */
   copy(from: BlobPath, to: BlobPath, options?: CopyOptions): Promise<CopiedProperties>
   delete(path: BlobPath, options?: CallOptions & Conditions): Promise<void>
+  /**
+   * As `delete` of each of 1 to 256 blobs in one container, in one request where the service can. Resolves
+   * to what each would have rejected with, in their order, or `undefined` where it is deleted. Absent where
+   * nothing is gained.
+   */
+  readonly deleteMany?: DeleteMany | undefined
 
   headContainer(container: string, options?: CallOptions): Promise<ContainerProperties>
   /** `EEXIST` when it exists. */

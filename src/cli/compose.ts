@@ -8,8 +8,9 @@ import type { ArtifactStore } from '../artifact-store/artifact-store.ts'
 import type { BlobAdministration } from '../blob/administration.ts'
 import { AzureAdministration } from '../blob/azure-administration.ts'
 import { resourceUrl } from '../blob/azure-request.ts'
-import { AzureBlobStore } from '../blob/azure-store.ts'
+import { AzureBlobStore, type AzureBlobStoreOptions } from '../blob/azure-store.ts'
 import { DfsStore } from '../blob/dfs-store.ts'
+import type { HierarchyOf } from '../blob/hierarchy.ts'
 import { type NamespaceChoice, namespaceKind } from '../blob/namespace-kind.ts'
 import { ReplacingBlobStore } from '../blob/replacing-store.ts'
 import type { BlobStore, Integrity, LendRead } from '../blob/store.ts'
@@ -138,13 +139,12 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     door.close()
     return sockets.close()
   }
-  const integrity = options.integrity ?? config.integrity ?? usualIntegrity()
-  const endpoint = blobEndpoint
-  const blobs = new AzureBlobStore({ account, endpoint, http, closeHttp, integrity, isEndless })
-  const endpoints = { account, blobEndpoint, dfsEndpoint, http }
-  const hierarchy = new DfsStore({ ...endpoints, isEndless })
-  const hierarchyOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })
-  const store = new ReplacingBlobStore(blobs, hierarchyOf)
+  const { store, hierarchyOf } = openStore(config, options, {
+    http,
+    closeHttp,
+    // Where credentials are for less than a container, a batch of it is refused.
+    batches: mediator === undefined && config.prefix === undefined,
+  })
   const administration = new AzureAdministration({
     account,
     endpoint: blobEndpoint,
@@ -166,6 +166,23 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     clock,
     close: () => store.close(),
   }
+}
+
+/** The account's blobs, and what tells whether they are in directories. */
+function openStore(
+  config: Config,
+  options: AccountOptions,
+  sending: Pick<AzureBlobStoreOptions, 'http' | 'closeHttp' | 'batches'>,
+): { readonly store: BlobStore; readonly hierarchyOf: HierarchyOf } {
+  const { target, isEndless } = options
+  const { account, blobEndpoint, dfsEndpoint } = target
+  const integrity = options.integrity ?? config.integrity ?? usualIntegrity()
+  const endpoint = blobEndpoint
+  const blobs = new AzureBlobStore({ ...sending, account, endpoint, integrity, isEndless })
+  const endpoints = { account, blobEndpoint, dfsEndpoint, http: sending.http }
+  const hierarchy = new DfsStore({ ...endpoints, isEndless })
+  const hierarchyOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })
+  return { store: new ReplacingBlobStore(blobs, hierarchyOf), hierarchyOf }
 }
 
 function memoryOf(config: Config, options: AccountOptions): Pick<Account, 'chunks' | 'memory'> {

@@ -21,6 +21,8 @@ export interface TrafficReport {
   readonly requestsByOperation: Readonly<Record<string, number>>
   /** Attempts that were not the first of their call. */
   readonly retries: number
+  /** Operations within batches, which the service counts one by one beside the requests. */
+  readonly batched: number
   readonly bytesSent: number
   readonly bytesReceived: number
   readonly credentials: CredentialReport
@@ -45,6 +47,7 @@ export class Traffic {
   readonly #requestsByOperation: Record<string, number> = {}
   readonly #credentialsByKind: Record<string, number> = {}
   #retries = 0
+  #batched = 0
   #bytesSent = 0
   #bytesReceived = 0
   #longestLifeMs = 0
@@ -67,6 +70,7 @@ export class Traffic {
       requests: total(this.#requestsByOperation),
       requestsByOperation: { ...this.#requestsByOperation },
       retries: this.#retries,
+      batched: this.#batched,
       bytesSent: this.#bytesSent,
       bytesReceived: this.#bytesReceived,
       credentials: this.#credentials(atMs),
@@ -93,6 +97,7 @@ export class Traffic {
     const event = message as HttpEvent
     count(this.#requestsByOperation, event.operation)
     if (event.attempt > 1) this.#retries += 1
+    this.#batched += event.parts ?? 0
     this.#bytesSent += event.bytesSent
     this.#bytesReceived += event.bytesReceived
   }

@@ -30,6 +30,16 @@ export function authorize(options: AuthorizeOptions): Interceptor {
   }
 }
 
+/** The parts of a request prove themselves by what the request was given. */
+function withBody(request: HttpRequest, credential: Credential): HttpRequest {
+  if (request.bodyOf === undefined) return request
+  const proof =
+    credential.kind === 'sas'
+      ? { query: credential.query }
+      : { authorization: `Bearer ${credential.token}` }
+  return { ...request, body: request.bodyOf(proof) }
+}
+
 /** Another credential is asked for, as the service wants it. */
 interface Refresh {
   readonly challenge: TokenChallenge | undefined
@@ -76,7 +86,7 @@ function isLoopback(hostname: string): boolean {
 function holding(options: AuthorizeOptions): (request: HttpRequest) => HttpRequest | undefined {
   const urlOf = signing()
   return (request) => {
-    const credential = hasSource(request) ? undefined : held(request, options)
+    const credential = isPlain(request) ? held(request, options) : undefined
     if (credential === undefined) return undefined
     if (credential.kind === 'sas') return { ...request, url: urlOf(request.url, credential) }
     return { ...request, headers: withBearer(request.headers, `Bearer ${credential.token}`) }
@@ -121,16 +131,19 @@ function signing(): (url: URL, credential: Sas) => URL {
   }
 }
 
-function hasSource({ headers }: HttpRequest): boolean {
-  return headers['x-ms-copy-source'] !== undefined || headers['x-ms-rename-source'] !== undefined
+/** Whether nothing but the request itself needs a credential. */
+function isPlain({ headers, bodyOf }: HttpRequest): boolean {
+  if (bodyOf !== undefined) return false
+  return headers['x-ms-copy-source'] === undefined && headers['x-ms-rename-source'] === undefined
 }
 
 async function withCredential(
-  request: HttpRequest,
+  given: HttpRequest,
   options: AuthorizeOptions,
   refresh: Refresh | undefined,
 ): Promise<HttpRequest> {
-  const credential = await obtain(request, options, refresh)
+  const credential = await obtain(given, options, refresh)
+  const request = withBody(given, credential)
   if (credential.kind === 'bearer') {
     const authorization = `Bearer ${credential.token}`
     // A source that is read as a range proves itself by a header of its own.

@@ -1,3 +1,10 @@
+/** What proves a part of a request: one of the two. Holds a secret. */
+export interface PartCredential {
+  readonly authorization?: string | undefined
+  /** Without `?`. */
+  readonly query?: string | undefined
+}
+
 /** One request. Headers are lower-case names with one value each. */
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE' | 'PATCH'
@@ -9,6 +16,12 @@ export interface HttpRequest {
   readonly operation: string
   /** The blob path that telemetry and errors name; the URL without query when absent. */
   readonly path?: string | undefined
+  /** Makes the body anew with the credential that each of its parts carries by itself; called by `authorize`. */
+  readonly bodyOf?: ((credential: PartCredential) => Uint8Array) | undefined
+  /** What an answer to many requests in one tells of how busy the account is. Absent: what it says itself. */
+  readonly verdictOf?: ((response: HttpResponse) => HttpResponse) | undefined
+  /** Operations within a batch, which the service counts one by one beside the request. Absent: no batch. */
+  readonly parts?: number | undefined
   /**
    * Where the body of a 2xx answer goes. A longer body fails; a shorter one leaves the rest
    * untouched. `HttpResponse.body` is then a view on these bytes. May be written by several
@@ -29,6 +42,8 @@ export interface HttpRequest {
   readonly maxBodyBytes?: number | undefined
   /** Whether sending the request twice does no harm. Default: GET, HEAD, PUT and DELETE. */
   readonly idempotent?: boolean | undefined
+  /** `retry` makes no more attempts than this, however patient it is: the caller has another way. */
+  readonly maxAttempts?: number | undefined
   /** Which try this is, counted from 1; set by `retry`. Absent: the first. */
   readonly attempt?: number | undefined
   /** A second request for what another one is late with; set by `hedge`. */

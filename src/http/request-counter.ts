@@ -9,6 +9,7 @@ export class RequestCounter {
   #retries = 0
   #hedges = 0
   #unanswered = 0
+  #batched = 0
 
   /** What passed since this was made. */
   get counts(): RequestCounts {
@@ -21,6 +22,7 @@ export class RequestCounter {
       retries: this.#retries,
       hedges: this.#hedges,
       unanswered: this.#unanswered,
+      batched: this.#batched,
     }
   }
 
@@ -37,11 +39,12 @@ export class RequestCounter {
     }
   }
 
-  #begin({ operation, body, attempt = 1, hedge }: HttpRequest): void {
+  #begin({ operation, body, attempt = 1, hedge, parts = 0 }: HttpRequest): void {
     this.#byOperation.set(operation, (this.#byOperation.get(operation) ?? 0) + 1)
     this.#bytesSent += body?.length ?? 0
     if (attempt > 1) this.#retries += 1
     if (hedge === true) this.#hedges += 1
+    this.#batched += parts
   }
 
   #end({ receiver }: HttpRequest, response: HttpResponse | undefined): void {

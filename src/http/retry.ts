@@ -122,7 +122,8 @@ async function attemptAll(
     }
     const delayMs = delayAfter(outcome, attempt, settings)
     const isSpent = attempt >= settings.maxAttempts || settings.clock.nowMs() + delayMs > latestMs
-    const isLast = isSpent && settings.isEndless?.() !== true
+    const hasAnotherWay = attempt >= (request.maxAttempts ?? Number.POSITIVE_INFINITY)
+    const isLast = hasAnotherWay || (isSpent && settings.isEndless?.() !== true)
     if (isLast || !mayRepeat(request, outcome)) return settle(outcome)
     isUncertain ||= mayHaveTakenEffect(outcome)
     await settings.clock.sleep(delayMs, request.signal)
@@ -158,7 +159,7 @@ async function outcomeOf(request: HttpRequest, attempts: Attempts): Promise<Outc
     const isTelling = budget !== undefined && receiver !== undefined
     const sent = isTelling ? { ...request, receiver: tellingOfPause(receiver, leave) } : request
     const response = await next(sent)
-    budget?.note(response, sentMs)
+    budget?.note(request.verdictOf?.(response) ?? response, sentMs)
     return { kind: 'answer', response }
   } catch (error) {
     return { kind: 'error', error }

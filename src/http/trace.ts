@@ -39,6 +39,7 @@ function describe(
     durationMs,
     attempt: request.attempt ?? 1,
     hedge: request.hedge ?? false,
+    parts: request.parts,
     requestId: response?.headers['x-ms-request-id'],
   }
 }

@@ -3,6 +3,7 @@ import type { BlobProperties, BlobStore, CallOptions } from '../blob/store.ts'
 import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { entryFromBlob } from './blob-entry.ts'
+import type { GatheredDeletes } from './gathered-deletes.ts'
 import { callOptions, unlessMissing } from './lookup.ts'
 import type { CopiedBlob, PlannedBlob } from './rename-records.ts'
 import { isSameBlob } from './same-blob.ts'
@@ -85,12 +86,12 @@ async function settle(
 export async function removeSource(
   move: TreeMove,
   copied: CopiedBlob,
-  options: CallOptions & { readonly wary: boolean },
+  options: CallOptions & { readonly wary: boolean; readonly deletes: GatheredDeletes },
 ): Promise<void> {
   const from = at(move.from, copied)
   if (options.wary) return removeAnyVersion(move, copied, options)
   try {
-    await unlessMissing(move.store.delete(from, { ...call(options), ifMatch: copied.sourceEtag }))
+    await unlessMissing(options.deletes.delete({ path: from, ifMatch: copied.sourceEtag }))
   } catch (error) {
     if (!isFileSystemError(error, 'ESTALE')) throw error
     await removeAnyVersion(move, copied, options)

@@ -12,11 +12,13 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import { childPrefix } from './blob-name.ts'
 import { keepParent, type NamespaceParts } from './directories.ts'
+import { GatheredDeletes } from './gathered-deletes.ts'
 import { callOptions, unlessMissing } from './lookup.ts'
 import { at, copyBlob, isTreeMarker, removeSource, type TreeMove } from './move-blob.ts'
 import type { RenameJournal } from './rename-journal.ts'
 import type { CopiedBlob, CopiedPage } from './rename-records.ts'
-import { blobsBelow, limitOf, type TreeOptions, type TreeProgress } from './tree.ts'
+import { blobsBelow, type TreeOptions, type TreeProgress } from './tree.ts'
+import { limitOf } from './tree-limit.ts'
 
 /** How far a rename is. */
 export interface RenameProgress extends TreeProgress {
@@ -54,6 +56,7 @@ class MovingTree {
   readonly #journal: RenameJournal
   readonly #options: MoveTreeOptions & { readonly resumed: boolean }
   readonly #move: TreeMove
+  readonly #deletes: GatheredDeletes
   #progress = { phase: 'copied' as RenameProgress['phase'], files: 0, bytes: 0 }
 
   constructor(
@@ -64,6 +67,7 @@ class MovingTree {
     this.#parts = parts
     this.#journal = journal
     this.#options = options
+    this.#deletes = new GatheredDeletes(parts.store, options)
     this.#move = { store: parts.store, from: journal.state.from, to: journal.state.to }
   }
 
@@ -107,7 +111,7 @@ class MovingTree {
     const open = (await this.#journal.planned(page)).filter((row) => !done.has(row.suffix))
     let complete = false
     try {
-      await this.#each(open, async (planned) => {
+      await this.#each(open, limitOf(this.#options), async (planned) => {
         const copied = await copyBlob(this.#move, planned, this.#call)
         if (copied === undefined) return
         rows.push(copied)
@@ -203,10 +207,12 @@ class MovingTree {
 
   async #deletePage(rows: readonly CopiedBlob[], failures: Failure[]): Promise<void> {
     const wary = this.#options.resumed
-    await this.#each(rows, async (row) => {
+    // Each of a resumed rename is looked at first, by requests of its own.
+    const limit = wary ? limitOf(this.#options) : this.#deletes.limit
+    await this.#each(rows, limit, async (row) => {
       if (failures.length >= maxFailures) return
       try {
-        await removeSource(this.#move, row, { ...this.#call, wary })
+        await removeSource(this.#move, row, { ...this.#call, wary, deletes: this.#deletes })
         this.#report('deleted', row)
       } catch (error) {
         if (!isFileSystemError(error)) throw error
@@ -261,8 +267,12 @@ class MovingTree {
     }
   }
 
-  async #each<T>(rows: readonly T[], task: (row: T) => Promise<void>): Promise<void> {
-    await forEachConcurrent(rows, limitOf(this.#options), async (row) => {
+  async #each<T>(
+    rows: readonly T[],
+    limit: number,
+    task: (row: T) => Promise<void>,
+  ): Promise<void> {
+    await forEachConcurrent(rows, limit, async (row) => {
       this.#options.signal?.throwIfAborted()
       await this.#journal.beat()
       await task(row)

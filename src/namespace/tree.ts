@@ -4,6 +4,7 @@ import { forEachConcurrent } from '../concurrency.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { childPrefix } from './blob-name.ts'
 import type { NamespaceParts } from './directories.ts'
+import { GatheredDeletes } from './gathered-deletes.ts'
 import { callOptions, unlessMissing } from './lookup.ts'
 
 /** One file or directory that an operation on a tree has dealt with. */
@@ -18,8 +19,6 @@ export interface TreeOptions extends CallOptions {
   readonly onProgress?: ((progress: TreeProgress) => void) | undefined
 }
 
-const defaultConcurrency = 16
-
 type BlobRow = Extract<ListEntry, { kind: 'blob' }>
 
 /**
@@ -31,16 +30,17 @@ export async function removeBlobs(
   directory: BlobPath,
   options: TreeOptions,
 ): Promise<void> {
+  const deletes = new GatheredDeletes(parts.store, options)
   const remove = async ({ name }: BlobRow, sizeBytes: number) => {
     const path = { ...directory, name }
-    await unlessMissing(parts.store.delete(path, callOptions(options)))
+    await unlessMissing(deletes.delete({ path }))
     options.onProgress?.({ path, sizeBytes })
   }
   const prefix = childPrefix(directory.name)
   const slashMarkers: BlobRow[] = []
   const failed: BulkFailure[] = []
   const rows = blobsBelow(parts, directory, options)
-  await forEachConcurrent(unlessMany(rows, failed), limitOf(options), async (row) => {
+  await forEachConcurrent(unlessMany(rows, failed), deletes.limit, async (row) => {
     if (row.name === prefix) slashMarkers.push(row)
     else await noteFailure(failed, directory, row, () => remove(row, row.properties.sizeBytes))
   })
@@ -92,9 +92,4 @@ export async function* blobsBelow(
   for await (const row of listAll(parts.store, prefix, callOptions(options))) {
     if (row.kind === 'blob') yield row
   }
-}
-
-/** Requests under way at once. */
-export function limitOf(options: Pick<TreeOptions, 'concurrency'>): number {
-  return options.concurrency ?? defaultConcurrency
 }

@@ -18,16 +18,18 @@ t.test('requests are counted by operation, with their bytes, retries and hedges'
   await send(get)
   await send({ ...get, attempt: 2 })
   await send({ ...get, hedge: true })
+  await send({ ...get, method: 'POST', operation: 'blob.deleteMany', parts: 64 })
   await send({ ...get, method: 'PUT', operation: 'blob.put', body: new Uint8Array(7) })
 
   t.strictSame(counter.counts, {
-    requests: 4,
-    byOperation: { 'blob.get': 3, 'blob.put': 1 },
+    requests: 5,
+    byOperation: { 'blob.deleteMany': 1, 'blob.get': 3, 'blob.put': 1 },
     bytesSent: 7,
-    bytesReceived: 20,
+    bytesReceived: 25,
     retries: 1,
     hedges: 1,
     unanswered: 0,
+    batched: 64,
   })
 })
 

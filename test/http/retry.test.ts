@@ -144,6 +144,17 @@ t.test('while it is endless, neither attempts nor time are used up', async (t) =
   t.ok(clock.slept.every((ms) => ms <= 10_000))
 })
 
+t.test('a request with another way ends after its own attempts, however endless', async (t) => {
+  const batch = { ...request, maxAttempts: 3 }
+  for (const isEndless of [undefined, () => true]) {
+    const { calls, result } = attempt([503], { isEndless }, batch)
+
+    t.equal((await result).status, 503)
+    t.equal(calls.length, 3)
+  }
+  t.equal((await attempt([503, 503, 200], { maxAttempts: 2 }, batch).result).status, 503)
+})
+
 t.test('what was endless ends with the next failure when it is so no longer', async (t) => {
   let asked = 0
   const isEndless = (): boolean => ++asked < 40

@@ -5,6 +5,7 @@ import { type BlobStore, listAll } from '../../src/blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../../src/errors.ts'
 import { Namespace, type RenameProgress } from '../../src/namespace/namespace.ts'
 import type { BlobPath } from '../../src/path.ts'
+import { batchingStore } from '../support/batching-store.ts'
 import { CountingStore } from '../support/counting-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type LastRequest, mortalStore } from '../support/mortal-store.ts'
@@ -53,9 +54,18 @@ function lost(found: ReadonlyMap<string, string>): string[] {
 const moved = ['to', ...tree.map((name) => `to/${name}`)].sort()
 const unmoved = ['from', ...tree.map((name) => `from/${name}`)].sort()
 
+/** Whether the client's store deletes many blobs at once. */
+type Deletes = 'single' | 'many'
+
 /** Renames with a client that dies at request `lifetime`; whether it got to the end. */
-async function renameAndDie(store: BlobStore, clock: FakeClock, death: [number, LastRequest]) {
-  const namespace = client(mortalStore(store, ...death), clock)
+async function renameAndDie(
+  store: BlobStore,
+  clock: FakeClock,
+  death: [number, LastRequest],
+  deletes: Deletes = 'single',
+) {
+  const mortal = mortalStore(store, ...death)
+  const namespace = client(deletes === 'many' ? batchingStore(mortal) : mortal, clock)
   try {
     await namespace.rename(at('from'), at('to'), { concurrency: 2 })
     return true
@@ -72,34 +82,38 @@ async function requestsOfRename(): Promise<number> {
   return counting.requests.length
 }
 
-t.test('a rename that is killed at any request leaves every file, and is finished', async (t) => {
-  const total = await requestsOfRename()
-  t.ok(total > 20)
-  const outcomes: string[] = []
-  for (let lifetime = 1; lifetime <= total; lifetime += 1) {
-    for (const last of ['lost', 'done'] as const) {
-      const { store, clock } = await account()
-      await renameAndDie(store, clock, [lifetime, last])
-      t.same(lost(await blobs(store)), [], `killed at ${lifetime}, ${last}`)
+for (const deletes of ['single', 'many'] as const)
+  t.test(
+    `a rename of ${deletes} deletions that is killed at any request leaves every file, and is finished`,
+    async (t) => {
+      const total = await requestsOfRename()
+      t.ok(total > 20)
+      const outcomes: string[] = []
+      for (let lifetime = 1; lifetime <= total; lifetime += 1) {
+        for (const last of ['lost', 'done'] as const) {
+          const { store, clock } = await account()
+          await renameAndDie(store, clock, [lifetime, last], deletes)
+          t.same(lost(await blobs(store)), [], `killed at ${lifetime}, ${last}`)
 
-      await clock.advance(11 * 60_000)
-      const recovered = await client(store, clock).recoverRenames(container)
+          await clock.advance(11 * 60_000)
+          const recovered = await client(store, clock).recoverRenames(container)
 
-      const found = await blobs(store)
-      const title = `finished after ${lifetime}, ${last}`
-      t.same(journals(found), [], title)
-      t.ok(
-        [moved, unmoved].some((names) => names.join() === [...found.keys()].sort().join()),
-        title,
-      )
-      t.same(lost(found), [], title)
-      outcomes.push(...recovered.map((each) => each.outcome))
-    }
-  }
-  t.comment(`${total} requests; outcomes: ${count(outcomes)}`)
-  t.ok(outcomes.includes('completed'))
-  t.notOk(outcomes.includes('failed'))
-})
+          const found = await blobs(store)
+          const title = `finished after ${lifetime}, ${last}`
+          t.same(journals(found), [], title)
+          t.ok(
+            [moved, unmoved].some((names) => names.join() === [...found.keys()].sort().join()),
+            title,
+          )
+          t.same(lost(found), [], title)
+          outcomes.push(...recovered.map((each) => each.outcome))
+        }
+      }
+      t.comment(`${total} requests; outcomes: ${count(outcomes)}`)
+      t.ok(outcomes.includes('completed'))
+      t.notOk(outcomes.includes('failed'))
+    },
+  )
 
 t.test('a recovery that is killed at any request is finished by the next', async (t) => {
   const total = await requestsOfRename()

@@ -12,6 +12,7 @@ import type {
   ContainerProperties,
   CopiedProperties,
   CopyOptions,
+  DeleteMany,
   GetOptions,
   ListOptions,
   ListPage,
@@ -175,6 +176,17 @@ export class CountingStore implements BlobStore {
     return this.#count({ verb: 'delete', name: path.name, ifMatch, signal }, () =>
       this.#store.delete(path, options),
     )
+  }
+
+  /** Counted as one request. */
+  get deleteMany(): DeleteMany | undefined {
+    const { deleteMany } = this.#store
+    if (deleteMany === undefined) return undefined
+    return (deletions, options = {}) => {
+      const name = deletions.map(({ path }) => path.name).join(' ')
+      const request = { verb: 'deleteMany' as const, name, signal: options.signal }
+      return this.#count(request, () => deleteMany(deletions, options))
+    }
   }
 
   headContainer(container: string, options: CallOptions = {}): Promise<ContainerProperties> {

@@ -56,6 +56,7 @@ const traffic: z.ZodType<TrafficReport> = z.object({
   requests: z.number(),
   requestsByOperation: counts,
   retries: z.number(),
+  batched: z.number(),
   bytesSent: z.number(),
   bytesReceived: z.number(),
   credentials: z.object({

@@ -1,0 +1,143 @@
+import t, { type Test } from 'tap'
+import { mapConcurrent } from '../../src/concurrency.ts'
+import { Namespace } from '../../src/namespace/namespace.ts'
+import type { FaultRule } from '../../src/storage-server/control/fault-rule.ts'
+import { type FaultyAccount, faultyAccount } from '../support/faulty-account.ts'
+
+const container = 'box'
+const at = (name: string) => ({ container, name })
+
+/** A flat account with `count` blobs below `tree`, and who works on it. */
+async function planted(t: Test, count: number) {
+  const account = await faultyAccount(t)
+  const names = Array.from({ length: count }, (_, index) => `tree/${index % 3}/f${index}`)
+  await mapConcurrent(names, 8, (name) => account.store.put(at(name), Buffer.from(name)))
+  const { store, control } = account
+  control.ledger.clear()
+  return { ...account, names, namespace: new Namespace({ store, listingTtlMs: 0 }) }
+}
+
+const namesIn = async ({ store }: FaultyAccount) =>
+  (await store.listPage(at(''))).entries.map(({ name }) => name)
+
+/** How many requests of a verb came, those within batches not counted. */
+const requests = ({ control }: FaultyAccount, verb: string) =>
+  control.ledger.counters()[verb]?.requests ?? 0
+
+const inBatches = (rule: Omit<FaultRule, 'verb'>): FaultRule => ({ verb: 'BlobBatch', ...rule })
+
+t.test('a tree is removed by 64 blobs a request', async (t) => {
+  const account = await planted(t, 130)
+  const removed: string[] = []
+  const onProgress = ({ path }: { path: { name: string } }) => void removed.push(path.name)
+
+  await account.namespace.removeTree(at('tree'), { onProgress })
+
+  t.strictSame(await namesIn(account), [])
+  t.strictSame(removed.sort(), [...account.names].sort())
+  t.equal(requests(account, 'BlobBatch'), 3)
+  t.equal(requests(account, 'DeleteBlob'), 0)
+})
+
+t.test('the sources of a rename are deleted by 64 a request', async (t) => {
+  const account = await planted(t, 130)
+  const phases: string[] = []
+
+  await account.namespace.rename(at('tree'), at('moved'), {
+    onProgress: ({ phase }) => void phases.push(phase),
+  })
+
+  const moved = account.names.map((name) => name.replace('tree', 'moved')).sort()
+  t.strictSame(
+    (await namesIn(account)).filter((name) => name !== 'moved'),
+    moved,
+  )
+  t.equal(requests(account, 'BlobBatch'), 3)
+  t.equal(phases.filter((phase) => phase === 'deleted').length, 130)
+})
+
+t.test('a source that was written after it was copied takes its copy along', async (t) => {
+  const account = await planted(t, 70)
+  const { namespace, store } = account
+  let copied = 0
+
+  await namespace.rename(at('tree'), at('moved'), {
+    onProgress: ({ phase }) => {
+      copied += phase === 'copied' ? 1 : 0
+      if (copied !== 70) return
+      copied += 1
+      // Before anything is deleted: the request is under way ahead of the listing of the copies.
+      void store.put(at('tree/0/f0'), Buffer.from('newer'))
+    },
+  })
+
+  t.notOk((await namesIn(account)).some((name) => name.startsWith('tree/')))
+  t.equal(String((await store.get(at('moved/0/f0'))).data), 'newer')
+})
+
+const faults: readonly [string, FaultRule, number][] = [
+  ['is answered 503', inBatches({ effect: { kind: 'status', status: 503 } }), 130],
+  ['is answered 500', inBatches({ effect: { kind: 'status', status: 500 } }), 130],
+  ['is answered 501', inBatches({ effect: { kind: 'status', status: 501 } }), 130],
+  [
+    'is done and answered 503',
+    inBatches({ runsVerb: true, effect: { kind: 'status', status: 503 } }),
+    0,
+  ],
+  ['is done and not answered', inBatches({ runsVerb: true, effect: { kind: 'reset' } }), 0],
+  ['breaks off in its answer', inBatches({ effect: { kind: 'resetInBody' } }), 0],
+]
+
+for (const [title, rule, left] of faults) {
+  for (const operation of ['removeTree', 'rename'] as const) {
+    t.test(`${operation} is whole where each batch ${title}`, async (t) => {
+      const account = await planted(t, 130)
+      const { namespace, control } = account
+      control.replaceFaults([rule])
+
+      if (operation === 'removeTree') await namespace.removeTree(at('tree'))
+      else await namespace.rename(at('tree'), at('moved'))
+
+      const found = await namesIn(account)
+      t.notOk(found.some((name) => name.startsWith('tree/')))
+      t.equal(found.length, operation === 'rename' ? 130 : 0)
+      t.ok(requests(account, 'DeleteBlob') >= left)
+    })
+  }
+}
+
+t.test('one batch of several whose answer is lost leaves nothing behind', async (t) => {
+  const account = await planted(t, 200)
+  account.control.replaceFaults([inBatches({ nth: 2, count: 1, effect: { kind: 'resetInBody' } })])
+
+  await account.namespace.removeTree(at('tree'))
+
+  t.strictSame(await namesIn(account), [])
+  t.equal(requests(account, 'BlobBatch'), 5)
+  t.equal(requests(account, 'DeleteBlob'), 0)
+})
+
+t.test('a blob that may not be deleted is told by its name, and the others are gone', async (t) => {
+  const account = await planted(t, 100)
+  const held = account.box.getBlobClient('tree/1/f1')
+  await held.getBlobLeaseClient().acquireLease(-1)
+
+  await t.rejects(account.namespace.removeTree(at('tree')), {
+    code: 'EBUSY',
+    path: 'abfs://box/tree/1/f1',
+  })
+
+  t.strictSame(await namesIn(account), ['tree/1/f1'])
+})
+
+t.test('a service that is away is told by the first blobs, without asking for each', async (t) => {
+  const account = await planted(t, 200)
+  account.control.replaceFaults(
+    ['BlobBatch', 'DeleteBlob'].map((verb) => ({ verb, effect: { kind: 'status', status: 500 } })),
+  )
+
+  await t.rejects(account.namespace.removeTree(at('tree')), /tree\/\d\/f\d/)
+
+  t.equal((await namesIn(account)).length, 200)
+  t.ok(requests(account, 'BlobBatch') + requests(account, 'DeleteBlob') <= 4 * 3 * 2)
+})
