@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert'
-import type { HttpHandler, HttpResponse } from '../http/handler.ts'
+import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
 import { answerError, unavailable } from './azure-answer.ts'
+import { ConnectorError } from './connector-error.ts'
 import { STORAGE_VERSION } from './delegation-keys.ts'
 import type { TokenFor } from './entra-issuer.ts'
 import type { ListRequest } from './mediation.ts'
@@ -15,6 +16,8 @@ export interface BlobListerOptions {
   readonly audienceOf: (account: string) => string
 }
 
+/** The first version that lists from a name on. */
+const startFromVersion = '2026-02-06'
 const maxPageBytes = 64 * 1024 * 1024
 
 /** Lists prefixes with the connector's own identity, for callers that have no credential for it. */
@@ -27,13 +30,13 @@ export class BlobLister {
 
   /** One page as the service sends it. Rejects with `ConnectorError`. */
   async list(request: ListRequest, signal?: AbortSignal): Promise<string> {
-    const { account, container, prefix } = request
+    const { account, container, prefix, startFrom } = request
     const token = await this.#options.tokenFor(this.#options.audienceOf(account))
-    const answer = await this.#send(
-      urlOf(request, this.#options.endpointOf(account)),
-      token,
-      signal,
-    )
+    const version = startFrom === undefined ? STORAGE_VERSION : startFromVersion
+    const headers = { authorization: `Bearer ${token}`, 'x-ms-version': version }
+    const url = urlOf(request, this.#options.endpointOf(account))
+    const answer = await this.#send({ url, headers, signal })
+    if (answer.status === 400 && startFrom !== undefined) throw noStart()
     if (answer.status !== 200) {
       const role = 'Storage Blob Data Reader'
       const scope = `$(az storage account show --name ${account} --query id --output tsv)`
@@ -44,25 +47,23 @@ export class BlobLister {
     return xml
   }
 
-  async #send(url: URL, token: string, signal: AbortSignal | undefined): Promise<HttpResponse> {
+  async #send(request: Pick<HttpRequest, 'url' | 'headers' | 'signal'>): Promise<HttpResponse> {
     try {
       return await this.#options.http({
+        ...request,
         method: 'GET',
-        url,
-        headers: { authorization: `Bearer ${token}`, 'x-ms-version': STORAGE_VERSION },
         operation: 'connector.list',
         maxBodyBytes: maxPageBytes,
-        signal,
       })
     } catch (cause) {
-      signal?.throwIfAborted()
+      request.signal?.throwIfAborted()
       throw Object.assign(unavailable('the storage account', 'no answer', true), { cause })
     }
   }
 }
 
 function urlOf(request: ListRequest, endpoint: URL): URL {
-  const { container, prefix, delimiter, marker, maxresults, include } = request
+  const { container, prefix, delimiter, marker, startFrom, maxresults, include } = request
   const url = new URL(`${endpoint.href.replace(/\/$/, '')}/${container}`)
   const query = {
     restype: 'container',
@@ -70,6 +71,7 @@ function urlOf(request: ListRequest, endpoint: URL): URL {
     prefix,
     delimiter,
     marker,
+    startFrom,
     maxresults,
     include: include?.join(','),
   }
@@ -77,6 +79,14 @@ function urlOf(request: ListRequest, endpoint: URL): URL {
     if (value !== undefined && value !== '') url.searchParams.set(name, String(value))
   }
   return url
+}
+
+/** Services that are older, and emulators: whoever asked can list from the beginning. */
+function noStart(): ConnectorError {
+  return new ConnectorError('invalid_request', 'malformed', {
+    detail: 'the storage account does not list from a name on',
+    hint: 'list without startFrom',
+  })
 }
 
 /** What the service found is looked at once more before it leaves. */

@@ -44,6 +44,8 @@ export interface ListRequest {
   readonly prefix: string
   readonly delimiter?: '/' | undefined
   readonly marker?: string | undefined
+  /** The name at which the list begins. */
+  readonly startFrom?: string | undefined
   readonly maxresults?: number | undefined
   readonly include?: readonly ('metadata' | 'tags')[] | undefined
 }
@@ -82,6 +84,7 @@ export const listRequest: z.ZodType<ListRequest> = z.strictObject({
   prefix: z.string().max(1024),
   delimiter: z.literal('/').optional(),
   marker: z.string().max(4096).optional(),
+  startFrom: z.string().max(1024).optional(),
   maxresults: z.number().int().min(1).max(5000).optional(),
   include: z.array(z.enum(['metadata', 'tags'])).optional(),
 })

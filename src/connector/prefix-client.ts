@@ -16,7 +16,7 @@ import {
   connectorUrl,
   type SessionWish,
 } from './asking.ts'
-import { LIST_PATH, SIGN_PATH, type SignAnswer, signAnswer } from './mediation.ts'
+import { LIST_PATH, type ListRequest, SIGN_PATH, type SignAnswer, signAnswer } from './mediation.ts'
 import { sortPermissions } from './protocol.ts'
 import { parseProblem, readJson } from './read-answer.ts'
 import { publishCredential, scopePath } from './received.ts'
@@ -35,11 +35,8 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-interface ContainerOf {
-  readonly account: string
-  readonly container: string
-  readonly prefix: string
-}
+/** A `ListRequest` whose words the connector checks. */
+type ListBody = Record<keyof ListRequest, unknown> & { readonly container: string }
 
 interface Wanting {
   readonly wanted: SessionWish
@@ -85,7 +82,9 @@ export class PrefixClient implements CredentialProvider {
       const wanted = this.#wish(account, body.container, ['list'])
       const answer = await this.#post(LIST_PATH, body, { ...request, wanted })
       if (answer.status === 200) return answer
-      throw refusalOf(answer, 'connector.list', request.path ?? request.url.pathname)
+      const path = request.path ?? request.url.pathname
+      if (answer.status === 400 && body.startFrom !== undefined) throw noStart(path)
+      throw refusalOf(answer, 'connector.list', path)
     }
   }
 
@@ -167,24 +166,30 @@ export class PrefixClient implements CredentialProvider {
 }
 
 /** What the connector is asked in the place of a list; `undefined` for any other request. */
-function listOf(request: HttpRequest, account: string, endpoint: URL): ContainerOf | undefined {
+function listOf(request: HttpRequest, account: string, endpoint: URL): ListBody | undefined {
   const { url, method } = request
   const query = url.searchParams
   const isList = query.get('restype') === 'container' && query.get('comp') === 'list'
   const base = endpoint.href.replace(/\/$/, '')
   if (method !== 'GET' || !isList || !url.href.startsWith(`${base}/`)) return undefined
   const [container = ''] = url.href.slice(base.length + 1).split(/[/?]/)
-  const include = query.get('include')?.split(',')
   const maxresults = query.get('maxresults')
   return {
     account,
     container: decodeURIComponent(container),
     prefix: query.get('prefix') ?? '',
-    ...(query.get('delimiter') === null ? {} : { delimiter: query.get('delimiter') }),
-    ...(query.get('marker') === null ? {} : { marker: query.get('marker') }),
-    ...(maxresults === null ? {} : { maxresults: Number(maxresults) }),
-    ...(include === undefined ? {} : { include }),
+    delimiter: query.get('delimiter') ?? undefined,
+    marker: query.get('marker') ?? undefined,
+    startFrom: query.get('startFrom') ?? undefined,
+    maxresults: maxresults === null ? undefined : Number(maxresults),
+    include: query.get('include')?.split(','),
   }
+}
+
+/** A connector, or a service behind it, that is older than this: whoever asked lists from the beginning. */
+function noStart(path: string): FileSystemError {
+  const detail = 'the connector does not list from a name on'
+  return new FileSystemError('EINVAL', 'connector.list', { detail, path, statusCode: 400 })
 }
 
 function refusalOf(answer: HttpResponse, operation: string, path: string): FileSystemError {

@@ -136,6 +136,23 @@ t.test('a list is the service’s own, below the prefix alone, page by page', as
   t.notOk(names.some((name) => name.includes('secret') || name === 'top'))
 })
 
+t.test('a list begins at a name, whatever that is, and stays below its prefix', async (t) => {
+  const signed = await sign('teams/blue/list/a', 'teams/blue/list/b', 'teams/blue/list/b/c')
+  for (const { name, query } of signed.answer['signatures'] as { name: string; query: string }[])
+    t.equal(await put(name, query), 201)
+  const from = async (startFrom: string) => {
+    const { status, text } = await list('teams/blue/list/', { startFrom })
+    t.equal(status, 200, startFrom)
+    return [...text.matchAll(/<Name>([^<]*)<\/Name>/g)].map(([, name]) => name?.slice(16))
+  }
+  t.same(await from('teams/blue/list/b'), ['b', 'b/c'])
+  t.same(await from('teams/blue/list/a\u{1F600}&x'), ['b', 'b/c'])
+  t.same(await from('teams/blue-2/'), ['a', 'b', 'b/c'])
+  t.same(await from('../../'), ['a', 'b', 'b/c'])
+  t.same(await from('zoo'), [])
+  t.equal((await list('teams/blue/list/', { startFrom: 'x'.repeat(1025) })).status, 400)
+})
+
 t.test('no rule without leave is mediated, and no credential comes for the prefix', async (t) => {
   const asked = await post('/v1/credentials', {
     scope: {
