@@ -211,6 +211,7 @@ export class AzureBlobStore implements BlobStore {
       room: this.#rooms.take(),
       signal: options.signal,
     })
+    this.#noteListingTime(firstByteMs)
     try {
       const page = Buffer.from(body.buffer, body.byteOffset, body.length)
       const found = await scanInTurns(page, { ...options, pause: nextTurn })
@@ -347,6 +348,12 @@ export class AzureBlobStore implements BlobStore {
         before === undefined ? firstByteMs : before * 1.05 + 0.05,
       )
     }
+  }
+
+  /** A read does not take longer, as a page has to be made first: an answer before anybody reads. */
+  #noteListingTime(firstByteMs: number | undefined): void {
+    if (firstByteMs === undefined) return
+    this.#roundTripMs = Math.min(this.#roundTripMs ?? firstByteMs, firstByteMs)
   }
 
   async #head(

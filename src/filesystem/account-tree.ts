@@ -43,7 +43,7 @@ export interface AzureBlobFileSystemOptions {
   readonly blockBytes?: number | undefined
   /**
    * A service that begins to answer within this many milliseconds is read in one long request where
-   * much is read in sequence; others in several at once. Default 25; 0 never, `Infinity` always.
+   * much is read in sequence; others in several at once. Default 50; 0 never, `Infinity` always.
    */
   readonly streamBelowMs?: number | undefined
   /** Tags, tiers, versions, deleted files and signatures. Absent: those are `ENOTSUP`. */

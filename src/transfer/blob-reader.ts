@@ -23,7 +23,8 @@ import { type Target, VersionSource } from './version-source.ts'
 //    that window are fetched too, as long as fewer than `maxInFlight` requests are under way.
 // 3. The read waits for its own chunks and returns views on them.
 // A long run on a near service is fetched by one request (`BlobStream`), whose body is cut into the
-// same chunks; a chunk that the stream does not fill is fetched by a request of its own.
+// same chunks; a chunk that the stream does not fill is fetched by a request of its own. Who begins with a
+// mebibyte at the beginning of a blob is taken for such a run, and the first bytes come by the stream too.
 // Where the memory has a disk behind it, a chunk is filled from there as far as it can be, and what the
 // network brought is written there later; too much that waits for the disk holds the chunks that come. No
 // stream is opened over what the disk holds.
@@ -43,7 +44,7 @@ export interface BlobReaderOptions {
   readonly chunkBytes?: number | undefined
   /**
    * A service that begins to answer within this many milliseconds is read in one long request where
-   * the run is long, as long as that brings 100 MB/s; others in several at once. Default 25; 0 never,
+   * the run is long, as long as that brings 100 MB/s; others in several at once. Default 50; 0 never,
    * `Infinity` always, however slow.
    */
   readonly streamBelowMs?: number | undefined
@@ -71,6 +72,8 @@ export const wholeBlobBytes: number = 128 * KiB
 const streamChunkBytes = MiB
 /** Below this, prefetching saves less waiting than its request costs. */
 const minPrefetchBytes = 256 * KiB
+/** What a run must have shown to get a stream: one that ends sooner is not worth a connection. */
+const minStreamEvidenceBytes = 4 * MiB
 /** A read is not split into requests smaller than this. */
 const minSplitBytes = MiB
 
@@ -277,6 +280,8 @@ export class BlobReader {
 
   #chunksOf(wanted: ByteRange, run: Run): Chunk[] {
     const aligned = this.#align(wanted)
+    const isAbsent = run.frontier === 0 && this.#version.find(aligned.start) === undefined
+    if (isAbsent) this.#prefetchByStream(run, aligned.start)
     const pieceBytes = this.#pieceBytes(lengthOf(aligned), minSplitBytes)
     const fetched = this.#fetchMissing(aligned, pieceBytes)
     // What was fetched ahead of the run has left the memory: it is fetched ahead anew.
@@ -295,11 +300,12 @@ export class BlobReader {
 
   /** Fetches whole pieces only, so that the window's edge does not crumble into small requests. */
   #prefetch(run: Run): void {
+    const from = Math.max(run.frontier, alignUp(run.end))
+    if (this.#prefetchByStream(run, from)) return
+    const limit = this.#limitOf(run)
     const windowBytes = this.#service.worthAhead(run.windowBytes)
-    const limit = Math.min(run.end + windowBytes, this.sizeBytes)
-    if (run.advancedBytes >= minStreamBytes && this.#prefetchByStream(run, limit)) return
     const pieceBytes = this.#pieceBytes(windowBytes, minPrefetchBytes)
-    let at = Math.max(run.frontier, alignUp(run.end))
+    let at = from
     while (at < limit && this.#source.hasRoom) {
       const end = Math.min(at + pieceBytes, this.sizeBytes)
       if (end > limit || !this.#cache.mayFetchAhead(end - at)) break
@@ -309,9 +315,16 @@ export class BlobReader {
     run.frontier = at
   }
 
+  /** Where the run's window ends. */
+  #limitOf(run: Run): number {
+    return Math.min(run.end + this.#service.worthAhead(run.windowBytes), this.sizeBytes)
+  }
+
   /** Chunks of the run's window from one request that lasts as long as the run; says whether it could. */
-  #prefetchByStream(run: Run, limit: number): boolean {
-    let at = this.#version.endOfPresent(Math.max(run.frontier, alignUp(run.end)), limit)
+  #prefetchByStream(run: Run, from: number): boolean {
+    if (run.evidenceBytes < minStreamEvidenceBytes) return false
+    const limit = this.#limitOf(run)
+    let at = this.#version.endOfPresent(from, limit)
     if (this.#diskHolds(at, limit) || !this.#ahead.isFor(run)) return false
     // What the last stream has under way is fetched anew, by requests, if somebody waits for it.
     if (at >= limit) return this.#ahead.current !== undefined || this.#service.isFast

@@ -257,7 +257,7 @@ const paceBytes = 32 * MiB
  */
 export const minStreamBytesPerMs = 100_000
 
-/** Below this, more connections than one bring little: see docs/decisions/0006. */
-export const defaultStreamBelowMs = 25
+/** Below this, more connections than one bring little: see docs/decisions/0094. */
+export const defaultStreamBelowMs = 50
 /** A shorter run is not worth a request that may have to be broken off. */
 export const minStreamBytes: number = 8 * MiB

@@ -5,7 +5,7 @@ import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobContent, BlobProperties, GetOptions } from '../../src/blob/store.ts'
 import { type ByteRange, KiB, MiB } from '../../src/byte-range.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
-import { intercept } from '../../src/http/handler.ts'
+import { type HttpHandler, intercept } from '../../src/http/handler.ts'
 import { retry } from '../../src/http/retry.ts'
 import { socketHandler } from '../../src/http/socket-handler.ts'
 import type { BlobPath } from '../../src/path.ts'
@@ -115,6 +115,48 @@ t.test('a long sequence of small reads goes over to one request', async (t) => {
   const fetched = ranges.reduce((sum, range) => sum + (range ? range.end - range.start : 0), 0)
   t.equal(fetched, content.length)
 })
+
+t.test('who begins with a mebibyte at the beginning gets all by one request', async (t) => {
+  const { content, store, reader } = await openNear(40 * MiB + 5)
+
+  for (let at = 0; at < content.length; at += MiB) {
+    const part = Buffer.concat(await reader.read({ start: at, end: at + MiB }))
+    if (!part.equals(content.subarray(at, at + MiB))) t.fail(`wrong bytes at ${at}`)
+  }
+
+  t.same(gets(store), [{ start: 0, end: content.length }])
+})
+
+t.test('headers, and long reads elsewhere, ask for their own ranges', async (t) => {
+  const { content, store, reader } = await openNear(40 * MiB)
+  const wanted = [
+    { start: 0, end: 128 * KiB },
+    { start: 10 * MiB, end: 11 * MiB },
+  ]
+
+  for (const range of wanted) {
+    const part = Buffer.concat(await reader.read(range))
+    t.ok(part.equals(content.subarray(range.start, range.end)))
+  }
+
+  t.same(gets(store), wanted)
+})
+
+t.test(
+  'a reader that leaves after a mebibyte ends the request, of which it took little',
+  async (t) => {
+    const cache = new ChunkCache()
+    const { store, reader } = await openNear(80 * MiB, cache)
+    await reader.read({ start: 0, end: MiB })
+    await settle()
+
+    reader.close()
+
+    t.equal(gets(store).length, 1)
+    t.equal(store.requests[0]?.signal?.aborted, true)
+    t.ok(cache.sizeBytes <= 9 * MiB, `${cache.sizeBytes / MiB} MiB`)
+  },
+)
 
 t.test('two sequences in turns do not break off a stream at each read', async (t) => {
   const { content, store, reader } = await openNear(96 * MiB)
@@ -330,6 +372,23 @@ t.test('a store tells how soon its service answers, not how long it took to conn
 
   t.equal(content.properties.sizeBytes, size)
   t.type(store.roundTripMs, 'number')
+})
+
+t.test('a listing tells how soon its service answers, until somebody reads', async (t) => {
+  const answersAfter = [30, 90, 10]
+  const http: HttpHandler = async () => {
+    const body = Buffer.from('<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>')
+    return { status: 200, headers: {}, body, firstByteMs: answersAfter.shift() }
+  }
+  const store = new AzureBlobStore({ account: 'a', endpoint: new URL('http://127.0.0.1'), http })
+  const told: (number | undefined)[] = []
+
+  for (let page = 0; page < 3; page++) {
+    await store.listPage({ container: 'data', name: '' })
+    told.push(store.roundTripMs)
+  }
+
+  t.same(told, [30, 30, 10], 'a page that takes longer to make says nothing')
 })
 
 /** A near service whose connections each take `msPerMiB`, by a clock of its own. */
