@@ -18,13 +18,21 @@ export class MemoryAccount {
   readonly endpoint: string = `memory:${randomUUID()}`
   readonly containers: Map<string, MemoryContainer> = new Map()
   readonly kept: KeptStates
+  readonly hierarchical: boolean
   readonly #clock: Clock
   #changes = 0x8dc0000000000
   #lastTicks = 0n
 
-  constructor(clock: Clock = systemClock, kept: KeptStates = {}) {
+  /** Throws `RangeError` for versions on a hierarchical account, which Azure does not keep. */
+  constructor(clock: Clock = systemClock, kept: KeptStates = {}, hierarchical = false) {
+    if (hierarchical && kept.versioning === true) {
+      throw new RangeError(
+        'kept.versioning: expected false, as hierarchical accounts keep no versions; softDeleteDays keeps what is deleted',
+      )
+    }
     this.#clock = clock
     this.kept = kept
+    this.hierarchical = hierarchical
   }
 
   /** Another version with each call, quoted. */

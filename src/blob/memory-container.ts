@@ -78,7 +78,8 @@ export class MemoryContainer {
   /** Keeps what is at `name`, where the account does so: something takes its place, or nothing. */
   retire(name: string, retirement: Retirement): void {
     const current = this.#blobs.get(name)
-    if (current !== undefined) this.past.keep(name, current, retirement)
+    if (current === undefined || current.access?.isDirectory === true) return
+    this.past.keep(name, current, retirement)
   }
 
   set(name: string, blob: MemoryBlob): void {

@@ -1,9 +1,10 @@
 import type { Clock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { MemoryAccount } from './memory-account.ts'
+import { type KeptStates, MemoryAccount } from './memory-account.ts'
 import { withMetadata } from './memory-container.ts'
 import { MemoryHierarchy } from './memory-hierarchy.ts'
+import { MemoryHistory } from './memory-history.ts'
 import { MemoryBlobStore } from './memory-store.ts'
 import { isDirectory, MemoryTree, refusal, type TreeSubject } from './memory-tree.ts'
 import type {
@@ -36,6 +37,8 @@ export interface MemoryHierarchicalOptions {
   readonly clock?: Clock
   /** Paths that one request deletes or changes at most. Default 2,000. */
   readonly pageSize?: number
+  /** Default: nothing of what was deleted. Versions, and what was written over, are not to be had. */
+  readonly kept?: KeptStates
 }
 
 /**
@@ -46,16 +49,18 @@ export interface MemoryHierarchicalOptions {
 export class MemoryHierarchicalStore implements BlobStore {
   readonly account: string
   readonly hierarchy: MemoryHierarchy
+  readonly history: MemoryHistory
   readonly #blobs: MemoryBlobStore
   readonly #tree: MemoryTree
 
   constructor(options: MemoryHierarchicalOptions = {}) {
-    const { account = 'devstoreaccount1', clock, pageSize } = options
-    const state = new MemoryAccount(clock)
+    const { account = 'devstoreaccount1', clock, pageSize, kept } = options
+    const state = new MemoryAccount(clock, kept, true)
     this.account = account
     this.#blobs = new MemoryBlobStore({ account, state })
     this.#tree = new MemoryTree(state)
     this.hierarchy = new MemoryHierarchy(account, this.#tree, pageSize)
+    this.history = new MemoryHistory(this, state)
   }
 
   get endpoint(): string {

@@ -111,9 +111,9 @@ export class MemoryHierarchy implements HierarchyStore {
     }
     // What is deepest goes first: until the end every path has its directories.
     const page = below.reverse().slice(0, this.#pageSize)
-    for (const name of page) this.#tree.remove({ ...path, name })
+    for (const name of page) this.#tree.delete({ ...path, name })
     if (page.length < below.length) return `after ${page.length}`
-    this.#tree.remove(path)
+    this.#tree.delete(path)
     return undefined
   }
 

@@ -1,17 +1,16 @@
 import type { BlobPath } from '../path.ts'
 import type { BlobHistory, SnapshotOptions } from './administration.ts'
 import type { MemoryAccount } from './memory-account.ts'
-import type { MemoryBlobStore } from './memory-store.ts'
 import { MemoryTree, refusal } from './memory-tree.ts'
-import type { CallOptions, FormerId } from './store.ts'
+import type { BlobStore, CallOptions, FormerId } from './store.ts'
 
-/** Former states of what a `MemoryBlobStore` holds. */
+/** Former states of what a store in memory holds. */
 export class MemoryHistory implements BlobHistory {
-  readonly #store: MemoryBlobStore
+  readonly #store: BlobStore
   readonly #tree: MemoryTree
 
   /** `state` is what `store` works on. */
-  constructor(store: MemoryBlobStore, state: MemoryAccount) {
+  constructor(store: BlobStore, state: MemoryAccount) {
     this.#store = store
     this.#tree = new MemoryTree(state)
   }
@@ -46,6 +45,8 @@ export class MemoryHistory implements BlobHistory {
       throw refusal('ENOENT', subject, 'BlobNotFound')
     }
     const back = container.past.undelete(path.name)
-    if (current === undefined && back !== undefined) container.set(path.name, back)
+    if (current !== undefined || back === undefined) return
+    if (this.#tree.account.hierarchical) this.#tree.makeParents(subject)
+    container.set(path.name, back)
   }
 }

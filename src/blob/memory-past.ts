@@ -55,7 +55,10 @@ export class MemoryPast {
       const versionId = blob.properties.versionId ?? idOfMs(blob.properties.lastModifiedMs)
       const properties = { ...blob.properties, versionId }
       this.#of(name).versions.set(versionId, { ...blob, properties })
-    } else if (retirement !== 'revise') {
+    } else if (
+      retirement === 'delete' ||
+      (retirement === 'replace' && !this.#account.hierarchical)
+    ) {
       const snapshot = retirement === 'replace' ? this.#account.nextStateId() : undefined
       this.#keepDeleted(name, blob, snapshot)
     }

@@ -106,6 +106,12 @@ export class MemoryTree {
     return this.put(path, { ...blob, ...changes, properties })
   }
 
+  /** As {@link remove}, for whoever wants it gone: an account may keep a file for some days. */
+  delete(path: BlobPath): void {
+    this.container({ path, syscall: 'tree' }).retire(path.name, 'delete')
+    this.remove(path)
+  }
+
   remove(path: BlobPath): void {
     const container = this.container({ path, syscall: 'tree' })
     container.delete(path.name)

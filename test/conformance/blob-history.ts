@@ -6,7 +6,7 @@ import { PastBlobStore } from '../../src/blob/past-store.ts'
 import { type BlobStore, type ListEntry, type ListOptions, listAll } from '../../src/blob/store.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 
-/** A flat account with an empty container `first`, and its history. */
+/** An account with an empty container `first`, and its history. */
 export interface KeptAccount {
   readonly store: BlobStore
   readonly history: BlobHistory
@@ -14,19 +14,28 @@ export interface KeptAccount {
   readonly clock: FakeClock
 }
 
-type Open = (t: Test, kept: KeptStates) => Promise<KeptAccount>
+/** Opens an account that keeps such states. */
+export type OpenKept = (t: Test, kept: KeptStates) => Promise<KeptAccount>
 
 const container = 'first'
 
-/** What every account does with what was written over or deleted. */
-export function blobHistoryConformance(open: Open): void {
+/** What every hierarchical account does with what was written over or deleted: it keeps no versions. */
+export function hierarchicalHistoryConformance(open: OpenKept): void {
+  describeSnapshots(open)
+  describeDeleted(open)
+  describeDeletedBelowDirectories(open)
+}
+
+/** What every flat account does with it. */
+export function blobHistoryConformance(open: OpenKept): void {
   describeSnapshots(open)
   describeVersions(open)
+  describeOverwritten(open)
   describeDeleted(open)
   describeListing(open)
 }
 
-function describeSnapshots(open: Open): void {
+function describeSnapshots(open: OpenKept): void {
   t.test('a snapshot keeps content and metadata of its time', async (t) => {
     const { store, history } = await open(t, {})
     const path = { container, name: 'kept' }
@@ -75,7 +84,7 @@ function describeSnapshots(open: Open): void {
   })
 }
 
-function describeVersions(open: Open): void {
+function describeVersions(open: OpenKept): void {
   t.test('every write of content or metadata leaves the version before', async (t) => {
     const { store } = await open(t, { versioning: true })
     const path = { container, name: 'versioned' }
@@ -159,7 +168,7 @@ function describeVersions(open: Open): void {
   })
 }
 
-function describeDeleted(open: Open): void {
+function describeDeleted(open: OpenKept): void {
   const dayMs = 24 * 60 * 60 * 1000
 
   t.test('a deleted blob comes back with its snapshots until its days are over', async (t) => {
@@ -184,7 +193,9 @@ function describeDeleted(open: Open): void {
     t.strictSame(await rowsOf(store, { deleted: true }), [])
     await t.rejects(history.undelete({ container, name: 'never' }), { code: 'ENOENT' })
   })
+}
 
+function describeOverwritten(open: OpenKept): void {
   t.test('what was written over is a deleted snapshot', async (t) => {
     const { store, history } = await open(t, { softDeleteDays: 7 })
     const path = { container, name: 'over' }
@@ -213,7 +224,34 @@ function describeDeleted(open: Open): void {
   })
 }
 
-function describeListing(open: Open): void {
+function describeDeletedBelowDirectories(open: OpenKept): void {
+  t.test('what is written over is not kept, nor a version of it', async (t) => {
+    const { store, history } = await open(t, { softDeleteDays: 7 })
+    const path = { container, name: 'over' }
+    const written = await store.put(path, Buffer.from('one'))
+    await store.put(path, Buffer.from('two'))
+
+    t.equal(written.versionId, undefined)
+    t.strictSame(await rowsOf(store, { deleted: true, versions: true }), ['over current'])
+    await history.undelete(path)
+    t.strictSame(await rowsOf(store, { snapshots: true }), ['over current'])
+    t.equal(await textOf(store, path), 'two')
+  })
+
+  t.test('a file that comes back has its directories again', async (t) => {
+    const { store, history } = await open(t, { softDeleteDays: 7 })
+    const path = { container, name: 'dir/sub/file' }
+    await store.put(path, Buffer.from('one'))
+    for (const name of [path.name, 'dir/sub', 'dir']) await store.delete({ container, name })
+    t.strictSame(await rowsOf(store), [])
+
+    await history.undelete(path)
+    t.equal(await textOf(store, path), 'one')
+    t.strictSame(await rowsOf(store), ['dir', 'dir/sub', 'dir/sub/file'])
+  })
+}
+
+function describeListing(open: OpenKept): void {
   t.test('pages of any size tell all states of all names, in order', async (t) => {
     const { store, history } = await open(t, { versioning: true, softDeleteDays: 7 })
     for (const name of ['a', 'dir/b', 'dir/c', 'z']) {

@@ -1,3 +1,5 @@
+import { makeParents } from '../dfs/directories.ts'
+import { callerName } from '../dfs/ownership.ts'
 import { keep, stateOf } from '../model/changes.ts'
 import { retainedRecords, undeleteRecords } from '../model/history.ts'
 import type { BlobRecord } from '../model/record.ts'
@@ -43,13 +45,16 @@ function takeSnapshot(context: VerbContext): StorageAnswer {
 
 /** Brings back what was soft-deleted: the blob when it is gone, its snapshots and versions. */
 function undelete(context: VerbContext): StorageAnswer {
-  const { account } = context
-  const { place, state } = targetOf(context)
+  const { account, request, caller } = context
+  const { place, name, state } = targetOf(context)
   const retained = retainedRecords(account, state)
   if (state.current === undefined && retained.length === 0 && !hasHistory(state)) {
     throw refusal('BlobNotFound')
   }
-  if (retained.length > 0) keep(place.container, undeleteRecords(account, state))
+  if (retained.length > 0) {
+    makeParents(place, name, callerName(caller, request))
+    keep(place.container, undeleteRecords(account, state))
+  }
   return { status: 200 }
 }
 

@@ -5,7 +5,7 @@ import type { BlobRecord, DeletedRecord, PathState } from './record.ts'
 /**
  * What takes the current record's place: `replace` (Put Blob, Put Block List, Copy) leaves a
  * version, or a soft-deleted snapshot where no versions are kept; `revise` (Set Blob Metadata)
- * leaves a version; `delete` leaves a version or a soft-deleted blob.
+ * leaves a version; `delete` leaves a version or a soft-deleted blob. Hierarchical accounts keep no versions.
  */
 export type Retirement = 'replace' | 'revise' | 'delete'
 
@@ -19,6 +19,8 @@ export function retireCurrent(
   if (current?.kind !== 'blob') return rest
   if (account.settings.versioning) return { ...rest, versions: withVersion(state, current) }
   if (retirement === 'revise') return rest
+  // Soft delete protects what is deleted there, and not what is written over.
+  if (retirement === 'replace' && account.settings.hierarchical) return rest
   const snapshot = retirement === 'replace' ? account.nextTimestamp() : undefined
   return { ...rest, deleted: keepDeleted(account, state.deleted, current, snapshot) }
 }
