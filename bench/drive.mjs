@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { abfsDrive, localDirectory, rcloneDrive, residentMiB } from './drive/contenders.mjs'
 import { peerDrives } from './drive/peers.mjs'
 import { rowsOf } from './drive/rows.mjs'
+import { atEnd, detachBelow } from './endings.mjs'
 import { median, run } from './measure.mjs'
 import { startLatentSandbox } from './server/latent-sandbox.mjs'
 import { startPlainServer } from './server/plain-server.mjs'
@@ -37,6 +38,10 @@ const readsOnly = flags.server !== 'sandbox'
 const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 const directory = mkdtempSync(join(tmpdir(), 'abfs-bench-'))
 const source = join(directory, 'local')
+atEnd(() => {
+  detachBelow(directory)
+  rmSync(directory, { recursive: true, force: true })
+})
 
 /** The same files in a local directory and in the container. */
 async function makeInput(server) {
@@ -225,8 +230,8 @@ async function main() {
     }
     if (flags.json) writeFileSync(flags.json, `${JSON.stringify(report, undefined, 2)}\n`)
   } finally {
+    detachBelow(directory)
     await server.close()
-    rmSync(directory, { recursive: true, force: true })
   }
 }
 

@@ -6,6 +6,7 @@ import { get as getSecurely } from 'node:https'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createCertificateAuthority } from '../../dist/sandbox/certificate-authority.js'
+import { endWithUs } from '../endings.mjs'
 
 const source = fileURLToPath(new URL('blob-server.cc', import.meta.url))
 
@@ -39,7 +40,7 @@ export async function startBlobServer(binary, { directory, tls = false, core }) 
   const command = [binary, ...(files === undefined ? [] : ['--tls', files.certificate, files.key])]
   if (core !== undefined) command.unshift('taskset', '-c', String(core))
   const [program, ...args] = command
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = endWithUs(spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] }))
   const [line] = await once(child.stdout, 'data')
   const origin = `${tls ? 'https' : 'http'}://127.0.0.1:${Number(line)}`
   const control = (path) => readJson(`${origin}/-/${path}`)

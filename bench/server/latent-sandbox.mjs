@@ -11,6 +11,7 @@ import {
   generateAccountSASQueryParameters,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob'
+import { endWithUs } from '../endings.mjs'
 import { run } from '../measure.mjs'
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
@@ -29,7 +30,7 @@ export async function startLatentSandbox({ directory, latencyMs }) {
     '--env-file',
     envFile,
   ]
-  const child = spawn(process.execPath, ['--', cli, ...args], { stdio: 'ignore' })
+  const child = endWithUs(spawn(process.execPath, ['--', cli, ...args], { stdio: 'ignore' }))
   for (let i = 0; i < 300 && !existsSync(envFile); i++) await delay(100)
   if (!existsSync(envFile)) throw new Error('the sandbox did not start within 30 s')
   const env = environmentIn(envFile)
@@ -67,6 +68,7 @@ export async function startLatentSandbox({ directory, latencyMs }) {
       if (missing.size > 0) throw new Error(`never written: ${[...missing].join(', ')}`)
     },
     async close() {
+      if (child.exitCode !== null || child.signalCode !== null) return
       child.kill('SIGTERM')
       await once(child, 'close')
     },
