@@ -75,6 +75,7 @@ const HINTS_BY_CONNECTOR_WORD: Readonly<Record<string, string>> = {
 const LOCAL_CALLS: ReadonlySet<string> = new Set(['mount', 'unmount', 'connector.listen'])
 
 const HINTS_BY_CALL: Readonly<Record<string, string>> = {
+  'EISDIR open': 'abfs ls shows what is in a directory',
   'EPERM rm': 'abfs rm -r --container deletes a whole container',
   'EBUSY unmount': 'close what uses it, or detach it at once: abfs unmount --lazy',
   'ENOSPC spool': 'free space, or name another directory with --cache-dir',

@@ -48,12 +48,15 @@ export async function runProgram(
 function reportUsage(error: CommanderError, context: CliContext): number {
   if (error.exitCode === 0) return exitCodes.ok
   if (error.code === 'commander.help') return exitCodes.usage
-  const message = error.message.replace(/^error: /, '')
+  const message = withoutValue(error.message.replace(/^error: /, ''))
   const instead = insteadOfOthers(message)
-  return report(
-    usageError(instead === undefined ? message : `${withoutGuess(message)}: ${instead}`, error),
-    context,
-  )
+  const told = instead === undefined ? message : `${withoutGuess(message)}: ${instead}`
+  return report(usageError(told), context)
+}
+
+/** The value of a flag that is none of ours may be a secret: the habit of another program. */
+function withoutValue(message: string): string {
+  return message.replace(/^(unknown option '--[^'=]*)=.*?'(?=$|\n)/s, "$1'")
 }
 
 /** The parser guesses which of our flags was meant. */

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { failsWith, runAbfs, whyNoCli } from '../support/cli.ts'
 
@@ -34,6 +35,21 @@ t.test('the built command', { skip: whyNoCli() }, async (t) => {
     }
   })
 
+  t.test('the exit codes in the documents are those of the help', async (t) => {
+    const document = await readFile(new URL('../../docs/exit-codes.md', import.meta.url), 'utf8')
+    const { stdout } = await runAbfs(['--help'])
+    const [, told = ''] = stdout.split('Exit codes:\n')
+    const inHelp = [...told.matchAll(/^ {2}(\d+) +([^:;\n]+)/gm)].map(([, code, what]) => [
+      code,
+      what,
+    ])
+    const inTable = [...document.matchAll(/^\| (\d+) \| ([^:;|]+)/gm)].map(
+      ([, code, what = '']) => [code, what.trim()],
+    )
+    t.ok(inHelp.length > 8)
+    t.strictSame(inTable, inHelp)
+  })
+
   t.test('the help of each command has an example', async (t) => {
     for (const command of commands) {
       const { code, stdout } = await runAbfs([...command, '--help'])
@@ -55,6 +71,7 @@ t.test('the built command', { skip: whyNoCli() }, async (t) => {
 
   const mistakes: readonly [string, string[], RegExp][] = [
     ['an unknown command', ['lss'], /unknown command 'lss'/],
+    ['a flag of another program', ['ls', '--sas-token=s3cret'], /unknown option '--sas-token'/],
     ['an unknown flag', ['ls', '--lnog'], /unknown option '--lnog'/],
     ['a mode that is none', ['acl', 'mode', '9', 'abfs://box'], /'9' is no mode/],
     ['an owner that is none', ['acl', 'owner', ':', 'abfs://box'], /names no owner/],
