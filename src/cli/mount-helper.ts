@@ -5,7 +5,13 @@ import { fileURLToPath } from 'node:url'
 import { helperRequest, mountExitCode } from './drive/mount-options.ts'
 
 const request = helperRequest(process.argv.slice(2))
-if (!request.isFake) {
+if (request.refused !== undefined) {
+  const option = request.refused.replace(/=.*$/s, '')
+  process.stderr.write(
+    `abfs: EINVAL: -o ${option} is no option of a mount: use abfs mount --${option}\n`,
+  )
+  process.exitCode = 1
+} else if (!request.isFake) {
   const main = fileURLToPath(import.meta.url).replace(/mount-helper(\.[jt]s)$/, 'main$1')
   process.argv.splice(1, Number.POSITIVE_INFINITY, main, ...request.argv)
   await import('./main.ts')

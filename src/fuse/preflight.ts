@@ -137,7 +137,7 @@ async function checkDirectory(mountpoint: string, nonEmpty: boolean): Promise<vo
   if (names.length > 0) {
     const detail =
       `the directory has files in it (${names[0]}), which a mount would hide: ` +
-      'choose an empty one, or allow it with nonEmpty'
+      'choose an empty one, or allow it with --non-empty'
     throw new FileSystemError('ENOTEMPTY', 'mount', { path: mountpoint, detail })
   }
 }

@@ -12,13 +12,13 @@ export interface UnmountOptions {
 
 /**
  * Unmounts the drive at `mountpoint`, from any process. Rejects with ENOENT when there is no such
- * path, EINVAL when no drive is mounted there, EBUSY when it is in use and `lazy` is not set, EPERM
- * when it is another user's.
+ * path, or nothing mounted there, EINVAL when what is mounted there is no drive, EBUSY when it is in use and
+ * `lazy` is not set, EPERM when it is another user's.
  */
 export async function unmount(mountpoint: string, options: UnmountOptions = {}): Promise<void> {
   const place = await placeOf(mountpoint)
   const record = await findMount(place)
-  if (record === undefined) throw refusal('EINVAL', place, 'nothing is mounted there')
+  if (record === undefined) throw refusal('ENOENT', place, 'nothing is mounted there')
   if (record.type !== ourMountType) {
     throw refusal('EINVAL', place, `what is mounted there is ${record.type}, not a drive of abfs`)
   }
@@ -45,7 +45,7 @@ async function detachAsRoot(place: string, lazy: boolean): Promise<void> {
   const result = await loadNativeMounting().unmount(place, lazy)
   if (result === 0) return
   if (-result === constants.errno.EBUSY) throw refusal('EBUSY', place)
-  if (-result === constants.errno.EINVAL) throw refusal('EINVAL', place, 'it is no longer mounted')
+  if (-result === constants.errno.EINVAL) throw refusal('ENOENT', place, 'it is no longer mounted')
   throw refusal('EPERM', place, `the kernel refused: errno ${-result}`)
 }
 
@@ -70,7 +70,7 @@ function inUse(path: string, cause: FileSystemError): FileSystemError {
 }
 
 function refusal(
-  code: 'EBUSY' | 'EINVAL' | 'EPERM',
+  code: 'EBUSY' | 'EINVAL' | 'ENOENT' | 'EPERM',
   path: string,
   detail?: string,
 ): FileSystemError {

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { lstat, rm, symlink, writeFile } from 'node:fs/promises'
@@ -53,12 +53,22 @@ t.test('options of mount(8) become flags of abfs mount', async (t) => {
   ])
   t.strictSame(flags('umask=027'), ['mount', '--file-mode=640', '--dir-mode=750', ...places])
   const plain = helperRequest(['abfs://c', '/mnt', '-v', '-n', '-t', 'abfs'])
-  t.strictSame(plain, { isFake: false, argv: ['mount', ...places], after: [] })
+  t.match(plain, { isFake: false, argv: ['mount', ...places], after: [] })
   t.ok(helperRequest(['abfs://c', '/mnt', '-f']).isFake)
   t.ok(helperRequest(['abfs://c', '/mnt', '-sf']).isFake)
   const { argv, after } = helperRequest(['abfs://c', '/mnt', '-o', 'user,noexec,ro'])
   t.strictSame(argv, ['mount', '--read-only', ...places])
   t.equal(after.join(' '), 'mount -i -o remount,bind,nosuid,nodev,noexec,ro /mnt')
+})
+
+t.test('what is no option of a mount is refused, without the value', async (t) => {
+  t.equal(helperRequest(['abfs://c', '/mnt', '-o', 'ro,foreground']).refused, 'foreground')
+  t.equal(helperRequest(['abfs://c', '/mnt', '-o', 'ro']).refused, undefined)
+  const helper = place('dist/cli/mount-helper.js')
+  const argv = ['--', helper, 'abfs://c', '/mnt', '-o', 'plan=s3cret']
+  const error = await run(process.execPath, argv).catch((error) => error)
+  t.match(error, { code: 1, stderr: /-o plan is no option of a mount/ })
+  t.notMatch(error.stderr, /s3cret/)
 })
 
 t.test('exit codes are those of mount(8)', async (t) => {
@@ -122,25 +132,39 @@ t.test('a drive by mount(8) and by a service manager', { skip: noMounts }, async
 
   const noNotify =
     (await has('systemd-notify')) && (await has('python3')) ? false : 'no systemd-notify'
-  t.test('a unit of type notify is told when the drive serves', { skip: noNotify }, async (t) => {
-    const socket = join(await temporaryDirectory(t), 'notify')
-    const listen = `import socket,sys
+  t.test(
+    'a unit of type notify is told when the drive serves, and stops it by one signal',
+    { skip: noNotify },
+    async (t) => {
+      const socket = join(await temporaryDirectory(t), 'notify')
+      const listen = `import socket,sys
 s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.bind(sys.argv[1]); print('bound',flush=True)
-print(s.recv(4096).decode(),flush=True)`
-    const manager = execFile('python3', ['-c', listen, socket])
-    t.teardown(() => manager.kill())
-    const told = outputOf(manager)
-    await until(() => told.stdout.includes('bound'))
-    const directory = await temporaryMountpoint(t)
+while True: print(s.recv(4096).decode(),flush=True)`
+      const manager = execFile('python3', ['-c', listen, socket])
+      t.teardown(() => manager.kill())
+      const told = outputOf(manager)
+      await until(() => told.stdout.includes('bound'))
+      const directory = await temporaryMountpoint(t)
 
-    const service = startAbfs(['mount', '--foreground', 'abfs://data', directory], {
-      env: { ...client, NOTIFY_SOCKET: socket },
-    })
-    await until(() => told.stdout.includes('READY=1'))
+      const service = startAbfs(['mount', '--foreground', 'abfs://data', directory], {
+        env: { ...client, NOTIFY_SOCKET: socket },
+      })
+      await until(() => told.stdout.includes('READY=1'))
 
-    t.ok(isMounted(directory))
-    t.ok(told.stdout.includes(`STATUS=serving ${directory}`), told.stdout)
-    service.kill('SIGTERM')
-    t.strictSame(await once(service, 'exit'), [0, null])
-  })
+      t.ok(isMounted(directory))
+      t.ok(told.stdout.includes(`STATUS=serving ${directory}`), told.stdout)
+      const write = `exec 3> ${directory}/open; echo opened; read line; echo $line >&3`
+      const user = spawn('sh', ['-c', write])
+      const said = outputOf(user)
+      await until(() => said.stdout.includes('opened'))
+      const ended = once(service, 'exit')
+      service.kill('SIGTERM')
+      await until(() => !isMounted(directory))
+      t.ok(told.stdout.includes('STOPPING=1'), told.stdout)
+      user.stdin?.end('late\n')
+      t.strictSame(await ended, [0, null])
+      const { stdout } = await runAbfs(['cat', 'abfs://data/open'], { env: client })
+      t.equal(stdout, 'late\n', 'what was open is stored')
+    },
+  )
 })

@@ -57,6 +57,13 @@ t.test('abfs mount --plan', { skip: whyNoCli() || whyNoMounts() }, async (t) => 
     },
   )
 
+  t.test('warns of a directory that is not there: the drive would be empty', async (t) => {
+    const { code, found } = await plan('abfs://data/typo', directory, '--plan')
+
+    t.match(found('list'), { verdict: 'warned', detail: /'typo' does not exist/ })
+    t.equal(code, 0)
+  })
+
   t.test('=write writes, tags and deletes a name of its own', async (t) => {
     const before = (await abfs('ls', 'abfs://data')).stdout
     const { code, found } = await plan('abfs://data', directory, '--plan=write')

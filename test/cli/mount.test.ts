@@ -145,7 +145,7 @@ t.test('a drive by the command line', { skip: whyNoCli() || whyNoMounts() }, asy
   t.test('a directory that is no drive cannot be unmounted', async (t) => {
     const directory = await temporaryDirectory(t)
 
-    failsWith(t, await abfs('unmount', directory), { code: 2, line: /nothing is mounted there/ })
+    failsWith(t, await abfs('unmount', directory), { code: 3, line: /nothing is mounted there/ })
   })
 
   t.test('a drive left dead by a crash is replaced by the next mount', async (t) => {

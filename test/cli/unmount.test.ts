@@ -138,8 +138,8 @@ t.test('abfs unmount', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
 
       const { code, stdout, stderr } = await abfs(['unmount', none, directory])
 
-      t.equal(code, 2)
-      t.match(stderr, /^abfs: EINVAL: nothing is mounted there/)
+      t.equal(code, 3)
+      t.match(stderr, /^abfs: ENOENT: nothing is mounted there/)
       t.equal(stdout, `unmounted abfs://data from ${directory}\n`)
     },
   )

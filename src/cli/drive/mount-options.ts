@@ -6,6 +6,8 @@ export interface HelperRequest {
   readonly isFake: boolean
   /** Arguments of `abfs`. */
   readonly argv: readonly string[]
+  /** An option that is no mount's: one that would keep mount(8) waiting, or mount nothing. */
+  readonly refused: string | undefined
   /** A command to run once the drive is there; empty for none. */
   readonly after: readonly string[]
 }
@@ -27,7 +29,8 @@ export function helperRequest(argv: readonly string[]): HelperRequest {
     else if (!argument.startsWith('-')) places.push(argument)
   }
   const after = options.includes('noexec') ? withoutExecution(options, places[1] ?? '') : []
-  return { isFake, argv: ['mount', ...options.flatMap(flagsOf), ...places], after }
+  const refused = options.find((option) => /^(foreground|plan|json|help)(=|$)/.test(option))
+  return { isFake, argv: ['mount', ...options.flatMap(flagsOf), ...places], refused, after }
 }
 
 /** `user` in fstab implies it. The other flags are those that a drive has always. */

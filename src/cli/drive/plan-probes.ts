@@ -18,14 +18,15 @@ export interface ProbeOptions {
 /** Tries what the drive would do, with the credentials it would have. Never rejects for a refusal. */
 export async function probePlace(account: Account, options: ProbeOptions): Promise<Finding[]> {
   const { root, signal } = options
-  let entries: readonly Entry[] = []
-  const list = await look('list', async () => {
+  let entries: readonly Entry[] | undefined
+  const looked = await look('list', async () => {
     entries = await listRoot(account, root, signal)
-    return `signed in to ${account.target.account}; ${entries.length} ${entries.length === 1 ? 'name' : 'names'} in it`
+    return `signed in to ${account.target.account}; ${describeEntries(entries, root)}`
   })
   // Whoever may not list may not do the rest either, and would be told so four times.
-  if (list.verdict === 'failed') return [list]
-  const read = await look('read', () => readOne(account, { root, entries, signal }))
+  if (looked.verdict === 'failed') return [looked]
+  const list = entries === undefined ? lesser({ ...looked, verdict: 'failed' }) : looked
+  const read = await look('read', () => readOne(account, { root, entries: entries ?? [], signal }))
   return [list, read, ...(options.write ? await probeWriting(account, options) : [])]
 }
 
@@ -37,18 +38,23 @@ async function look(name: string, work: () => Promise<string>): Promise<Finding>
   }
 }
 
-/** A prefix that holds nothing yet is an empty drive; its container must exist. */
+function describeEntries(entries: readonly Entry[] | undefined, root: BlobPath): string {
+  if (entries === undefined) return `'${root.name}' does not exist: the drive would be empty`
+  return `${entries.length} ${entries.length === 1 ? 'name' : 'names'} in it`
+}
+
+/** A prefix that holds nothing yet is an empty drive, `undefined`; its container must exist. */
 async function listRoot(
   { namespace }: Account,
   root: BlobPath,
   signal: AbortSignal,
-): Promise<readonly Entry[]> {
+): Promise<readonly Entry[] | undefined> {
   try {
     return await namespace.list(root, { signal })
   } catch (error) {
     if (root.name === '' || !isFileSystemError(error, 'ENOENT')) throw error
     await namespace.stat({ container: root.container, name: '' }, { signal })
-    return []
+    return undefined
   }
 }
 

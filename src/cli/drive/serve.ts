@@ -209,7 +209,7 @@ class Daemon {
 
   #obeySignals(): void {
     const { signal, interruption, stderr } = this.#context
-    const stop = (): void => void this.#unmount(false)
+    const stop = (): void => void this.#stop()
     if (signal.aborted) stop()
     else signal.addEventListener('abort', stop, { once: true })
     interruption.onSecond(() => void this.#unmount(true))
@@ -218,6 +218,16 @@ class Daemon {
     if (this.#options.forLauncher || !stderr.isTTY) {
       interruption.onHangup(() => this.#reopenLogs())
     }
+  }
+
+  /** A service manager signals once, and later kills: what is in use is detached, so that no dead drive stays. */
+  async #stop(): Promise<void> {
+    const { environment } = this.#context
+    const storing = ['STOPPING=1', 'STATUS=storing what was written']
+    const told = notifyServiceManager(storing, environment, this.#log)
+    await this.#unmount(false)
+    if (environment['NOTIFY_SOCKET']) await this.#unmount(true)
+    await told
   }
 
   async #unmount(lazy: boolean): Promise<void> {
