@@ -90,6 +90,18 @@ t.test('variables of blobfuse2 are taken where ours are not set', async (t) => {
   t.doesNotThrow(() => checkAuthType({ AZURE_STORAGE_AUTH_TYPE: 'msi' }))
 })
 
+/** A billion words in a few lines. */
+const bomb = `a0: &a0 [x, x]\n${Array.from({ length: 30 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}]`).join('\n')}`
+
+t.test('sections without keys say nothing, and words may be in capitals', async (t) => {
+  const text =
+    'azstorage: { mode: MSI, type: ADLS, container: c }\nlibfuse:\nlogging:\n  level: LOG_ERR'
+  const { url, settings } = parseBlobfuseConfig(text, 'c.yaml', {})
+  t.equal(url, 'abfs://c')
+  const told = Object.fromEntries(settings.map(({ flag, value }) => [flag, value]))
+  t.strictSame(told, { hns: 'true', logLevel: 'error' })
+})
+
 t.test('what means nothing here is refused by its name, secrets without their value', async (t) => {
   const refused: [string, RegExp][] = [
     ['azstorage: { account-key: hush }', /'azstorage.account-key' would be a secret/],
@@ -101,7 +113,15 @@ t.test('what means nothing here is refused by its name, secrets without their va
     ['libfuse: { direct-io: true }', /'libfuse.direct-io' is not there/],
     ['surprise: 1', /'surprise' is not a key/],
     ['azstorage: { container: { NOWHERE } }', /'azstorage.container' is to come from NOWHERE/],
-    ['a: [', /is no YAML/],
+    ['azstorage: { container: x }\na: [', /is no YAML, line 2: /],
+    ['', /c.yaml is empty: blobfuse2’s configuration has sections such as azstorage/],
+    ['- azstorage', /c.yaml has no keys at its top/],
+    ['azstorage: hush', /'azstorage' must be a section/],
+    ['azstorage: { container: [a, b] }', /'azstorage.container' must be one value, not a list/],
+    ['azstorage: { mode: sometimes }', /'azstorage.mode' must be of msi, spn, azcli, workloadid/],
+    ['read-only: maybe', /'read-only' must be of true, false to mean the same here/],
+    ['libfuse: { uid: root }', /'libfuse.uid' must be a whole number/],
+    [bomb, /c.yaml cannot be used: Excessive alias count/],
   ]
   for (const [text, message] of refused) {
     t.throws(() => parseBlobfuseConfig(text, 'c.yaml', {}), { message }, text)

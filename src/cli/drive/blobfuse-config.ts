@@ -2,7 +2,7 @@
 import { parseDocument } from 'yaml'
 import type { Environment } from '../../config.ts'
 import { usageError } from '../usage.ts'
-import { refusalOf } from './blobfuse-keys.ts'
+import { listKeys, refusalOf, sections } from './blobfuse-keys.ts'
 
 /** One flag of `abfs mount` that a file gives. */
 export interface FileSetting {
@@ -26,27 +26,55 @@ export function parseBlobfuseConfig(
   file: string,
   environment: Environment,
 ): BlobfuseConfig {
-  const document = parseDocument(yaml)
-  const [fault] = document.errors
-  if (fault !== undefined) throw usageError(`${file} is no YAML: ${fault.message.split('\n')[0]}`)
   const values = new Map<string, string>()
-  for (const [key, raw] of leavesOf(document.toJS(), '')) {
-    const value = fromEnvironment(raw, key, environment)
-    const why = refusalOf(key, value)
+  for (const [key, raw] of leavesOf(sectionsIn(yaml, file), '')) {
+    const value = typeof raw === 'string' ? fromEnvironment(raw, key, environment) : raw.join(',')
+    const why = refusalOfShape(key, raw) ?? refusalOf(key, value)
     if (why !== undefined) throw usageError(`${file}: '${key}' ${why}`)
     values.set(key, value)
   }
   return { url: urlOf(values), settings: [...values].flatMap(settingOf).concat(ttlOf(values)) }
 }
 
-/** Values by the names above them, joined by dots; lists as words with commas. */
-function leavesOf(value: unknown, above: string): [string, string][] {
-  if (Array.isArray(value)) return [[above, value.join(',')]]
+/** What stands at the top of the file, of which a part may be missing but not all. */
+function sectionsIn(yaml: string, file: string): object {
+  // A line of the file in a message could be one with a secret.
+  const document = parseDocument(yaml, { prettyErrors: false })
+  const [fault] = document.errors
+  if (fault !== undefined) {
+    const line = yaml.slice(0, fault.pos[0]).split('\n').length
+    throw usageError(`${file} is no YAML, line ${line}: ${fault.message.split('\n')[0]}`)
+  }
+  const top = readValue(document, file)
+  if (typeof top === 'object' && top !== null && !Array.isArray(top)) return top
+  const what = top === null || top === undefined ? 'is empty' : 'has no keys at its top'
+  throw usageError(`${file} ${what}: blobfuse2’s configuration has sections such as azstorage`)
+}
+
+function readValue(document: ReturnType<typeof parseDocument>, file: string): unknown {
+  try {
+    return document.toJS()
+  } catch (error) {
+    throw usageError(`${file} cannot be used: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+function refusalOfShape(key: string, raw: string | readonly unknown[]): string | undefined {
+  if (sections.has(key)) return 'must be a section: its keys stand below it, indented'
+  if (typeof raw === 'string' || listKeys.has(key)) return undefined
+  return 'must be one value, not a list'
+}
+
+/** Values by the names above them, joined by dots. A section without keys says nothing. */
+function leavesOf(value: unknown, above: string): [string, string | readonly unknown[]][] {
+  if (Array.isArray(value)) return [[above, value]]
+  if (value === null && sections.has(above)) return []
   if (typeof value !== 'object' || value === null) return [[above, String(value ?? '')]]
   const entries = Object.entries(value)
   const [only] = entries
   // YAML takes blobfuse2's `{ NAME }`, a variable, for a mapping without a value.
-  if (above !== '' && entries.length === 1 && only?.[1] === null) return [[above, `{${only[0]}}`]]
+  const isVariable = above !== '' && !sections.has(above)
+  if (isVariable && entries.length === 1 && only?.[1] === null) return [[above, `{${only[0]}}`]]
   return entries.flatMap(([key, child]) => leavesOf(child, above === '' ? key : `${above}.${key}`))
 }
 
@@ -60,7 +88,7 @@ function fromEnvironment(value: string, key: string, environment: Environment): 
 
 function settingOf([key, value]: readonly [string, string]): FileSetting[] {
   if (key === 'logging.type') {
-    return value === 'silent' ? [{ flag: 'logLevel', value: 'silent', key }] : []
+    return value.toLowerCase() === 'silent' ? [{ flag: 'logLevel', value: 'silent', key }] : []
   }
   const flag = flags[key]
   if (flag === undefined || value === 'false') return []
@@ -91,9 +119,9 @@ const flags: Readonly<Record<string, string>> = {
 function flagValue(key: string, value: string): string | true {
   if (value === 'true') return true
   if (key.endsWith('-size-mb')) return `${value}M`
-  if (key === 'azstorage.type') return String(value === 'adls')
+  if (key === 'azstorage.type') return String(value.toLowerCase() === 'adls')
   if (key === 'azstorage.endpoint') return value.replace('.dfs.', '.blob.')
-  return key === 'logging.level' ? (levels[value] ?? value) : value
+  return key === 'logging.level' ? (levels[value.toLowerCase()] ?? value) : value
 }
 
 const levels: Readonly<Record<string, string>> = {

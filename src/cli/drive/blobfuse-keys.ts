@@ -103,16 +103,16 @@ const isNumber = /^\d+$/
 
 /** Keys that are taken, and the values they may have; any when it is `undefined`. */
 const takenKeys: Readonly<Record<string, RegExp | undefined>> = {
-  'logging.type': /^(base|silent)$/,
-  'logging.level': /^log_(off|crit|err|warning|info|trace|debug)$/,
+  'logging.type': /^(base|silent)$/i,
+  'logging.level': /^(log_off|log_crit|log_err|log_warning|log_info|log_trace|log_debug)$/i,
   'logging.file-path': undefined,
   components: /^(libfuse|entry_cache|block_cache|file_cache|attr_cache|azstorage|,)*$/,
-  'azstorage.type': /^(block|adls)$/,
+  'azstorage.type': /^(block|adls)$/i,
   'azstorage.account-name': undefined,
   'azstorage.container': undefined,
   'azstorage.subdirectory': undefined,
   'azstorage.endpoint': undefined,
-  'azstorage.mode': /^(msi|spn|azcli|workloadidentity)$/,
+  'azstorage.mode': /^(msi|spn|azcli|workloadidentity)$/i,
   // What a drive here does always, or never.
   'azstorage.virtual-directory': isTrue,
   'azstorage.fail-unsupported-op': isTrue,
@@ -155,12 +155,36 @@ const takenKeys: Readonly<Record<string, RegExp | undefined>> = {
   foreground: isBoolean,
 }
 
+/** Keys whose value may be a list. */
+export const listKeys: ReadonlySet<string> = new Set([
+  'components',
+  'mountall.container-allowlist',
+  'mountall.container-denylist',
+])
+
+/** The names that keys are grouped under. */
+export const sections: ReadonlySet<string> = new Set(
+  [...Object.keys(takenKeys), ...Object.keys(refusedKeys)]
+    .filter((key) => key.includes('.'))
+    .map((key) => key.replace(/\..*$/, '')),
+)
+
 /** What must be refused of a key, whatever its table says; `undefined` when it is taken. */
 export function refusalOf(key: string, value: string): string | undefined {
   const why = refusedKeys[key]
   if (!Object.hasOwn(takenKeys, key)) return why ?? 'is not a key that abfs takes'
   const allowed = takenKeys[key]
   if (allowed === undefined || allowed.test(value)) return undefined
-  if (key === 'azstorage.mode') return secret
-  return why ?? `must match ${allowed.source} to mean the same here`
+  if (key === 'azstorage.mode' && /^(key|sas)$/i.test(value)) return secret
+  return why ?? `must be ${inWords(allowed)} to mean the same here`
+}
+
+/** The tables' patterns are words between bars, or digits. */
+function inWords({ source }: RegExp): string {
+  if (source === isNumber.source) return 'a whole number'
+  const words = source
+    .replaceAll(/[^a-z_|]/g, '')
+    .split('|')
+    .filter(Boolean)
+  return words.length === 1 ? String(words[0]) : `of ${words.join(', ')}`
 }
