@@ -69,7 +69,7 @@ t.test('a mount in use is EBUSY, and goes lazily', { skip }, async (t) => {
   t.equal(await server.exit(), 0)
 })
 
-t.test('unmount of nothing is ENOENT, of what is no drive EINVAL that says what is there', { skip }, async (t) => {
+t.test('unmount of nothing is ENOENT, of what is no drive EINVAL', { skip }, async (t) => {
   const directory = await temporaryMountpoint(t)
 
   await t.rejects(unmount(directory), { code: 'ENOENT', message: /nothing is mounted/ })
