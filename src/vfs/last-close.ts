@@ -1,15 +1,22 @@
-import type { FileSystemError } from '../errors.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { asFailure, publishFault, type Unsaved } from './fault.ts'
 import type { Inode } from './inode-table.ts'
 import type { Journals } from './journals.ts'
+import type { CallContext } from './operations.ts'
 import type { Tree } from './tree.ts'
 import type { WritableFile } from './writable-file.ts'
 
 const minRetryMs = 1000
 const maxRetryMs = 60_000
 
-/** What becomes of files after their last close: what no flush stored is stored, or kept and told. */
+/** A commit under way, and who waits for it. */
+interface AwaitedCommit {
+  readonly storing: Promise<void>
+  readonly context: CallContext
+}
+
+/** What becomes of commits whose callers have gone, and of files after their last close: stored, or kept and told. */
 export class LastClose {
   readonly #tree: Tree
   readonly #journals: Journals | undefined
@@ -31,13 +38,27 @@ export class LastClose {
     return [...this.#lost, ...pending.map(([, unsaved]) => unsaved)]
   }
 
-  /** A commit failed, or its caller has gone, and the file is still open or being stored. */
-  notePending(inode: Inode, writable: WritableFile, cause: unknown): void {
-    if (!writable.dirty) return
-    const path = this.#tree.pathOf(inode)
-    const place = writable.isPromised ? this.#journals?.pending.directory : undefined
-    const error = asFailure(cause, 'close', path)
-    this.#pending.set(writable, { path: formatPath(path), error, place, isPending: true })
+  /**
+   * Waits for a commit, whatever signal the caller meets: libraries take `EINTR` of close(2) for success. Those that are
+   * killed, or waited too long, have their answer already; what fails then is published.
+   */
+  async awaitCommit(operation: string, inode: Inode, commit: AwaitedCommit): Promise<void> {
+    const { storing, context } = commit
+    const { signal } = context
+    const { writable } = inode
+    const note = (cause: unknown): void => this.#notePending(inode, writable, cause)
+    const noteAlone = (): void => note(this.#alone(operation, inode))
+    signal.addEventListener('abort', noteAlone, { once: true })
+    try {
+      await storing
+    } catch (error) {
+      const isConflict = isFileSystemError(error, 'ESTALE')
+      if (signal.aborted || isConflict) publishFault(operation, this.#tree.pathOf(inode), error)
+      if (!isConflict) note(error)
+      throw error
+    } finally {
+      signal.removeEventListener('abort', noteAlone)
+    }
   }
 
   /** Takes a writer off; the last one commits what no flush did. */
@@ -67,7 +88,7 @@ export class LastClose {
       } catch (error) {
         publishFault('release', this.#tree.pathOf(inode), error)
         if (!writable.isPromised || signal.aborted) return this.#preserve(inode, writable, error)
-        this.notePending(inode, writable, error)
+        this.#notePending(inode, writable, error)
       }
       await this.#tree.clock.sleep(delayMs, signal).catch(() => undefined)
     }
@@ -89,6 +110,21 @@ export class LastClose {
     const error = this.#unheard.get(key)
     this.#unheard.delete(key)
     if (error !== undefined) throw error
+  }
+
+  /** A commit failed, or its caller has gone, and the file is still open or being stored. */
+  #notePending(inode: Inode, writable: WritableFile | undefined, cause: unknown): void {
+    if (writable?.dirty !== true) return
+    const path = this.#tree.pathOf(inode)
+    const place = writable.isPromised ? this.#journals?.pending.directory : undefined
+    const error = asFailure(cause, 'close', path)
+    this.#pending.set(writable, { path: formatPath(path), error, place, isPending: true })
+  }
+
+  #alone(operation: string, inode: Inode): FileSystemError {
+    const detail = 'the program did not wait until the file was stored'
+    const path = formatPath(this.#tree.pathOf(inode))
+    return new FileSystemError('ETIMEDOUT', operation, { path, detail })
   }
 
   /** Notes what is not stored, for the next who opens the file and for the end of the mount. */

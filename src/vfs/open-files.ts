@@ -1,9 +1,8 @@
 import { constants } from 'node:fs'
 import { type ByteRange, MiB } from '../byte-range.ts'
-import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { type FileSystemError, isFileSystemError } from '../errors.ts'
 import { checkPath } from '../namespace/blob-name.ts'
 import type { Entry } from '../namespace/entry.ts'
-import { formatPath } from '../path.ts'
 import { copyBytes } from './copy-bytes.ts'
 import { publishFault } from './fault.ts'
 import { FileAttributes } from './file-attributes.ts'
@@ -149,12 +148,14 @@ export class OpenFiles {
 
   async flush(id: HandleId, context: CallContext): Promise<void> {
     const { inode, writable } = this.#handles.file(id)
-    if (writable) await this.#await('flush', inode, this.#content(inode).flush(), context)
+    const storing = writable && this.#content(inode).flush()
+    if (storing) await this.lastClose.awaitCommit('flush', inode, { storing, context })
   }
 
   async fsync(id: HandleId, context: CallContext): Promise<void> {
     const { inode, writable } = this.#handles.file(id)
-    if (writable) await this.#await('fsync', inode, this.#content(inode).commit(), context)
+    const storing = writable && this.#content(inode).commit()
+    if (storing) await this.lastClose.awaitCommit('fsync', inode, { storing, context })
   }
 
   /** Never rejects for a failed commit: that goes to the fault channel. */
@@ -183,7 +184,8 @@ export class OpenFiles {
     try {
       await writable.truncate(sizeBytes)
       if (writable.writers > 1) return
-      await this.#await('truncate', inode, writable.commit(), context)
+      const storing = writable.commit()
+      await this.lastClose.awaitCommit('truncate', inode, { storing, context })
     } finally {
       await this.lastClose.leaveWriters(inode, this.#content(inode))
     }
@@ -355,38 +357,6 @@ export class OpenFiles {
     const path = this.#tree.pathOf(inode)
     if (inode.unlinked) throw this.#tree.failure('ENOENT', 'read', path)
     return this.#tree.namespace.stat(path, { fresh: true })
-  }
-
-  /**
-   * Waits for a commit, whatever signal the caller meets: libraries take `EINTR` of close(2) for success. Those that are
-   * killed, or waited too long, have their answer already; what fails then is published.
-   */
-  async #await(
-    operation: string,
-    inode: Inode,
-    work: Promise<void>,
-    { signal }: CallContext,
-  ): Promise<void> {
-    const writable = this.#content(inode)
-    const note = (cause: unknown): void => this.lastClose.notePending(inode, writable, cause)
-    const noteAlone = (): void => note(this.#alone(operation, inode))
-    signal.addEventListener('abort', noteAlone, { once: true })
-    try {
-      await work
-    } catch (error) {
-      const isConflict = isFileSystemError(error, 'ESTALE')
-      if (signal.aborted || isConflict) publishFault(operation, this.#tree.pathOf(inode), error)
-      if (!isConflict) note(error)
-      throw error
-    } finally {
-      signal.removeEventListener('abort', noteAlone)
-    }
-  }
-
-  #alone(operation: string, inode: Inode): FileSystemError {
-    const detail = 'the program did not wait until the file was stored'
-    const path = formatPath(this.#tree.pathOf(inode))
-    return new FileSystemError('ETIMEDOUT', operation, { path, detail })
   }
 
   #writer(id: HandleId, syscall: string): FileHandle {
