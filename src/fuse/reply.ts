@@ -9,6 +9,7 @@ import type {
   OpenedFile,
 } from '../vfs/operations.ts'
 import { initFlags2, openBits, structs } from './abi.ts'
+import { wordsOf, writeAttributes, writeDirent, writeEntry, writeTtl } from './attribute-words.ts'
 
 /** One message to the kernel, in pieces that are sent as one. */
 export type Message = readonly Uint8Array[]
@@ -64,7 +65,7 @@ export function initReply(unique: bigint, major: number, limits: SessionLimits):
 /** Answers LOOKUP and what makes a name. */
 export function entryReply(unique: bigint, entry: InodeEntry): Message {
   const message = begin(unique, structs.entryOut.sizeBytes)
-  writeEntry(message, headBytes, entry)
+  writeEntry(wordsOf(message), headBytes, entry)
   return [message]
 }
 
@@ -72,7 +73,8 @@ export function entryReply(unique: bigint, entry: InodeEntry): Message {
 export function absentReply(unique: bigint, entryTtlMs: number): Message {
   const at = structs.entryOut
   const message = begin(unique, at.sizeBytes)
-  writeTtl(message, headBytes + at.entryValid, headBytes + at.entryValidNsec, entryTtlMs)
+  const words = wordsOf(message)
+  writeTtl(words, headBytes + at.entryValid, headBytes + at.entryValidNsec, entryTtlMs)
   return [message]
 }
 
@@ -80,8 +82,9 @@ export function absentReply(unique: bigint, entryTtlMs: number): Message {
 export function attributesReply(unique: bigint, attributes: Attributes): Message {
   const at = structs.attrOut
   const message = begin(unique, at.sizeBytes)
-  writeTtl(message, headBytes + at.attrValid, headBytes + at.attrValidNsec, attributes.attrTtlMs)
-  writeAttributes(message, headBytes + at.attr, attributes)
+  const words = wordsOf(message)
+  writeTtl(words, headBytes + at.attrValid, headBytes + at.attrValidNsec, attributes.attrTtlMs)
+  writeAttributes(words, headBytes + at.attr, attributes)
   return [message]
 }
 
@@ -89,11 +92,12 @@ export function attributesReply(unique: bigint, attributes: Attributes): Message
 export function toldAttributes(told: readonly Attributes[]): Uint8Array {
   const { sizeBytes, attrValid, attrValidNsec, dummy, attr } = structs.attrOut
   const message = Buffer.alloc(told.length * sizeBytes)
+  const words = wordsOf(message)
   told.forEach((attributes, index) => {
     const start = index * sizeBytes
-    writeTtl(message, start + attrValid, start + attrValidNsec, attributes.attrTtlMs)
+    writeTtl(words, start + attrValid, start + attrValidNsec, attributes.attrTtlMs)
     message.writeUInt32LE(attributes.xattrs === 'none' ? 1 : 0, start + dummy)
-    writeAttributes(message, start + attr, attributes)
+    writeAttributes(words, start + attr, attributes)
   })
   return message
 }
@@ -109,7 +113,7 @@ export function openReply(unique: bigint, opened: Opened): Message {
 export function createReply(unique: bigint, created: CreatedFile): Message {
   const entryBytes = structs.entryOut.sizeBytes
   const message = begin(unique, entryBytes + structs.openOut.sizeBytes)
-  writeEntry(message, headBytes, created.entry)
+  writeEntry(wordsOf(message), headBytes, created.entry)
   writeOpened(message, headBytes + entryBytes, created.file)
   return [message]
 }
@@ -179,20 +183,23 @@ export function directoryReply(
     readonly onLookup?: ((entry: InodeEntry) => void) | undefined
   },
 ): Message {
-  const message = Buffer.allocUnsafe(headBytes + options.maxBytes)
+  // Not from Node's pool, where a message may begin anywhere.
+  const message = Buffer.allocUnsafeSlow(headBytes + options.maxBytes)
+  const words = wordsOf(message)
   const prefixBytes = options.plus ? structs.entryOut.sizeBytes : 0
   let end = headBytes
   for (const entry of entries) {
     const nameBytes = Buffer.byteLength(entry.name)
     const sizeBytes = alignTo8(prefixBytes + structs.dirent.sizeBytes + nameBytes)
     if (end + sizeBytes > message.length) break
-    message.fill(0, end, end + sizeBytes)
+    words.fill(0, end / 4, (end + sizeBytes) / 4)
     const inode = options.plus ? entry.lookup?.() : undefined
     if (inode !== undefined) {
-      writeEntry(message, end, inode)
+      writeEntry(words, end, inode)
       options.onLookup?.(inode)
     }
-    writeDirent(message, end + prefixBytes, entry)
+    writeDirent(words, end + prefixBytes, entry, nameBytes)
+    message.write(entry.name, end + prefixBytes + structs.dirent.sizeBytes)
     end += sizeBytes
   }
   writeHead(message, unique, end)
@@ -219,32 +226,6 @@ function writeHead(message: Buffer, unique: bigint, sizeBytes: number): void {
   message.writeBigUInt64LE(unique, at.unique)
 }
 
-function writeEntry(message: Buffer, start: number, entry: InodeEntry): void {
-  const at = structs.entryOut
-  writeU64(message, start + at.nodeid, entry.attributes.ino)
-  writeU64(message, start + at.generation, entry.generation)
-  writeTtl(message, start + at.entryValid, start + at.entryValidNsec, entry.entryTtlMs)
-  writeTtl(message, start + at.attrValid, start + at.attrValidNsec, entry.attributes.attrTtlMs)
-  writeAttributes(message, start + at.attr, entry.attributes)
-}
-
-function writeAttributes(message: Buffer, start: number, attributes: Attributes): void {
-  const at = structs.attr
-  writeU64(message, start + at.ino, attributes.ino)
-  writeU64(message, start + at.size, attributes.sizeBytes)
-  // st_blocks counts 512 bytes, whatever the block size is.
-  writeU64(message, start + at.blocks, Math.ceil(attributes.sizeBytes / 512))
-  writeTime(message, start + at.atime, start + at.atimensec, attributes.atimeNs)
-  writeTime(message, start + at.mtime, start + at.mtimensec, attributes.mtimeNs)
-  writeTime(message, start + at.ctime, start + at.ctimensec, attributes.ctimeNs)
-  message.writeUInt32LE(attributes.mode, start + at.mode)
-  message.writeUInt32LE(attributes.nlink, start + at.nlink)
-  message.writeUInt32LE(attributes.uid, start + at.uid)
-  message.writeUInt32LE(attributes.gid, start + at.gid)
-  message.writeUInt32LE(attributes.rdev, start + at.rdev)
-  message.writeUInt32LE(attributes.blockBytes, start + at.blksize)
-}
-
 function writeOpened(message: Buffer, start: number, opened: Opened): void {
   const keepCache = opened.keepCache === true ? openBits.FOPEN_KEEP_CACHE : 0
   const directIo = opened.directIo === true ? openBits.FOPEN_DIRECT_IO : 0
@@ -257,36 +238,10 @@ function writeOpened(message: Buffer, start: number, opened: Opened): void {
   message.writeUInt32LE(flags, start + structs.openOut.flags)
 }
 
-function writeDirent(message: Buffer, start: number, entry: DirectoryEntry): void {
-  const at = structs.dirent
-  writeU64(message, start + at.ino, entry.ino)
-  writeU64(message, start + at.off, entry.nextOffset)
-  // `d_type` is the type bits of the mode, shifted down.
-  message.writeUInt32LE((entry.mode & 0o170000) >> 12, start + at.type)
-  const nameBytes = message.write(entry.name, start + at.sizeBytes)
-  message.writeUInt32LE(nameBytes, start + at.namelen)
-}
-
 function writeU64(message: Buffer, at: number, value: number): void {
   message.writeUInt32LE(value % 2 ** 32, at)
   message.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4)
 }
-
-function writeTtl(message: Buffer, secondsAt: number, nanosecondsAt: number, ttlMs: number): void {
-  const seconds = Math.min(Math.floor(ttlMs / 1000), 0xffff_ffff)
-  message.writeUInt32LE(seconds, secondsAt)
-  message.writeUInt32LE(0, secondsAt + 4)
-  const restMs = Number.isFinite(ttlMs) ? ttlMs % 1000 : 0
-  message.writeUInt32LE(Math.floor(restMs * 1_000_000), nanosecondsAt)
-}
-
-function writeTime(message: Buffer, secondsAt: number, nanosecondsAt: number, ns: bigint): void {
-  const rest = ((ns % nsPerSecond) + nsPerSecond) % nsPerSecond
-  message.writeBigInt64LE((ns - rest) / nsPerSecond, secondsAt)
-  message.writeUInt32LE(Number(rest), nanosecondsAt)
-}
-
-const nsPerSecond = 1_000_000_000n
 
 function alignTo8(sizeBytes: number): number {
   return Math.ceil(sizeBytes / 8) * 8

@@ -26,6 +26,10 @@ export interface AttributeSource {
   /** When this mount last changed it, and names in it; nanoseconds. */
   readonly changedNs?: bigint | undefined
   readonly namesChangedNs?: bigint | undefined
+  /** How long all this is believed; milliseconds. */
+  readonly attrTtlMs: number
+  /** Whether it stays so until a call changes it: not while the file is being written. */
+  readonly isSettled: boolean
 }
 
 const typeBits: Record<EntryType, number> = {
@@ -58,6 +62,7 @@ export function typeOf(mode: number): EntryType | undefined {
 export function toAttributes(source: AttributeSource, defaults: AttributeDefaults): Attributes {
   const { entry } = source
   const { posix } = entry
+  const isKnown = source.isSettled && entry.partial !== true
   const storedNs = millisecondsToNs(entry.lastModifiedMs) ?? defaults.timeNs
   const mtimeNs = latest(posix.mtimeNs ?? storedNs, source.namesChangedNs)
   return {
@@ -72,8 +77,8 @@ export function toAttributes(source: AttributeSource, defaults: AttributeDefault
     ctimeNs: latest(storedNs, source.changedNs),
     rdev: deviceNumber(entry),
     blockBytes: MiB,
-    attrTtlMs: defaults.attrTtlMs,
-    xattrs: entry.partial === true ? undefined : hasUserNames(entry.metadata) ? 'some' : 'none',
+    attrTtlMs: source.attrTtlMs,
+    xattrs: isKnown ? (hasUserNames(entry.metadata) ? 'some' : 'none') : undefined,
   }
 }
 

@@ -91,9 +91,11 @@ export class InodeTable {
   }
 
   pathOf(inode: Inode): BlobPath {
-    const names = [this.#rootPath.name]
-    for (let at = inode; at.parent !== undefined; at = at.parent) names.splice(1, 0, at.name)
-    return { container: this.#rootPath.container, name: names.filter((n) => n !== '').join('/') }
+    const { container, name: rootName } = this.#rootPath
+    if (inode.parent === undefined) return { container, name: rootName }
+    let { name } = inode
+    for (let at = inode.parent; at.parent !== undefined; at = at.parent) name = `${at.name}/${name}`
+    return { container, name: rootName === '' ? name : `${rootName}/${name}` }
   }
 
   /** The path that `name` in `parent` has or would have. */

@@ -119,7 +119,7 @@ export class Vfs implements FileOperations {
 
   async lookup(parent: Ino, name: string, context: CallContext): Promise<InodeEntry | AbsentEntry> {
     const directory = this.#tree.directory(parent, 'lookup')
-    const entry = await this.#tree.find(directory, name, { signal: context.signal })
+    const entry = await this.#tree.find(directory, name, context)
     if (entry === undefined) {
       return { kind: 'absent', entryTtlMs: this.#tree.believedMs(directory) }
     }
@@ -132,7 +132,7 @@ export class Vfs implements FileOperations {
 
   async getattr(ino: Ino, _: HandleId | undefined, context: CallContext): Promise<Attributes> {
     const inode = this.#tree.table.get(ino)
-    const entry = await this.#tree.entryOf(inode, { signal: context.signal })
+    const entry = await this.#tree.entryOf(inode, context)
     return this.#tree.attributes(inode, entry)
   }
 
@@ -319,7 +319,7 @@ export class Vfs implements FileOperations {
 
   async opendir(ino: Ino, context: CallContext): Promise<OpenedDirectory> {
     const inode = this.#tree.directory(ino, 'opendir')
-    const entries = await this.#tree.list(inode, { signal: context.signal })
+    const entries = await this.#tree.list(inode, context)
     const handle = this.#handles.add(new DirectoryHandle(this.#tree, inode, entries))
     return { handle, nameCount: entries.size, ...this.#tree.keepNames(inode) }
   }
@@ -331,7 +331,7 @@ export class Vfs implements FileOperations {
   ): Promise<Iterable<DirectoryEntry>> {
     const directory = this.#handles.directory(handle)
     if (directory.rewinds(offset)) {
-      directory.refresh(await this.#tree.list(directory.inode, { signal: context.signal }))
+      directory.refresh(await this.#tree.list(directory.inode, context))
     }
     return directory.read(offset)
   }

@@ -6,8 +6,8 @@ export class Histogram {
   readonly #buckets: number[] = new Array<number>(boundsMs.length + 1).fill(0)
 
   add(durationMs: number): void {
-    const found = boundsMs.findIndex((bound) => durationMs <= bound)
-    const index = found === -1 ? boundsMs.length : found
+    let index = 0
+    while (durationMs > (boundsMs[index] ?? Number.POSITIVE_INFINITY)) index += 1
     this.#buckets[index] = (this.#buckets[index] ?? 0) + 1
   }
 
