@@ -68,6 +68,11 @@ export interface BulkOptions {
   readonly onError?: 'raise' | 'return' | undefined
   /** How many failures end it: what has not begun then waits. Default 20 with `raise`. */
   readonly maxFailures?: number | undefined
+  /**
+   * Told at the end of each run, `retry()` included. It fails a run in which nothing else failed; else the failure
+   * that counts is the first.
+   */
+  readonly onEnd?: (() => Promise<void>) | undefined
 }
 
 /** Items of one kind, and what is to be done with each. */
@@ -134,6 +139,18 @@ export class Bulk {
    * a `BulkError`, or with what failed itself where there is only one thing to do.
    */
   async run(): Promise<BulkResult> {
+    const { onEnd = async () => undefined } = this.#options
+    let result: BulkResult | undefined
+    try {
+      result = await this.#runAll()
+    } finally {
+      if (result === undefined || result.failed.length > 0) await onEnd().catch(() => undefined)
+    }
+    if (result.failed.length === 0) await onEnd()
+    return result
+  }
+
+  async #runAll(): Promise<BulkResult> {
     this.#failed = []
     this.#failedCount = 0
     for (const [at, phase] of this.#phases.entries()) {

@@ -111,3 +111,34 @@ t.test('an abort ends it at once, with the reason', async (t) => {
 
   await t.rejects(work, reason)
 })
+
+t.test(
+  'each run is told of its end, and what the end says fails only a run that went well',
+  async (t) => {
+    const bad = new Set(['b', 'c'])
+    const { run } = task(bad)
+    let ends = 0
+    let end: () => Promise<void> = async () => undefined
+    const onEnd = () => {
+      ends += 1
+      return end()
+    }
+
+    const error = await runAll(['a', 'b', 'c'], { ...options, onEnd }, run).catch(
+      (thrown) => thrown,
+    )
+    if (!(error instanceof BulkError)) throw new Error('expected a BulkError')
+    t.equal(ends, 1)
+    end = async () => {
+      throw new Error('no room for the record')
+    }
+    await t.rejects(error.retry(), { code: 'EACCES' })
+    t.equal(ends, 2)
+    bad.clear()
+    await t.rejects(error.retry(), { message: 'no room for the record' })
+    t.equal(ends, 3)
+    end = async () => undefined
+    t.match(await error.retry(), { failed: [], waiting: 0 })
+    t.equal(ends, 4)
+  },
+)

@@ -38,6 +38,18 @@ export function parseRemote(text: string): AzureUrl {
   }
 }
 
+/** Sources and target, where all are in Azure and a source is in another account than the target's. */
+export function acrossAccounts(
+  from: readonly Location[],
+  to: Location,
+): { readonly from: readonly AzureUrl[]; readonly to: AzureUrl } | undefined {
+  const urls = from.flatMap((place) => (place.kind === 'remote' ? [place.url] : []))
+  if (to.kind !== 'remote' || urls.length < from.length) return undefined
+  const { account } = to.url
+  const isOther = (url: AzureUrl): boolean => url.account !== undefined && url.account !== account
+  return account !== undefined && urls.some(isOther) ? { from: urls, to: to.url } : undefined
+}
+
 /**
  * The one account that `urls` and `config` agree on. A URL that names an account beats the
  * environment, but not a flag that says otherwise.

@@ -141,14 +141,9 @@ async function carryOut(plan: SyncPlan, run: Run, options: SyncOptions): Promise
       record?.forget(path)
     },
   )
-  try {
-    await new Bulk([copies, removals], { signal, concurrency, syscall: 'sync' }).run()
-  } catch (error) {
-    // What is not recorded is copied again; the failure that counts is the first.
-    await record?.save().catch(() => undefined)
-    throw error
-  }
-  await record?.save()
+  // What is not recorded is copied again.
+  const onEnd = record && (() => record.save())
+  await new Bulk([copies, removals], { signal, concurrency, syscall: 'sync', onEnd }).run()
 }
 
 async function demandSource(source: SyncSide, options: CallOptions): Promise<void> {

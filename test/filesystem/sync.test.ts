@@ -1,6 +1,7 @@
-import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { BulkError } from '../../src/bulk.ts'
 import { type SyncOptions, sync } from '../../src/filesystem/sync.ts'
 import {
   localFiles,
@@ -216,6 +217,25 @@ t.test('what failed is not recorded, and what was copied before is', async (t) =
   const { files } = JSON.parse(await readFile(record, 'utf8'))
 
   t.strictSame(Object.keys(files), ['good'])
+})
+
+t.test('what a retry copies is recorded', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const local = await temporaryDirectory(t)
+  const elsewhere = await temporaryDirectory(t)
+  const record = join(elsewhere, 'record')
+  await plantRemote(fs, 'box/from', { a: '1', b: '2', c: '3' })
+  for (const name of ['b', 'c']) await mkdir(join(local, name, 'in the way'), { recursive: true })
+  const run = () => sync({ fs, path: 'box/from' }, { local }, { compare: 'etag', record })
+
+  const error = await run().catch((thrown: unknown) => thrown)
+  if (!(error instanceof BulkError)) throw new Error('expected a BulkError')
+  for (const name of ['b', 'c']) await rm(join(local, name), { recursive: true })
+  t.match(await error.retry(), { failed: [], waiting: 0 })
+
+  const { files } = JSON.parse(await readFile(record, 'utf8'))
+  t.same(Object.keys(files).sort(), ['a', 'b', 'c'])
+  t.match(await run(), { copied: [], unchanged: 3 })
 })
 
 t.test('a record that cannot be meant is refused, and nothing is copied', async (t) => {

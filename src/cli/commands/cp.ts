@@ -6,7 +6,7 @@ import type { AzureBlobFileSystem, CopySource } from '../../filesystem/azure-blo
 import { hasMagic } from '../../filesystem/pattern.ts'
 import type { TransferOptions, TransferResult } from '../../filesystem/transfer-run.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
-import { type Location, parseLocation } from '../location.ts'
+import { acrossAccounts, type Location, parseLocation } from '../location.ts'
 import { formatBytes } from '../output.ts'
 import { withFileSystem } from '../session.ts'
 import { usageError } from '../usage.ts'
@@ -69,8 +69,8 @@ async function cp(request: CpArguments, command: Command, context: CliContext): 
   }
   const urls = [...from, to].flatMap((place) => (place.kind === 'remote' ? [place.url] : []))
   const access = to.kind === 'remote' ? 'write' : 'read'
-  if (to.kind === 'remote' && isAcross(from, to.url)) {
-    const sides = { from: urls.slice(0, -1), to: to.url }
+  const sides = acrossAccounts(from, to)
+  if (sides !== undefined) {
     return copyAcross(sides, { ...request, direction: 'copy' }, { command, context })
   }
   await withFileSystem(command, context, { access, urls }, (fileSystem) =>
@@ -96,17 +96,6 @@ function directionOf(from: readonly Location[], to: Location): Direction | 'stre
   if (kind === 'remote') return to.kind === 'remote' ? 'copy' : 'get'
   if (to.kind === 'remote') return 'put'
   throw usageError('neither side is in Azure: write abfs://CONTAINER/PATH, or use cp')
-}
-
-/** Whether another account is named as source than as target. */
-function isAcross(from: readonly Location[], to: AzureUrl): boolean {
-  return from.some(
-    (place) =>
-      place.kind === 'remote' &&
-      place.url.account !== undefined &&
-      to.account !== undefined &&
-      place.url.account !== to.account,
-  )
 }
 
 async function copyAcross(

@@ -1,9 +1,8 @@
 import { type Command, Option } from 'commander'
-import type { AzureUrl } from '../../azure-url.ts'
 import type { SyncPlan } from '../../filesystem/sync.ts'
 import type { SyncSide } from '../../filesystem/sync-side.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
-import { type Location, parseLocation } from '../location.ts'
+import { acrossAccounts, type Location, parseLocation } from '../location.ts'
 import { formatBytes } from '../output.ts'
 import { withFileSystem } from '../session.ts'
 import { usageError } from '../usage.ts'
@@ -86,11 +85,10 @@ async function syncTrees(
   const reads = to.kind !== 'remote' || flags.dryRun === true
   const access = reads ? 'read' : 'write'
   const run = (source: SyncSide, target: SyncSide) => carryOut(source, target, { flags, context })
-  const accounts = areTwoAccounts(from, to)
-  if (accounts !== undefined) {
-    const [first, second] = accounts
-    await withFileSystem(command, context, { access: 'read', urls: [first] }, (one) =>
-      withFileSystem(command, context, { access, urls: [second] }, (other) =>
+  const sides = acrossAccounts([from], to)
+  if (sides !== undefined) {
+    await withFileSystem(command, context, { access: 'read', urls: sides.from }, (one) =>
+      withFileSystem(command, context, { access, urls: [sides.to] }, (other) =>
         run({ fs: one, path: request.source }, { fs: other, path: request.target }),
       ),
     )
@@ -106,13 +104,6 @@ async function syncTrees(
 function localOf(place: Location): string {
   if (place.kind === 'local') return place.path
   throw usageError('- is no directory: name one')
-}
-
-/** The sides, where both are in Azure, in two accounts that are named. */
-function areTwoAccounts(...sides: [Location, Location]): readonly [AzureUrl, AzureUrl] | undefined {
-  const [from, to] = sides.map((place) => (place.kind === 'remote' ? place.url : undefined))
-  if (from?.account === undefined || to?.account === undefined) return undefined
-  return from.account === to.account ? undefined : [from, to]
 }
 
 async function carryOut(
