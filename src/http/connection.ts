@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { MiB } from '../byte-range.ts'
+import { KiB, MiB } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
 import { AnswerParser } from './answer-parser.ts'
 import type { BodySink } from './body-sink.ts'
@@ -62,6 +62,7 @@ export class Connection implements ExchangeHolder {
   #firstByteMs = 0
   #idleMs: number
   #pieceBytes = firstPieceBytes
+  #joined: Buffer | undefined
 
   /** Begins to connect, for `exchange`. */
   constructor(owner: ConnectionOwner, exchange: Exchange) {
@@ -126,10 +127,28 @@ export class Connection implements ExchangeHolder {
       return
     }
     this.#enter('sending', this.#owner.limits.sendMs)
+    if (head.length + body.byteLength <= joinedBytes) {
+      this.#socket.write(this.#join(head, body), this.#onJoinedSent)
+      return
+    }
     this.#socket.cork()
     this.#socket.write(head, 'latin1')
     this.#sendBody(body, 0)
     this.#socket.uncork()
+  }
+
+  /** Head and body in one piece, in memory that is used again: nothing else is sent before all of it is. */
+  #join(head: string, body: Uint8Array): Uint8Array {
+    this.#joined ??= Buffer.allocUnsafeSlow(joinedBytes)
+    const headBytes = this.#joined.write(head, 0, 'latin1')
+    this.#joined.set(body, headBytes)
+    return this.#joined.subarray(0, headBytes + body.byteLength)
+  }
+
+  readonly #onJoinedSent = (error?: Error | null): void => {
+    if (error !== undefined && error !== null) return
+    // Else answered and given up meanwhile.
+    if (this.#phase === 'sending') this.#enter('headers', this.#owner.limits.headersMs)
   }
 
   #sendBody(body: Uint8Array, at: number): void {
@@ -308,6 +327,12 @@ export class Connection implements ExchangeHolder {
 
 /** Beyond this, a longer read saves no time and keeps other connections waiting. */
 const maxReadBytes = MiB
+
+/**
+ * A head and the body of a small file. Sent together they take one system call without what Node does for a list of
+ * pieces, and one record of TLS; each connection that sends small bodies keeps this much memory for it.
+ */
+const joinedBytes = 20 * KiB
 
 const timeouts: Readonly<Partial<Record<Phase, TransportFault>>> = {
   connecting: 'ABFS_CONNECT_TIMEOUT',
