@@ -1,7 +1,7 @@
 import { type ErrnoCode, FileSystemError } from '../errors.ts'
 import type { HttpResponse } from '../http/handler.ts'
 import type { BlobProperties, ChangedProperties, ContentHeaders, PathFacts } from './store.ts'
-import { markKey, parseMark } from './written-mark.ts'
+import { markHeader, parseMark } from './written-mark.ts'
 
 /** What was asked of the service: its name, the path or paths, and the precondition if any. */
 export interface Subject {
@@ -132,8 +132,6 @@ function wholeMd5(headers: HttpResponse['headers']): string | undefined {
 function blobTypeFrom(value: string | undefined): BlobProperties['blobType'] {
   return value === 'BlockBlob' || value === 'AppendBlob' || value === 'PageBlob' ? value : undefined
 }
-
-const markHeader = `x-ms-meta-${markKey}`
 
 function metadataFrom(headers: HttpResponse['headers']): Record<string, string> {
   const metadata: Record<string, string> = {}

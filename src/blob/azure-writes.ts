@@ -30,7 +30,7 @@ import {
   checkBodySize,
   maxBlobPutBytes,
 } from './validate.ts'
-import { formatMark, markKey, markOf, type WrittenMark } from './written-mark.ts'
+import { formatMark, markHeader, markOf, type WrittenMark } from './written-mark.ts'
 
 interface AzureWritesOptions {
   readonly http: HttpHandler
@@ -61,7 +61,7 @@ export class AzureWrites {
     const { signal } = options
     const own = await this.#orOwn(mark, { path, options }, (noteUncertain) => {
       const call = { operation, method: 'PUT', path, headers, body: data, signal } as const
-      return this.#sendSummed({ noteUncertain, ...call }, data, crc64)
+      return this.#sendSummed({ ...call, noteUncertain }, data, crc64)
     })
     return 'etag' in own ? own : writtenProperties(own.headers, options, mark)
   }
@@ -200,17 +200,18 @@ export class AzureWrites {
     data: Uint8Array,
     crc64: Crc64 | undefined,
   ): Promise<HttpResponse> {
-    const sums = this.#takesSums ? sumHeaders(this.#options.integrity, data, crc64) : {}
-    const summed = { ...call, headers: Object.assign({}, call.headers, sums) }
+    const sum = this.#takesSums ? sumHeader(this.#options.integrity, data, crc64) : undefined
+    if (sum === undefined) return this.#send(call)
+    call.headers[sum.name] = sum.value
     try {
-      return await this.#send(summed)
+      return await this.#send(call)
     } catch (error) {
       if (!isFileSystemError(error)) throw error
-      if (error.code === 'EBADMSG') return this.#send(summed)
-      const isUnknown = Object.keys(sums).some((name) => refusesHeader(error, name))
-      if (!isUnknown) throw error
+      if (error.code === 'EBADMSG') return this.#send(call)
+      if (!refusesHeader(error, sum.name)) throw error
       this.#giveUpSums(call, error)
-      return this.#send(call)
+      const { [sum.name]: _, ...headers } = call.headers
+      return this.#send({ ...call, headers })
     }
   }
 
@@ -233,12 +234,15 @@ function appendedProperties(headers: HttpResponse['headers'], sizeBytes: number)
   }
 }
 
-function sumHeaders(integrity: Integrity, data: Uint8Array, crc64: Crc64 | undefined): Headers {
+function sumHeader(
+  integrity: Integrity,
+  data: Uint8Array,
+  crc64: Crc64 | undefined,
+): { readonly name: string; readonly value: string } | undefined {
   if (integrity === 'md5') {
-    const md5 = createHash('md5').update(data).digest('base64')
-    return { 'content-md5': md5 }
+    return { name: 'content-md5', value: createHash('md5').update(data).digest('base64') }
   }
-  return crc64 === undefined ? {} : { 'x-ms-content-crc64': formatCrc64(crc64) }
+  return crc64 === undefined ? undefined : { name: 'x-ms-content-crc64', value: formatCrc64(crc64) }
 }
 
 function refusesHeader(error: FileSystemError, name: string): boolean {
@@ -251,7 +255,7 @@ function refusesHeader(error: FileSystemError, name: string): boolean {
 function markedHeaders(options: PutOptions, mark: WrittenMark): Headers {
   const headers = blobHeaders(options)
   const text = formatMark(mark, options.metadata)
-  if (text !== undefined) headers[`x-ms-meta-${markKey}`] = text
+  if (text !== undefined) headers[markHeader] = text
   return headers
 }
 

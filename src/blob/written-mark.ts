@@ -9,6 +9,8 @@ import { maxMetadataBytes } from './validate.ts'
 
 /** The metadata key of the mark. */
 export const markKey = 'abfs_written'
+/** Its header. */
+export const markHeader: string = `x-ms-meta-${markKey}`
 
 export interface WrittenMark {
   readonly sizeBytes: number
@@ -30,12 +32,11 @@ export function markOf(
 /** The mark as a value of metadata; `undefined` when it says nothing or `metadata` leaves no room. */
 export function formatMark(mark: WrittenMark, metadata: Metadata = {}): string | undefined {
   if (mark.crc64 === undefined && mark.by === undefined) return undefined
-  const parts = [`size=${mark.sizeBytes}`]
-  if (mark.crc64 !== undefined) parts.push(`crc64=${formatCrc64(mark.crc64)}`)
-  if (mark.by !== undefined) parts.push(`by=${mark.by}`)
-  const text = parts.join(';')
+  let text = `size=${mark.sizeBytes}`
+  if (mark.crc64 !== undefined) text += `;crc64=${formatCrc64(mark.crc64)}`
+  if (mark.by !== undefined) text += `;by=${mark.by}`
   let bytes = markKey.length + text.length
-  for (const [key, value] of Object.entries(metadata)) bytes += key.length + value.length
+  for (const key in metadata) bytes += key.length + (metadata[key]?.length ?? 0)
   return bytes <= maxMetadataBytes ? text : undefined
 }
 
