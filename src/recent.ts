@@ -2,12 +2,12 @@
  * `make`, with its results for the keys asked for last: at least `least` of them, at most twice as many. For
  * what is made again and again of a few keys, and costs little more than to forget one by one.
  */
-export function rememberingRecent<V extends object | string>(
-  make: (key: string) => V,
+export function rememberingRecent<K, V extends object | string>(
+  make: (key: K) => V,
   least = 64,
-): (key: string) => V {
-  let recent = new Map<string, V>()
-  let before = new Map<string, V>()
+): (key: K) => V {
+  let recent = new Map<K, V>()
+  let before = new Map<K, V>()
   return (key) => {
     const known = recent.get(key)
     if (known !== undefined) return known

@@ -3,7 +3,7 @@ import { rememberingRecent } from '../src/recent.ts'
 
 function counted(least: number) {
   const made: string[] = []
-  const get = rememberingRecent((key) => {
+  const get = rememberingRecent((key: string) => {
     made.push(key)
     return { key }
   }, least)

@@ -3,6 +3,7 @@ import { type Clock, nextTurn, systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { rememberingRecent } from '../recent.ts'
 import { AzureBatches } from './azure-batch.ts'
 import { blockListCall, blocksFrom, listedBlocks, stageFromCall } from './azure-blocks.ts'
 import { type AzureCall, callAzure } from './azure-client.ts'
@@ -84,8 +85,11 @@ export class AzureBlobStore implements BlobStore {
   readonly deleteMany: DeleteMany | undefined
   readonly #clock: Clock
   readonly #closeHttp: (() => Promise<void>) | undefined
-  /** Of the paths that reads were checked for: whoever reads on has the same object each time. */
-  readonly #urls = new WeakMap<BlobPath, URL>()
+  /** Of a path that is checked: whoever reads on has the same object each time. Not weak, which costs more than a URL. */
+  readonly #urlOf = rememberingRecent((path: BlobPath) => {
+    checkBlobPath(path, 'blob.get')
+    return resourceUrl(this.#base, path)
+  }, 256)
   readonly #rooms = new PageRooms()
   #roundTripMs: number | undefined
 
@@ -120,7 +124,7 @@ export class AzureBlobStore implements BlobStore {
   }
 
   async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
-    const url = this.#checkedUrl(path)
+    const url = this.#urlOf(path)
     checkGetOptions(options)
     const { range } = options
     if (range !== undefined && range.end === range.start) return this.#getNothing(path, options)
@@ -306,15 +310,6 @@ export class AzureBlobStore implements BlobStore {
     }
   }
 
-  #checkedUrl(path: BlobPath): URL {
-    const known = this.#urls.get(path)
-    if (known !== undefined) return known
-    checkBlobPath(path, 'blob.get')
-    const url = resourceUrl(this.#base, path)
-    this.#urls.set(path, url)
-    return url
-  }
-
   #call(call: AzureCall): Promise<HttpResponse> {
     return callAzure(this.#http, this.#base, call)
   }
@@ -330,7 +325,7 @@ export class AzureBlobStore implements BlobStore {
       sizeBytes = properties.sizeBytes
       checkStatus(status, path, { range, sizeBytes })
     })
-    const url = this.#checkedUrl(path)
+    const url = this.#urlOf(path)
     const response = await this.#call({ ...rangeCall({ path, url }, options), receiver })
     this.#noteTime(response)
     if (response.status === 416) return this.#getPast(path, options)
