@@ -90,16 +90,20 @@ export async function refuseDirectory(
   throw new FileSystemError('EISDIR', 'open', { path: formatPath(path) })
 }
 
+/** What was just written, as the call that wrote it knows it. */
+interface Written {
+  readonly properties: BlobProperties
+  readonly metadata?: Metadata | undefined
+  readonly contentType?: string | undefined
+}
+
 /** Tells the listings of a blob that was just written, and returns what is known of it. */
-export function noteCommitted(
-  remote: Remote,
-  path: BlobPath,
-  written: {
-    readonly properties: BlobProperties
-    readonly metadata?: Metadata | undefined
-    readonly contentType?: string | undefined
-  },
-): FileInfo {
+export function noteCommitted(remote: Remote, path: BlobPath, written: Written): FileInfo {
+  return toFileInfo(path.container, tellListings(remote, path, written))
+}
+
+/** As {@link noteCommitted}, for callers who do not want to know. */
+export function tellListings(remote: Remote, path: BlobPath, written: Written): Entry {
   const { properties } = written
   const entry = entryFromBlob(path.name, {
     ...properties,
@@ -107,7 +111,7 @@ export function noteCommitted(
     contentType: properties.contentType ?? written.contentType,
   })
   remote.namespace.noteCommitted(path, entry)
-  return toFileInfo(path.container, entry)
+  return entry
 }
 
 async function pipeBlocks(

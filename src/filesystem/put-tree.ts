@@ -9,7 +9,7 @@ import { type LocalEntry, LocalView } from './local-view.ts'
 import { NearDisk } from './near-disk.ts'
 import { attributesOf } from './posix-preserve.ts'
 import type { Remote } from './remote.ts'
-import { putSmall } from './small-file.ts'
+import { putSmall, SmallBuffers } from './small-file.ts'
 import { ensureDirectory, refuseDirectories } from './target-directory.ts'
 import {
   bulkOptions,
@@ -34,6 +34,7 @@ export async function putTree(
   const { signal } = options
   const preserve = options.preserve === true
   const disk = new NearDisk(remote.clock)
+  const buffers = new SmallBuffers()
   const views = { source: new LocalView({ followLinks: !preserve, disk }), target: remote.view }
   const journal = await journalOf(remote, request, { ...options, operation: 'put' })
   const plan = await planTransfers(views, request, { ...options, ...remembering(journal) })
@@ -49,7 +50,7 @@ export async function putTree(
         return countResumed(from.size, onBytes, onResumed)
       }
       const pair = { remote: pathOf(to), local: from.name }
-      const small = { signal, preserve, onBytes, disk, size: from.size }
+      const small = { signal, preserve, onBytes, disk, buffers, size: from.size }
       if (journal === undefined && (await putSmall(remote, pair, small))) return
       await putFileUnchecked(remote, pair, { signal, preserve, onBytes, journal, onResumed })
     })

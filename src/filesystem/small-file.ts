@@ -16,13 +16,28 @@ import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { readAtOnce } from './download.ts'
 import { type FilePair, type LocalFileOptions, partialName } from './local-file.ts'
 import type { NearDisk } from './near-disk.ts'
-import { noteCommitted } from './pipe.ts'
+import { tellListings } from './pipe.ts'
 import { attributesOf } from './posix-preserve.ts'
 import { changedSource } from './put-blocks.ts'
 import type { Remote } from './remote.ts'
 
 /** Files up to this size are moved in one request, and at once between memory and a near disk. */
 export const smallBytes: number = 64 * KiB
+
+/** Memory that files are read to, one after the other: fresh memory for each has to be found, cleared and collected. */
+export class SmallBuffers {
+  readonly #free: Buffer[] = []
+
+  take(): Buffer {
+    // More than a small file has: one that has not grown ends short of it.
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(smallBytes + 1)
+  }
+
+  /** Nothing reads it any more. */
+  give(buffer: Buffer): void {
+    this.#free.push(buffer)
+  }
+}
 
 export interface SmallFileOptions extends LocalFileOptions {
   readonly disk: NearDisk
@@ -34,19 +49,23 @@ export interface SmallFileOptions extends LocalFileOptions {
 export async function putSmall(
   remote: Remote,
   pair: FilePair,
-  { disk, size, signal, preserve, onBytes }: SmallFileOptions,
+  options: SmallFileOptions & { readonly buffers: SmallBuffers },
 ): Promise<boolean> {
+  const { disk, buffers, size, signal, preserve, onBytes } = options
   if (size > smallBytes || size > remote.blockBytes) return false
   if (!(await disk.isNear(dirname(pair.local)))) return false
   const send = async () => {
-    const read = disk.run(pair.local, () => readSmall(pair.local, preserve === true))
+    const buffer = buffers.take()
+    const read = disk.run(pair.local, () => readSmall(pair.local, buffer, preserve === true))
     if (read === undefined) return false
     const { data, stats } = read
     const metadata =
       stats === undefined ? undefined : withPosixAttributes({}, 'file', attributesOf(stats))
     const properties = await remote.store.put(pair.remote, data, { signal, metadata })
+    // After a failure something may be sending it still.
+    buffers.give(buffer)
     onBytes?.(data.byteLength)
-    noteCommitted(remote, pair.remote, { properties, metadata })
+    tellListings(remote, pair.remote, { properties, metadata })
     return true
   }
   return remote.memory.run(smallBytes, () => remote.limiter.run(send, signal), signal)
@@ -80,25 +99,24 @@ interface SmallContent {
 }
 
 /** `undefined` for what is no small regular file. */
-function readSmall(path: string, withStats: boolean): SmallContent | undefined {
+function readSmall(path: string, room: Buffer, withStats: boolean): SmallContent | undefined {
   // Without waiting: by now it may be a pipe.
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const before = fstatSync(file)
     if (!before.isFile() || before.size > smallBytes) return undefined
     const { size } = before
-    // More than there is: a file that has not grown ends short of it.
-    const data = Buffer.allocUnsafe(size + 1)
+    const wanted = size + 1
     let bytes = 0
     for (let count = -1; count !== 0 && bytes < size; bytes += count) {
-      count = readSync(file, data, bytes, data.byteLength - bytes, bytes)
+      count = readSync(file, room, bytes, wanted - bytes, bytes)
     }
     const after = fstatSync(file)
     if (bytes !== size || after.size !== size || after.mtimeMs !== before.mtimeMs) {
       throw changedSource(path)
     }
     const stats = withStats ? fstatSync(file, { bigint: true }) : undefined
-    return { data: data.subarray(0, size), stats }
+    return { data: room.subarray(0, size), stats }
   } finally {
     closeSync(file)
   }

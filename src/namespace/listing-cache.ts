@@ -178,9 +178,10 @@ export class ListingCache {
     this.#noteChange(key)
     const listing = this.#listings.peek(key)
     if (listing === undefined) return
+    const { size } = listing.entries
     edit(listing.entries)
     // Set anew under the same expiry, so that the size that bounds the cache is counted again.
-    this.#listings.set(key, { ...listing })
+    if (listing.entries.size !== size) this.#listings.set(key, { ...listing })
   }
 
   #forget(key: string): void {
@@ -189,7 +190,8 @@ export class ListingCache {
   }
 
   #noteChange(key: string): void {
-    for (const pending of this.#pending.get(key) ?? []) pending.changed = true
+    const pending = this.#pending.get(key)
+    if (pending !== undefined) for (const each of pending) each.changed = true
     for (const tree of this.#trees) tree.note(key)
   }
 }
