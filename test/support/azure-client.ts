@@ -24,7 +24,7 @@ export class AzureClient {
   }
 
   async send(
-    method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH',
+    method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     url: URL | string,
     options: {
       readonly token?: string
