@@ -123,10 +123,11 @@ t.test('abfs unmount', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
     process.kill(Number(pid), 'SIGKILL')
     await until(() => !existsSync(`/proc/${pid}/exe`))
 
-    const { code, stdout } = await abfs(['unmount', directory])
+    const { code, stdout, stderr } = await abfs(['unmount', directory])
 
     t.equal(code, 0)
     t.equal(stdout, `unmounted abfs://data from ${directory}\n`)
+    t.match(stderr, new RegExp(`daemon \\(pid ${pid}\\) had died, its log is /.*abfs doctor`))
     t.ok(statSync(directory).isDirectory())
   })
 

@@ -118,12 +118,18 @@ async function refuseAmbiguity(registry: string): Promise<void> {
 
 /** Whether all of a drive is known to be stored. */
 async function tell(done: Unmounted, json: boolean, context: CliContext): Promise<boolean> {
-  const { daemon, unsaved, source, directory } = done
+  const { daemon, dead, unsaved, source, directory } = done
   if (json) await context.stdout.json(done)
   else await context.stdout.line(`unmounted ${printable(source)} from ${printable(directory)}`)
   const { describeUnsaved } = await import('../drive/unsaved-view.ts')
   for (const line of (unsaved ?? []).map(describeUnsaved)) {
     context.stderr.write(`abfs: not stored: ${line}\n`)
+  }
+  if (dead !== undefined) {
+    const log = dead.logFile === undefined ? '' : `, its log is ${dead.logFile}`
+    context.stderr.write(
+      `abfs: its daemon (pid ${dead.pid}) had died${log}; abfs doctor tells what it left unsaved\n`,
+    )
   }
   if (daemon === undefined) return true
   if (unsaved !== undefined) return unsaved.length === 0

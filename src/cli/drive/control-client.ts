@@ -4,7 +4,7 @@ import { json } from 'node:stream/consumers'
 import { repeat } from '../../clock.ts'
 import { underEither } from '../../concurrency.ts'
 import { FileSystemError } from '../../errors.ts'
-import { type DriveReport, driveReport } from './drive-report.ts'
+import { type DriveReport, readReport, readUnsaved, type UnsavedFile } from './drive-report.ts'
 import type { DriveRecord } from './registry.ts'
 
 /** How long a daemon may take to tell about itself. */
@@ -17,25 +17,31 @@ export async function askReport(record: DriveRecord, signal: AbortSignal): Promi
     const answer = await ask(record, '/report', limit)
     return answer.body()
   })
-  return driveReport.parse(asked)
+  return understood(readReport(asked), record)
 }
 
 /**
- * Asks the daemon behind `record` to tell what it says last; resolves when it has agreed, with a call that
+ * Asks the daemon behind `record` to tell in the end what it could not store; resolves when it has agreed, with a call that
  * waits for it. Both reject with EIO when it does not answer, the call when it ends without a word.
  */
 export async function askEnd(
   record: DriveRecord,
   signal: AbortSignal,
-): Promise<() => Promise<DriveReport>> {
+): Promise<() => Promise<readonly UnsavedFile[]>> {
   const slow = new AbortController()
   const stop = repeat(reportTimeoutMs, () => slow.abort())
   try {
     const { body } = await ask(record, '/end', AbortSignal.any([signal, slow.signal]))
-    return async () => driveReport.parse(await body())
+    return async () => understood(readUnsaved(await body()), record)
   } finally {
     stop()
   }
+}
+
+function understood<Value>(value: Value | undefined, { directory, pid }: DriveRecord): Value {
+  if (value !== undefined) return value
+  const detail = `its daemon (pid ${pid}) answers as this version of abfs does not: unmount the drive and mount it anew`
+  throw silent(directory, detail)
 }
 
 interface Answer {

@@ -36,69 +36,81 @@ export interface UnsavedFile {
   readonly isPending?: true | undefined
 }
 
+/** A daemon of another version may count other things: it is asked all the same, after an upgrade. */
+const count = z.number().default(0)
 const counts = z.record(z.string(), z.number())
+const unsaved: z.ZodType<readonly UnsavedFile[]> = z.array(
+  z.object({
+    path: z.string(),
+    place: z.string().optional(),
+    sizeBytes: z.number().optional(),
+    error: z.string(),
+    isPending: z.literal(true).optional(),
+  }),
+)
 const calls: z.ZodType<CallReport> = z.object({
   byName: z.record(
     z.string(),
     z.object({
-      count: z.number(),
-      failed: z.number(),
-      totalMs: z.number(),
+      count,
+      failed: count,
+      totalMs: count,
       buckets: z.array(z.number()),
     }),
   ),
-  readBytes: z.number(),
-  writtenBytes: z.number(),
+  readBytes: count,
+  writtenBytes: count,
 })
 const traffic: z.ZodType<TrafficReport> = z.object({
-  atMs: z.number(),
-  sinceMs: z.number(),
-  requests: z.number(),
+  atMs: count,
+  sinceMs: count,
+  requests: count,
   requestsByOperation: counts,
-  retries: z.number(),
-  batched: z.number(),
-  bytesSent: z.number(),
-  bytesReceived: z.number(),
+  retries: count,
+  batched: count,
+  bytesSent: count,
+  bytesReceived: count,
   credentials: z.object({
-    received: z.number(),
+    received: count,
     byKind: counts,
-    longestLifeMs: z.number(),
-    lifeLeftMs: z.number(),
+    longestLifeMs: count,
+    lifeLeftMs: count,
   }),
-  faults: z.number(),
+  faults: count,
 })
 const diskCache: z.ZodType<DiskCacheStats> = z.object({
-  hitBytes: z.number(),
-  missedBytes: z.number(),
-  writtenBytes: z.number(),
-  skippedBytes: z.number(),
-  damagedCount: z.number(),
-  failureCount: z.number(),
+  hitBytes: count,
+  missedBytes: count,
+  writtenBytes: count,
+  skippedBytes: count,
+  damagedCount: count,
+  failureCount: count,
 })
 
-/** Reads what a daemon sent. */
-export const driveReport: z.ZodType<DriveReport> = z.object({
+const driveReport: z.ZodType<DriveReport> = z.object({
   directory: z.string(),
   source: z.string(),
   pid: z.number(),
   readOnly: z.boolean(),
   calls,
-  memoryCacheBytes: z.number(),
+  memoryCacheBytes: count,
   diskCache: diskCache.optional(),
-  residentBytes: z.number(),
+  residentBytes: count,
   traffic,
-  estimatedDollars: z.number(),
+  estimatedDollars: count,
   whyNoPassthrough: z.string().optional(),
-  unsaved: z.array(
-    z.object({
-      path: z.string(),
-      place: z.string().optional(),
-      sizeBytes: z.number().optional(),
-      error: z.string(),
-      isPending: z.literal(true).optional(),
-    }),
-  ),
+  unsaved,
 })
+
+/** Reads what a daemon sent; `undefined` for what no version of abfs would. */
+export function readReport(sent: unknown): DriveReport | undefined {
+  return driveReport.safeParse(sent).data
+}
+
+/** The same of the one thing that must be known when a drive ends. */
+export function readUnsaved(sent: unknown): readonly UnsavedFile[] | undefined {
+  return z.object({ unsaved }).safeParse(sent).data?.unsaved
+}
 
 /** Bytes from Azure for a byte that programs read; `undefined` before they read any. */
 export function amplification({ calls, traffic }: DriveReport): number | undefined {

@@ -6,7 +6,7 @@ import { unmount } from '../../fuse/unmount.ts'
 import { findBusyProcesses } from './busy-processes.ts'
 import { askEnd } from './control-client.ts'
 import type { UnsavedFile } from './drive-report.ts'
-import { type DriveRecord, isAlive, recallDrive, recallDrives } from './registry.ts'
+import { type DriveRecord, isAlive, recallDead, recallDrive, recallDrives } from './registry.ts'
 
 /** How a drive is taken down. */
 export interface UnmountOptions {
@@ -28,6 +28,8 @@ export interface Unmounted {
   readonly source: string
   /** `undefined` when it is not known which process served the drive. */
   readonly daemon: DriveRecord | undefined
+  /** The process that served it and had ended before. */
+  readonly dead?: DriveRecord | undefined
   /** What could not be stored; `undefined` when no daemon was left to tell. */
   readonly unsaved: readonly UnsavedFile[] | undefined
 }
@@ -40,13 +42,14 @@ export interface Unmounted {
 export async function unmountDrive(directory: string, options: UnmountOptions): Promise<Unmounted> {
   const place = await canonicalMountpoint(directory).catch(() => resolve(directory))
   const daemon = recallDrive(options.registry, place)
+  const dead = recallDead(options.registry).find((drive) => drive.directory === place)
   const source = (await findMount(place))?.source ?? daemon?.source ?? ''
   const hangUp = new AbortController()
   const signal = AbortSignal.any([options.signal, hangUp.signal])
   try {
     const lastWords = daemon === undefined ? undefined : await listen(daemon, signal)
     await detach(place, options.lazy)
-    if (daemon === undefined) return { directory: place, source, daemon, unsaved: undefined }
+    if (daemon === undefined) return { directory: place, source, daemon, dead, unsaved: undefined }
     await waitForEnd(daemon, options)
     return { directory: place, source, daemon, unsaved: await lastWords?.() }
   } finally {
@@ -61,10 +64,7 @@ async function listen(
 ): Promise<(() => Promise<readonly UnsavedFile[] | undefined>) | undefined> {
   try {
     const end = await askEnd(daemon, signal)
-    const words = end().then(
-      ({ unsaved }) => unsaved,
-      () => undefined,
-    )
+    const words = end().catch(() => undefined)
     return () => words
   } catch {
     signal.throwIfAborted()
