@@ -2,17 +2,29 @@ import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { GiB, KiB, MiB } from '../byte-range.ts'
 
+type TerminalStream = Writable & {
+  readonly isTTY?: boolean
+  readonly rows?: number
+  readonly columns?: number
+}
+
 /** Where a command writes what it was asked for. */
 export class Output {
-  readonly #stream: Writable & { readonly isTTY?: boolean }
+  readonly #stream: TerminalStream
 
-  constructor(stream: Writable & { readonly isTTY?: boolean }) {
+  constructor(stream: TerminalStream) {
     this.#stream = stream
   }
 
   /** Whether a person is looking. */
   get isTerminal(): boolean {
     return this.#stream.isTTY === true
+  }
+
+  /** What of `lines` fits the terminal, so that none wraps and the first ones stay in sight. */
+  fitted(lines: readonly string[]): readonly string[] {
+    const { rows, columns } = this.#stream
+    return fitScreen(lines, { rows: rows || 24, columns: columns || 80 })
   }
 
   /** Writes `data`, and waits while the reader is slower. */
@@ -30,6 +42,17 @@ export class Output {
       JSON.stringify(value, (_key, item) => (typeof item === 'bigint' ? String(item) : item)),
     )
   }
+}
+
+/** Cuts lines to `columns`, and says how many do not fit `rows`, of which the last is the cursor's. */
+export function fitScreen(
+  lines: readonly string[],
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+): readonly string[] {
+  const room = Math.max(1, rows - 1)
+  const left = lines.length - (room - 1)
+  const shown = left > 1 ? [...lines.slice(0, room - 1), `… ${left} more lines`] : lines
+  return shown.map((line) => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line))
 }
 
 /** `rows` in columns as wide as their widest cell; those in `rightAligned` (by index) end together. */

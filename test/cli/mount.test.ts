@@ -148,6 +148,16 @@ t.test('a drive by the command line', { skip: whyNoCli() || whyNoMounts() }, asy
     failsWith(t, await abfs('unmount', directory), { code: 3, line: /nothing is mounted there/ })
   })
 
+  t.test('a log that can be nowhere is told, with what to set', async (t) => {
+    const directory = await temporaryMountpoint(t)
+    const nowhere = { ...env, XDG_STATE_HOME: '/dev/null/state' }
+
+    const result = await runAbfs(['mount', 'abfs://data', directory], { env: nowhere })
+
+    failsWith(t, result, { code: 4, line: /log \(ENOTDIR.*set XDG_STATE_HOME .* or .*--log-file/ })
+    t.notOk(isMounted(directory))
+  })
+
   t.test('a drive left dead by a crash is replaced by the next mount', async (t) => {
     const directory = await mounted(t)
     const { pid } = JSON.parse(await noteOf(directory))

@@ -90,6 +90,7 @@ t.test('the built command', { skip: whyNoCli() }, async (t) => {
     ],
     ['a SAS in a URL', ['ls', 'https://a.blob.core.windows.net/c?sig=s3cret'], /carries a SAS/],
     ['a drive without a container', ['mount', 'abfs://', '/tmp'], /a drive shows one container/],
+    ['a drive on a URL', ['mount', 'abfs://c', 'abfs://d'], /stands where a directory should/],
     ['a mode that is none', ['mount', 'abfs://c', '/tmp', '--file-mode', '999'], /--file-mode/],
     ['a connector without configuration', ['connector', 'serve'], /set --config/],
   ]

@@ -65,6 +65,16 @@ for (const kind of ['flat', 'hierarchical']) {
       t.match(stderr, /^abfs: not warmed: missing: ENOENT/)
     })
 
+    t.test('says why the disk kept nothing', async (t) => {
+      const place = await temporaryDirectory(t)
+      await writeFile(join(place, 'blocks-1'), 'a file in the way')
+
+      const { code, stderr } = await abfs(['warm', 'abfs://data', '--cache-dir', place])
+
+      t.equal(code, 1)
+      t.match(stderr, /^abfs: not kept in the cache: \/.*(ENOTDIR|EEXIST)/)
+    })
+
     t.test('refuses what cannot work', async (t) => {
       const refused: [string[], RegExp][] = [
         [['warm', 'abfs://data', '--cache-size', '1M'], /nine tenths of --cache-size/],

@@ -245,8 +245,12 @@ function placesIn(words: readonly string[]): DrivePlace[] {
   }
   return words.flatMap((text, index) => {
     if (index % 2 !== 0) return []
+    const directory = words[index + 1] ?? ''
+    if (/^(abfss?|https?):\/\//.test(directory)) {
+      throw usageError(`'${directory}' stands where a directory should: write URL DIRECTORY pairs`)
+    }
     const url = parseRemote(text)
-    if (url.container !== '') return [{ url, directory: resolve(words[index + 1] ?? '') }]
+    if (url.container !== '') return [{ url, directory: resolve(directory) }]
     throw usageError('a drive shows one container: write abfs://CONTAINER[/PATH], or mount all')
   })
 }

@@ -80,8 +80,10 @@ async function show(
     return stdout.json({ ...report, ...own })
   }
   const { describeReport } = await import('../drive/stats-view.ts')
-  const screen = flags.watch === true && stdout.isTerminal ? clearScreen : ''
-  await stdout.write(`${screen}${describeReport(report, before, prices).join('\n')}\n`)
+  const lines = describeReport(report, before, prices)
+  const isScreen = flags.watch === true && stdout.isTerminal
+  const text = isScreen ? `${clearScreen}${stdout.fitted(lines).join('\n')}` : lines.join('\n')
+  await stdout.write(`${text}\n`)
 }
 
 const clearScreen = '\u001b[H\u001b[2J'

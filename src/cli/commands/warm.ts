@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { formatPath } from '../../path.ts'
+import type { FaultEvent } from '../../telemetry.ts'
 import type { VersionKey } from '../../transfer/disk-cache.ts'
 import type { Account } from '../compose.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
@@ -101,6 +102,7 @@ async function warmPlace(
   const wanted = [...paths, ...listed]
   if (wanted.length === 0 && flags.manifest === undefined) wanted.push('')
   let failures = 0
+  const whyNotKept = await firstCacheFault()
   const onFailure = (what: string, error: unknown): void => {
     failures += 1
     context.stderr.write(`abfs: not warmed: ${printable(what)}: ${describeError(error).line}\n`)
@@ -123,7 +125,23 @@ async function warmPlace(
   ).finally(() => cache.close())
   if (flags.json === true) await context.stdout.json({ ...done, failures })
   else await context.stdout.line(describe(done))
+  if (done.lostBytes > 0) {
+    const why = whyNotKept() ?? 'others needed the room'
+    context.stderr.write(`abfs: not kept in the cache: ${printable(why)}\n`)
+  }
   if (failures > 0 || done.lostBytes > 0) throw new ExitStatus(exitCodes.failure)
+}
+
+/** Tells what the cache first failed of since; it fails nobody who reads, so that nobody is told. */
+async function firstCacheFault(): Promise<() => string | undefined> {
+  const { subscribe } = await import('node:diagnostics_channel')
+  const { faultChannel } = await import('../../telemetry.ts')
+  let first: string | undefined
+  subscribe(faultChannel.name, (message) => {
+    const { operation, path, error } = message as FaultEvent
+    if (operation.startsWith('cache.')) first ??= `${path}: ${describeError(error).line}`
+  })
+  return () => first
 }
 
 interface Wanted {

@@ -18,9 +18,10 @@ export async function examineCache(
   try {
     const { bavail, bsize } = await statfs(directory)
     const freeBytes = bavail * bsize
-    const detail = `${what} ${directory}, which has ${formatBytes(freeBytes)} free`
+    const detail = `${what} ${cacheDir ?? stateDirectory}, which has ${formatBytes(freeBytes)} free`
     if (!(await isOwnPlace(directory))) {
-      return { verdict: 'warned', detail: `${detail} and may not be written: nothing is kept` }
+      const why = `${directory} may not be written: nothing is kept`
+      return { verdict: 'warned', detail: `${detail}, but ${why}` }
     }
     if (freeBytes >= GiB) return { verdict: 'ok', detail }
     return { verdict: 'warned', detail: `${detail}: files that cannot be stored need room there` }

@@ -11,8 +11,9 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
+import { FileSystemError } from '../../errors.ts'
 import { makeDirectoriesSync } from '../../make-directories.ts'
-import { type ExitCode, exitCodes } from '../exit-codes.ts'
+import { codeOf, type ExitCode, exitCodes } from '../exit-codes.ts'
 import { ReportedError } from '../report-error.ts'
 import { selfCommand } from '../self.ts'
 
@@ -75,7 +76,7 @@ export async function answerLauncher(answer: LaunchVerdict): Promise<void> {
 }
 
 function spawnDaemon(options: LaunchOptions): ReturnType<typeof spawn> {
-  makeDirectoriesSync(dirname(options.logFile), 0o700)
+  makeLogDirectory(options.logFile)
   const log = openSync(options.logFile, 'a', 0o600)
   try {
     const [program, argv] = selfCommand([...options.argv, launcherFlag])
@@ -86,6 +87,22 @@ function spawnDaemon(options: LaunchOptions): ReturnType<typeof spawn> {
   } finally {
     closeSync(log)
   }
+}
+
+function makeLogDirectory(logFile: string): void {
+  const path = dirname(logFile)
+  try {
+    makeDirectoriesSync(path, 0o700)
+  } catch (error) {
+    throw noLogDirectory(path, error)
+  }
+}
+
+function noLogDirectory(path: string, cause: unknown): FileSystemError {
+  const code = codeOf(cause) === 'ENOSPC' ? 'ENOSPC' : 'EACCES'
+  const why = cause instanceof Error ? cause.message : String(cause)
+  const detail = `no directory can be made for the drive's log (${why}): set XDG_STATE_HOME to one that this user may write, or name a file with --log-file`
+  return new FileSystemError(code, 'mount', { path, detail, cause })
 }
 
 /** Lets this process end while the child lives. */

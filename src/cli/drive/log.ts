@@ -12,6 +12,7 @@ import {
   type HttpEvent,
   httpChannel,
 } from '../../telemetry.ts'
+import { codeOf } from '../exit-codes.ts'
 
 /** Where the log goes and how much of it. */
 export interface LogOptions {
@@ -61,7 +62,11 @@ function logCredential(log: Logger, event: CredentialEvent): void {
 
 /** What a log says of an error: an errno failure in words, anything else with its stack. */
 export function errorFields(error: unknown): Record<string, unknown> {
-  if (!isFileSystemError(error)) return { error: pino.stdSerializers.err(error as Error) }
-  const { code, message, requestId } = error
-  return { code, error: message, ...(requestId === undefined ? {} : { requestId }) }
+  if (isFileSystemError(error)) {
+    const { code, message, requestId } = error
+    return { code, error: message, ...(requestId === undefined ? {} : { requestId }) }
+  }
+  const code = codeOf(error)
+  if (/^E[A-Z0-9]+$/.test(code)) return { code, error: String((error as Error).message) }
+  return { error: pino.stdSerializers.err(error as Error) }
 }
