@@ -1,7 +1,7 @@
 // Kills a rename of a tree with SIGKILL at random points and finishes it: node kill-rename.mjs
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -26,7 +26,9 @@ else await rename(flags['rename-from'])
 /** The process that is killed: says on standard output how often it has made progress. */
 async function rename(name) {
   const fs = await createFileSystem({})
-  await fs.mv(`bench/${name}`, `bench/${name}-moved`, { onProgress: () => writeSync(1, '.') })
+  await fs.mv(`bench/${name}`, `bench/${name}-moved`, {
+    onProgress: () => process.stdout.write('.'),
+  })
   await fs.close()
 }
 

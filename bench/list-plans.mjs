@@ -12,7 +12,7 @@ const { values: flags } = parseArgs({
   options: {
     directories: { type: 'string', default: '10000' },
     'files-each': { type: 'string', default: '10' },
-    /** Directories that are removed: each file is a request. */
+    /** Directories that are removed. */
     removed: { type: 'string', default: '500' },
     /** An interpreter that has adlfs. */
     python: { type: 'string' },
@@ -22,6 +22,7 @@ const [directories, each, removed] = ['directories', 'files-each', 'removed'].ma
   Number(flags[name]),
 )
 const perPage = 5000
+const perBatch = 256
 const pagesOf = (names) => Math.ceil(names / perPage)
 const unchecked = 'sv=2025-01-05&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00:00:00Z&sig=YmVuY2g%3D'
 const program = fileURLToPath(new URL('workers/list-plans.py', import.meta.url))
@@ -32,15 +33,15 @@ const matching = Array.from({ length: directories }, (_, number) =>
 ).filter((number) => /^00.*7$/.test(number)).length
 
 /**
- * What nobody who knew the tree could do without: a request for 5,000 names, and one for each blob that is
- * deleted. A glob may list every directory that matches, or everything.
+ * What nobody who knew the tree could do without: a request for 5,000 names, and one for 256 blobs that
+ * are deleted. A glob may list every directory that matches, or everything.
  */
 const ideal = {
   glob: Math.min(pagesOf(directories) + matching, pagesOf(directories * each)),
   find: pagesOf(directories * each),
   walk: pagesOf(directories * each),
   du: pagesOf(directories * each),
-  rm: pagesOf(removed * each) + removed * each,
+  rm: pagesOf(removed * each) + Math.ceil((removed * each) / perBatch),
 }
 
 const operations = {

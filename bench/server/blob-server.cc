@@ -69,7 +69,7 @@ struct Connection {
   SSL* ssl = nullptr;
   std::string head;
   bool in_body = false;
-  bool keep_body = false;  // Block lists are read, all else is dropped.
+  bool keep_body = false;  // Block lists and batches are read, all else is dropped.
   uint64_t body_left = 0;
   std::string body;
   Request request;
@@ -316,6 +316,24 @@ void Put(Connection* c) {
   Commit(c, c->request.length);
 }
 
+/** Deletes what each part of a batch names, whatever its conditions. */
+void Batch(Connection* c) {
+  std::string body;
+  int id = 0;
+  for (size_t at = 0; (at = c->body.find("\r\nDELETE ", at)) != std::string::npos; id++) {
+    at += strlen("\r\nDELETE ");
+    Request part;
+    ParseTarget(std::string_view(c->body).substr(at, c->body.find(' ', at) - at), &part);
+    bool found = g_blobs.erase(part.path) > 0;
+    body += "--answers\r\nContent-Type: application/http\r\nContent-ID: " + std::to_string(id) +
+            "\r\n\r\nHTTP/1.1 " + (found ? "202 Accepted" : "404 Not Found") + "\r\n" + Common() +
+            "\r\n";
+  }
+  g_pages.clear();
+  Answer(c, "202 Accepted", "Content-Type: multipart/mixed; boundary=answers\r\n",
+         body + "--answers--\r\n");
+}
+
 void Fill(std::map<std::string, std::string>& query) {
   uint64_t count = std::stoull(query["count"]), per = std::stoull(query["per"]);
   for (uint64_t i = 0; i < count; i++) {
@@ -356,6 +374,7 @@ void Respond(Connection* c) {
                   "x-ms-is-hns-enabled: false\r\nx-ms-account-kind: StorageV2\r\n"
                   "x-ms-sku-name: Standard_LRS\r\n");
   if (request.method == "PUT") return Put(c);
+  if (request.query["comp"] == "batch") return Batch(c);
   if (request.query["comp"] == "list") return List(c, request.path);
   auto found = g_blobs.find(request.path);
   if (request.query["restype"] == "container") return Answer(c, "200 OK", "ETag: \"0x1\"\r\n");
@@ -446,7 +465,8 @@ bool Consume(Connection* c, const char* data, size_t length) {
       c->in_body = true;
       c->body.clear();
       c->body_left = c->request.length;
-      c->keep_body = c->request.query["comp"] == "blocklist";
+      const std::string& comp = c->request.query["comp"];
+      c->keep_body = comp == "blocklist" || comp == "batch";
     }
     size_t taken = std::min<uint64_t>(length, c->body_left);
     if (c->keep_body) c->body.append(data, taken);

@@ -103,7 +103,7 @@ export class AzureBatches {
     const answers = isAccepted ? batchAnswers(response) : notSent.answers
     if (answers.size === 0) {
       if (isPassing(busiestPart(response).status)) return this.#failed(container)
-      if (!saysContainerIsGone(response)) {
+      if (!isOfThisBatch(response)) {
         this.#refusedUntilMs.set(container, Number.POSITIVE_INFINITY)
       }
     }
@@ -150,8 +150,10 @@ function asOf({ path }: Deletion, outcome: Outcome): Outcome {
   })
 }
 
-function saysContainerIsGone({ status, headers }: HttpResponse): boolean {
+/** Whether another batch may be taken: this one was too long, or the container is gone. */
+function isOfThisBatch({ status, headers }: HttpResponse): boolean {
   const code = headers['x-ms-error-code'] ?? ''
+  if (status === 413) return true
   return (status === 404 || status === 409) && code.startsWith('Container')
 }
 
@@ -205,7 +207,7 @@ function partsOf(base: string, boundary: string, deletions: readonly Deletion[])
   })
 }
 
-/** Of 64 deletions with tokens and the longest names it has about 1 MB, of 4 MB that are allowed. */
+/** Of 256 deletions with long tokens and the longest names it has 3.5 MB, of 4 MB that are allowed. */
 function batchBody(
   boundary: string,
   parts: readonly Part[],

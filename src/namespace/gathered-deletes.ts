@@ -3,10 +3,10 @@ import { nextTurn } from '../clock.ts'
 import { limitOf } from './tree-limit.ts'
 
 /**
- * Deletions in one request. A service works through a batch one part after the other, so several batches of
- * this size are done sooner than one of the 256 that are allowed (docs/decisions/0080).
+ * Deletions in one request: 256 are allowed. Nobody says that a service works at more than one part of a batch at
+ * a time, so what is there is shared out among all batches that may be under way, down to this (docs/decisions/0080).
  */
-const batchSize = 64
+const batchSize = { least: 64, most: 256 }
 
 interface Waiting {
   readonly deletion: Deletion
@@ -20,7 +20,10 @@ export class GatheredDeletes {
   readonly limit: number
   readonly #store: BlobStore
   readonly #call: DeleteManyOptions
-  #waiting: Waiting[] = []
+  readonly #maxBatches: number
+  readonly #waiting: Waiting[] = []
+  #underWay = 0
+  #isGathering = false
 
   constructor(
     store: BlobStore,
@@ -29,8 +32,9 @@ export class GatheredDeletes {
     const concurrency = limitOf(options)
     // A batch is a request: a fourth of them at once, where each is the work of many.
     const batches = Math.ceil(concurrency / 4)
-    this.limit = store.deleteMany === undefined ? concurrency : batches * batchSize
+    this.limit = store.deleteMany === undefined ? concurrency : batches * batchSize.most
     this.#store = store
+    this.#maxBatches = batches
     this.#call = { signal: options.signal, concurrency: Math.ceil(concurrency / batches) }
   }
 
@@ -42,21 +46,25 @@ export class GatheredDeletes {
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ deletion, resolve, reject })
-      if (this.#waiting.length === 1) void this.#sendSoon()
-      if (this.#waiting.length === batchSize) void this.#send()
+      void this.#sendSoon()
     })
   }
 
   /** What comes within this turn goes along. */
   async #sendSoon(): Promise<void> {
+    if (this.#isGathering) return
+    this.#isGathering = true
     await nextTurn()
-    await this.#send()
+    this.#isGathering = false
+    while (this.#waiting.length > 0 && this.#underWay < this.#maxBatches) {
+      const share = Math.ceil(this.#waiting.length / (this.#maxBatches - this.#underWay))
+      const size = Math.min(Math.max(share, batchSize.least), batchSize.most)
+      void this.#send(this.#waiting.splice(0, size))
+    }
   }
 
-  async #send(): Promise<void> {
-    const batch = this.#waiting
-    if (batch.length === 0) return
-    this.#waiting = []
+  async #send(batch: readonly Waiting[]): Promise<void> {
+    this.#underWay += 1
     try {
       const deletions = batch.map(({ deletion }) => deletion)
       const outcomes = (await this.#store.deleteMany?.(deletions, this.#call)) ?? []
@@ -67,6 +75,9 @@ export class GatheredDeletes {
       }
     } catch (error) {
       for (const { reject } of batch) reject(error)
+    } finally {
+      this.#underWay -= 1
+      if (this.#waiting.length > 0) void this.#sendSoon()
     }
   }
 }

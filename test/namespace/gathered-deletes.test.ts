@@ -26,7 +26,7 @@ const requests = ({ control }: FaultyAccount, verb: string) =>
 
 const inBatches = (rule: Omit<FaultRule, 'verb'>): FaultRule => ({ verb: 'BlobBatch', ...rule })
 
-t.test('a tree is removed by 64 blobs a request', async (t) => {
+t.test('a tree of few blobs is removed by 64 a request', async (t) => {
   const account = await planted(t, 130)
   const removed: string[] = []
   const onProgress = ({ path }: { path: { name: string } }) => void removed.push(path.name)
@@ -37,6 +37,26 @@ t.test('a tree is removed by 64 blobs a request', async (t) => {
   t.strictSame(removed.sort(), [...account.names].sort())
   t.equal(requests(account, 'BlobBatch'), 3)
   t.equal(requests(account, 'DeleteBlob'), 0)
+})
+
+t.test('many blobs are shared out among four requests at a time', async (t) => {
+  const account = await planted(t, 1300)
+
+  await account.namespace.removeTree(at('tree'))
+
+  t.strictSame(await namesIn(account), [])
+  t.equal(requests(account, 'DeleteBlob'), 0)
+  // Four of 256, and what is left of them.
+  t.ok(requests(account, 'BlobBatch') >= 6 && requests(account, 'BlobBatch') <= 8)
+})
+
+t.test('one request at a time is a batch at a time', async (t) => {
+  const account = await planted(t, 300)
+
+  await account.namespace.removeTree(at('tree'), { concurrency: 1 })
+
+  t.strictSame(await namesIn(account), [])
+  t.equal(requests(account, 'BlobBatch'), 2)
 })
 
 t.test('the sources of a rename are deleted by 64 a request', async (t) => {
