@@ -1,5 +1,6 @@
 import type { CreateFileSystemOptions } from './create-file-system.ts'
 import { FileSystemError } from './errors.ts'
+import { shown } from './expect-option.ts'
 
 type OptionName = keyof CreateFileSystemOptions
 
@@ -51,14 +52,14 @@ interface Expectation {
 
 /** `EINVAL` with syscall `config` for an option of `createFileSystem` that is unknown or of no use. */
 export function checkOptions(options: object): void {
-  if (typeof options !== 'object' || options === null) {
-    throw mistake('options', `expected an object, got ${String(options)}`)
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw mistake('options', `expected an object, got ${shown(options)}`)
   }
   for (const [name, value] of Object.entries(options)) {
     if (!isOptionName(name)) throw mistake(name, unknownName(name))
     const expectation = expectations[name]
     if (value === undefined || expectation === undefined || expectation.holds(value)) continue
-    const got = expectation.secret ? `a ${typeof value}` : String(value)
+    const got = expectation.secret ? `a ${typeof value}` : shown(value)
     throw mistake(name, `expected ${expectation.wanted}, got ${got}`)
   }
 }

@@ -5,6 +5,7 @@ import { inspect } from 'node:util'
 import { MiB, parseByteCount } from './byte-range.ts'
 import { type Environment, type Found, mistake, Source } from './config-source.ts'
 import { FileSystemError } from './errors.ts'
+import { shown } from './expect-option.ts'
 
 export type { Environment } from './config-source.ts'
 
@@ -183,7 +184,7 @@ function readAccount(source: Source): string | undefined {
   const found = source.find('account', ACCOUNT_VARIABLES)
   if (found === undefined || /^[a-z0-9][a-z0-9-]*$/.test(found.value)) return found?.value
   const wanted = 'must be the name of a storage account, 3 to 24 lower-case letters and digits'
-  throw mistake(found.origin, `${wanted}, not '${found.value}'`)
+  throw mistake(found.origin, `${wanted}, not ${shown(found.value)}`)
 }
 
 /** The variables that say where an account is, and of which kind, speak of the account that variables name, and of no other. */

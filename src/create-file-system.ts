@@ -13,6 +13,7 @@ import {
   processEnvironment,
 } from './config.ts'
 import { FileSystemError } from './errors.ts'
+import { shown } from './expect-option.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
 import { type GivenCredential, providerOf } from './given-credential.ts'
 import type { HedgeOptions } from './http/hedge.ts'
@@ -131,6 +132,10 @@ export async function fromJSON(
   recipe: FileSystemRecipe,
   options: Pick<CreateFileSystemOptions, 'credential' | 'diskCache' | 'environment'> = {},
 ): Promise<AzureBlobFileSystem> {
+  if (typeof recipe !== 'object' || recipe === null || Array.isArray(recipe)) {
+    const detail = `expected what toJSON() of a file system gave, got ${shown(recipe)}`
+    throw new FileSystemError('EINVAL', 'fromJSON', { path: 'recipe', detail })
+  }
   const { credential, ...rest } = recipe
   if (credential === 'given' && options.credential === undefined) {
     const detail = 'the file system had a credential of its program; give it again'

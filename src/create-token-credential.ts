@@ -4,9 +4,11 @@ import type { TokenTarget } from './agent/token-source.ts'
 import { openTokens, type TokenProviders } from './cli/compose.ts'
 import { targetOf } from './cli/location.ts'
 import { type ConfigFlags, type Environment, loadConfig, processEnvironment } from './config.ts'
+import { permissionNames } from './connector/protocol.ts'
 import { CachedCredentialProvider } from './credential/cached-provider.ts'
 import type { CredentialProvider, Permission } from './credential/credential.ts'
 import { FileSystemError } from './errors.ts'
+import { shown } from './expect-option.ts'
 
 /** Whom a credential asks, and for what. What is given here beats the environment. */
 export interface CreateTokenCredentialOptions extends ConfigFlags {
@@ -40,6 +42,7 @@ const suffix = '/.default'
 export async function createTokenCredential(
   options: CreateTokenCredentialOptions = {},
 ): Promise<ConnectorTokenCredential> {
+  checkAsked(options)
   const { container, permissions, environment = processEnvironment(), ...flags } = options
   const config = loadConfig(flags, environment)
   const { account, blobEndpoint } = targetOf(config, [])
@@ -65,6 +68,33 @@ export async function createTokenCredential(
     return { token: credential.token, expiresOnTimestamp: credential.expiresAtMs }
   }
   return { getToken, close: () => tokens.close() }
+}
+
+/** Of other options `loadConfig` says what they are. */
+function checkAsked(options: CreateTokenCredentialOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw mistake('options', `expected an object, got ${shown(options)}`)
+  }
+  const { container, permissions, environment } = options
+  if (container !== undefined && (typeof container !== 'string' || container === '')) {
+    throw mistake('container', `expected a container's name, got ${shown(container)}`)
+  }
+  if (permissions !== undefined && !isPermissions(permissions)) {
+    const words = permissionNames.join(', ')
+    throw mistake('permissions', `expected a list of ${words}, got ${shown(permissions)}`)
+  }
+  if (environment !== undefined && (typeof environment !== 'object' || environment === null)) {
+    throw mistake('environment', `expected an object of variables, got ${shown(environment)}`)
+  }
+}
+
+function isPermissions(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length === 0) return false
+  return value.every((each) => permissionNames.some((word) => word === each))
+}
+
+function mistake(path: string, detail: string): FileSystemError {
+  return new FileSystemError('EINVAL', 'config', { path, detail })
 }
 
 function audienceOf(scopes: string | string[]): string {

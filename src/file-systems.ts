@@ -1,17 +1,21 @@
 import { parseAzureUrl } from './azure-url.ts'
+import { checkOptions } from './check-options.ts'
 import { type CreateFileSystemOptions, createFileSystem } from './create-file-system.ts'
 import { FileSystemError } from './errors.ts'
-import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
+import { expectFunction, expectOptions, shown } from './expect-option.ts'
+import { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
 import type { BlobFileReader } from './filesystem/blob-file-reader.ts'
 import { LocalFileCache } from './filesystem/local-file-cache.ts'
 import { fromStorageOptions } from './storage-options.ts'
 import { DiskCache } from './transfer/disk-cache.ts'
 
 /** The account that `url` names, in any form of `parseAzureUrl`; see `createFileSystem`. */
-export function fromUrl(
+export async function fromUrl(
   url: string | URL,
   options: Omit<CreateFileSystemOptions, 'url'> = {},
 ): Promise<AzureBlobFileSystem> {
+  checkOptions(options)
+  demandUrl(url)
   return createFileSystem({ ...options, url })
 }
 
@@ -20,10 +24,10 @@ export async function fromConnectionString(
   text: string,
   options: Pick<CreateFileSystemOptions, 'caFile' | 'environment' | 'hns'> = {},
 ): Promise<AzureBlobFileSystem> {
-  if (/(^|;)\s*(AccountName|BlobEndpoint)\s*=/i.test(text)) {
+  if (typeof text === 'string' && /(^|;)\s*(AccountName|BlobEndpoint)\s*=/i.test(text)) {
     return fromStorageOptions({ connection_string: text }, options)
   }
-  const detail = 'expected AccountName=…;AccountKey=… as the portal shows it'
+  const detail = 'expected a text with AccountName=…;AccountKey=… as the portal shows it'
   throw new FileSystemError('EINVAL', 'config', { path: 'connection string', detail })
 }
 
@@ -74,9 +78,11 @@ export class FileSystems {
     loader: FileSystemLoader,
     options: { readonly clobber?: boolean | undefined } = {},
   ): void {
-    if (!/^[a-z][a-z0-9+.-]*$/.test(protocol)) {
-      throw new TypeError(`protocol: expected a URL's scheme, got ${JSON.stringify(protocol)}`)
+    if (typeof protocol !== 'string' || !/^[a-z][a-z0-9+.-]*$/.test(protocol)) {
+      throw new TypeError(`protocol: expected a URL's scheme, got ${shown(protocol)}`)
     }
+    expectFunction('loader', loader, 'a function that gives an AzureBlobFileSystem')
+    expectOptions(options, '{ clobber }')
     const known = this.protocols.includes(protocol) || cacheProtocols.includes(protocol)
     if (known && options.clobber !== true) {
       const detail = 'the protocol is known already; clobber replaces it'
@@ -107,12 +113,16 @@ export class FileSystems {
 
   /** The file system of a URL's account, made when it is asked for first. Not the caller's to close. */
   async get(url: string, options: CreateFileSystemOptions = {}): Promise<AzureBlobFileSystem> {
+    demandText(url)
+    checkOptions(options)
     const protocol = protocolOf(url)
     const loader = this.#loaders.get(protocol)
     if (loader === undefined && !this.protocols.includes(protocol)) throw unknown(protocol, this)
     const account = loader === undefined ? accountOf(url) : protocol
     const key = JSON.stringify([account, this.#said(options)])
-    const open = this.#open.get(key) ?? loader?.(options) ?? fromUrl(url, options)
+    const open =
+      this.#open.get(key) ??
+      (loader === undefined ? fromUrl(url, options) : load(protocol, loader, options))
     this.#open.set(key, open)
     try {
       return await open
@@ -127,6 +137,8 @@ export class FileSystems {
    * `blockcache::` gives a file system that keeps blocks on the local disk by itself.
    */
   async resolve(url: string, options: UrlOptions = {}): Promise<OpenedUrl> {
+    demandText(url)
+    expectOptions(options, 'an object as createFileSystem takes')
     const { cacheStorage, cacheMaxBytes, cacheExpiryMs, ...connection } = options
     // Only in front: names and addresses may have colons too.
     const chained = /^([a-z][a-z0-9]*)::/.exec(url)?.[1]
@@ -187,6 +199,27 @@ export class FileSystems {
     this.#identities.set(value, this.#identityCount)
     return { object: this.#identityCount }
   }
+}
+
+async function load(
+  protocol: string,
+  loader: FileSystemLoader,
+  options: CreateFileSystemOptions,
+): Promise<AzureBlobFileSystem> {
+  const made: unknown = await loader(options)
+  if (made instanceof AzureBlobFileSystem) return made
+  const detail = `expected an AzureBlobFileSystem of the protocol's loader, got ${shown(made)}`
+  throw new FileSystemError('EINVAL', 'config', { path: protocol, detail })
+}
+
+function demandUrl(url: unknown): void {
+  if (!(url instanceof URL)) demandText(url)
+}
+
+function demandText(url: unknown): void {
+  if (typeof url === 'string') return
+  const detail = `expected a URL such as abfs://container/path, got ${shown(url)}`
+  throw new FileSystemError('EINVAL', 'config', { path: 'url', detail })
 }
 
 function protocolOf(url: string): string {

@@ -2,6 +2,7 @@ import type { TokenCredential } from '@azure/core-auth'
 import { systemClock } from './clock.ts'
 import { type CreateFileSystemOptions, createFileSystem } from './create-file-system.ts'
 import { FileSystemError } from './errors.ts'
+import { shown } from './expect-option.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
 import {
   anonymous,
@@ -48,6 +49,7 @@ export async function fromStorageOptions(
   options: StorageOptions,
   more: Pick<CreateFileSystemOptions, 'caFile' | 'environment' | 'hns'> = {},
 ): Promise<AzureBlobFileSystem> {
+  checkTexts(options)
   const string = readConnectionString(options.connection_string)
   const account = options.account_name ?? string['AccountName']
   return createFileSystem({
@@ -61,6 +63,36 @@ export async function fromStorageOptions(
     requestBudget: options.request_budget,
     memoryBudgetBytes: options.memory_budget,
   })
+}
+
+const texts = [
+  'account_name',
+  'account_key',
+  'connection_string',
+  'sas_token',
+  'client_id',
+  'client_secret',
+  'tenant_id',
+  'account_host',
+] as const
+
+/** Most are secrets: what was given is not repeated. */
+function checkTexts(options: StorageOptions): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw mistake('options', 'expected an object with the options of adlfs, such as account_name')
+  }
+  for (const name of texts) {
+    const value: unknown = options[name]
+    if (value === undefined || (typeof value === 'string' && value !== '')) continue
+    throw mistake(name, `expected a text that is not empty, got a ${typeof value}; leave it out`)
+  }
+  const seconds: unknown = options.listings_expiry_time ?? undefined
+  if (seconds === undefined || (typeof seconds === 'number' && seconds >= 0)) return
+  throw mistake('listings_expiry_time', `expected seconds, 0 or more, got ${shown(seconds)}`)
+}
+
+function mistake(path: string, detail: string): FileSystemError {
+  return new FileSystemError('EINVAL', 'config', { path, detail })
 }
 
 type Fields = Readonly<Record<string, string | undefined>>

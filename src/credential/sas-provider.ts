@@ -1,4 +1,5 @@
 import { FileSystemError } from '../errors.ts'
+import { expectFunction } from '../expect-option.ts'
 import { type CredentialProvider, type Scope, sasCredential } from './credential.ts'
 
 export interface RotatingSas {
@@ -11,7 +12,7 @@ export interface RotatingSas {
 /**
  * Signatures that somebody else makes, asked for anew before they end and when the service refuses one:
  * also in the middle of a transfer, which goes on with the next one. `renew` is asked once at a time for each
- * scope. Rejects with `EINVAL` for text that is no signature.
+ * scope. Rejects with `EINVAL` for text that is no signature. `TypeError` for what is no function.
  */
 export function sasProvider(
   renew: (
@@ -19,6 +20,7 @@ export function sasProvider(
     options: { readonly signal?: AbortSignal | undefined },
   ) => Promise<RotatingSas> | RotatingSas,
 ): CredentialProvider {
+  expectFunction('renew', renew, 'a function that gives { sas, expiresOn? }')
   return {
     async getCredential(scope, { signal } = {}) {
       const { sas, expiresOn } = await renew(scope, { signal })

@@ -1,4 +1,5 @@
 import type { TokenCredential } from '@azure/core-auth'
+import { expectFunction, expectMethod } from '../expect-option.ts'
 
 /** One token that is asked for. */
 export interface TokenRequest {
@@ -22,6 +23,8 @@ export type TokenSource = (request: TokenRequest) => Promise<IssuedToken>
 
 /** Tokens of any credential of the Azure SDKs, with claims and tenant handed on. */
 export function fromTokenCredential(credential: TokenCredential): TokenSource {
+  const wanted = 'a credential of the Azure SDKs, which has getToken'
+  expectMethod('credential', credential, { method: 'getToken', wanted })
   return async ({ scope, tenantId, claims, signal }) => {
     const token = await credential.getToken(scope, {
       enableCae: true,
@@ -39,6 +42,9 @@ export function staticToken(
   token: string,
   expiresAtMs: number = Number.MAX_SAFE_INTEGER,
 ): TokenSource {
+  if (typeof token !== 'string' || token === '') {
+    throw new TypeError(`token: expected a token as text, got a ${typeof token}`)
+  }
   return async ({ refresh }) => {
     if (refresh === true) throw new Error('the token was refused, and it is the only one')
     return { token, expiresAtMs }
@@ -49,6 +55,7 @@ export function staticToken(
 export function callbackToken(
   callback: (request: TokenRequest) => Promise<string | IssuedToken> | string | IssuedToken,
 ): TokenSource {
+  expectFunction('callback', callback, 'a function that gives a token')
   return async (request) => {
     const given = await callback(request)
     const isText = typeof given === 'string'

@@ -4,6 +4,7 @@ import type { CallOptions } from '../blob/store.ts'
 import { Bulk, bulkPhase } from '../bulk.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
+import { shown } from '../expect-option.ts'
 import { makeDirectories } from '../make-directories.ts'
 import { demandWord } from './demand-word.ts'
 import { onLocalDisk } from './local-error.ts'
@@ -78,6 +79,8 @@ export async function sync(
   target: SyncSide,
   options: SyncOptions = {},
 ): Promise<SyncPlan> {
+  demandSide('source', source)
+  demandSide('target', target)
   if ('local' in source && 'local' in target) {
     throw new TypeError('target: expected a side with fs, as the source is local')
   }
@@ -89,6 +92,15 @@ export async function sync(
   if (options.dryRun === true) return plan
   await carryOut(plan, { source, target, from, record }, options)
   return plan
+}
+
+function demandSide(name: string, side: unknown): void {
+  const given: { fs?: unknown; path?: unknown; local?: unknown } =
+    typeof side === 'object' && side !== null ? side : {}
+  const { fs, path, local } = given
+  const isPlace = [path, local].some((at) => typeof at === 'string' || at instanceof URL)
+  if (isPlace && (local !== undefined || (typeof fs === 'object' && fs !== null))) return
+  throw new TypeError(`${name}: expected { fs, path } or { local }, got ${shown(side)}`)
 }
 
 const comparisons = ['size', 'mtime', 'md5', 'crc64', 'etag']
