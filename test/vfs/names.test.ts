@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import t from 'tap'
-import { rootIno } from '../../src/vfs/operations.ts'
+import { type CallContext, rootIno } from '../../src/vfs/operations.ts'
 import {
   areAccountsHierarchical,
   caller,
@@ -54,6 +54,42 @@ t.test('opening a directory asks for its listing once', async (t) => {
 
   t.strictSame(mount.requests(), ['listPage'])
 })
+
+t.test(
+  'a signal that is made when it is asked for reaches requests, and none is made without',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    for (const name of ['d/a', 'd/b', 'd/c']) await mount.storeElsewhere(name, 'x')
+    const ino = await mount.ino('d')
+    mount.requests()
+
+    const calls = [new CallWithLateSignal(), new CallWithLateSignal()]
+    for (const call of calls) await mount.vfs.lookup(ino, 'a', call)
+    const signals = mount.counting.requests.map(({ signal }) => signal)
+    t.ok(signals.length > 0)
+    t.ok(signals.every((signal) => calls.some(({ made }) => made !== undefined && made === signal)))
+
+    const quiet = new CallWithLateSignal()
+    const { handle } = await mount.vfs.opendir(ino, quiet)
+    await mount.vfs.readdir(handle, 0, quiet)
+    const found = await mount.vfs.lookup(ino, 'c', quiet)
+    if (found.kind === 'entry') await mount.vfs.getattr(found.attributes.ino, undefined, quiet)
+    t.equal(quiet.made, undefined)
+  },
+)
+
+/** As a call of the kernel: its signal is a getter of its class, which a spread leaves out. */
+class CallWithLateSignal implements CallContext {
+  readonly uid = 0
+  readonly gid = 0
+  readonly pid = 1
+  made: AbortSignal | undefined
+
+  get signal(): AbortSignal {
+    this.made ??= new AbortController().signal
+    return this.made
+  }
+}
 
 t.test('missing names in a directory made by this mount cost no request', async (t) => {
   const mount = await VfsMount.make(t)
