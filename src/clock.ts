@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
 
 /** Time as the rest of the code sees it. `Date.now` and timers are called in this file alone. */
@@ -6,6 +7,11 @@ export interface Clock {
   nowMs(): number
   /** Resolves after `ms` milliseconds; rejects with `signal.reason` when aborted before. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /**
+   * Milliseconds that the process's first thread was ready to run and had no processor, since it began. Absent: the
+   * time that passes is its own.
+   */
+  queuedMs?(): number
 }
 
 /** The system's own clock. A sleep keeps the process alive, so that a retry is not lost at exit. */
@@ -16,6 +22,15 @@ export const systemClock: Clock = {
       await delay(ms, undefined, signal === undefined ? {} : { signal })
     } catch (error) {
       throw signal?.reason ?? error
+    }
+  },
+  queuedMs() {
+    try {
+      const [, queuedNs] = readFileSync('/proc/self/schedstat', 'latin1').split(' ')
+      return Number(queuedNs) / 1e6
+    } catch {
+      // No Linux, or one that does not count it.
+      return 0
     }
   },
 }

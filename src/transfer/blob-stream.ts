@@ -9,7 +9,7 @@ import type { BlobPath } from '../path.ts'
 // 1. The first `fill` sends one GET for all of the range. Its body goes into the buffers of the fills,
 //    in the order of the calls; while none waits, the connection is not read and the service waits.
 // 2. A body that breaks is continued by a GET from the byte where it broke, of the same version.
-// 3. Each stretch of `paceBytes` is timed, without the time in which no buffer waited.
+// 3. Each stretch of `paceBytes` is timed, without the time in which no buffer waited, or we for a processor.
 // 4. `close` ends it at once. Fills that wait then are told that their bytes must come another way.
 
 export interface BlobStreamOptions {
@@ -216,6 +216,7 @@ class Pace {
   readonly #clock: Clock
   #sinceMs: number | undefined
   #pausedMs: number | undefined
+  #queuedMs = 0
   #bytes = 0
 
   constructor(clock: Clock) {
@@ -237,13 +238,18 @@ class Pace {
     // The first bytes say when the answer began, not how fast it comes.
     if (this.#sinceMs === undefined) {
       this.#sinceMs = this.#clock.nowMs()
+      this.#queuedMs = this.#clock.queuedMs?.() ?? 0
       return false
     }
     this.#bytes += count
     if (this.#bytes < paceBytes) return false
     const nowMs = this.#clock.nowMs()
-    const isSlow = this.#bytes < (nowMs - this.#sinceMs) * minStreamBytesPerMs
+    // Several requests would only make a busy machine busier.
+    const queuedMs = this.#clock.queuedMs?.() ?? 0
+    const tookMs = nowMs - this.#sinceMs - (queuedMs - this.#queuedMs)
+    const isSlow = this.#bytes < tookMs * minStreamBytesPerMs
     this.#sinceMs = nowMs
+    this.#queuedMs = queuedMs
     this.#bytes = 0
     return isSlow
   }

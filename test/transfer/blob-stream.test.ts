@@ -4,6 +4,7 @@ import { AzureBlobStore } from '../../src/blob/azure-store.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobContent, BlobProperties, GetOptions } from '../../src/blob/store.ts'
 import { type ByteRange, KiB, MiB } from '../../src/byte-range.ts'
+import { systemClock } from '../../src/clock.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { type HttpHandler, intercept } from '../../src/http/handler.ts'
 import { retry } from '../../src/http/retry.ts'
@@ -394,7 +395,7 @@ t.test('a listing tells how soon its service answers, until somebody reads', asy
 /** A near service whose connections each take `msPerMiB`, by a clock of its own. */
 class PacedStore extends MemoryBlobStore {
   readonly roundTripMs = 1
-  readonly clock = new FakeClock()
+  readonly clock: FakeClock & { queuedMs?: () => number } = new FakeClock()
   readonly gets: (ByteRange | undefined)[] = []
   readonly #msPerMiB: number
 
@@ -475,6 +476,22 @@ t.test('a slow connection is kept where streams are demanded', async (t) => {
   for await (const part of readAhead(reader, 0)) t.ok(part.length > 0)
 
   t.same(store.gets, [{ start: 0, end: content.length }])
+})
+
+t.test('time in which the process waits for a processor is not the connection’s', async (t) => {
+  const { store, content, reader } = await openPaced(20)
+  store.clock.queuedMs = () => store.clock.nowMs() * 0.8
+
+  for await (const part of readAhead(reader, 0)) t.ok(part.length > 0)
+
+  t.same(store.gets, [{ start: 0, end: content.length }])
+})
+
+t.test('the system’s clock tells how long the process waited for a processor', (t) => {
+  const before = systemClock.queuedMs?.() ?? -1
+  t.ok(before >= 0)
+  t.ok((systemClock.queuedMs?.() ?? -1) >= before, 'it only grows')
+  t.end()
 })
 
 t.test('time in which nobody waits is not the connection’s', async (t) => {
