@@ -64,7 +64,8 @@ export async function requireParent(
   options: CallOptions & { readonly parents?: boolean | undefined },
 ): Promise<void> {
   const parent = parentOf(path)
-  if (parent.name === '') return
+  // What has a listing is a directory.
+  if (parent.name === '' || parts.cache.fresh(parent) !== undefined) return
   const found = await parts.lookup.find(parent, callOptions(options))
   if (found === 'ENOENT' && options.parents === true) return requireParent(parts, parent, options)
   if (typeof found === 'string') throw failure(found, 'mkdir', path)

@@ -42,6 +42,9 @@ export class Tree {
   readonly #readOnly: boolean
   /** No blob stands for a container's root: its attributes last as long as the mount. */
   #containerPosix: PosixAttributes = {}
+  /** What a mounted prefix is: asked for after each change of a name in it, and in no listing of its own. */
+  #prefix: { readonly entry: Entry; readonly untilMs: number } | undefined
+  #prefixChanges = 0
 
   constructor(options: TreeOptions) {
     this.namespace = options.namespace
@@ -85,11 +88,11 @@ export class Tree {
     if (inode.writable !== undefined) return inode.writable.entry()
     if (inode.unlinked) return this.#lastKnown(inode)
     if (this.#isContainer(inode)) return this.#containerEntry()
+    if (inode === this.table.root) return this.#prefixEntry(options)
     try {
       return this.#note(inode, await this.namespace.stat(this.pathOf(inode), options))
     } catch (error) {
       if (!isFileSystemError(error, 'ENOENT')) throw error
-      if (inode === this.table.root) return impliedDirectory(this.pathOf(inode).name)
       if (inode.readers.size > 0 && inode.entry !== undefined) return inode.entry
       throw error
     }
@@ -105,6 +108,7 @@ export class Tree {
   #entryNow(inode: Inode): Entry | undefined {
     if (inode.type !== 'directory' || inode.unlinked) return undefined
     if (this.#isContainer(inode)) return this.#containerEntry()
+    if (inode === this.table.root) return this.#prefixNow()
     const known = this.namespace.known(this.pathOf(inode))
     if (known?.type !== 'directory' || known.partial === true) return undefined
     return this.#note(inode, known)
@@ -193,21 +197,13 @@ export class Tree {
   }
 
   /** Counts a lookup of `inode` and gives what answers it. */
-  answer(
-    inode: Inode,
-    entry: Entry,
-    believedMs: number = this.believedMs(inode.parent),
-  ): InodeEntry {
+  answer(inode: Inode, entry: Entry, believedMs: number = this.#believedOf(inode)): InodeEntry {
     inode.lookups++
     const attributes = this.attributes(inode, entry, believedMs)
     return { kind: 'entry', attributes, generation: 0, entryTtlMs: attributes.attrTtlMs }
   }
 
-  attributes(
-    inode: Inode,
-    entry: Entry,
-    believedMs: number = this.believedMs(inode.parent),
-  ): Attributes {
+  attributes(inode: Inode, entry: Entry, believedMs: number = this.#believedOf(inode)): Attributes {
     const nlink = inode.unlinked ? 0 : 1
     const { ino, changedNs, namesChangedNs } = inode
     // What is being written changes by itself, when it is stored.
@@ -226,6 +222,12 @@ export class Tree {
     if (attrTtlMs === 0 || directory === undefined) return attrTtlMs
     const untilMs = this.namespace.believedUntilMs(this.pathOf(directory)) ?? 0
     return Math.max(attrTtlMs, untilMs - this.clock.nowMs())
+  }
+
+  #believedOf(inode: Inode): number {
+    if (inode !== this.table.root || this.#prefix === undefined)
+      return this.believedMs(inode.parent)
+    return Math.max(0, this.#prefix.untilMs - this.clock.nowMs())
   }
 
   /** Notes that this mount changed `inode`: its status change time is now. */
@@ -255,6 +257,7 @@ export class Tree {
   /** This mount made version `after` of `before`: nothing that reads or caches it is out of date. */
   replaced(inode: Inode, before: Entry | undefined, after: Entry): void {
     inode.entry = after
+    if (inode === this.table.root) this.#forgetPrefix()
     this.listener?.inodeChanged(inode.ino)
     for (const reader of inode.readers) reader.follow(before, after)
   }
@@ -294,6 +297,35 @@ export class Tree {
     const version = { endpoint, path: from, etag: source.etag }
     this.chunkCache.copied(version, { endpoint, path: to, etag: copied.etag })
     if (inode.cachedEtag === source.etag) inode.cachedEtag = copied.etag
+  }
+
+  async #prefixEntry(options: CallOptions & { readonly fresh?: boolean }): Promise<Entry> {
+    const known = options.fresh === true ? undefined : this.#prefixNow()
+    if (known !== undefined) return known
+    const { root } = this.table
+    const path = this.pathOf(root)
+    const untilMs = this.clock.nowMs() + this.#defaults.attrTtlMs
+    const changes = this.#prefixChanges
+    const found = await this.namespace.stat(path, options).catch((error: unknown) => {
+      // It need not exist before the first file in it.
+      if (isFileSystemError(error, 'ENOENT')) return impliedDirectory(path.name)
+      throw error
+    })
+    const entry = this.#note(root, found)
+    if (changes === this.#prefixChanges) this.#prefix = { entry, untilMs }
+    return entry
+  }
+
+  #prefixNow(): Entry | undefined {
+    if (this.#prefix !== undefined && this.#prefix.untilMs <= this.clock.nowMs()) {
+      this.#prefix = undefined
+    }
+    return this.#prefix?.entry
+  }
+
+  #forgetPrefix(): void {
+    this.#prefix = undefined
+    this.#prefixChanges += 1
   }
 
   #containerEntry(): Entry {

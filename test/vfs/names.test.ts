@@ -567,6 +567,39 @@ t.test('a prefix where nothing is yet is an empty directory that can be filled',
   t.equal(await mount.stored('later/d/f'), 'x')
 })
 
+for (const marked of [false, true]) {
+  t.test(
+    `a mounted prefix, ${marked ? 'marked' : 'implied'}, is asked for once in the life of its attributes`,
+    async (t) => {
+      const mount = await VfsMount.make(t, { root: { container: 'box', name: 'top' } })
+      await mount.storeElsewhere('top/a', 'x')
+      const mark = (mode: number) =>
+        mount.account.put({ container: 'box', name: 'top' }, Buffer.alloc(0), {
+          metadata: { hdi_isfolder: 'true', permissions: String(constants.S_IFDIR | mode) },
+        })
+      if (marked) await mark(0o700)
+      await mount.list('')
+      const attributes = () => mount.vfs.getattr(rootIno, undefined, caller)
+      await attributes()
+      mount.requests()
+
+      await mount.mkdir('d')
+      await attributes()
+      await mount.rename('a', 'b')
+      await mount.clock.advance(400)
+      const { attrTtlMs } = await attributes()
+
+      t.strictSame(mount.requests(), ['put', 'copy', 'delete'])
+      t.equal(attrTtlMs, 600, 'the kernel believes it no longer')
+      await mark(0o711)
+      await mount.clock.advance(600)
+      t.equal((await attributes()).mode & 0o777, 0o711, 'what others change is seen then')
+      await mount.vfs.setattr(rootIno, { mode: 0o705 }, caller)
+      t.equal((await attributes()).mode & 0o777, 0o705, 'own changes at once')
+    },
+  )
+}
+
 t.test('a container that is missing is ENOENT, not an empty directory', async (t) => {
   const mount = await VfsMount.make(t, { root: { container: 'nowhere', name: '' } })
 
