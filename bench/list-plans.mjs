@@ -13,7 +13,7 @@ const { values: flags } = parseArgs({
     directories: { type: 'string', default: '10000' },
     'files-each': { type: 'string', default: '10' },
     /** Directories that are removed. */
-    removed: { type: 'string', default: '500' },
+    removed: { type: 'string', default: '10000' },
     /** An interpreter that has adlfs. */
     python: { type: 'string' },
   },
