@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import { type KeptStates, MemoryAccount } from './memory-account.ts'
+import { checkIfMatch, checkSameLength, checkType } from './memory-checks.ts'
 import { compareUtf8, type MemoryBlob, MemoryContainer, withMetadata } from './memory-container.ts'
 import { MemoryPast } from './memory-past.ts'
 import { refusal, type TreeSubject } from './memory-tree.ts'
@@ -102,7 +103,7 @@ export class MemoryBlobStore implements BlobStore {
     const subject = { path, syscall: 'blob.stageBlock' }
     const container = this.#containerOf(path, subject.syscall, options)
     checkBlock(blockId, data, subject)
-    checkBlockBlob(container.get(path.name), subject)
+    checkType(container.get(path.name), 'BlockBlob', subject)
     const staged = container.uncommitted.get(path.name) ?? new Map<string, Uint8Array>()
     const [known] = staged.keys()
     checkSameLength(blockId, known, subject)
@@ -126,7 +127,7 @@ export class MemoryBlobStore implements BlobStore {
   async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
     const subject = { path, syscall: 'blob.getBlocks' }
     const blob = this.#existing(path, subject.syscall, options)
-    checkBlockBlob(blob, subject)
+    checkType(blob, 'BlockBlob', subject)
     const { blocks, properties } = blob
     const sizes = blocks.map(({ id, data }) => ({ id, sizeBytes: data.length }))
     return { etag: properties.etag, blocks: sizes }
@@ -150,7 +151,7 @@ export class MemoryBlobStore implements BlobStore {
     checkBlockCount(blockIds.length, path)
     const container = this.#containerOf(path, subject.syscall, options)
     this.#checkConditions(container.get(path.name), options, subject)
-    checkBlockBlob(container.get(path.name), subject)
+    checkType(container.get(path.name), 'BlockBlob', subject)
     const staged = container.uncommitted.get(path.name)
     const listed = container.get(path.name)?.blocks ?? []
     const committed = new Map(listed.map(({ id, data }) => [id, data]))
@@ -172,8 +173,7 @@ export class MemoryBlobStore implements BlobStore {
     const subject = { path, syscall: 'blob.appendBlock' }
     checkAppend(data, options.position)
     const blob = this.#existing(path, subject.syscall, options)
-    if (blob.properties.blobType !== 'AppendBlob')
-      throw refusal('EINVAL', subject, 'InvalidBlobType')
+    checkType(blob, 'AppendBlob', subject)
     if (options.position !== blob.data.length)
       throw refusal('ESTALE', subject, 'AppendPositionConditionNotMet')
     const joined = new Uint8Array(Buffer.concat([blob.data, data]))
@@ -213,6 +213,7 @@ export class MemoryBlobStore implements BlobStore {
     checkIfMatch(source, { ifMatch: options.sourceIfMatch }, { path: from, syscall })
     return this.#replace({ path: to, syscall }, source, {
       ...options,
+      appendable: source.properties.blobType === 'AppendBlob',
       metadata: options.metadata ?? source.metadata,
       contentType: source.properties.contentType,
       headers: source.properties.headers,
@@ -311,6 +312,8 @@ export class MemoryBlobStore implements BlobStore {
     checkMetadata(metadata, path, syscall)
     const previous = container.get(path.name)
     this.#checkConditions(previous, options, subject)
+    const blobType = options.appendable === true ? 'AppendBlob' : 'BlockBlob'
+    checkType(previous, blobType, subject)
     const blob: MemoryBlob = {
       data: content.data,
       blocks: content.blocks,
@@ -322,7 +325,7 @@ export class MemoryBlobStore implements BlobStore {
         lastModifiedMs: 0,
         createdMs: previous?.properties.createdMs ?? this.#nowMs(),
         contentType: options.contentType ?? 'application/octet-stream',
-        blobType: options.appendable === true ? 'AppendBlob' : 'BlockBlob',
+        blobType,
         accessTier: options.tier ?? 'Hot',
         isTierChosen: options.tier !== undefined,
         headers: { ...options.headers },
@@ -359,27 +362,6 @@ export class MemoryBlobStore implements BlobStore {
 
 const lostBlock =
   'a block to commit is gone: another writer committed the blob, or it was never staged'
-
-function checkIfMatch(
-  blob: MemoryBlob | undefined,
-  conditions: Conditions,
-  subject: TreeSubject,
-): void {
-  if (conditions.ifMatch === undefined) return
-  const matches = conditions.ifMatch === '*' || conditions.ifMatch === blob?.properties.etag
-  if (blob === undefined || !matches) throw refusal('ESTALE', subject, 'ConditionNotMet')
-}
-
-function checkBlockBlob(blob: MemoryBlob | undefined, subject: TreeSubject): void {
-  if (blob?.properties.blobType !== 'AppendBlob') return
-  throw refusal('EINVAL', subject, 'InvalidBlobType')
-}
-
-function checkSameLength(blockId: string, otherId: string | undefined, subject: TreeSubject): void {
-  if (otherId === undefined || otherId.length === blockId.length) return
-  const detail = 'all block ids of one blob must have the same length'
-  throw refusal('EINVAL', { ...subject, detail }, 'InvalidBlobOrBlock')
-}
 
 function deliver(bytes: Uint8Array, into: Uint8Array | undefined): Uint8Array {
   if (into === undefined) return new Uint8Array(bytes)

@@ -14,4 +14,4 @@ t.teardown(async () => {
   await sandbox.close()
 })
 
-blobStoreConformance(t, async () => store)
+blobStoreConformance(t, async () => store, { isAzurite: true })

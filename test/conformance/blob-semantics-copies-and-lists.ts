@@ -83,6 +83,24 @@ const copies: readonly SemanticsCase[] = [
     expected: { outcome: '409 BlobAlreadyExists' },
   },
   {
+    rule: 'a copy over a blob of another type is 409',
+    before: [
+      put('source', 'abc'),
+      { method: 'PUT', headers: { 'x-ms-blob-type': 'AppendBlob' }, body: '' },
+    ],
+    step: copy(),
+    expected: { outcome: '409 InvalidBlobType' },
+  },
+  {
+    rule: 'Put Blob From URL over a blob of another type is 409',
+    before: [
+      put('source', 'abc'),
+      { method: 'PUT', headers: { 'x-ms-blob-type': 'AppendBlob' }, body: '' },
+    ],
+    step: fromUrl,
+    expected: { outcome: '409 InvalidBlobType' },
+  },
+  {
     rule: 'a copy that is done is not ended: 409',
     before: [put('source', 'abc'), copy()],
     step: {

@@ -45,6 +45,42 @@ export const azuriteDifferences: readonly Difference[] = [
     why: 'Azurite has no Append Blob Seal.',
   },
   {
+    rule: 'Put Blob over an append blob is 409',
+    azurite: { outcome: '201' },
+    azure: '409 InvalidBlobType: a blob keeps its type as long as it is there',
+    why: 'Azurite replaces blobs of any type by any other.',
+  },
+  {
+    rule: 'Put Blob over a page blob is 409',
+    azurite: { outcome: '201' },
+    azure: '409 InvalidBlobType: a blob keeps its type as long as it is there',
+    why: 'Azurite replaces blobs of any type by any other.',
+  },
+  {
+    rule: 'an append blob in the place of a block blob is 409',
+    azurite: { outcome: '201' },
+    azure: '409 InvalidBlobType: a blob keeps its type as long as it is there',
+    why: 'Azurite replaces blobs of any type by any other.',
+  },
+  {
+    rule: 'a page blob in the place of a block blob is 409',
+    azurite: { outcome: '201' },
+    azure: '409 InvalidBlobType: a blob keeps its type as long as it is there',
+    why: 'Azurite replaces blobs of any type by any other.',
+  },
+  {
+    rule: 'a copy over a blob of another type is 409',
+    azurite: { outcome: '202' },
+    azure: '409 InvalidBlobType: a blob keeps its type as long as it is there',
+    why: 'Azurite replaces blobs of any type by any other.',
+  },
+  {
+    rule: 'Put Blob From URL over a blob of another type is 409',
+    azurite: { outcome: '500' },
+    azure: '409 InvalidBlobType: a blob keeps its type as long as it is there',
+    why: 'Azurite has no Put Blob From URL.',
+  },
+  {
     rule: 'a page blob of no whole pages is 400',
     azurite: { outcome: '400 InvalidOperation' },
     azure: '400 InvalidHeaderValue, which names the header',

@@ -94,6 +94,61 @@ t.test('append blobs', async (t) => {
   })
 })
 
+t.test('a blob keeps its type', async (t) => {
+  const { container } = await startBlobServer(t)
+  const log = container.getAppendBlobClient('log')
+  await log.create()
+  await log.appendBlock('abc', 3)
+  const disk = container.getPageBlobClient('disk')
+  await disk.create(512)
+  const text = container.getBlockBlobClient('text')
+  await text.upload('xyz', 3)
+  const refused = '409 InvalidBlobType'
+  const id = Buffer.from('1').toString('base64')
+
+  t.test('whatever would take its place', async (t) => {
+    for (const { name } of [log, disk]) {
+      const block = container.getBlockBlobClient(name)
+      t.equal(await refusalOf(block.upload('new', 3)), refused, name)
+      t.equal(await refusalOf(block.upload('', 0)), refused, name)
+      t.equal(await refusalOf(block.stageBlock(id, 'new', 3)), refused, name)
+      t.equal(await refusalOf(block.commitBlockList([])), refused, name)
+      t.equal(await refusalOf(block.syncUploadFromURL(text.url)), refused, name)
+      t.equal(await refusalOf(block.beginCopyFromURL(text.url)), refused, name)
+    }
+    const folder = { metadata: { hdi_isfolder: 'true' } }
+    const marker = container.getBlockBlobClient('log').upload('', 0, folder)
+    t.equal(await refusalOf(marker), refused, 'a marker of a directory')
+    t.equal(await refusalOf(container.getAppendBlobClient('text').create()), refused)
+    t.equal(await refusalOf(container.getAppendBlobClient('disk').create()), refused)
+    t.equal(await refusalOf(container.getPageBlobClient('text').create(512)), refused)
+    t.equal(await refusalOf(container.getPageBlobClient('log').create(512)), refused)
+
+    t.equal((await log.downloadToBuffer()).toString(), 'abc')
+    t.equal((await text.downloadToBuffer()).toString(), 'xyz')
+    t.equal((await disk.getProperties()).blobType, 'PageBlob')
+  })
+
+  t.test('begins anew in the same type, and in any once the name is free', async (t) => {
+    await log.create()
+    t.equal((await log.getProperties()).contentLength, 0)
+    await log.delete()
+    await container.getBlockBlobClient('log').upload('new', 3)
+    t.equal((await log.getProperties()).blobType, 'BlockBlob')
+  })
+
+  t.test('also where it stands in a hierarchy', async (t) => {
+    const settings = { hierarchical: true }
+    const { container } = await startBlobServer(t, settings)
+    const log = container.getAppendBlobClient('d/log')
+    await log.create()
+
+    const block = container.getBlockBlobClient('d/log')
+    t.equal(await refusalOf(block.upload('new', 3)), refused)
+    t.equal((await log.getProperties()).blobType, 'AppendBlob')
+  })
+})
+
 t.test('page blobs', async (t) => {
   const { container } = await startBlobServer(t)
   const page = (fill: string, count = 1) => Buffer.alloc(512 * count, fill)

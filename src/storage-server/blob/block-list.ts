@@ -11,7 +11,7 @@ import { parseXml, type XmlElement } from '../wire/parse-xml.ts'
 import { invalidQuery, refusal } from '../wire/refusals.ts'
 import { element, xmlDeclaration } from '../wire/xml.ts'
 import { isBlockId } from './put-block.ts'
-import { assertNoDirectory, storeBlob } from './store-blob.ts'
+import { assertReplaceable, storeBlob } from './store-blob.ts'
 import {
   namedRecord,
   needOnPath,
@@ -74,11 +74,9 @@ async function putBlockList(context: VerbContext): Promise<StorageAnswer> {
 
 /** A file that dfs wrote has no blocks that a list could name beside new ones. */
 function assertCommittable(target: Target): void {
+  assertReplaceable(target, 'BlockBlob')
   const { record } = target
-  assertNoDirectory(target)
-  if (record?.kind !== 'blob') return
-  if (record.blobType !== 'BlockBlob') throw refusal('InvalidBlobType')
-  if (record.writtenBy === 'dfs') throw refusal('InvalidBlobOrBlock')
+  if (record?.kind === 'blob' && record.writtenBy === 'dfs') throw refusal('InvalidBlobOrBlock')
 }
 
 interface ListedBlock {

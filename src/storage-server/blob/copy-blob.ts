@@ -9,7 +9,7 @@ import type { StorageAnswer } from '../wire/answer.ts'
 import { readMetadata, requireHeader } from '../wire/metadata.ts'
 import { invalidHeader, invalidQuery, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
-import { storeBlob } from './store-blob.ts'
+import { assertReplaceable, storeBlob } from './store-blob.ts'
 import { needOnPath, stamp, type Target, targetOf, writeTarget, writtenHeaders } from './target.ts'
 import { inferredTier, readTierHeader } from './tier-header.ts'
 import { openSource, type Source } from './url-source.ts'
@@ -83,11 +83,9 @@ async function copyBlob(context: VerbContext): Promise<StorageAnswer> {
 
 function copyTarget(context: VerbContext, source: Source): Target {
   const target = writeTarget(context)
-  const { record } = target
-  if (record === undefined) return target
+  if (target.record === undefined) return target
   context.authorize(needOnPath(context.request, 'write'))
-  if (record.kind !== 'blob') throw refusal('ResourceTypeMismatch')
-  if (record.blobType !== source.blobType) throw refusal('InvalidBlobType')
+  assertReplaceable(target, source.blobType)
   return target
 }
 

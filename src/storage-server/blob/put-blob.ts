@@ -8,7 +8,7 @@ import { readNewContentHeaders } from '../wire/content-headers.ts'
 import { isFolderMarker, readMetadata, requireHeader } from '../wire/metadata.ts'
 import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
-import { assertNoDirectory, storeBlob } from './store-blob.ts'
+import { assertReplaceable, storeBlob } from './store-blob.ts'
 import { needOnPath, stamp, writeTarget, writtenHeaders } from './target.ts'
 import { readTierHeader } from './tier-header.ts'
 
@@ -32,7 +32,7 @@ async function putBlob(context: VerbContext): Promise<StorageAnswer> {
   assertBlockBlob(request)
   assertLength(request)
   // Before the body, to spare the client the sending, and after it, because time has passed.
-  if (!isFolderMarker(readMetadata(request))) assertNoDirectory(writeTarget(context))
+  if (!isFolderMarker(readMetadata(request))) assertReplaceable(writeTarget(context), 'BlockBlob')
   const data = await request.body(maxBytes)
   const checked = checkBody(request, data)
   const headers = readNewContentHeaders(request)

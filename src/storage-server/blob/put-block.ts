@@ -7,7 +7,7 @@ import { checkBody } from '../wire/checksums.ts'
 import { invalidHeader, invalidQuery, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import { assertLength } from './put-blob.ts'
-import { assertNoDirectory } from './store-blob.ts'
+import { assertReplaceable } from './store-blob.ts'
 import { needOnPath, type Target, targetOf } from './target.ts'
 
 const maxBlockBytes = 4000 * 1024 * 1024
@@ -69,10 +69,8 @@ export function isBlockId(text: string): boolean {
 export function stagingTarget(context: VerbContext, id: string): Target {
   const target = targetOf(context)
   const { request, account } = context
-  assertNoDirectory(target)
   assertLease(target.state, request, { use: 'write', nowMs: account.nowMs() })
-  const { record } = target
-  if (record?.kind === 'blob' && record.blobType !== 'BlockBlob') throw refusal('InvalidBlobType')
+  assertReplaceable(target, 'BlockBlob')
   const { staged } = stateOf(target.place.container, target.name)
   const [first] = staged?.keys() ?? []
   if (first !== undefined && first.length !== id.length) throw refusal('InvalidBlobOrBlock')

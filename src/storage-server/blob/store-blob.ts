@@ -11,20 +11,21 @@ import type { Target } from './target.ts'
  * Makes `record` what its name holds, as Put Blob, Put Block List and Copy Blob do. On hierarchical
  * accounts the directories above are made, a new file inherits its rights, one that is replaced
  * keeps them, and 409 `ResourceTypeMismatch` tells of a directory in its place, unless the record
- * marks a directory itself: then it replaces the metadata.
+ * marks a directory itself: then it replaces the metadata. 409 `InvalidBlobType`: a blob keeps its type.
  */
 export function storeBlob(context: VerbContext, target: Target, record: BlobRecord): BlobRecord {
   const { place, name } = target
   if (isDirectoryStub(target, record)) return storeDirectory(context, target, record)
-  assertNoDirectory(target)
+  assertReplaceable(target, record.blobType)
   const owned = place.account.settings.hierarchical ? withOwner(context, target, record) : record
   const stored = replaceCurrent(place, name, owned)
   return stored.kind === 'blob' ? stored : owned
 }
 
-/** 409 where a directory is, which no blob can take the place of. */
-export function assertNoDirectory({ record }: Target): void {
+/** 409 where a directory is, or a blob of another type: that of a blob never changes. */
+export function assertReplaceable({ record }: Target, type: BlobRecord['blobType']): void {
   if (record?.kind === 'directory') throw refusal('ResourceTypeMismatch')
+  if (record !== undefined && record.blobType !== type) throw refusal('InvalidBlobType')
 }
 
 /**
