@@ -264,8 +264,8 @@ const details: Readonly<Record<string, string>> = {
     'all block ids of one blob must have the same length; those that writers left behind that died go when ' +
     'the file is written whole, from its beginning',
   InvalidBlobType:
-    'the blob is of a type that cannot be written this way: blocks do not replace an append or page blob, ' +
-    'and only an append blob is appended to; delete it first, or write to another name',
+    "a blob of another type is there, and Azure changes no blob's type: a block blob does not take the place of an " +
+    'append or page blob, and only an append blob is appended to; remove it first, or write to another name',
   InvalidResourceName: 'Azure does not accept this name',
   InvalidUri: 'Azure does not accept this name',
   InvalidMetadata: 'Azure does not accept this metadata',

@@ -2,7 +2,8 @@
  * Large files on hierarchical accounts. A block list cannot replace a file that was written at the
  * dfs endpoint, and nothing tells such a file beforehand. So blocks for a name that is taken are
  * staged and committed under a temporary name beside it, and a rename, which is one step, puts the
- * file in its place. Small files go in one Put Blob, which replaces whatever is there.
+ * file in its place. Small files go in one Put Blob, which replaces whatever is there but a blob of
+ * another type: in the place of that, too, they are renamed.
  */
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
@@ -33,10 +34,13 @@ import type {
   StageOptions,
 } from './store.ts'
 
+interface Beside {
+  readonly path: BlobPath
+  readonly hierarchy: HierarchyStore
+}
+
 /** Where the blocks of one file go. */
-type Place =
-  | { readonly kind: 'own' }
-  | { readonly kind: 'beside'; readonly path: BlobPath; readonly hierarchy: HierarchyStore }
+type Place = { readonly kind: 'own' } | ({ readonly kind: 'beside' } & Beside)
 
 /** A store that writes block lists so that they replace any file of a hierarchical account. */
 export class ReplacingBlobStore implements BlobStore {
@@ -80,9 +84,11 @@ export class ReplacingBlobStore implements BlobStore {
    * None where a new version is put together beside the old one: its blocks are of no use there.
    */
   async getBlocks(path: BlobPath, options: CallOptions = {}): Promise<CommittedBlocks> {
-    const found = await this.#store.getBlocks(path, options)
     const hierarchy = await this.#hierarchyOf(path.container, options)
-    return hierarchy === undefined ? found : { ...found, blocks: [] }
+    if (hierarchy === undefined) return this.#store.getBlocks(path, options)
+    // Not asked of the list: append and page blobs have none.
+    const { etag } = await this.#store.head(path, options)
+    return { etag, blocks: [] }
   }
 
   /** None where a new version is put together beside the old one, which each process does elsewhere. */
@@ -102,7 +108,9 @@ export class ReplacingBlobStore implements BlobStore {
     try {
       const place = await this.#places.get(keyOf(path))
       if (place?.kind === 'beside')
-        return await this.#replace(path, blockIds, { ...options, place })
+        return await this.#replace(path, { ...options, place }, (own) =>
+          this.#store.commitBlocks(place.path, blockIds, own),
+        )
       return await this.#store.commitBlocks(path, blockIds, options)
     } finally {
       // Whatever came of it: the next file of this name is looked at anew.
@@ -130,10 +138,25 @@ export class ReplacingBlobStore implements BlobStore {
     return this.#store.get(path, options)
   }
 
-  async put(path: BlobPath, data: Uint8Array, options?: PutOptions): Promise<BlobProperties> {
-    const made = await this.#store.put(path, data, options)
+  async put(path: BlobPath, data: Uint8Array, options: PutOptions = {}): Promise<BlobProperties> {
+    const made = await this.#putOver(path, data, options)
     this.#places.delete(keyOf(path))
     return made
+  }
+
+  async #putOver(path: BlobPath, data: Uint8Array, options: PutOptions): Promise<BlobProperties> {
+    try {
+      return await this.#store.put(path, data, options)
+    } catch (error) {
+      if (!isFileSystemError(error) || error.serviceCode !== 'InvalidBlobType') throw error
+      const hierarchy = await this.#hierarchyOf(path.container, options)
+      if (hierarchy === undefined) throw error
+      if (options.leaseId !== undefined) throw leased(path, 'blob.put')
+      const place = { path: besideOf(path), hierarchy }
+      return this.#replace(path, { ...options, place }, (own) =>
+        this.#store.put(place.path, data, own),
+      )
+    }
   }
 
   appendBlock(path: BlobPath, data: Uint8Array, options: AppendOptions): Promise<BlobProperties> {
@@ -188,10 +211,7 @@ export class ReplacingBlobStore implements BlobStore {
     const place = await this.#placeOf(path, options)
     if (place.kind === 'own') return path
     if (options.leaseId === undefined) return place.path
-    const detail =
-      'a file that is locked by a lease cannot be replaced by a large one on a hierarchical account: ' +
-      'unlock it first'
-    throw new FileSystemError('EBUSY', 'blob.stageBlock', { path: formatPath(path), detail })
+    throw leased(path, 'blob.stageBlock')
   }
 
   /** Decided with the first block; all writers of a name share it, as they share its blocks. */
@@ -210,9 +230,7 @@ export class ReplacingBlobStore implements BlobStore {
   async #choose(path: BlobPath, options: CallOptions): Promise<Place> {
     const hierarchy = await this.#hierarchyOf(path.container, options)
     if (hierarchy === undefined || !(await this.#exists(path, options))) return { kind: 'own' }
-    const directory = path.name.slice(0, path.name.lastIndexOf('/') + 1)
-    const name = `${directory}.abfs-${randomUUID()}`
-    return { kind: 'beside', path: { ...path, name }, hierarchy }
+    return { kind: 'beside', path: besideOf(path), hierarchy }
   }
 
   async #exists(path: BlobPath, { signal }: CallOptions): Promise<boolean> {
@@ -227,11 +245,12 @@ export class ReplacingBlobStore implements BlobStore {
 
   async #replace(
     path: BlobPath,
-    blockIds: readonly string[],
-    options: CommitOptions & { readonly place: Extract<Place, { kind: 'beside' }> },
+    options: CommitOptions & { readonly place: Beside },
+    make: (own: CommitOptions) => Promise<BlobProperties>,
   ): Promise<BlobProperties> {
-    const { place, ifMatch, ifNoneMatch, signal, ...commit } = options
-    await this.#store.commitBlocks(place.path, blockIds, { ...commit, signal })
+    const { place, ifMatch, ifNoneMatch, ...own } = options
+    const { signal } = options
+    await make(own)
     try {
       await place.hierarchy.rename(place.path, path, { ifMatch, ifNoneMatch, signal })
     } catch (error) {
@@ -253,6 +272,18 @@ export class ReplacingBlobStore implements BlobStore {
 
 /** Files under way at once whose places are remembered. */
 const maxPlaces = 10_000
+
+function besideOf(path: BlobPath): BlobPath {
+  const directory = path.name.slice(0, path.name.lastIndexOf('/') + 1)
+  return { ...path, name: `${directory}.abfs-${randomUUID()}` }
+}
+
+function leased(path: BlobPath, syscall: string): FileSystemError {
+  const detail =
+    'a file that is locked by a lease cannot be replaced by a large one, or in another type, on a hierarchical ' +
+    'account: unlock it first'
+  return new FileSystemError('EBUSY', syscall, { path: formatPath(path), detail })
+}
 
 function keyOf(path: BlobPath): string {
   return `${path.container}/${path.name}`

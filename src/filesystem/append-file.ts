@@ -7,7 +7,7 @@ import { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import { keptOf } from './kept.ts'
-import { refuseDirectory, type WriteOptions } from './pipe.ts'
+import { refuseDirectory, refuseOtherType, type WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
 
 /** Ids shorter than this might meet another writer's. */
@@ -46,7 +46,8 @@ export async function appendFile(
   // Asked past what listings remember: the condition is about the version that is there now.
   remote.namespace.invalidate(path)
   const existing = await refuseDirectory(remote, path, { signal })
-  if (existing?.isAppendBlob === true) return onAppendBlob(remote, path, options)
+  if (existing?.blobType === 'AppendBlob') return onAppendBlob(remote, path, options)
+  await refuseOtherType(remote, path, existing, options)
   if (existing === undefined && options.appendBlob === true) {
     const { metadata, contentType, headers, tags } = options
     const described = { metadata, contentType, headers, tags }

@@ -12,7 +12,7 @@ import { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
 import { bytesOf, type FileData } from './given-bytes.ts'
 import { type Kept, keptOf } from './kept.ts'
-import { noteCommitted } from './pipe.ts'
+import { noteCommitted, refuseOtherType } from './pipe.ts'
 import type { Remote } from './remote.ts'
 
 export interface EditOptions extends CallOptions {
@@ -59,7 +59,7 @@ export class BlobFileEditor {
     const { sizeBytes } = entry
     const { store, chunkCache } = remote
     this.info = toFileInfo(path.container, entry)
-    this.#fixedBytes = entry.isAppendBlob === true ? sizeBytes : undefined
+    this.#fixedBytes = entry.blobType === 'AppendBlob' ? sizeBytes : undefined
     this.#last = this.info
     this.#remote = remote
     this.#path = path
@@ -92,6 +92,7 @@ export class BlobFileEditor {
     if (ifMatch !== undefined && ifMatch !== etag) {
       throw new FileSystemError('ESTALE', 'open', { path: formatPath(path) })
     }
+    if (entry.blobType === 'PageBlob') await refuseOtherType(remote, path, entry, { signal })
     const kept = await keptOf(remote, path, entry)
     return new BlobFileEditor(remote, path, { entry, etag, kept }, options)
   }

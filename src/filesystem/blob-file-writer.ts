@@ -5,7 +5,7 @@ import { AppendBlobWriter } from '../transfer/append-blob-writer.ts'
 import { BlobWriter, type BlobWriterOptions } from '../transfer/blob-writer.ts'
 import type { FileInfo } from './file-info.ts'
 import { bytesOf, type FileData } from './given-bytes.ts'
-import { noteCommitted, refuseDirectory, type WriteOptions } from './pipe.ts'
+import { noteCommitted, refuseDirectory, refuseOtherType, type WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
 
 /** What makes a blob of bytes. */
@@ -46,6 +46,7 @@ export class BlobFileWriter {
     if (exclusive && existing !== undefined) {
       throw new FileSystemError('EEXIST', 'open', { path: formatPath(path) })
     }
+    await refuseOtherType(remote, path, existing, { signal })
     const writer = new BlobWriter({
       store: remote.store,
       path,

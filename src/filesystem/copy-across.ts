@@ -10,7 +10,7 @@ import { notedSum } from '../transfer/content-check.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import type { FileInfo } from './file-info.ts'
-import { noteCommitted, refuseDirectory } from './pipe.ts'
+import { noteCommitted, refuseDirectory, refuseOtherType } from './pipe.ts'
 import type { Remote } from './remote.ts'
 
 /** The service moves the bytes: a block costs a request and nothing else here. Below what it takes (4,000 MiB). */
@@ -36,7 +36,8 @@ export async function copyAcross(
   target: Place,
   options: CallOptions = {},
 ): Promise<FileInfo> {
-  await refuseDirectory(target.remote, target.path, options)
+  const existing = await refuseDirectory(target.remote, target.path, options)
+  await refuseOtherType(target.remote, target.path, existing, options)
   const version = await source.remote.store.head(source.path, options)
   const stage = () => stageAll(source, target, { ...options, version })
   try {

@@ -13,7 +13,7 @@ import { download } from './download.ts'
 import { type FileInfo, fullName } from './file-info.ts'
 import { getPartial, type PartialOptions } from './get-partial.ts'
 import { isMissing, localError, onLocalDisk } from './local-error.ts'
-import { noteCommitted, refuseDirectory, type WriteOptions } from './pipe.ts'
+import { noteCommitted, refuseDirectory, refuseOtherType, type WriteOptions } from './pipe.ts'
 import { applyAttributes, attributesOf } from './posix-preserve.ts'
 import { checkUnchanged, putBlocks, type Source } from './put-blocks.ts'
 import type { Remote } from './remote.ts'
@@ -80,7 +80,8 @@ export async function putFile(
   pair: FilePair,
   options: LocalFileOptions & WriteOptions = {},
 ): Promise<FileInfo> {
-  await refuseDirectory(remote, pair.remote, { signal: options.signal })
+  const existing = await refuseDirectory(remote, pair.remote, options)
+  await refuseOtherType(remote, pair.remote, existing, options)
   return putFileUnchecked(remote, pair, options)
 }
 

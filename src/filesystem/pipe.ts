@@ -2,6 +2,7 @@ import type { BlobProperties, CallOptions, Metadata, PutOptions } from '../blob/
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { refuseReserved } from '../namespace/blob-name.ts'
+import { demandSameType } from '../namespace/blob-type.ts'
 import type { Entry } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobWriter } from '../transfer/blob-writer.ts'
@@ -37,7 +38,8 @@ export async function pipeFile(
   const { signal, metadata, contentType } = described
   const data = bytesOf(given)
   demandWord('mode', mode ?? 'overwrite', ['overwrite', 'create'])
-  await refuseDirectory(remote, path, { signal })
+  const existing = await refuseDirectory(remote, path, { signal })
+  if (mode !== 'create') await refuseOtherType(remote, path, existing, { signal })
   const conditions = {
     ifMatch,
     leaseId,
@@ -88,6 +90,17 @@ export async function refuseDirectory(
   const entry = await entryIfAny(remote, path, options)
   if (entry?.type !== 'directory') return entry
   throw new FileSystemError('EISDIR', 'open', { path: formatPath(path) })
+}
+
+/** `EINVAL` where an append or page blob of a flat account would have to become a block blob. */
+export async function refuseOtherType(
+  remote: Remote,
+  path: BlobPath,
+  existing: Entry | undefined,
+  { signal }: CallOptions,
+): Promise<void> {
+  const demand = { code: 'EINVAL', syscall: 'open', signal } as const
+  await demandSameType(remote.namespace, path, existing, demand)
 }
 
 /** What was just written, as the call that wrote it knows it. */

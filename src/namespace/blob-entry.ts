@@ -30,9 +30,10 @@ export function entryFromBlob(blobName: string, properties: BlobProperties): Ent
     metadata,
     markerName: type === 'directory' ? blobName : undefined,
   }
-  const grows = properties.blobType === 'AppendBlob' ? ({ isAppendBlob: true } as const) : undefined
-  if (facts === undefined && grows === undefined) return entry
-  return { ...entry, ...grows, ...(facts === undefined ? {} : accessOf(facts)) }
+  const { blobType } = properties
+  const odd = blobType === undefined || blobType === 'BlockBlob' ? undefined : { blobType }
+  if (facts === undefined && odd === undefined) return entry
+  return { ...entry, ...odd, ...(facts === undefined ? {} : accessOf(facts)) }
 }
 
 /** The type alone of {@link entryFromBlob}: every read asks for it. */

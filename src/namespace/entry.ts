@@ -42,8 +42,8 @@ export interface Entry {
   readonly metadata: Metadata
   /** For a directory: the blob that marks it (`dir` or `dir/`); `undefined` when it is implied. */
   readonly markerName?: string | undefined
-  /** Whether it only grows. */
-  readonly isAppendBlob?: true | undefined
+  /** Where it is no block blob: the first only grows, and neither is ever of another type. */
+  readonly blobType?: 'AppendBlob' | 'PageBlob' | undefined
   /** On hierarchical accounts: who owns it and what `ls` shows of its rights (`rwxr-x---+`). */
   readonly owner?: string | undefined
   readonly group?: string | undefined

@@ -155,11 +155,16 @@ async function resolve(
     context.onUnsaved?.({ path: formatPath(path), error: conflict, place: kept?.place })
     return conflict
   }
+  // What is there now is of another type, which nothing of ours replaces: not to be tried for ever.
+  const unlessOtherType = (error: unknown): never => {
+    throw isFileSystemError(error) && error.serviceCode === 'InvalidBlobType' ? giveUp() : error
+  }
   if (onConflict === 'theirs') publishFault('close', path, conflict)
   if (onConflict === 'theirs') return undefined
   // What is not here any more, and neither there, is nowhere: no whole version can be made.
   if (onConflict === 'error' || !(await isWhole(version.content))) throw giveUp()
-  const made = onConflict === 'ours' ? await replace(context, version) : undefined
+  const made =
+    onConflict === 'ours' ? await replace(context, version).catch(unlessOtherType) : undefined
   if (onConflict === 'rename') await storeBeside(context, version, conflict)
   if (kept !== undefined) await context.journals?.kept.remove(kept.kept)
   return made

@@ -7,6 +7,7 @@ import { typeOf } from './attributes.ts'
 import { type Inode, subtree } from './inode-table.ts'
 import { Mutex, runExclusively } from './mutex.ts'
 import type { CallContext, InodeEntry, NodeOptions, RenameTarget } from './operations.ts'
+import { refuseOtherType } from './same-type.ts'
 import type { Tree } from './tree.ts'
 import type { WritableFile } from './writable-file.ts'
 
@@ -123,7 +124,7 @@ export class Naming {
     const to = this.#tree.table.pathIn(newParent, newName)
     checkPath(to, 'rename')
     const present = await this.#tree.find(newParent, newName, { signal })
-    if (present !== undefined) this.#checkReplaceable(move, entry, present)
+    if (present !== undefined) await this.#checkReplaceable(move, entry, present)
     const source = this.#tree.child(parent, name, entry)
     const replaced = newParent.children.get(newName)
     await stopStoring(replaced, async () => {
@@ -198,7 +199,7 @@ export class Naming {
     await this.#before.giveUpLock(inode)
   }
 
-  #checkReplaceable(move: Move, entry: Entry, present: Entry): void {
+  async #checkReplaceable(move: Move, entry: Entry, present: Entry): Promise<void> {
     const { table } = this.#tree
     const to = table.pathIn(move.newParent, move.newName)
     if (move.target.noReplace) throw this.#tree.failure('EEXIST', 'rename', to)
@@ -208,7 +209,11 @@ export class Naming {
       if (replaced !== undefined && this.#tree.hasUnborn(replaced)) {
         throw this.#tree.failure('ENOTEMPTY', 'rename', to)
       }
-    } else if (entry.type === 'directory') throw this.#tree.failure('ENOTDIR', 'rename', to)
+      return
+    }
+    if (entry.type === 'directory') throw this.#tree.failure('ENOTDIR', 'rename', to)
+    const demand = { syscall: 'rename', type: entry.blobType, signal: move.context.signal } as const
+    await refuseOtherType(this.#tree.namespace, to, present, demand)
   }
 
   async #removeStored(

@@ -22,6 +22,7 @@ import type {
   OpenedFile,
 } from './operations.ts'
 import { PinnedReader } from './pinned-reader.ts'
+import { refuseOtherType } from './same-type.ts'
 import type { Tree } from './tree.ts'
 import { WritableFile } from './writable-file.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
@@ -295,6 +296,8 @@ export class OpenFiles {
       const { signal } = context
       const stored = await this.#tree.entryOf(inode, { fresh: true, signal })
       await this.#checkTags(inode, stored)
+      const demand = { syscall: 'open', signal, isCurrent: true } as const
+      await refuseOtherType(this.#tree.namespace, this.#tree.pathOf(inode), stored, demand)
       inode.writable ??= this.#newWritable(inode, { stored })
       if (inode.unlinked) await inode.writable.discardLocked()
     }

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { KiB, MiB } from '../../src/byte-range.ts'
@@ -6,6 +7,8 @@ import { azureStore } from '../support/azure-store.ts'
 import { CountingStore } from '../support/counting-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { answer, azureError, hangUp, startFaultServer } from '../support/fault-server.ts'
+import { faultyAccount } from '../support/faulty-account.ts'
+import { hierarchicalServer } from '../support/hierarchical-server.ts'
 import { testBearer } from '../support/scripted-provider.ts'
 
 const blockBytes = 64 * KiB
@@ -98,24 +101,102 @@ t.test('r+ adds to an append blob and changes nothing of it', async (t) => {
   t.equal(await typeOf('log'), 'AppendBlob')
 })
 
-t.test('an append blob is replaced by up to a block; more is refused, and it stays', async (t) => {
-  const { fs, typeOf } = await setUp()
+t.test('nothing replaces an append blob, which is said at once; it stays', async (t) => {
+  const { fs, store, memory, typeOf } = await setUp()
   const made = await fs.open('box/log', 'a', { appendBlob: true })
   await made.write('old')
   await made.close()
-  const long = new Uint8Array(3 * MiB)
+  await fs.writeText('box/text', 'text')
+  const { etag } = await memory.head({ container: 'box', name: 'log' })
+  const local = join(t.testdir({ file: 'local' }), 'file')
+  store.take()
 
-  const refusal = { code: 'EINVAL', serviceCode: 'InvalidBlobType', path: 'abfs://box/log' }
-  await t.rejects(fs.pipeFile('box/log', long), refusal)
-  const writing = async () => {
-    await using file = await fs.open('box/log', 'w')
-    await file.write(long)
-    await file.close()
+  const why =
+    /an append blob is there, and Azure changes no blob's type: remove it first, or append/
+  const refusal = {
+    code: 'EINVAL',
+    serviceCode: 'InvalidBlobType',
+    path: 'abfs://box/log',
+    message: why,
   }
-  await t.rejects(writing(), refusal)
-  t.equal(await fs.readText('box/log'), 'old')
+  await t.rejects(fs.pipeFile('box/log', new Uint8Array(3 * MiB)), refusal)
+  await t.rejects(fs.writeText('box/log', 'new'), refusal)
+  await t.rejects(fs.touch('box/log'), refusal)
+  await t.rejects(fs.open('box/log', 'w'), refusal)
+  await t.rejects(fs.putFile(local, 'box/log'), refusal)
+  await t.rejects(fs.pipe({ 'box/log': 'new' }), { code: 'EINVAL' })
+  await t.rejects(
+    fs.update('box/log', () => new Uint8Array(1)),
+    refusal,
+  )
+  t.strictSame(new Set(store.take().map((line) => line.split(' ')[0])), new Set(['head', 'get']))
+  const atService = { code: 'EINVAL', serviceCode: 'InvalidBlobType' }
+  await t.rejects(fs.cp('box/text', 'box/log'), atService)
+  await t.rejects(fs.mv('box/text', 'box/log'), atService)
+  await t.rejects(fs.put(local, 'box/log'), atService)
+  await t.rejects(fs.pipeFile('box/log', 'x', { mode: 'create' }), { code: 'EEXIST' })
+  await t.rejects(fs.open('box/log', 'x'), { code: 'EEXIST' })
+  t.equal(await fs.readText('box/text'), 'text', 'also what was to be moved')
+  t.match(await memory.head({ container: 'box', name: 'log' }), { etag, blobType: 'AppendBlob' })
+
+  await fs.rm('box/log')
   await fs.writeText('box/log', 'new')
   t.equal(await typeOf('log'), 'BlockBlob')
+})
+
+t.test('a listing that is out of date refuses nothing', async (t) => {
+  const { fs, memory } = await setUp()
+  await (await fs.open('box/log', 'a', { appendBlob: true })).close()
+  await fs.ls('box')
+  await memory.delete({ container: 'box', name: 'log' })
+  await memory.put({ container: 'box', name: 'log' }, new Uint8Array(1))
+
+  await fs.writeText('box/log', 'new')
+  t.equal(await fs.readText('box/log'), 'new')
+})
+
+t.test('a page blob is read, copied and removed, and neither written nor edited', async (t) => {
+  const { box, fs } = await faultyAccount(t)
+  const disk = box.getPageBlobClient('disk')
+  await disk.create(512)
+  await disk.uploadPages(Buffer.alloc(512, 'p'), 0, 512)
+  const { etag } = await disk.getProperties()
+
+  const refusal = { code: 'EINVAL', message: /a page blob is there, .* take another name/ }
+  await t.rejects(fs.writeText('box/disk', 'new'), refusal)
+  for (const mode of ['w', 'a', 'r+'] as const) {
+    await t.rejects(fs.openAs('box/disk', mode), refusal, mode)
+  }
+  t.equal((await disk.getProperties()).etag, etag)
+  await fs.cp('box/disk', 'box/copy')
+  t.equal((await box.getPageBlobClient('copy').getProperties()).blobType, 'PageBlob')
+  await fs.rm('box/disk')
+  await fs.writeText('box/disk', 'new')
+  t.equal(await fs.readText('box/disk'), 'new')
+})
+
+t.test('on a hierarchical account an append blob is replaced, by a rename', async (t) => {
+  const { store, hierarchyOf } = await hierarchicalServer(t)
+  await store.createContainer('box')
+  const fs = new AzureBlobFileSystem({ store, hierarchyOf, blockBytes })
+  const long = new Uint8Array(3 * MiB).fill(120)
+  for (const [name, data] of [
+    ['small', new Uint8Array(5)],
+    ['long', long],
+    ['empty', new Uint8Array()],
+  ] as const) {
+    await (await fs.open(`box/${name}`, 'a', { appendBlob: true })).close()
+    await fs.pipeFile(`box/${name}`, data, { metadata: { k: 'v' } })
+    t.strictSame(await fs.getMetadata(`box/${name}`), { k: 'v' })
+    t.equal(Buffer.compare(await fs.readBytes(`box/${name}`), data), 0)
+    t.equal((await store.head({ container: 'box', name })).blobType, 'BlockBlob')
+  }
+  const names = (await fs.ls('box')).map(({ name }) => name)
+  t.strictSame(names, ['box/empty', 'box/long', 'box/small'])
+  const old = { container: 'box', name: 'locked' }
+  await store.put(old, new Uint8Array(), { appendable: true })
+  await t.rejects(store.put(old, new Uint8Array(1), { ifMatch: '"0x1"' }), { code: 'ESTALE' })
+  t.equal((await store.head(old)).blobType, 'AppendBlob')
 })
 
 t.test('an append whose answer was lost is known by its bytes', async (t) => {

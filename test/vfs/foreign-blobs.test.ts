@@ -4,7 +4,11 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import type { ContainerClient } from '@azure/storage-blob'
 import t, { type Test } from 'tap'
 import { KiB } from '../../src/byte-range.ts'
+import { Namespace } from '../../src/namespace/namespace.ts'
+import { type FaultEvent, faultChannel } from '../../src/telemetry.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { faultyAccount } from '../support/faulty-account.ts'
+import { hierarchicalServer } from '../support/hierarchical-server.ts'
 import { caller, VfsMount } from '../support/vfs-mount.ts'
 
 // Blobs that other programs made, by Microsoft's own client, as the drive shows them.
@@ -29,28 +33,158 @@ async function edit(mount: VfsMount, path: string, at: number, text: string): Pr
 
 const { O_WRONLY } = constants
 
+/** Blobs of the two types that Azure changes into no other, a page in the second. */
+async function makeOddBlobs(container: ContainerClient) {
+  const log = container.getAppendBlobClient('log')
+  await log.create()
+  await log.appendBlock('one\ntwo\n', 8)
+  const disk = container.getPageBlobClient('disk')
+  await disk.create(1024)
+  await disk.uploadPages(Buffer.alloc(512, 'p'), 512, 512)
+  return { log, disk }
+}
+
+const diskContent = `${'\0'.repeat(512)}${'p'.repeat(512)}`
+
+function faultsOf(t: Test): FaultEvent[] {
+  const faults: FaultEvent[] = []
+  const note = (fault: unknown) => faults.push(fault as FaultEvent)
+  faultChannel.subscribe(note)
+  t.teardown(() => faultChannel.unsubscribe(note))
+  return faults
+}
+
 t.test(
-  'append blobs and page blobs are read, and replaced as a whole when they are edited',
+  'append blobs and page blobs are read, and refused to whoever would replace or edit them',
   async (t) => {
     const { container, mount } = await prepare(t)
-    const log = container.getAppendBlobClient('log')
-    await log.create()
-    await log.appendBlock('one\ntwo\n', 8)
-    const disk = container.getPageBlobClient('disk')
-    await disk.create(1024)
-    await disk.uploadPages(Buffer.alloc(512, 'p'), 512, 512)
+    const { log, disk } = await makeOddBlobs(container)
+    await container.getBlockBlobClient('text').upload('text', 4)
     const drive = await mount()
+    const faults = faultsOf(t)
+    const etags = async () => [(await log.getProperties()).etag, (await disk.getProperties()).etag]
+    const before = await etags()
+    const unborn = await drive.create('unborn')
+    await drive.write(unborn, 0, 'new')
 
+    const refused = { code: 'EPERM', serviceCode: 'InvalidBlobType' }
+    for (const name of ['log', 'disk']) {
+      const ino = await drive.ino(name)
+      const { O_RDONLY, O_RDWR, O_TRUNC, O_APPEND } = constants
+      drive.requests()
+      for (const flags of [O_WRONLY, O_RDWR, O_RDONLY | O_TRUNC, O_WRONLY | O_APPEND]) {
+        await t.rejects(drive.open(name, flags), refused, `${name} ${flags}`)
+      }
+      await t.rejects(drive.create(name, O_WRONLY | O_TRUNC), refused, `${name} created anew`)
+      await t.rejects(drive.vfs.setattr(ino, { sizeBytes: 0 }, caller), refused)
+      await t.rejects(drive.rename('text', name), refused)
+      await t.rejects(drive.rename('unborn', name), refused)
+      await t.rejects(drive.rename(name, 'text'), refused)
+      t.ok(drive.requests().every((verb) => ['head', 'listPage'].includes(verb)))
+    }
+    await t.rejects(drive.rename('log', 'disk'), refused)
+    t.match(faults[0], {
+      operation: 'open',
+      path: 'abfs://box/log',
+      error: { message: /an append blob is there, .* changes no blob's type: remove it first/ },
+    })
+    t.match(faults.at(-1), { operation: 'rename', error: { message: /a page blob is there/ } })
+
+    await drive.close(unborn)
+    t.strictSame(await etags(), before)
     t.equal(await drive.load('log'), 'one\ntwo\n')
-    const page = await drive.load('disk')
-    t.equal(page, `${'\0'.repeat(512)}${'p'.repeat(512)}`)
-    await edit(drive, 'log', 8, 'three\n')
-    t.equal((await log.downloadToBuffer()).toString(), 'one\ntwo\nthree\n')
-    t.equal((await log.getProperties()).blobType, 'BlockBlob')
-    await edit(drive, 'disk', 0, 'boot')
-    t.equal((await disk.downloadToBuffer()).toString(), `boot${page.slice(4)}`)
+    t.equal(await drive.load('disk'), diskContent)
+    t.equal(await drive.load('text'), 'text')
+    t.equal(await drive.load('unborn'), 'new')
   },
 )
+
+t.test('append blobs and page blobs get attributes and names, and go', async (t) => {
+  const { container, mount } = await prepare(t)
+  const { log, disk } = await makeOddBlobs(container)
+  const drive = await mount()
+
+  for (const { name } of [log, disk]) {
+    const ino = await drive.ino(name)
+    await drive.vfs.setattr(ino, { mode: 0o600, mtimeNs: 5_000_000_000n }, caller)
+    t.match(await drive.stat(name), { mode: constants.S_IFREG | 0o600, mtimeNs: 5_000_000_000n })
+    await drive.rename(name, `moved-${name}`)
+    await drive.save(name, 'in its place')
+  }
+  t.equal(await drive.load('moved-log'), 'one\ntwo\n')
+  t.equal(await drive.load('moved-disk'), diskContent)
+  const movedLog = container.getAppendBlobClient('moved-log')
+  await movedLog.appendBlock('three\n', 6)
+  t.equal((await container.getPageBlobClient('moved-disk').getProperties()).blobType, 'PageBlob')
+
+  await container.getAppendBlobClient('other').create()
+  await drive.rename('moved-log', 'other')
+  t.equal(await drive.load('other'), 'one\ntwo\nthree\n', 'one of its type is replaced')
+  for (const name of ['other', 'moved-disk']) {
+    await drive.unlink(name)
+    await drive.save(name, 'a new file')
+    t.equal((await container.getBlobClient(name).getProperties()).blobType, 'BlockBlob')
+  }
+})
+
+t.test('what a listing said of the type is asked again before anything is refused', async (t) => {
+  const { container, mount } = await prepare(t)
+  const { log } = await makeOddBlobs(container)
+  await container.getBlockBlobClient('text').upload('text', 4)
+  const drive = await mount()
+  t.strictSame(await drive.list(''), ['disk', 'log', 'text'])
+  await log.delete()
+  await container.getBlockBlobClient('log').upload('block', 5)
+
+  await drive.rename('text', 'log')
+  t.equal(await drive.load('log'), 'text')
+})
+
+t.test('on a hierarchical account an edit replaces append blobs, by a rename', async (t) => {
+  const { store, hierarchyOf } = await hierarchicalServer(t)
+  await store.createContainer('box')
+  const path = (name: string) => ({ container: 'box', name })
+  const long = randomBytes(200 * KiB)
+  for (const name of ['small', 'long', 'under']) {
+    await store.put(path(name), new Uint8Array(), { appendable: true })
+    const content = name === 'long' ? long : Buffer.from('one\n')
+    await store.appendBlock(path(name), content, { position: 0 })
+  }
+  const clock = new FakeClock()
+  const namespace = new Namespace({ store, hierarchyOf, clock })
+  const options = { account: store, namespace, clock, blockBytes: 64 * KiB }
+  const drive = await VfsMount.make(t, options)
+
+  await edit(drive, 'small', 4, 'two\n')
+  await edit(drive, 'long', 100_000, 'edited')
+  await drive.save('text', 'text')
+  await drive.rename('text', 'under')
+
+  long.write('edited', 100_000)
+  t.equal(await drive.load('small'), 'one\ntwo\n')
+  t.ok(long.equals((await store.get(path('long'))).data))
+  t.equal(await drive.load('under'), 'text')
+  for (const name of ['small', 'long', 'under']) {
+    t.equal((await store.head(path(name))).blobType, 'BlockBlob', name)
+  }
+  t.strictSame(await drive.list(''), ['long', 'small', 'under'], 'nothing is left beside them')
+})
+
+t.test('a conflict with a blob of another type keeps both, whoever is to win', async (t) => {
+  const { box: container, store: account } = await faultyAccount(t)
+  const drive = await VfsMount.make(t, { account, onConflict: 'ours' })
+  await drive.save('file', 'first')
+  const handle = await drive.open('file', O_WRONLY)
+  await drive.write(handle, 0, 'mine!')
+  await container.getBlobClient('file').delete()
+  const theirs = container.getAppendBlobClient('file')
+  await theirs.create()
+  await theirs.appendBlock('theirs', 6)
+
+  await t.rejects(drive.close(handle), { code: 'ESTALE', message: /is kept in/ })
+  t.equal((await theirs.downloadToBuffer()).toString(), 'theirs')
+  t.equal(drive.vfs.unsaved.length, 1)
+})
 
 t.test('a blob that says it is compressed has its bytes as they are stored', async (t) => {
   const { container, mount } = await prepare(t)
