@@ -44,7 +44,7 @@ function differs(there: Entry | undefined, type: Entry['blobType']): there is En
 function reasonOf({ blobType }: Entry): string {
   const isThere = `${kinds[blobType ?? 'BlockBlob']} is there, and Azure changes no blob's type`
   if (blobType !== 'AppendBlob') return `${isThere}: remove it first, or take another name`
-  return `${isThere}: remove it first, or append to it by a client that appends blocks`
+  return `${isThere}: remove it first, or append to it by the library's open(path, 'a')`
 }
 
 const kinds = { AppendBlob: 'an append blob', BlockBlob: 'a block blob', PageBlob: 'a page blob' }

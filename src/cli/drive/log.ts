@@ -52,7 +52,7 @@ export function openLogFile(options: LogOptions): OpenedLog {
 }
 
 function logFault(log: Logger, { operation, path, error }: FaultEvent): void {
-  log.error({ operation, path, ...errorFields(error) }, 'failed without a caller to tell')
+  log.error({ operation, path, ...errorFields(error) }, 'failed, and no caller was told why')
 }
 
 function logCredential(log: Logger, event: CredentialEvent): void {
