@@ -2,8 +2,8 @@
  * Large files on hierarchical accounts. A block list cannot replace a file that was written at the
  * dfs endpoint, and nothing tells such a file beforehand. So blocks for a name that is taken are
  * staged and committed under a temporary name beside it, and a rename, which is one step, puts the
- * file in its place. Small files go in one Put Blob, which replaces whatever is there but a blob of
- * another type: in the place of that, too, they are renamed.
+ * file in its place. Small files go in one Put Blob and copies in one Copy Blob, which replace whatever
+ * is there but a blob of another type: in the place of that they are renamed, too.
  */
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
@@ -107,11 +107,10 @@ export class ReplacingBlobStore implements BlobStore {
   ): Promise<BlobProperties> {
     try {
       const place = await this.#places.get(keyOf(path))
-      if (place?.kind === 'beside')
-        return await this.#replace(path, { ...options, place }, (own) =>
-          this.#store.commitBlocks(place.path, blockIds, own),
-        )
-      return await this.#store.commitBlocks(path, blockIds, options)
+      if (place?.kind !== 'beside') return await this.#store.commitBlocks(path, blockIds, options)
+      const { ifMatch, ifNoneMatch, ...commit } = options
+      await this.#store.commitBlocks(place.path, blockIds, commit)
+      return await this.#putInPlace(place, path, options)
     } finally {
       // Whatever came of it: the next file of this name is looked at anew.
       this.#places.delete(keyOf(path))
@@ -139,23 +138,29 @@ export class ReplacingBlobStore implements BlobStore {
   }
 
   async put(path: BlobPath, data: Uint8Array, options: PutOptions = {}): Promise<BlobProperties> {
-    const made = await this.#putOver(path, data, options)
+    const made = await this.#orInPlace({ path, syscall: 'blob.put' }, options, (to, own) =>
+      this.#store.put(to, data, own),
+    )
     this.#places.delete(keyOf(path))
     return made
   }
 
-  async #putOver(path: BlobPath, data: Uint8Array, options: PutOptions): Promise<BlobProperties> {
+  /** Writes `path`, or, where a blob of another type is, beside it, for a rename that replaces that. */
+  async #orInPlace<O extends CallOptions & Conditions, P>(
+    { path, syscall }: { readonly path: BlobPath; readonly syscall: string },
+    options: O,
+    write: (to: BlobPath, own: O) => Promise<P>,
+  ): Promise<P | BlobProperties> {
     try {
-      return await this.#store.put(path, data, options)
+      return await write(path, options)
     } catch (error) {
       if (!isFileSystemError(error) || error.serviceCode !== 'InvalidBlobType') throw error
       const hierarchy = await this.#hierarchyOf(path.container, options)
       if (hierarchy === undefined) throw error
-      if (options.leaseId !== undefined) throw leased(path, 'blob.put')
-      const place = { path: besideOf(path), hierarchy }
-      return this.#replace(path, { ...options, place }, (own) =>
-        this.#store.put(place.path, data, own),
-      )
+      if (options.leaseId !== undefined) throw leased(path, syscall)
+      const beside = { path: besideOf(path), hierarchy }
+      await write(beside.path, { ...options, ifMatch: undefined, ifNoneMatch: undefined })
+      return this.#putInPlace(beside, path, options)
     }
   }
 
@@ -175,8 +180,10 @@ export class ReplacingBlobStore implements BlobStore {
     return this.#store.setMetadata(path, metadata, options)
   }
 
-  copy(from: BlobPath, to: BlobPath, options?: CopyOptions): Promise<CopiedProperties> {
-    return this.#store.copy(from, to, options)
+  copy(from: BlobPath, to: BlobPath, options: CopyOptions = {}): Promise<CopiedProperties> {
+    return this.#orInPlace({ path: to, syscall: 'blob.copy' }, options, (at, own) =>
+      this.#store.copy(from, at, own),
+    )
   }
 
   delete(path: BlobPath, options?: CallOptions & Conditions): Promise<void> {
@@ -243,18 +250,15 @@ export class ReplacingBlobStore implements BlobStore {
     }
   }
 
-  async #replace(
+  async #putInPlace(
+    { path: beside, hierarchy }: Beside,
     path: BlobPath,
-    options: CommitOptions & { readonly place: Beside },
-    make: (own: CommitOptions) => Promise<BlobProperties>,
+    { ifMatch, ifNoneMatch, signal }: CallOptions & Conditions,
   ): Promise<BlobProperties> {
-    const { place, ifMatch, ifNoneMatch, ...own } = options
-    const { signal } = options
-    await make(own)
     try {
-      await place.hierarchy.rename(place.path, path, { ifMatch, ifNoneMatch, signal })
+      await hierarchy.rename(beside, path, { ifMatch, ifNoneMatch, signal })
     } catch (error) {
-      await this.#takeBack(place.path)
+      await this.#takeBack(beside)
       throw error
     }
     return this.#store.head(path, { signal })

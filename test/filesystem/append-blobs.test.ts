@@ -191,9 +191,16 @@ t.test('on a hierarchical account an append blob is replaced, by a rename', asyn
     t.equal(Buffer.compare(await fs.readBytes(`box/${name}`), data), 0)
     t.equal((await store.head({ container: 'box', name })).blobType, 'BlockBlob')
   }
+  for (const name of ['copied', 'moved']) {
+    await (await fs.open(`box/${name}`, 'a', { appendBlob: true })).close()
+  }
+  await fs.cp('box/small', 'box/copied')
+  await fs.mv('box/copied', 'box/moved')
+  t.strictSame(await fs.readBytes('box/moved'), new Uint8Array(5))
+  t.strictSame(await fs.getMetadata('box/moved'), { k: 'v' })
   const names = (await fs.ls('box')).map(({ name }) => name)
-  t.strictSame(names, ['box/empty', 'box/long', 'box/small'])
-  const old = { container: 'box', name: 'locked' }
+  t.strictSame(names, ['box/empty', 'box/long', 'box/moved', 'box/small'])
+  const old = { container: 'box', name: 'guarded' }
   await store.put(old, new Uint8Array(), { appendable: true })
   await t.rejects(store.put(old, new Uint8Array(1), { ifMatch: '"0x1"' }), { code: 'ESTALE' })
   t.equal((await store.head(old)).blobType, 'AppendBlob')
