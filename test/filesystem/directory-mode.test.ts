@@ -85,7 +85,7 @@ t.test(
     t.equal(await again.exists('box/a'), false)
     await t.rejects(createFileSystem({ ...options, directoryMode: 'hns' as 'marker' }), {
       code: 'EINVAL',
-      message: /expected 'marker' or 'virtual'.*got hns.*'directoryMode'/,
+      message: /expected 'marker' or 'virtual'.*got "hns".*'directoryMode'/,
     })
   },
 )
