@@ -32,8 +32,8 @@ const onTheWayBytes = 128 * MiB
  * is all there is.
  */
 const maxKeptBytes = MiB
-/** What was read to its end, for whoever reads a little behind; what the kernel has read it keeps itself. */
-const spentBytes = 2 * MiB
+/** What was read to its end, for whoever reads a little behind, and for an edit whose version somebody replaces meanwhile. */
+const spentBytes = 8 * MiB
 
 /** One version of one blob. */
 export interface VersionOfBlob {
