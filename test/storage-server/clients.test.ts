@@ -72,12 +72,26 @@ t.before(async () => {
 async function command(argv: readonly string[], env: Variables): Promise<string> {
   const [file = '', ...rest] = argv
   const options = { env: { ...inherited, ...server.environment, ...env }, maxBuffer: 10 * MiB }
-  const { stdout, stderr } = await run(file, rest, options).catch((error) => {
+  const { stdout, stderr } = await run(file, rest, options).catch(async (error) => {
     // The message would repeat the arguments, signatures among them.
-    const printed = `${error.stdout}${error.stderr}`.slice(-2000).replace(/sig=[^&\s]+/gu, 'sig=…')
-    throw new Error(`${file} ${rest[0]} failed: ${printed}`)
+    const printed = `${error.stdout}${error.stderr}`.slice(-2000)
+    const logged = await failuresIn(env['AZCOPY_LOG_LOCATION'])
+    const told = `${printed}${logged}`.replace(/sig=[^&\s]+/gu, 'sig=…')
+    throw new Error(`${file} ${rest[0]} failed: ${told}`)
   })
   return `${stdout}${stderr}`
+}
+
+/** azcopy prints how much has failed; why is in its logs alone. */
+async function failuresIn(directory: string | undefined): Promise<string> {
+  if (directory === undefined) return ''
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.log'))
+  const logs = await Promise.all(names.map((name) => readFile(join(directory, name), 'utf8')))
+  const lines = logs.join('\n').split('\n')
+  return lines
+    .filter((line) => /FAILED: |ERROR CODE|RESPONSE Status: [45]/u.test(line))
+    .join('\n')
+    .slice(-4000)
 }
 
 /** A tree to send, of an hour ago: services know times to the second. */
