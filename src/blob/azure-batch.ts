@@ -12,7 +12,8 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { addConditions, baseHeaders, resourceUrl } from './azure-request.ts'
 import { errorFrom } from './azure-response.ts'
 import { batchAnswers } from './batch-answer.ts'
-import type { CallOptions, DeleteManyOptions, Deletion } from './store.ts'
+import type { DeleteManyOptions, Deletion } from './deletion.ts'
+import type { CallOptions } from './store.ts'
 
 const operation = 'blob.deleteMany'
 

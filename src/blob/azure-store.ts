@@ -22,6 +22,7 @@ import {
 } from './azure-request.ts'
 import { changedProperties, propertiesFrom } from './azure-response.ts'
 import { AzureWrites } from './azure-writes.ts'
+import type { DeleteMany } from './deletion.ts'
 import { scanInTurns } from './list-scanner.ts'
 import { PageRooms } from './page-rooms.ts'
 import { SinkReceiver } from './sink-receiver.ts'
@@ -41,7 +42,6 @@ import type {
   ContentSink,
   CopiedProperties,
   CopyOptions,
-  DeleteMany,
   GetOptions,
   HeadOptions,
   Integrity,

@@ -1,7 +1,7 @@
 import type { ByteRange } from '../byte-range.ts'
 import type { Crc64 } from '../crc64.ts'
-import type { FileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
+import type { DeleteMany } from './deletion.ts'
 import type { WrittenMark } from './written-mark.ts'
 
 /** Metadata of a blob: lower-case C#-identifier keys, ASCII values (others must be encoded). */
@@ -113,16 +113,6 @@ export interface Conditions {
   readonly ifNoneMatch?: '*' | undefined
   /** Of the lease that the caller holds on the blob: else `EBUSY`. */
   readonly leaseId?: string | undefined
-}
-
-/** A blob that is to go, and what must be true of it. */
-export interface Deletion extends Pick<Conditions, 'ifMatch'> {
-  readonly path: BlobPath
-}
-
-export interface DeleteManyOptions extends CallOptions {
-  /** Of requests for single blobs, where it takes these, how many at once. */
-  readonly concurrency?: number | undefined
 }
 
 export interface HeadOptions extends CallOptions {
@@ -282,12 +272,6 @@ export interface ContainerProperties {
   readonly lastModifiedMs: number
   readonly metadata?: Metadata | undefined
 }
-
-/** As {@link BlobStore.deleteMany}. */
-export type DeleteMany = (
-  deletions: readonly Deletion[],
-  options?: DeleteManyOptions,
-) => Promise<readonly (FileSystemError | undefined)[]>
 
 /**
  * One storage account, as an object store: flat names, whole-blob commits. Every method rejects

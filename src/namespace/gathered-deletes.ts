@@ -1,4 +1,5 @@
-import type { BlobStore, CallOptions, DeleteManyOptions, Deletion } from '../blob/store.ts'
+import type { DeleteManyOptions, Deletion } from '../blob/deletion.ts'
+import type { BlobStore, CallOptions } from '../blob/store.ts'
 import { nextTurn } from '../clock.ts'
 import { limitOf } from './tree-limit.ts'
 

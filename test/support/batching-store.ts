@@ -1,4 +1,5 @@
-import type { BlobStore, DeleteMany } from '../../src/blob/store.ts'
+import type { DeleteMany } from '../../src/blob/deletion.ts'
+import type { BlobStore } from '../../src/blob/store.ts'
 import { isFileSystemError } from '../../src/errors.ts'
 
 /** `store` with deletions of many blobs at once, each of which is a request to it. */

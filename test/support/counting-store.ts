@@ -1,3 +1,4 @@
+import type { DeleteMany } from '../../src/blob/deletion.ts'
 import type {
   AppendOptions,
   BlobContent,
@@ -12,7 +13,6 @@ import type {
   ContainerProperties,
   CopiedProperties,
   CopyOptions,
-  DeleteMany,
   GetOptions,
   ListOptions,
   ListPage,
