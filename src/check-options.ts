@@ -19,7 +19,10 @@ const expectations: Readonly<Record<OptionName, Expectation | undefined>> = {
   cacheDir: { wanted: "a directory's name", holds: isText },
   logLevel: undefined,
   transport: undefined,
-  url: undefined,
+  url: {
+    wanted: 'a URL such as abfs://container/path; without one the environment names the account',
+    holds: isUrl,
+  },
   readOnly: { wanted: 'true or false', holds: isOneOf(true, false) },
   credential: {
     wanted:
@@ -81,6 +84,10 @@ function mistake(path: string, detail: string): FileSystemError {
 
 function isText(value: unknown): boolean {
   return typeof value === 'string' && value !== ''
+}
+
+function isUrl(value: unknown): boolean {
+  return value instanceof URL || (typeof value === 'string' && value.trim() !== '')
 }
 
 function isOneOf(...values: readonly unknown[]): (value: unknown) => boolean {

@@ -3,13 +3,20 @@ import { checkOptions } from './check-options.ts'
 import { type CreateFileSystemOptions, createFileSystem } from './create-file-system.ts'
 import { FileSystemError } from './errors.ts'
 import { expectFunction, expectOptions, shown } from './expect-option.ts'
+import type { OpenedFile, OpenMode } from './filesystem/account-content.ts'
+import type { AppendFileOptions } from './filesystem/append-file.ts'
 import { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
-import type { BlobFileReader } from './filesystem/blob-file-reader.ts'
+import type { BlobFileEditor } from './filesystem/blob-file-editor.ts'
+import type { BlobFileReader, OpenOptions } from './filesystem/blob-file-reader.ts'
+import type { BlobFileWriter } from './filesystem/blob-file-writer.ts'
 import { LocalFileCache } from './filesystem/local-file-cache.ts'
 import { fromStorageOptions } from './storage-options.ts'
 import { DiskCache } from './transfer/disk-cache.ts'
 
-/** The account that `url` names, in any form of `parseAzureUrl`; see `createFileSystem`. */
+/**
+ * The account that `url` names, in any form of `parseAzureUrl`; one that names a container alone, such as
+ * `abfs://container/path`, is of the environment's account. `EINVAL` for an empty one. See `createFileSystem`.
+ */
 export async function fromUrl(
   url: string | URL,
   options: Omit<CreateFileSystemOptions, 'url'> = {},
@@ -52,13 +59,18 @@ export interface UrlOptions extends CreateFileSystemOptions {
   readonly cacheExpiryMs?: number | undefined
 }
 
+export interface OpenUrlOptions extends CreateFileSystemOptions {
+  /** How the file is opened; see `AzureBlobFileSystem.open`. */
+  readonly file?: (OpenOptions & AppendFileOptions) | undefined
+}
+
 const azureProtocols = ['abfs', 'abfss', 'az', 'wasb', 'wasbs', 'https', 'http']
 const cacheProtocols = ['simplecache', 'filecache', 'blockcache']
 const defaultExpiryMs = 10_000
 
 /**
  * File systems by URL, one for each account and way to sign in: whoever asks for the same gets the
- * same, with its connections and listings. They are closed together, by `close()`.
+ * same, with its connections and listings. They are closed together, by `close()`, after which every call is `EBADF`.
  */
 export class FileSystems {
   readonly #loaders = new Map<string, FileSystemLoader>()
@@ -66,6 +78,7 @@ export class FileSystems {
   readonly #disks = new Map<string, DiskCache>()
   readonly #identities = new WeakMap<object, number>()
   #identityCount = 0
+  #isClosed = false
 
   /** Names of the protocols that {@link get} takes. */
   get protocols(): readonly string[] {
@@ -78,6 +91,7 @@ export class FileSystems {
     loader: FileSystemLoader,
     options: { readonly clobber?: boolean | undefined } = {},
   ): void {
+    this.#demandOpen('register')
     if (typeof protocol !== 'string' || !/^[a-z][a-z0-9+.-]*$/.test(protocol)) {
       throw new TypeError(`protocol: expected a URL's scheme, got ${shown(protocol)}`)
     }
@@ -113,6 +127,7 @@ export class FileSystems {
 
   /** The file system of a URL's account, made when it is asked for first. Not the caller's to close. */
   async get(url: string, options: CreateFileSystemOptions = {}): Promise<AzureBlobFileSystem> {
+    this.#demandOpen('get')
     demandText(url)
     checkOptions(options)
     const protocol = protocolOf(url)
@@ -137,6 +152,7 @@ export class FileSystems {
    * `blockcache::` gives a file system that keeps blocks on the local disk by itself.
    */
   async resolve(url: string, options: UrlOptions = {}): Promise<OpenedUrl> {
+    this.#demandOpen('resolve')
     demandText(url)
     expectOptions(options, 'an object as createFileSystem takes')
     const { cacheStorage, cacheMaxBytes, cacheExpiryMs, ...connection } = options
@@ -158,17 +174,29 @@ export class FileSystems {
     return { fs, path, cache }
   }
 
-  /** Opens the file at a URL for reading. Through a cache, use {@link resolve}. */
-  async open(url: string, options: CreateFileSystemOptions = {}): Promise<BlobFileReader> {
-    const { fs, path } = await this.resolve(url, options)
-    return fs.open(path)
+  /**
+   * Opens the file at a URL, as `AzureBlobFileSystem.open` does; `file` is what that takes beside the mode.
+   * `ENOTSUP` through `simplecache::` or `filecache::`, whose files `resolve` gives.
+   */
+  async open(url: string, mode?: 'r', options?: OpenUrlOptions): Promise<BlobFileReader>
+  async open(url: string, mode: 'w' | 'x' | 'a', options?: OpenUrlOptions): Promise<BlobFileWriter>
+  async open(url: string, mode: 'r+', options?: OpenUrlOptions): Promise<BlobFileEditor>
+  async open(url: string, mode: OpenMode = 'r', options: OpenUrlOptions = {}): Promise<OpenedFile> {
+    expectOptions(options, 'an object as createFileSystem takes, with `file`')
+    const { file, ...connection } = options
+    const { fs, path, cache } = await this.resolve(url, connection)
+    if (cache !== undefined) throw throughCopies(url)
+    return fs.openAs(path, mode, file)
   }
 
-  /** Closes all of them. */
+  /** Closes all of them. What is asked for afterwards is `EBADF`. */
   async close(): Promise<void> {
+    this.#isClosed = true
     const open = [...this.#open.values()]
     this.#open.clear()
-    for (const fs of open) await (await fs).close()
+    // One that could not be made was told to who asked for it.
+    const made = await Promise.allSettled(open)
+    for (const one of made) if (one.status === 'fulfilled') await one.value.close()
     const disks = [...this.#disks.values()]
     this.#disks.clear()
     for (const disk of disks) await disk.close()
@@ -176,6 +204,12 @@ export class FileSystems {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #demandOpen(syscall: string): void {
+    if (!this.#isClosed) return
+    const detail = 'these file systems are closed; make another FileSystems'
+    throw new FileSystemError('EBADF', syscall, { detail })
   }
 
   #diskAt(directory: string | undefined, maxBytes: number | undefined): DiskCache | undefined {
@@ -216,8 +250,9 @@ function demandUrl(url: unknown): void {
   if (!(url instanceof URL)) demandText(url)
 }
 
+/** An empty text would mean the environment's account, which nobody asked for by name. */
 function demandText(url: unknown): void {
-  if (typeof url === 'string') return
+  if (typeof url === 'string' && url.trim() !== '') return
   const detail = `expected a URL such as abfs://container/path, got ${shown(url)}`
   throw new FileSystemError('EINVAL', 'config', { path: 'url', detail })
 }
@@ -239,6 +274,11 @@ function demandStorage(protocol: string, directory: string | undefined): string 
   if (directory !== undefined) return directory
   const detail = `${protocol}:: keeps files on the local disk: say where with cacheStorage`
   throw new FileSystemError('EINVAL', 'config', { path: 'cacheStorage', detail })
+}
+
+function throughCopies(url: string): FileSystemError {
+  const detail = 'copies on the local disk are read through resolve(url).cache, and are not written'
+  return new FileSystemError('ENOTSUP', 'open', { path: url, detail })
 }
 
 function unknown(protocol: string, { protocols }: FileSystems): FileSystemError {

@@ -63,6 +63,7 @@ export {
   fromConnectionString,
   fromUrl,
   type OpenedUrl,
+  type OpenUrlOptions,
   type UrlOptions,
 } from './file-systems.ts'
 export type { AclOptions, AclProgress, AclResult } from './filesystem/access.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { MemoryBlobStore } from '../src/blob/memory-store.ts'
-import type { CreateFileSystemOptions } from '../src/create-file-system.ts'
+import { type CreateFileSystemOptions, createFileSystem } from '../src/create-file-system.ts'
 import { FileSystems, fromConnectionString, fromUrl } from '../src/file-systems.ts'
 import { AzureBlobFileSystem } from '../src/filesystem/azure-blob-file-system.ts'
 import { startSandbox } from '../src/sandbox/sandbox.ts'
@@ -64,6 +64,80 @@ t.test('a protocol of the program’s own is added, and replaced only when told'
   t.throws(() => all.register('No Scheme', async () => fs), TypeError)
   all.register('lake', async () => fs, { clobber: true })
   await t.rejects(all.get('sea://box/f'), { code: 'EINVAL', message: /lake/ })
+})
+
+t.test('a URL is opened in every mode, as a file is', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await using all = new FileSystems()
+  all.register('lake', async () => fs)
+  const writer = await all.open('lake://box/f', 'x', { file: { metadata: { kind: 'new' } } })
+  await writer.write('One')
+  await writer.close()
+  const appended = await all.open('lake://box/f', 'a')
+  await appended.write(' two')
+  await appended.close()
+  const edited = await all.open('lake://box/f', 'r+')
+  await edited.writeAt(0, 'one')
+  await edited.close()
+
+  await using reader = await all.open('lake://box/f', 'r', { file: { cacheType: 'none' } })
+  t.equal(String(await reader.readAll()), 'one two')
+  t.same(await fs.getMetadata('box/f'), { kind: 'new' })
+  await t.rejects(all.open('lake://box/f', 'x'), { code: 'EEXIST' })
+  const copies: object = { cacheStorage: t.testdir() }
+  await t.rejects(all.open('simplecache::lake://box/f', 'r', copies), {
+    code: 'ENOTSUP',
+    message: /resolve/,
+  })
+})
+
+t.test('after close every call is EBADF, and what failed to open is no failure', async (t) => {
+  const { fs } = await memoryFileSystem()
+  let closed = 0
+  const close = async () => {
+    closed += 1
+  }
+  const closing: AzureBlobFileSystem = Object.assign(Object.create(fs), { close })
+  const all = new FileSystems()
+  all.register('lake', async () => closing)
+  all.register('sea', () => Promise.reject(new Error('no sea')))
+  await all.get('lake://box')
+  const failing = all.get('sea://box')
+  const isClosed = all.close()
+  await t.rejects(failing, { message: 'no sea' })
+  await isClosed
+  await all.close()
+
+  t.equal(closed, 1)
+  const calls: readonly Promise<unknown>[] = [
+    all.get('lake://box'),
+    all.resolve('lake://box/f'),
+    all.open('lake://box/f'),
+    all.filesystem('lake://box'),
+    all.urlToFs('lake://box'),
+  ]
+  for (const work of calls) {
+    await t.rejects(work, { code: 'EBADF', message: /make another FileSystems/ })
+  }
+  t.throws(() => all.register('pond', async () => fs), { code: 'EBADF' })
+})
+
+t.test('an empty URL is no way to ask for the environment’s account', async (t) => {
+  await using all = new FileSystems()
+  for (const url of ['', ' ']) {
+    const asks: readonly (() => Promise<unknown>)[] = [
+      () => fromUrl(url, { environment }),
+      () => createFileSystem({ url, environment }),
+      () => all.get(url, { environment }),
+      () => all.resolve(url, { environment }),
+    ]
+    for (const ask of asks) {
+      await t.rejects(ask(), { code: 'EINVAL', path: 'url', message: /abfs:\/\/container\/path/ })
+    }
+  }
+  // A container without an account is asked for on purpose.
+  await using fs = await fromUrl('abfs://box/f', { caFile, environment })
+  t.equal(fs.account, 'other')
 })
 
 t.test('a loader that fails is asked again', async (t) => {

@@ -40,11 +40,19 @@ type Row = readonly [
 ]
 
 const rows: readonly Row[] = [
-  ...(['get', 'open', 'resolve', 'filesystem', 'urlToFs'] as const).flatMap((name): Row[] => [
+  [
+    'FileSystems.open',
+    'url',
+    [undefined, ...noText, '', signed, login],
+    (url) => method('open')(url, 'r', given),
+  ],
+  ['FileSystems.open', 'options', noObject, (options) => method('open')(place, 'r', options)],
+  ['FileSystems.open', 'mode', [...noObject, {}], (mode) => method('open')(place, mode, given)],
+  ...(['get', 'resolve', 'filesystem', 'urlToFs'] as const).flatMap((name): Row[] => [
     [
       `FileSystems.${name}`,
       'url',
-      [undefined, ...noText, signed, login],
+      [undefined, ...noText, '', signed, login],
       (url) => method(name)(url, given),
     ],
     [`FileSystems.${name}`, 'options', noObject, (options) => method(name)(place, options)],
@@ -52,7 +60,7 @@ const rows: readonly Row[] = [
   [
     'fromUrl',
     'url',
-    [undefined, ...noText, signed, login, 's3://box/f'],
+    [undefined, ...noText, '', ' ', signed, login, 's3://box/f'],
     (url) => call('fromUrl')(url, given),
   ],
   ['fromUrl', 'options', noObject, (options) => call('fromUrl')(place, options)],

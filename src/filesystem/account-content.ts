@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
+import { shown } from '../expect-option.ts'
 import { AccountTree } from './account-tree.ts'
 import { type AppendFileOptions, appendFile } from './append-file.ts'
 import { BlobFileEditor, type EditOptions } from './blob-file-editor.ts'
@@ -201,7 +202,7 @@ export class AccountContent extends AccountTree {
       throw new TypeError("mode: 'r+' edits bytes in place, without encoding or compression")
     }
     if (mode === 'r+') return BlobFileEditor.open(this.remote, place, options)
-    throw new TypeError(`mode: expected 'r', 'w', 'x', 'a' or 'r+', got ${JSON.stringify(mode)}`)
+    throw new TypeError(`mode: expected 'r', 'w', 'x', 'a' or 'r+', got ${shown(mode)}`)
   }
 
   /**
