@@ -81,7 +81,10 @@ export class AccountSearch extends AccountSharing {
     let isEmpty = true
     for await (const page of this.remote.view.listTree(name, options)) {
       isEmpty &&= page.length === 0
-      for (const entry of page) if (entry.type !== 'directory') yield entry
+      for (const entry of page) {
+        options.signal?.throwIfAborted()
+        if (entry.type !== 'directory') yield entry
+      }
     }
     const self = isEmpty && name !== '' ? await this.remote.view.stat(name, options) : undefined
     if (self !== undefined && self.type !== 'directory') yield self

@@ -17,7 +17,7 @@ export async function makeDirectory(
   try {
     await make()
   } catch (error) {
-    if (!createParents || !(await lacksContainer(remote, path, error))) throw error
+    if (!createParents || !(await lacksContainer(remote, path, { error, signal }))) throw error
     await makeContainer(remote, path, { signal })
     await make()
   }
@@ -47,6 +47,7 @@ export async function removeDirectory(
   options: CallOptions & { readonly allowContainer?: boolean } = {},
 ): Promise<void> {
   const { signal } = options
+  signal?.throwIfAborted()
   if (path.name !== '') return remote.namespace.removeDirectory(path, { signal })
   demandContainerConsent(path, 'rmdir', options.allowContainer)
   for await (const _entry of listAll(remote.store, path, { signal, maxResults: 1 })) {
@@ -85,10 +86,14 @@ async function makeContainer(remote: Remote, path: BlobPath, options: CallOption
 }
 
 /** Whether `error` says that the container is missing, rather than something in it. */
-async function lacksContainer(remote: Remote, path: BlobPath, error: unknown): Promise<boolean> {
+async function lacksContainer(
+  remote: Remote,
+  path: BlobPath,
+  { error, signal }: CallOptions & { readonly error: unknown },
+): Promise<boolean> {
   if (!isFileSystemError(error, 'ENOENT')) return false
   try {
-    await remote.store.headContainer(path.container)
+    await remote.store.headContainer(path.container, { signal })
     return false
   } catch (cause) {
     if (isFileSystemError(cause, 'ENOENT')) return true

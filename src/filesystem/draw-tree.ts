@@ -30,6 +30,7 @@ async function* drawBelow(
   const hidden = Math.max(children.length - maxEntries, 0)
   const shown = children.slice(0, children.length - hidden)
   for (const [index, child] of shown.entries()) {
+    options.signal?.throwIfAborted()
     const last = index === shown.length - 1 && hidden === 0
     yield `${indent}${last ? '└── ' : '├── '}${label(child)}`
     if (child.type !== 'directory' || maxDepth === 1) continue

@@ -37,7 +37,12 @@ export async function* globIter<E extends TreeEntry>(
   pattern: string,
   options: GlobOptions = {},
 ): AsyncGenerator<E, void> {
-  for await (const page of globPages(view, pattern, options)) yield* page
+  for await (const page of globPages(view, pattern, options)) {
+    for (const entry of page) {
+      options.signal?.throwIfAborted()
+      yield entry
+    }
+  }
 }
 
 /** Each match once: what stands before the first `**` leads to directories of one depth, which share nothing. */

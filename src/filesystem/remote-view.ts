@@ -16,6 +16,7 @@ export class RemoteView implements TreeView<FileInfo> {
 
   /** `ENOENT` when nothing has that name. */
   async info(name: string, options: StatOptions = {}): Promise<FileInfo> {
+    options.signal?.throwIfAborted()
     if (name === '') return bareDirectory('')
     const path = pathOf(name)
     return toFileInfo(path.container, await this.#namespace.stat(path, options))
@@ -58,6 +59,7 @@ export class RemoteView implements TreeView<FileInfo> {
     const tree = { signal, metadata, directories: true }
     try {
       for await (const page of this.#namespace.listTreePages(path, tree)) {
+        signal?.throwIfAborted()
         yield page.map((entry) => toFileInfo(path.container, entry))
       }
     } catch (error) {
@@ -73,6 +75,8 @@ export class RemoteView implements TreeView<FileInfo> {
   }
 
   async #children(name: string, options: StatOptions): Promise<readonly FileInfo[]> {
+    // What is remembered asks nobody who would look.
+    options.signal?.throwIfAborted()
     if (name === '') return this.#containers(options)
     const path = pathOf(name)
     const metadata = this.#metadata || options.metadata

@@ -105,6 +105,7 @@ async function* walkLevels<E extends TreeEntry>(
   root: string,
   options: WalkOptions,
 ): AsyncGenerator<WalkStep<E>, void> {
+  options.signal?.throwIfAborted()
   const children = await list(root)
   if (children === undefined) return
   const dirs = children.filter((entry) => entry.type === 'directory')
