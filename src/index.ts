@@ -96,7 +96,10 @@ export type { Capabilities } from './filesystem/capabilities.ts'
 export type { CatRangesOptions, RangeRequest } from './filesystem/cat.ts'
 export type { CatOptions } from './filesystem/cat-paths.ts'
 export type { DecodedFileReader } from './filesystem/decoded-file-reader.ts'
+export type { TaggedFile } from './filesystem/dir-administration.ts'
+export type { InnerRange } from './filesystem/dir-content.ts'
 export { DirFileSystem } from './filesystem/dir-file-system.ts'
+export type { InnerPaths } from './filesystem/dir-paths.ts'
 export type { TreeDrawingOptions } from './filesystem/draw-tree.ts'
 export type { EncodedFileWriter } from './filesystem/encoded-file-writer.ts'
 export type { ExpandOptions } from './filesystem/expand-path.ts'
@@ -130,9 +133,10 @@ export { type SyncCompare, type SyncOptions, type SyncPlan, sync } from './files
 export type { SyncFile, SyncSide } from './filesystem/sync-side.ts'
 export type {
   Transaction,
+  TransactionOptions,
   TransactionResult,
-  TransactionWriter,
 } from './filesystem/transaction.ts'
+export type { TransactionWriter } from './filesystem/transaction-writer.ts'
 export type {
   TransferOptions,
   TransferProgress,

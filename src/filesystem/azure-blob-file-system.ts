@@ -26,7 +26,7 @@ import {
 } from './plan-operation.ts'
 import { putTree } from './put-tree.ts'
 import { type RemoveOptions, remove, removeFile } from './remove.ts'
-import { runTransaction, Transaction } from './transaction.ts'
+import { runTransaction, Transaction, type TransactionOptions } from './transaction.ts'
 import type { TransferOptions, TransferResult } from './transfer-run.ts'
 
 export type {
@@ -271,13 +271,16 @@ export class AzureBlobFileSystem extends AccountSearch {
    * Runs `work` with a {@link Transaction}: what it writes and deletes becomes visible when it ends
    * well, and is given up when it throws.
    */
-  transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    return runTransaction(this.startTransaction(), work)
+  transaction<T>(
+    work: (transaction: Transaction) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T> {
+    return runTransaction(this.startTransaction(options), work)
   }
 
   /** A transaction that the caller commits. */
-  startTransaction(): Transaction {
-    return new Transaction(this.remote)
+  startTransaction(options?: TransactionOptions): Transaction {
+    return new Transaction(this.remote, options)
   }
 
   /** Closes the store and lets go of what is in memory. */

@@ -25,7 +25,20 @@ export async function remove(
   names: string | readonly string[],
   options: RemoveOptions = {},
 ): Promise<BulkResult> {
-  const { signal, literal, recursive, allowContainer, onError } = options
+  const { signal, onError } = options
+  const hits = await hitsOf(remote, names, options)
+  const { concurrency } = remote
+  const nameOf = ({ name }: FileInfo) => name
+  const run = { signal, concurrency, syscall: 'rm', onError, pathOf: nameOf }
+  return runAll(hits, run, (hit) => removeOne(remote, hit, options))
+}
+
+/** What {@link remove} would delete: files, and directories with all that they hold. */
+export async function hitsOf(
+  remote: Remote,
+  names: string | readonly string[],
+  { signal, literal, recursive, allowContainer }: RemoveOptions,
+): Promise<readonly FileInfo[]> {
   const hits = outermost(await expandPath(remote.view, names, { signal, literal }))
   for (const { name, type } of hits) {
     const path = pathOf(name)
@@ -36,10 +49,7 @@ export async function remove(
       detail: 'is a directory; pass recursive: true to delete it with all that it holds',
     })
   }
-  const { concurrency } = remote
-  const nameOf = ({ name }: FileInfo) => name
-  const run = { signal, concurrency, syscall: 'rm', onError, pathOf: nameOf }
-  return runAll(hits, run, (hit) => removeOne(remote, hit, options))
+  return hits
 }
 
 /** Deletes one file. `ENOENT`, `EISDIR`. */

@@ -1,18 +1,25 @@
 import { createReadStream } from 'node:fs'
-import type { CallOptions, Metadata } from '../blob/store.ts'
+import type { CallOptions, Conditions, Metadata } from '../blob/store.ts'
 import { runAll } from '../bulk.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
-import { type FileInfo, fullName } from './file-info.ts'
+import { planTransfers } from './destination.ts'
+import type { ExpandOptions } from './expand-path.ts'
+import { changedInfo, type FileInfo, fullName, pathOf } from './file-info.ts'
 import type { FileData } from './given-bytes.ts'
+import { innerName } from './inner-name.ts'
+import { keptOf } from './kept.ts'
 import { onLocalDisk } from './local-error.ts'
-import { localName } from './local-view.ts'
-import { locateFile, type PathInput } from './location.ts'
+import { LocalView, localName } from './local-view.ts'
+import { locateFile, locateName, type PathInput } from './location.ts'
 import type { WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
-import { removeFile } from './remove.ts'
+import { hitsOf, removeFile } from './remove.ts'
+import { TransactionWriter } from './transaction-writer.ts'
+import { relativeName, type TreeEntry } from './tree-view.ts'
 
 // Every file of a transaction is a writer of its own that has uploaded its blocks but not named them.
 // Committing first looks that all are complete, then names the blocks of all files side by side, and
@@ -25,48 +32,21 @@ export interface TransactionResult {
   readonly removed: readonly string[]
 }
 
-/** A file being written in a transaction: `close()` completes it, and the transaction makes it visible. */
-export class TransactionWriter {
-  readonly #writer: BlobFileWriter
-  #complete = false
-
-  constructor(writer: BlobFileWriter) {
-    this.#writer = writer
-  }
-
-  /** Bytes written up to here. */
-  get size(): number {
-    return this.#writer.size
-  }
-
-  /** Appends a copy of `data` (text as UTF-8); `EBADF` after {@link close}. */
-  async write(data: FileData): Promise<void> {
-    if (this.#complete) {
-      throw new FileSystemError('EBADF', 'write', { detail: 'the writer is closed' })
-    }
-    await this.#writer.write(data)
-  }
-
-  /** Says that nothing follows. The file appears when the transaction is committed. */
-  async close(): Promise<void> {
-    this.#complete = true
-  }
-
-  /** Whether {@link close} was called. */
-  get isComplete(): boolean {
-    return this.#complete
-  }
-
-  /** Leaves what was not closed to the transaction, which then cannot be committed. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#complete) await this.#writer.abort()
-  }
+export interface TransactionOptions {
+  /** A directory that all paths, and the names of the result, are relative to. Absent: the account. */
+  readonly root?: PathInput | undefined
 }
 
 interface Pending {
   readonly path: BlobPath
   readonly writer: BlobFileWriter
   readonly handle: TransactionWriter
+}
+
+interface Removal extends Pick<Conditions, 'ifMatch'> {
+  readonly path: BlobPath
+  /** With all that is below when it is deleted. */
+  readonly isTree?: boolean | undefined
 }
 
 /**
@@ -78,11 +58,13 @@ interface Pending {
 export class Transaction {
   readonly #remote: Remote
   readonly #writes = new Map<string, Pending>()
-  readonly #removals = new Map<string, BlobPath>()
+  readonly #removals = new Map<string, Removal>()
+  readonly #root: string | undefined
   #state: 'open' | 'committed' | 'discarded' = 'open'
 
-  constructor(remote: Remote) {
+  constructor(remote: Remote, { root }: TransactionOptions = {}) {
     this.#remote = remote
+    this.#root = root === undefined ? undefined : locateName(remote.store.account, root, 'open')
   }
 
   /** Opens a file to be written anew; `x` demands that none exists, at open and at commit. */
@@ -91,15 +73,7 @@ export class Transaction {
     mode: 'w' | 'x' = 'w',
     options: WriteOptions = {},
   ): Promise<TransactionWriter> {
-    this.#demandOpen('open')
-    const place = locateFile(this.#remote.store.account, path, 'open')
-    const name = fullName(place)
-    this.#demandUnused(name, place)
-    const exclusive = mode === 'x'
-    const writer = await BlobFileWriter.open(this.#remote, place, { ...options, exclusive })
-    const handle = new TransactionWriter(writer)
-    this.#writes.set(name, { path: place, writer, handle })
-    return handle
+    return this.#open(this.#file(path, 'open'), { ...options, exclusive: mode === 'x' })
   }
 
   /** Makes `data` the file when the transaction is committed. */
@@ -124,23 +98,87 @@ export class Transaction {
     remotePath: PathInput,
     options: WriteOptions & { readonly metadata?: Metadata } = {},
   ): Promise<void> {
-    const local = localName(localPath)
-    const handle = await this.open(remotePath, 'w', options)
-    await onLocalDisk(local, async () => {
-      const stream = createReadStream(local, { signal: options.signal })
-      for await (const chunk of stream) await handle.write(chunk)
-    })
-    await handle.close()
+    await this.#putFile(localName(localPath), this.#file(remotePath, 'putFile'), options)
+  }
+
+  /** Makes each of `files`, given by path, a file when the transaction is committed. */
+  async pipe(
+    files: ReadonlyMap<PathInput, FileData> | Readonly<Record<string, FileData>>,
+    options: WriteOptions = {},
+  ): Promise<void> {
+    const given: readonly (readonly [PathInput, FileData])[] =
+      files instanceof Map ? [...files] : Object.entries(files)
+    await forEachConcurrent(given, this.#remote.concurrency, ([path, data]) =>
+      this.pipeFile(path, data, options),
+    )
+  }
+
+  /** Uploads files and (`recursive`) trees, as `AzureBlobFileSystem.put` places them. Empty directories are left out. */
+  async put(
+    source: string | readonly string[],
+    target: PathInput,
+    options: ExpandOptions = {},
+  ): Promise<void> {
+    this.#demandOpen('put')
+    const views = { source: new LocalView({ followLinks: true }), target: this.#remote.view }
+    const names = typeof source === 'string' ? localName(source) : source.map(localName)
+    const request = { source: names, target: this.#name(target, 'put') }
+    const plan = await planTransfers<TreeEntry>(views, request, options)
+    const files = plan.filter(({ from }) => from.type === 'file')
+    const { signal } = options
+    await forEachConcurrent(files, this.#remote.concurrency, ({ from, to }) =>
+      this.#putFile(from.name, pathOf(to), { signal }),
+    )
+  }
+
+  /**
+   * Copies one file as it is now, with its metadata, headers, tier and tags; its bytes pass through this process. The
+   * copy appears when the transaction is committed.
+   */
+  async cpFile(from: PathInput, to: PathInput, options: CallOptions = {}): Promise<void> {
+    await this.#copy(this.#file(from, 'cpFile'), to, options)
+  }
+
+  /**
+   * Renames one file when the transaction is committed: its copy appears then, and it goes. When somebody else wrote it
+   * meanwhile it stays, and `commit` is `ESTALE`.
+   */
+  async mv(from: PathInput, to: PathInput, options: CallOptions = {}): Promise<void> {
+    const path = this.#file(from, 'mv')
+    this.#demandUnused(path)
+    const ifMatch = await this.#copy(path, to, options)
+    this.#removals.set(fullName(path), { path, ifMatch })
   }
 
   /** Deletes one file when the transaction is committed, after all files were written. */
   async rmFile(path: PathInput, options: CallOptions = {}): Promise<void> {
     this.#demandOpen('rmFile')
-    const place = locateFile(this.#remote.store.account, path, 'rmFile')
-    const name = fullName(place)
-    this.#demandUnused(name, place)
+    const place = this.#file(path, 'rmFile')
+    this.#demandUnused(place)
     await this.#remote.namespace.stat(place, { signal: options.signal })
-    this.#removals.set(name, place)
+    this.#removals.set(fullName(place), { path: place })
+  }
+
+  /**
+   * Deletes files, what patterns match now, and (`recursive`) directories when the transaction is committed. `EBUSY` for
+   * a directory that the transaction writes in.
+   */
+  async rm(
+    paths: PathInput | readonly PathInput[],
+    options: Omit<ExpandOptions, 'maxDepth'> = {},
+  ): Promise<void> {
+    this.#demandOpen('rm')
+    const list = typeof paths === 'string' || paths instanceof URL ? [paths] : paths
+    const names = list.map((path) => this.#name(path, 'rm'))
+    const hits = await hitsOf(this.#remote, names, options)
+    const removals = hits.map(({ name, type }) => {
+      const path = pathOf(name)
+      this.#demandUnused(path)
+      const isTree = type === 'directory'
+      if (isTree) this.#demandNothingBelow(path)
+      return [name, { path, isTree }] as const
+    })
+    for (const [name, removal] of removals) this.#removals.set(name, removal)
   }
 
   /** Makes all of it visible. `EBUSY`, and nothing is, while a writer is not closed. */
@@ -163,10 +201,12 @@ export class Transaction {
     await runAll([...pending.entries()], { ...run, pathOf }, async ([index, { writer }]) => {
       written[index] = await writer.close()
     })
-    await runAll([...this.#removals.values()], { ...run, pathOf: fullName }, (path) =>
-      removeFile(this.#remote, path, options),
+    const nameOf = ({ path }: Removal) => fullName(path)
+    await runAll([...this.#removals.values()], { ...run, pathOf: nameOf }, (removal) =>
+      this.#remove(removal, options),
     )
-    return { written, removed: [...this.#removals.keys()] }
+    const shown = written.map((info) => changedInfo(info, { name: this.#shown(info.name) }))
+    return { written: shown, removed: [...this.#removals.keys()].map((name) => this.#shown(name)) }
   }
 
   /** Gives up all of it. Never throws; without effect after `commit()`. */
@@ -182,10 +222,77 @@ export class Transaction {
     return this.discard()
   }
 
-  #demandUnused(name: string, path: BlobPath): void {
-    if (!this.#writes.has(name) && !this.#removals.has(name)) return
-    const detail = 'the transaction changes this file already'
-    throw new FileSystemError('EBUSY', 'open', { path: formatPath(path), detail })
+  async #open(
+    path: BlobPath,
+    options: WriteOptions & { readonly exclusive: boolean },
+  ): Promise<TransactionWriter> {
+    this.#demandOpen('open')
+    this.#demandUnused(path)
+    const writer = await BlobFileWriter.open(this.#remote, path, options)
+    const handle = new TransactionWriter(writer)
+    this.#writes.set(fullName(path), { path, writer, handle })
+    return handle
+  }
+
+  async #putFile(local: string, path: BlobPath, options: WriteOptions): Promise<void> {
+    const handle = await this.#open(path, { ...options, exclusive: false })
+    await onLocalDisk(local, async () => {
+      const stream = createReadStream(local, { signal: options.signal })
+      for await (const chunk of stream) await handle.write(chunk)
+    })
+    await handle.close()
+  }
+
+  /** Resolves to the version that was copied. */
+  async #copy(from: BlobPath, to: PathInput, { signal }: CallOptions): Promise<string> {
+    this.#demandOpen('cpFile')
+    await using reader = await BlobFileReader.open(this.#remote, from, { signal })
+    const entry = await this.#remote.namespace.stat(from, { signal, fresh: true })
+    const { etag } = reader.info
+    if (etag === undefined || entry.etag !== etag) throw changed(from)
+    const kept = await keptOf(this.#remote, from, entry)
+    const target = this.#file(to, 'cpFile')
+    const handle = await this.#open(target, { ...kept, signal, exclusive: false })
+    for await (const piece of reader) await handle.write(piece)
+    await handle.close()
+    return etag
+  }
+
+  #remove({ path, isTree, ifMatch }: Removal, options: CallOptions): Promise<void> {
+    const { namespace, concurrency } = this.#remote
+    if (isTree) return namespace.removeTree(path, { ...options, concurrency })
+    if (ifMatch !== undefined) return namespace.removeFile(path, { ...options, ifMatch })
+    return removeFile(this.#remote, path, options)
+  }
+
+  #file(path: PathInput, syscall: string): BlobPath {
+    const given = this.#root === undefined ? path : innerName(this.#root, String(path), syscall)
+    return locateFile(this.#remote.store.account, given, syscall)
+  }
+
+  #name(path: PathInput, syscall: string): string {
+    const given = this.#root === undefined ? path : innerName(this.#root, String(path), syscall)
+    return locateName(this.#remote.store.account, given, syscall)
+  }
+
+  #shown(name: string): string {
+    return this.#root === undefined ? name : relativeName(this.#root, name)
+  }
+
+  #demandUnused(path: BlobPath): void {
+    const name = fullName(path)
+    const above = [...this.#removals].find(
+      ([removed, { isTree }]) => isTree && name.startsWith(`${removed}/`),
+    )
+    if (!this.#writes.has(name) && !this.#removals.has(name) && above === undefined) return
+    throw inUse(path)
+  }
+
+  #demandNothingBelow(path: BlobPath): void {
+    const prefix = `${fullName(path)}/`
+    for (const name of [...this.#writes.keys(), ...this.#removals.keys()]) {
+      if (name.startsWith(prefix)) throw inUse(pathOf(name))
+    }
   }
 
   #demandOpen(syscall: string): void {
@@ -207,6 +314,16 @@ export async function runTransaction<T>(
   } finally {
     await transaction.discard()
   }
+}
+
+function inUse(path: BlobPath): FileSystemError {
+  const detail = 'the transaction changes this file already'
+  return new FileSystemError('EBUSY', 'open', { path: formatPath(path), detail })
+}
+
+function changed(path: BlobPath): FileSystemError {
+  const detail = 'somebody else wrote the file while it was opened; try again'
+  return new FileSystemError('ESTALE', 'cpFile', { path: formatPath(path), detail })
 }
 
 function unfinished(path: BlobPath): FileSystemError {

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { Readable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
@@ -163,4 +163,20 @@ t.test('streams read ranges, write whole files, and leave nothing when destroyed
   t.notOk(await fs.exists('box/half', { refresh: true }))
   const taken = node.createWriteStream('/box/f', { flags: 'wx' })
   await t.rejects(pipeline(Readable.from(['x']), taken), { code: 'EEXIST' })
+})
+
+t.test('streams of the web read, write whole files, and leave nothing when aborted', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const content = 'abcdefghij'.repeat(20_000)
+
+  await new Blob([content]).stream().pipeTo(Writable.toWeb(fs.createWriteStream('box/f')))
+  t.equal(await text(Readable.toWeb(fs.createReadStream('box/f'))), content)
+
+  const reader = Readable.toWeb(fs.createReadStream('box/f', { highWaterMark: 1000 })).getReader()
+  t.equal((await reader.read()).value?.length, 1000)
+  await reader.cancel()
+  const writer = Writable.toWeb(fs.createWriteStream('box/half')).getWriter()
+  await writer.write(Buffer.from(content))
+  await writer.abort(new Error('no more')).catch(() => undefined)
+  t.notOk(await fs.exists('box/half', { refresh: true }))
 })

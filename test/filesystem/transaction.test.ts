@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { KiB } from '../../src/byte-range.ts'
+import type { Transaction } from '../../src/filesystem/transaction.ts'
 import { memoryFileSystem, remoteFiles } from '../support/file-system.ts'
 
 t.test('nothing is visible before the end, and all of it after', async (t) => {
@@ -110,3 +111,91 @@ t.test('however many files fail, every other one is committed', async (t) => {
   for (const name of fine) t.equal(await fs.readText(name), 'new')
   for (const name of failing) t.equal(await fs.readText(name), 'in the way')
 })
+
+t.test('uploads, copies, renames and removals appear at the end, together', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.pipe({
+    'box/copied': Buffer.from('c'.repeat(300 * KiB)),
+    'box/moved': Buffer.from('m'),
+    'box/gone/a': Buffer.from('a'),
+    'box/gone/deep/b': Buffer.from('b'),
+    'box/x1': Buffer.from('1'),
+    'box/x2': Buffer.from('2'),
+  })
+  await fs.setMetadata('box/copied', { kind: 'large' })
+  const before = await remoteFiles(fs, 'box')
+  const local = t.testdir({ tree: { f: 'f', sub: { g: 'gg' } } })
+  const changes = async (tx: Transaction) => {
+    await tx.put(join(local, 'tree'), 'box/tree', { recursive: true })
+    await tx.pipe({ 'box/p': Buffer.from('p'), 'box/q': Buffer.from('q') })
+    await tx.cpFile('box/copied', 'box/copy')
+    await tx.mv('box/moved', 'box/new')
+    await tx.rm(['box/gone', 'box/x*'], { recursive: true })
+    fs.invalidateCache()
+    t.strictSame(await remoteFiles(fs, 'box'), before, 'nothing shows before the end')
+  }
+
+  await t.rejects(
+    fs.transaction(async (tx) => {
+      await changes(tx)
+      throw new Error('no')
+    }),
+    /no/,
+  )
+  fs.invalidateCache()
+  t.strictSame(await remoteFiles(fs, 'box'), before, 'nothing after a throw')
+  await fs.transaction(changes)
+
+  fs.invalidateCache()
+  t.strictSame(await remoteFiles(fs, 'box'), {
+    copied: 'c'.repeat(300 * KiB),
+    copy: 'c'.repeat(300 * KiB),
+    new: 'm',
+    p: 'p',
+    q: 'q',
+    'tree/f': 'f',
+    'tree/sub/g': 'gg',
+  })
+  t.strictSame(await fs.getMetadata('box/copy'), { kind: 'large' })
+  t.notOk(await fs.exists('box/gone'))
+})
+
+t.test(
+  'what is renamed in a transaction and written by somebody else meanwhile stays',
+  async (t) => {
+    const { fs, store } = await memoryFileSystem()
+    await fs.writeText('box/f', 'old')
+    const tx = fs.startTransaction()
+    await tx.mv('box/f', 'box/g')
+    await store.put({ container: 'box', name: 'f' }, Buffer.from('theirs'))
+
+    await t.rejects(tx.commit(), { code: 'ESTALE', path: 'abfs://box/f' })
+
+    fs.invalidateCache()
+    t.strictSame(await remoteFiles(fs, 'box'), { f: 'theirs', g: 'old' })
+  },
+)
+
+t.test(
+  'a transaction does not write what it deletes, nor refuses half of what it is asked',
+  async (t) => {
+    const { fs } = await memoryFileSystem()
+    await fs.writeText('box/dir/f', 'f')
+    await fs.writeText('box/h', 'h')
+    await using tx = fs.startTransaction()
+    await tx.writeText('box/dir/new', 'n')
+    await t.rejects(tx.rm(['box/h', 'box/dir'], { recursive: true }), {
+      code: 'EBUSY',
+      path: 'abfs://box/dir/new',
+    })
+    await tx.mv('box/h', 'box/moved')
+    await t.rejects(tx.cpFile('box/dir/f', 'box/h'), { code: 'EBUSY' })
+    await t.rejects(tx.rm('box/dir'), { code: 'EISDIR' })
+    await t.rejects(tx.rm('box'), { code: 'EPERM' })
+    await t.rejects(tx.mv('box/dir', 'box/d'), { code: 'EISDIR' })
+    await t.rejects(tx.cpFile('box/none', 'box/d'), { code: 'ENOENT' })
+    await using other = fs.startTransaction()
+    await other.rm('box/dir', { recursive: true })
+    await t.rejects(other.writeText('box/dir/x', 'x'), { code: 'EBUSY' })
+  },
+)
