@@ -136,18 +136,14 @@ t.test('searches of a directory tell names from it', async (t) => {
 
   t.strictSame(names(await collect(sub.findIter())).sort(), ['a/f', 'a/g', 'h'])
   t.strictSame(names(await collect(sub.globIter('*/f'))), ['a/f'])
-  const listing = sub.list('', { pageSize: 2 })
+  const listing = sub.list('', { pageSize: 1 })
   const pages = await collect(listing)
-  t.strictSame(
-    pages.map(({ files }) => names(files)),
-    [['a/f', 'a/g'], ['h']],
-  )
+  const filesOf = (of: typeof pages) => of.flatMap(({ files }) => names(files))
+  t.strictSame(filesOf(pages), ['a/f', 'a/g', 'h'])
   t.strictSame(listing.checkpoint(), { continuation: undefined, isDone: true, files: 3 })
-  const [{ continuation } = { continuation: undefined }] = pages
-  t.strictSame(
-    (await collect(sub.list('', { continuation }))).map(({ files }) => names(files)),
-    [['h']],
-  )
+  const first = pages.find(({ files }) => files.length > 0)
+  const later = await collect(sub.list('', { continuation: first?.continuation }))
+  t.strictSame(filesOf(later), ['a/g', 'h'])
   t.match(await sub.explainGlob('*/f'), { listed: [''], asked: ['a/f'], matches: 1 })
   t.strictSame(
     [...(await sub.diskUsage('a'))],
@@ -161,7 +157,7 @@ t.test('searches of a directory tell names from it', async (t) => {
   t.ok(await sub.lexists('h'))
   t.ok(await sub.isSameFile('h', '/h'))
   t.ok((await sub.created('h')) <= (await sub.modified('h')))
-  t.equal(await sub.isHierarchical(), false)
+  t.equal(await sub.isHierarchical(), await fs.isHierarchical('box'))
 })
 
 t.test('bytes of a directory go in and out in every way', async (t) => {
