@@ -1,7 +1,6 @@
 /**
  * Where the parts meet: reading `openAccount` tells what happens to a request, and in which order.
  */
-import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { TokenExchange } from '../agent/token-exchange.ts'
 import type { ArtifactStore } from '../artifact-store/artifact-store.ts'
@@ -16,6 +15,7 @@ import { ReplacingBlobStore } from '../blob/replacing-store.ts'
 import type { BlobStore, Integrity, LendRead } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
+import { underEither } from '../concurrency.ts'
 import type { CallerProof, Config, ConnectorSettings } from '../config.ts'
 import type { Asking } from '../connector/asking.ts'
 import type { PrefixClient } from '../connector/prefix-client.ts'
@@ -44,6 +44,7 @@ import { Namespace, type NamespaceOptions } from '../namespace/namespace.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCache } from '../transfer/disk-cache.ts'
 import { MemoryBudget } from '../transfer/memory-budget.ts'
+import { readAuthorities } from './authorities.ts'
 import type { AccountTarget } from './location.ts'
 import { type AccessKind, requestScopes } from './request-scope.ts'
 
@@ -92,6 +93,8 @@ export interface AccountOptions extends Pick<NamespaceOptions, 'directoryMode' |
   readonly callTimeoutMs?: number | undefined
   /** While it says so, what fails for a passing reason is repeated. Absent: a few times. */
   readonly isEndless?: (() => boolean) | undefined
+  /** While it gives a signal, that ends whatever is sent, for credentials too. */
+  readonly abandoned?: (() => AbortSignal | undefined) | undefined
   /** A second GET for what is late; absent: none. */
   readonly hedge?: HedgeOptions | undefined
   /** Who is asked for credentials, whatever the configuration says. */
@@ -103,8 +106,10 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const { target } = options
   const clock = systemClock
   const sockets = await openTransport(config.transport, { ca: readAuthorities(config) })
-  const mediator = await openMediator(config, options, sockets.handle)
-  const provider = options.provider ?? mediator ?? (await openProvider(config, sockets.handle))
+  const { abandoned } = options
+  const handle = abandoned === undefined ? sockets.handle : endingWith(abandoned, sockets.handle)
+  const mediator = await openMediator(config, options, handle)
+  const provider = options.provider ?? mediator ?? (await openProvider(config, handle))
   const credentials = new CachedCredentialProvider(provider, { clock })
   // authorize is outermost: the credential is asked for once a call, not once an attempt, and a
   // refusal by the connector is not retried here (its client has its own patience). retry is next.
@@ -122,7 +127,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   })
   const door = new Door()
   const http = intercept(
-    sockets.handle,
+    handle,
     door.guard,
     ...(mediator === undefined ? [] : [mediator.mediateLists(account, blobEndpoint)]),
     authorize({
@@ -165,6 +170,14 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     target,
     clock,
     close: () => store.close(),
+  }
+}
+
+function endingWith(signalOf: () => AbortSignal | undefined, next: HttpHandler): HttpHandler {
+  return (request) => {
+    const signal = signalOf()
+    if (signal === undefined) return next(request)
+    return underEither([signal, request.signal], (both) => next({ ...request, signal: both }))
   }
 }
 
@@ -371,24 +384,6 @@ async function readProof(proof: CallerProof): Promise<string> {
     return await readFile(proof.file, 'utf8')
   } catch (cause) {
     throw unreadable(proof.file, 'the token file cannot be read', cause)
-  }
-}
-
-function readAuthorities(config: Config): string | undefined {
-  const { caFile } = config
-  if (caFile === undefined) return undefined
-  const origin = config.origins['caFile'] ?? 'ABFS_CA_FILE'
-  const text = readAuthority(caFile, origin)
-  if (text.includes('-----BEGIN ')) return text
-  const detail = `${origin} names a file without a certificate in PEM`
-  throw new FileSystemError('EINVAL', 'config', { path: caFile, detail })
-}
-
-function readAuthority(file: string, origin: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw unreadable(file, `${origin} names a file that cannot be read`, cause)
   }
 }
 

@@ -11,6 +11,8 @@ export interface SessionOptions {
   readonly access: AccessKind
   /** The places in Azure that were named. */
   readonly urls: readonly AzureUrl[]
+  /** As `AccountOptions`. */
+  readonly abandoned?: (() => AbortSignal | undefined) | undefined
 }
 
 /**
@@ -27,7 +29,8 @@ export async function withAccount<T>(
   const { openAccount } = await import('./compose.ts')
   const finish = await countTraffic(command.opts<{ statsFile?: string }>().statsFile)
   const target = targetOf(config, options.urls)
-  const account = await openAccount(config, { target, access: options.access })
+  const { access, abandoned } = options
+  const account = await openAccount(config, { target, access, abandoned })
   try {
     return await use(account)
   } finally {

@@ -29,6 +29,7 @@ t.test('abfs doctor', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
     for (const name of ['addon', '/dev/fuse', 'settings']) t.equal(of(name)?.verdict, 'ok', name)
     t.match(of('abfs://data'), { verdict: 'ok', detail: 'signed in; 0 names in it' })
     t.match(of('names'), { verdict: 'ok', detail: 'drives show all 0 names below it' })
+    t.match(of('clock'), { verdict: 'ok', detail: /this machine and the service agree within/ })
     t.match(of('kernel'), { detail: /requests of 1 MiB.*io_uring/ })
     t.match(of('cache'), { detail: /unsaved files go to .* free/ })
   })

@@ -59,6 +59,11 @@ t.test('what a drive tells of itself', { skip: whyNoCli() || whyNoMounts() }, as
 
     t.equal(report.calls.writtenBytes, 300_000)
     t.ok(report.calls.byName.lookup.count >= 1)
+    const ofPrograms = Object.keys(report.calls.byName)
+    t.strictSame(
+      ofPrograms.filter((name) => !/^[a-z]+$/.test(name)),
+      [],
+    )
     t.equal(report.traffic.requestsByOperation['blob.put'], 1)
     const { requestsByOperation: by } = report.traffic
     const most = (Object.values<number>(by).reduce((sum, count) => sum + count, 0) * 0.05) / 10_000
@@ -74,6 +79,7 @@ t.test('what a drive tells of itself', { skip: whyNoCli() || whyNoMounts() }, as
     )
     t.match(stdout, /written by programs +293\.0 KiB/)
     t.match(stdout, /^blob\.put +write +1 /m)
+    t.match(stdout, /^about \$0\.00\d*[1-9]\d* for all requests/m)
   })
 
   t.test('--watch shows rates until it is interrupted', async (t) => {

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import { addConnectionOptions, type CliContext } from '../context.ts'
+import { addConnectionOptions, type CliContext, configOf } from '../context.ts'
 import type { Finding } from '../drive/examine.ts'
 import { ExitStatus, exitCodes } from '../exit-codes.ts'
-import { parseRemote } from '../location.ts'
+import { parseRemote, targetOf } from '../location.ts'
 import { formatTable, printable } from '../output.ts'
 import { describeError } from '../report-error.ts'
 import { withAccount } from '../session.ts'
@@ -10,7 +10,7 @@ import { usageError } from '../usage.ts'
 
 const HELP = `
 Looks at the addon, the kernel, the helper of users who are not root, the settings, the drives that are
-mounted, the disk that they cache on, and files that drives could not store. With a URL it signs in as well, and
+mounted, the disk that they cache on, and files that drives could not store. With a URL it compares the clock, signs in, and
 looks for names that a drive cannot show, among the first 50,000. Writes nothing. Ends with 1 when a look
 failed.
 
@@ -60,7 +60,9 @@ async function doctor(
     { name: 'cache', ...(await examineCache(cacheDir, state)) },
     ...(await examineJournals(cacheDir === undefined ? [state] : [cacheDir, state])),
     ...(flags.driver === 'fuse-native' ? await limitsOfFuseNative() : []),
-    ...(url === undefined ? [] : await reach(url, command, context)),
+    ...(url === undefined
+      ? []
+      : [...(await clockAt(url, command, context)), ...(await reach(url, command, context))]),
   ]
   if (json) await context.stdout.json(findings)
   else for (const line of describe(findings)) await context.stdout.line(line)
@@ -71,6 +73,24 @@ async function doctor(
 async function limitsOfFuseNative(): Promise<Finding[]> {
   const { fuseNativeLimits } = await import('../../fuse/fuse-native/limits.ts')
   return fuseNativeLimits.map((detail) => ({ name: 'fuse-native', verdict: 'warned', detail }))
+}
+
+/** Before signing in, which may fail for it. What cannot be reached is told by `reach`. */
+async function clockAt(text: string, command: Command, context: CliContext): Promise<Finding[]> {
+  const { openTransport } = await import('../../http/transport.ts')
+  const { readAuthorities } = await import('../authorities.ts')
+  const { examineClock } = await import('../drive/examine-clock.ts')
+  const { systemClock } = await import('../../clock.ts')
+  const config = await configOf(command, context)
+  const { blobEndpoint } = targetOf(config, [parseRemote(text)])
+  const sockets = await openTransport(config.transport, { ca: readAuthorities(config) })
+  try {
+    return [await examineClock(blobEndpoint, sockets.handle, systemClock, context.signal)]
+  } catch {
+    return []
+  } finally {
+    await sockets.close()
+  }
 }
 
 /** One listing with credentials to read, and a look at all names, as far as that is not too far. */

@@ -51,6 +51,7 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--dir-mode <bits>', 'permissions of directories that have none', '755')
     .option('--attr-ttl <seconds>', 'how long names and attributes are believed', '1')
     .option('--timeout <seconds>', 'how long a call may go without progress', '60')
+    .option('--start-timeout <seconds>', 'how long mounting goes on without an answer', '20')
     .option('--hard', 'let calls wait for ever instead')
     .option(
       '--cache-dir <directory>',
@@ -185,13 +186,18 @@ async function mount(
     throw usageError('--allow and --deny choose containers of mount all')
   }
   const directories = words.filter((_, index) => index % 2 !== 0).map((word) => resolve(word))
+  const { refuseContradictions } = await import('../drive/contradictions.ts')
+  refuseContradictions({
+    isTyped: (flag) => command.getOptionValueSource(flag) === 'cli',
+    hasCacheDir: Boolean(flags.cacheDir ?? context.environment['ABFS_CACHE_DIR']),
+  })
   const settings = parseDriveSettings(directories, flags, context.environment, isAll)
   const isLauncher = plan === 'no' && flags.foreground !== true && flags.serveLauncher !== true
   // A mistake is told at once; which containers there are is the daemon's to find out.
   if (!isAll) placesIn(words)
   const places = async () =>
     isAll
-      ? containersIn(words, { flags, isPlan: plan !== 'no' }, command, context)
+      ? containersIn(words, { flags, settings, isPlan: plan !== 'no' }, command, context)
       : placesIn(words)
   if (plan !== 'no') {
     for (const place of await places()) {
@@ -219,7 +225,15 @@ async function listDrives(context: CliContext): Promise<void> {
 
 async function containersIn(
   words: readonly string[],
-  { flags: { allow, deny }, isPlan }: { readonly flags: MountFlags; readonly isPlan: boolean },
+  {
+    flags: { allow, deny, serveLauncher },
+    settings,
+    isPlan,
+  }: {
+    readonly flags: MountFlags
+    readonly settings: DriveSettings
+    readonly isPlan: boolean
+  },
   command: Command,
   context: CliContext,
 ): Promise<readonly DrivePlace[]> {
@@ -227,7 +241,14 @@ async function containersIn(
   if (excess !== undefined) throw usageError(`mount all takes one directory, not also ${excess}`)
   const { everyContainer, makeMountpoints } = await import('../drive/every-container.ts')
   const choice = { allow: patternsOf(allow), deny: patternsOf(deny) }
-  const places = await everyContainer(resolve(directory), choice, command, context)
+  const { tellStarter } = await import('../drive/launch.ts')
+  const { systemClock } = await import('../../clock.ts')
+  const patience = {
+    timeoutMs: settings.startTimeoutMs,
+    tell: tellStarter(context.stderr, serveLauncher),
+    clock: systemClock,
+  }
+  const places = await everyContainer(resolve(directory), choice, patience, command, context)
   // A plan changes nothing.
   if (!isPlan) await makeMountpoints(places)
   return places
@@ -275,7 +296,8 @@ async function launch(
 ): Promise<void> {
   const { launchDaemon } = await import('../drive/launch.ts')
   const logFile = settings.logFile ?? ''
-  await launchDaemon({ argv: process.argv.slice(2), logFile, signal: context.signal })
+  const { signal, stderr } = context
+  await launchDaemon({ argv: process.argv.slice(2), logFile, stderr, signal })
   if (!context.stdout.isTerminal) return
   for (let index = 0; index < words.length; index += 2) {
     const [source = '', directory = ''] = words.slice(index)

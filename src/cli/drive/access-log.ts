@@ -1,8 +1,6 @@
-import { dirname } from 'node:path'
 import { destination, type Logger } from 'pino'
 import type { Clock } from '../../clock.ts'
 import { isFileSystemError } from '../../errors.ts'
-import { makeDirectoriesSync } from '../../make-directories.ts'
 import type { CallContext } from '../../vfs/operations.ts'
 import { bytesOf, type Call } from './call-meter.ts'
 
@@ -28,7 +26,6 @@ export class CallLog {
     this.#options = options
     const { accessLog } = options
     if (accessLog === undefined) return
-    makeDirectoriesSync(dirname(accessLog), 0o700)
     this.#file = destination({ dest: accessLog, sync: false, mode: 0o600 })
   }
 

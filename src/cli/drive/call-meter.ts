@@ -161,8 +161,10 @@ export function bytesOf(result: unknown): number {
   )
 }
 
-/** These answer nobody. */
-const unmetered: ReadonlySet<string> = new Set(['forget', 'watchChanges', 'renew', 'unmounted'])
+/** These answer no call of a program. */
+const unmetered: ReadonlySet<string> = new Set([
+  ...['forget', 'watchChanges', 'renew', 'unmounted', 'attributesNow'],
+])
 
 function newCounter(): Counter {
   return { count: 0, failed: 0, totalMs: 0, histogram: new Histogram() }

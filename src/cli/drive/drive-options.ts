@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { basename, join, resolve } from 'node:path'
+import { statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Moment } from '../../blob/past-names.ts'
 import { MiB, parseByteCount } from '../../byte-range.ts'
 import { systemClock } from '../../clock.ts'
@@ -21,6 +22,7 @@ export interface MountFlags {
   readonly dirMode: string
   readonly attrTtl: string
   readonly timeout: string
+  readonly startTimeout: string
   readonly hard?: true
   readonly passthrough: boolean
   readonly driver: string
@@ -60,6 +62,8 @@ export interface DriveSettings {
   readonly moment: Moment | undefined
   /** 0 with `--hard`: calls wait for ever. */
   readonly timeoutMs: number
+  /** How long mounting goes on without an answer of anybody. */
+  readonly startTimeoutMs: number
   /** Bytes of blobs that `--cache-dir` may hold; 0 keeps none there. */
   readonly cacheBytes: number
   readonly writeBack: boolean
@@ -98,7 +102,7 @@ export function parseDriveSettings(
     throw usageError('--health-file is of one drive: /health of --metrics-listen tells of several')
   }
   const inForeground = flags.foreground === true
-  const logFile = resolved(flags.logFile)
+  const logFile = placeOf('--log-file', flags.logFile)
   const moment = parseMoment(flags, systemClock.nowMs())
   // What was is not written to, and does not change.
   const readOnly = flags.readOnly === true || moment !== undefined
@@ -114,7 +118,8 @@ export function parseDriveSettings(
     fileMode: parseMode('--file-mode', flags.fileMode),
     dirMode: parseMode('--dir-mode', flags.dirMode),
     attrTtlMs: moment === undefined ? attrTtlMs : Math.max(attrTtlMs, pastTtlMs),
-    timeoutMs: flags.hard === true ? 0 : parseTimeout(flags.timeout),
+    timeoutMs: flags.hard === true ? 0 : parseTimeout('--timeout', flags.timeout),
+    startTimeoutMs: parseTimeout('--start-timeout', flags.startTimeout),
     cacheBytes: parseSize('--cache-size', flags.cacheSize ?? '10G'),
     writeBack: flags.writeBack === true,
     xattrs: flags.xattr,
@@ -124,10 +129,10 @@ export function parseDriveSettings(
     driver: parseDriver(flags.driver),
     passthrough: readOnly && flags.passthrough,
     logFile: logFile ?? (inForeground ? undefined : defaultLogFile(directory, environment)),
-    statsFile: resolved(flags.statsFile),
+    statsFile: placeOf('--stats-file', flags.statsFile),
     metricsListen: parseListen('--metrics-listen', flags.metricsListen),
-    healthFile: resolved(flags.healthFile),
-    accessLog: resolved(flags.accessLog),
+    healthFile: placeOf('--health-file', flags.healthFile),
+    accessLog: placeOf('--access-log', flags.accessLog),
     slowMs: parseSeconds('--slow', flags.slow) * 1000,
     prices: flags.prices === undefined ? listPrices : parsePrices(flags.prices),
   }
@@ -136,9 +141,20 @@ export function parseDriveSettings(
 /** What the kernel is told of the past is good for an hour: it forgets by itself what it has no room for. */
 const pastTtlMs = 3_600_000
 
-/** File names are made absolute: the daemon leaves its working directory. */
-function resolved(file: string | undefined): string | undefined {
-  return file === undefined ? undefined : resolve(file)
+/**
+ * Where a file is written that somebody has named, absolute: the daemon leaves its working directory. A directory that
+ * is missing is a mistyped name more often than one that is to be made.
+ */
+function placeOf(flag: string, file: string | undefined): string | undefined {
+  if (file === undefined) return undefined
+  const place = resolve(file)
+  const directory = dirname(place)
+  const found = statSync(directory, { throwIfNoEntry: false })
+  if (found?.isDirectory() !== true) {
+    throw usageError(`${flag} ${file}: there is no directory ${directory}`)
+  }
+  if (statSync(place, { throwIfNoEntry: false })?.isDirectory() !== true) return place
+  throw usageError(`${flag} must be a file, and ${place} is a directory`)
 }
 
 /** `HOST:PORT`, or a port of the loopback. */
@@ -194,10 +210,11 @@ function parseDriver(text: string): DriveSettings['driver'] {
   throw usageError(`--driver must be native or fuse-native, not '${text}'`)
 }
 
-function parseTimeout(text: string): number {
-  const seconds = parseSeconds('--timeout', text)
+function parseTimeout(flag: '--timeout' | '--start-timeout', text: string): number {
+  const seconds = parseSeconds(flag, text)
   if (seconds > 0) return Math.ceil(seconds * 1000)
-  throw usageError('--timeout must be more than 0 seconds; calls that wait for ever are --hard')
+  const advice = flag === '--timeout' ? '; calls that wait for ever are --hard' : ''
+  throw usageError(`${flag} must be more than 0 seconds${advice}`)
 }
 
 function parseMode(flag: string, text: string): number {
@@ -208,7 +225,9 @@ function parseMode(flag: string, text: string): number {
 
 function parseInteger(flag: string, text: string, radix: 8 | 10): number {
   const digits = radix === 8 ? /^[0-7]{1,4}$/ : /^\d{1,10}$/
-  if (digits.test(text)) return Number.parseInt(text, radix)
+  const value = digits.test(text) ? Number.parseInt(text, radix) : Number.NaN
+  // The last one of 32 bits means nobody, to chown(2).
+  if (value < 0xffff_ffff) return value
   const what = radix === 8 ? 'permission bits such as 644' : 'a number'
   throw usageError(`${flag} must be ${what}, not '${text}'`)
 }

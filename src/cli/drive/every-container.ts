@@ -3,10 +3,12 @@ import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { parseAzureUrl } from '../../azure-url.ts'
 import { FileSystemError } from '../../errors.ts'
-import type { CliContext } from '../context.ts'
+import { type CliContext, configOf } from '../context.ts'
 import { codeOf } from '../exit-codes.ts'
+import { targetOf } from '../location.ts'
 import { withAccount } from '../session.ts'
 import type { DrivePlace } from './serve.ts'
+import { StartWatch, type StartWatchOptions } from './start-watch.ts'
 
 /** Which containers of an account are shown: patterns with `*` and `?`; absent: all. */
 export interface ContainerChoice {
@@ -20,13 +22,20 @@ export interface ContainerChoice {
 export async function everyContainer(
   directory: string,
   choice: ContainerChoice,
+  patience: Omit<StartWatchOptions, 'connector' | 'blobEndpoint'>,
   command: Command,
   context: CliContext,
 ): Promise<DrivePlace[]> {
   const { signal } = context
+  const config = await configOf(command, context)
+  const { blobEndpoint } = targetOf(config, [])
+  const start = new StartWatch({ ...patience, connector: config.connector, blobEndpoint })
+  const session = { access: 'read', urls: [], abandoned: () => start.signal } as const
   const names: string[] = []
-  await withAccount(command, context, { access: 'read', urls: [] }, async (account) => {
-    for await (const { name } of account.store.listContainers({ signal })) names.push(name)
+  await withAccount(command, context, session, async ({ store }) => {
+    await start.run(async () => {
+      for await (const { name } of store.listContainers({ signal })) names.push(name)
+    })
   })
   const chosen = names.filter((name) => isChosen(name, choice))
   if (chosen.length === 0) {

@@ -3,6 +3,7 @@
  *
  * 1. `abfs mount` starts itself again, detached, with `--serve-launcher` and a channel to it.
  * 2. The child connects, mounts, and sends `mounted`; or sends `failed` with the line to print.
+ *    Lines of `notice` that come before are printed: whom it waits for, what is not there yet.
  * 3. The parent returns with the child's verdict. The child closes the channel and serves on, its
  *    standard error in the log file: what Node prints when it dies is found there.
  */
@@ -20,7 +21,7 @@ import { selfCommand } from '../self.ts'
 /** The hidden flag that tells the child to answer its parent. */
 export const launcherFlag = '--serve-launcher'
 
-/** What the child tells its parent, once. */
+/** What the child tells its parent: notices, and one verdict. */
 export type LaunchVerdict =
   | { readonly kind: 'mounted' }
   | {
@@ -30,7 +31,14 @@ export type LaunchVerdict =
       readonly exitCode: ExitCode
     }
 
-const verdict: z.ZodType<LaunchVerdict> = z.discriminatedUnion('kind', [
+/** A line for whoever waits. */
+interface LaunchNotice {
+  readonly kind: 'notice'
+  readonly line: string
+}
+
+const message: z.ZodType<LaunchVerdict | LaunchNotice> = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('notice'), line: z.string() }),
   z.object({ kind: z.literal('mounted') }),
   z.object({
     kind: z.literal('failed'),
@@ -45,6 +53,7 @@ export interface LaunchOptions {
   /** Arguments of `abfs`, `mount` first. */
   readonly argv: readonly string[]
   readonly logFile: string
+  readonly stderr: NodeJS.WritableStream
   /** Ends the child when the user gives up waiting. */
   readonly signal: AbortSignal
 }
@@ -57,13 +66,29 @@ export async function launchDaemon(options: LaunchOptions): Promise<void> {
   }
   options.signal.addEventListener('abort', stop, { once: true })
   const answer = await new Promise<LaunchVerdict>((resolve) => {
-    child.once('message', (message) => resolve(parseVerdict(message, options)))
+    child.on('message', (said) => {
+      const heard = parseMessage(said, options)
+      if (heard.kind === 'notice') options.stderr.write(`abfs: ${heard.line}\n`)
+      else resolve(heard)
+    })
     child.once('exit', (code, signal) => resolve(died(code, signal, options)))
     child.once('error', (error) => resolve(failed(`EIO: cannot start a process: ${error.message}`)))
   })
   options.signal.removeEventListener('abort', stop)
   release(child)
   if (answer.kind === 'failed') throw new ReportedError({ ...answer, hint: answer.hint })
+}
+
+/** What tells a line to who started the drive: through the launcher where there is one. */
+export function tellStarter(
+  stderr: NodeJS.WritableStream,
+  forLauncher = false,
+): (line: string) => void {
+  return (line) => {
+    const notice: LaunchNotice = { kind: 'notice', line }
+    if (!forLauncher) stderr.write(`abfs: ${line}\n`)
+    else if (process.connected) process.send?.(notice, () => undefined)
+  }
 }
 
 /** In the child: gives the parent its verdict and lets go of it. */
@@ -112,8 +137,8 @@ function release(child: ReturnType<typeof spawn>): void {
   child.unref()
 }
 
-function parseVerdict(message: unknown, options: LaunchOptions): LaunchVerdict {
-  const result = verdict.safeParse(message)
+function parseMessage(said: unknown, options: LaunchOptions): LaunchVerdict | LaunchNotice {
+  const result = message.safeParse(said)
   return result.success ? result.data : failed(`EIO: the daemon failed; see ${options.logFile}`)
 }
 

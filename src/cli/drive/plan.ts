@@ -3,6 +3,7 @@ import { access, constants, readdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Command } from 'commander'
 import type { AzureUrl } from '../../azure-url.ts'
+import { systemClock } from '../../clock.ts'
 import type { Config } from '../../config.ts'
 import { canonicalMountpoint, findMount } from '../../fuse/mount-table.ts'
 import { type CliContext, configOf } from '../context.ts'
@@ -11,8 +12,10 @@ import { type AccountTarget, targetOf } from '../location.ts'
 import { withAccount } from '../session.ts'
 import type { DriveSettings } from './drive-options.ts'
 import { examineMachine, type Finding } from './examine.ts'
+import { tellStarter } from './launch.ts'
 import { accountInThePast } from './past-account.ts'
 import { probePlace } from './plan-probes.ts'
+import { StartWatch } from './start-watch.ts'
 
 /** One value that counts, and what gave it: a flag, a variable, or `default`. */
 export interface PlannedSetting {
@@ -45,14 +48,23 @@ export async function planDrive(
   const { url, settings, write, isMade } = options
   const config = await configOf(command, context)
   const target = targetOf(config, [url])
-  const { signal } = context
+  const start = new StartWatch({
+    connector: config.connector,
+    blobEndpoint: target.blobEndpoint,
+    timeoutMs: settings.startTimeoutMs,
+    tell: tellStarter(context.stderr),
+    clock: systemClock,
+  })
   const root = { container: url.container, name: url.name.replace(/\/+$/, '') }
   const access = settings.readOnly ? 'read' : 'write'
-  const machine = await examineMachine(context.environment, signal)
-  const place = await withAccount(command, context, { access, urls: [url] }, (account) => {
+  const machine = await examineMachine(context.environment, context.signal)
+  const session = { access, urls: [url], abandoned: () => start.signal } as const
+  const place = await withAccount(command, context, session, (account) => {
     const { moment } = settings
     const shown = moment === undefined ? account : accountInThePast(account, root, moment)
-    return probePlace(shown, { root, write, signal })
+    return start.run((signal) =>
+      probePlace(shown, { root, write, signal: AbortSignal.any([signal, context.signal]) }),
+    )
   })
   const findings = [
     ...machine.flatMap((finding) => ofConcern(finding, settings)),
@@ -111,6 +123,7 @@ const takesNames = (directory: string): Promise<boolean> =>
 const flagOf: Readonly<Record<string, string>> = {
   attrTtlMs: 'attrTtl',
   timeoutMs: 'timeout',
+  startTimeoutMs: 'startTimeout',
   cacheBytes: 'cacheSize',
   xattrs: 'xattr',
   slowMs: 'slow',

@@ -18,13 +18,14 @@ import type { AccessKind } from '../request-scope.ts'
 import { Traffic, writeReport } from '../traffic.ts'
 import { serveMetrics } from './control-server.ts'
 import type { DriveSettings } from './drive-options.ts'
-import { answerLauncher } from './launch.ts'
+import { answerLauncher, tellStarter } from './launch.ts'
 import { errorFields, openLogFile } from './log.ts'
 import { type DriveMemory, driveMemory } from './memory.ts'
 import { notifyServiceManager } from './notify.ts'
 import { accountInThePast } from './past-account.ts'
 import { rehearseReading } from './rehearsal.ts'
 import { ServedDrive } from './served-drive.ts'
+import { StartWatch } from './start-watch.ts'
 import { describeUnsaved, unsavedFile } from './unsaved-view.ts'
 
 /** What one drive shows, and where. */
@@ -60,6 +61,11 @@ export async function serveDrives(
   }
 }
 
+/** fuse-native keeps the event loop of a drive that others have unmounted. */
+function endSoon(): void {
+  void systemClock.sleep(200).then(() => process.exit())
+}
+
 type DaemonOptions = Omit<ServeOptions, 'places'> & { readonly places: readonly DrivePlace[] }
 
 class Daemon {
@@ -73,6 +79,8 @@ class Daemon {
   readonly #memory: DriveMemory
   /** Of all drives. */
   readonly #spoolMemory: MemoryBudget
+  readonly #tell: (line: string) => void
+  readonly #start: StartWatch
   /** All drives are up. */
   #serves = false
 
@@ -82,6 +90,17 @@ class Daemon {
     this.#memory = driveMemory(config.memoryBudgetBytes)
     this.#spoolMemory = new MemoryBudget({ maxBytes: this.#memory.spoolBytes })
     this.#context = context
+    this.#tell = tellStarter(context.stderr, options.forLauncher)
+    this.#start = new StartWatch({
+      connector: config.connector,
+      blobEndpoint: targetOf(
+        config,
+        options.places.map(({ url }) => url),
+      ).blobEndpoint,
+      timeoutMs: options.settings.startTimeoutMs,
+      tell: this.#tell,
+      clock: systemClock,
+    })
     const { log, reopen } = openLogFile({ level: config.logLevel, file: options.settings.logFile })
     this.#log = log
     this.#reopenLog = reopen
@@ -100,7 +119,8 @@ class Daemon {
     // A mount that cannot begin says so, and one that is told to end does.
     const isHard = settings.timeoutMs === 0
     const isEndless = isHard ? () => this.#serves && !this.#context.signal.aborted : undefined
-    const how = { target, access, diskCache, ...memory, scanTrees: true, isEndless }
+    const abandoned = () => this.#start.signal
+    const how = { target, access, diskCache, ...memory, scanTrees: true, isEndless, abandoned }
     const account = await openAccount(this.#config, how)
     try {
       await this.#serve(account, diskCache !== undefined)
@@ -112,6 +132,7 @@ class Daemon {
       await diskCache?.close()
       this.#writeStatistics()
       this.#traffic.close()
+      if (settings.driver === 'fuse-native') endSoon()
     }
   }
 
@@ -160,6 +181,8 @@ class Daemon {
       registry: runtimeDirectory(environment, process.getuid?.() ?? 0),
       log: this.#log,
       signal,
+      start: this.#start,
+      tell: this.#tell,
     })
   }
 

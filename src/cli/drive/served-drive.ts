@@ -24,6 +24,7 @@ import { sweepDeadDrives } from './drive-states.ts'
 import { errorFields } from './log.ts'
 import { DriveObserver } from './observer.ts'
 import { controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
+import type { StartWatch } from './start-watch.ts'
 
 /** What a drive shows, where, and with what. */
 export interface ServedDriveOptions {
@@ -41,6 +42,10 @@ export interface ServedDriveOptions {
   readonly log: Logger
   /** Ends what happens before there is a drive. */
   readonly signal: AbortSignal
+  /** Nobody waits long for a connector or a service that is silent. */
+  readonly start: StartWatch
+  /** Takes a line for who mounts. */
+  readonly tell: (line: string) => void
 }
 
 /** A drive, from its mount to its end. */
@@ -98,7 +103,7 @@ export class ServedDrive {
   /** Resolves when it answers and is noted. What fails leaves nothing mounted. */
   async mount(): Promise<void> {
     const { settings } = this.#options
-    await this.#tryCredentials()
+    await this.#options.start.run(() => this.#tryCredentials())
     if (!settings.readOnly) await this.#replay()
     this.#recovered = settings.readOnly ? undefined : this.#recover(this.#recovery.signal)
     const mountIt = settings.driver === 'fuse-native' ? mountByFuseNative : mount
@@ -157,7 +162,7 @@ export class ServedDrive {
 
   /** One listing: what is wrong with account, container or credentials shows here, not at first use. */
   async #tryCredentials(): Promise<void> {
-    const { account, signal, log } = this.#options
+    const { account, settings, signal, log, tell } = this.#options
     const root = this.#root
     try {
       await account.namespace.list(root, { signal })
@@ -166,6 +171,8 @@ export class ServedDrive {
       if (root.name === '' || !isFileSystemError(error, 'ENOENT')) throw error
       await account.namespace.stat({ container: root.container, name: '' }, { signal })
       log.warn({ source: this.source }, 'nothing is there yet: the drive is empty')
+      const then = settings.readOnly ? '' : ', and what is written there makes it'
+      tell(`${this.source} does not exist: the drive is empty${then}`)
     }
   }
 

@@ -27,8 +27,15 @@ export function describeReport(
     ...callTable(report, before, seconds),
     '',
     ...requestTable(report, before, seconds),
-    `about $${dollars.toFixed(dollars < 1 ? 4 : 2)} for all requests since the drive began (an estimate: docs/drive.md)`,
+    `about ${formatDollars(dollars)} for all requests since the drive began (an estimate: docs/drive.md)`,
   ]
+}
+
+/** Cents and more as such, less with two digits that are not zero. */
+export function formatDollars(dollars: number): string {
+  if (dollars === 0 || dollars >= 1) return `$${dollars.toFixed(2)}`
+  const decimals = 1 - Math.floor(Math.log10(dollars))
+  return `$${dollars.toFixed(Math.min(Math.max(decimals, 4), 12))}`
 }
 
 function bytesTable(

@@ -1,3 +1,4 @@
+import { repeat } from '../../clock.ts'
 import { FileSystemError } from '../../errors.ts'
 import type { CallContext, FileOperations } from '../../vfs/operations.ts'
 import type { Mount, MountOptions } from '../mount.ts'
@@ -19,6 +20,8 @@ export async function mountByFuseNative(
   if (/["$`\\]/.test(mountpoint)) throw unsafe(mountpoint)
   const fuse = new FuseNative(mountpoint, makeHandlers(operations, callerHere()), {
     fsname: options.source.replaceAll(',', '_'),
+    // What the mount table then shows is how every command knows its drives.
+    ...(process.platform === 'linux' && { subtype: 'abfs' }),
     allowOther: options.allowOther ?? false,
     defaultPermissions: true,
     timeout: options.timeoutMs === 0 ? false : (options.timeoutMs ?? 60_000),
@@ -35,6 +38,7 @@ class FuseNativeMount implements Mount {
   readonly #operations: FileOperations
   #resolveClosed: () => void = () => {}
   #unmounting: Promise<void> | undefined
+  readonly #stopLooking: () => void
 
   constructor(fuse: Fuse, operations: FileOperations, mountpoint: string) {
     this.#fuse = fuse
@@ -43,6 +47,7 @@ class FuseNativeMount implements Mount {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
+    this.#stopLooking = repeat(lookEveryMs, () => void this.#look().catch(() => undefined))
   }
 
   whyNoPassthrough(): string {
@@ -53,13 +58,21 @@ class FuseNativeMount implements Mount {
     return this.whyNoPassthrough()
   }
 
-  /** Lazily: fuse-native knows no other way. Others who unmount are not noticed. */
+  /** Lazily: fuse-native knows no other way. */
   unmount(): Promise<void> {
     this.#unmounting ??= this.#unmount()
     return this.#unmounting
   }
 
+  /** Nobody tells when others unmount: `abfs unmount`, umount(8). */
+  async #look(): Promise<void> {
+    if (this.#unmounting === undefined && (await findMount(this.mountpoint)) === undefined) {
+      await this.unmount()
+    }
+  }
+
   async #unmount(): Promise<void> {
+    this.#stopLooking()
     if ((await findMount(this.mountpoint)) !== undefined) {
       await settle('unmount', this.mountpoint, (done) => this.#fuse.unmount(done))
     }
@@ -67,6 +80,8 @@ class FuseNativeMount implements Mount {
     this.#resolveClosed()
   }
 }
+
+const lookEveryMs = 500
 
 function settle(
   syscall: 'mount' | 'unmount',
