@@ -6,8 +6,8 @@ import type { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.t
 import { onLocalDisk } from '../filesystem/local-error.ts'
 import { type LocalEntry, LocalView } from '../filesystem/local-view.ts'
 import { relativeName } from '../filesystem/tree-view.ts'
-import { collectPages } from '../filesystem/walk.ts'
 import { makeDirectories } from '../make-directories.ts'
+import { collectPages } from '../turns.ts'
 import { downloadHashed, type HashedOptions, localBytes, uploadHashed } from './hashed-transfer.ts'
 import type { Manifest, ManifestFile } from './manifest.ts'
 

@@ -6,6 +6,7 @@ import { type GlobOptions, globIter } from './glob.ts'
 import { fileOfRow, type StateChoice } from './list-states.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import { type Change, type UpdateOptions, updateFile } from './update-file.ts'
+import { everythingBelow } from './walk.ts'
 
 export interface ListOptions extends CallOptions, StateChoice {
   /** Names that one request tells, at most 5,000 (the default). */
@@ -78,16 +79,12 @@ export class AccountSearch extends AccountSharing {
   /** Files below `path` as they are listed, in no order; `path` itself when it is a file. */
   async *findIter(path: PathInput, options: CallOptions = {}): AsyncGenerator<FileInfo, void> {
     const name = fullName(locate(this.account, path, 'findIter'))
-    let isEmpty = true
-    for await (const page of this.remote.view.listTree(name, options)) {
-      isEmpty &&= page.length === 0
+    for await (const page of everythingBelow(this.remote.view, name, options)) {
       for (const entry of page) {
         options.signal?.throwIfAborted()
         if (entry.type !== 'directory') yield entry
       }
     }
-    const self = isEmpty && name !== '' ? await this.remote.view.stat(name, options) : undefined
-    if (self !== undefined && self.type !== 'directory') yield self
   }
 
   /** What matches `pattern`, in no order, as it is found; see {@link glob}. */

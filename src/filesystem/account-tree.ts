@@ -10,6 +10,7 @@ import type { RequestCounts } from '../telemetry.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCacheStats } from '../transfer/disk-cache.ts'
 import { MemoryBudget } from '../transfer/memory-budget.ts'
+import { inTurns } from '../turns.ts'
 import { drawTree, type TreeDrawingOptions } from './draw-tree.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
 import { checksumOf, timeOf, uniqueKeyOf } from './file-identity.ts'
@@ -19,7 +20,14 @@ import { asksForStates, findStates, listStates, type StateChoice } from './list-
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import type { Remote } from './remote.ts'
 import { RemoteView } from './remote-view.ts'
-import { type FindOptions, find, type WalkOptions, type WalkStep, walk } from './walk.ts'
+import {
+  everythingBelow,
+  type FindOptions,
+  find,
+  type WalkOptions,
+  type WalkStep,
+  walk,
+} from './walk.ts'
 
 export interface AzureBlobFileSystemOptions {
   /** The account. Closed by `close()`. */
@@ -285,14 +293,21 @@ export class AccountTree {
 
   /** Bytes of all files below `path`. */
   async du(path: PathInput, options: FindOptions = {}): Promise<number> {
-    const files = await this.find(path, options)
-    return files.reduce((total, file) => total + file.size, 0)
+    const name = fullName(locate(this.account, path, 'du'))
+    let total = 0
+    for await (const page of everythingBelow(this.remote.view, name, options)) {
+      for (const { size } of page) total += size
+    }
+    return total
   }
 
   /** Bytes of each file below `path`, by name; with `withDirs` directories too, with 0. */
   async diskUsage(path: PathInput, options: FindOptions = {}): Promise<Map<string, number>> {
     const files = await this.find(path, options)
-    return new Map(files.map(({ name, size }) => [name, size]))
+    const sizes = new Map<string, number>()
+    for await (const part of inTurns(files))
+      for (const { name, size } of part) sizes.set(name, size)
+    return sizes
   }
 
   /** The lines of a drawing of what lies below `path`. */

@@ -1,8 +1,9 @@
 import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError } from '../errors.ts'
+import { sortedByName } from './by-name.ts'
 import { glob } from './glob.ts'
 import { hasMagic } from './pattern.ts'
-import { byName, type TreeEntry, type TreeView } from './tree-view.ts'
+import type { TreeEntry, TreeView } from './tree-view.ts'
 import { find } from './walk.ts'
 
 export interface ExpandOptions extends CallOptions {
@@ -28,7 +29,7 @@ export async function expandPath<E extends TreeEntry>(
     for (const entry of await expandOne(view, name, options)) found.set(entry.name, entry)
   }
   if (found.size === 0) throw missing(typeof names === 'string' ? names : names.join(', '))
-  return [...found.values()].sort(byName)
+  return sortedByName(found.values())
 }
 
 async function expandOne<E extends TreeEntry>(

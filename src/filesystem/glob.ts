@@ -1,8 +1,10 @@
 import type { CallOptions } from '../blob/store.ts'
 import { mergeConcurrent } from '../concurrency.ts'
+import { inTurns } from '../turns.ts'
+import { collectByName } from './by-name.ts'
 import { compilePattern, type Pattern, pathMatcher, type Segment } from './pattern.ts'
-import { byName, joinName, relativeName, type TreeEntry, type TreeView } from './tree-view.ts'
-import { checkDepth, collectPages, listToDepth, listWhole } from './walk.ts'
+import { joinName, relativeName, type TreeEntry, type TreeView } from './tree-view.ts'
+import { checkDepth, listToDepth, listWhole } from './walk.ts'
 
 // A pattern is followed component by component, so that only directories that can hold a match are
 // listed: literal components cost nothing, `*` one listing of each directory that matched before.
@@ -25,7 +27,7 @@ export async function glob<E extends TreeEntry>(
   pattern: string,
   options: GlobOptions = {},
 ): Promise<E[]> {
-  return (await collectPages(globPages(view, pattern, options))).sort(byName)
+  return collectByName(globPages(view, pattern, options))
 }
 
 /**
@@ -91,7 +93,12 @@ class Search<E extends TreeEntry> {
     rest: readonly Segment[],
   ): AsyncGenerator<readonly E[], void> {
     const children = await this.#view.list(base, this.#options)
-    const matching = children.filter((child) => first.regExp.test(relativeName(base, child.name)))
+    const matching: E[] = []
+    for await (const part of inTurns(children)) {
+      for (const child of part) {
+        if (first.regExp.test(relativeName(base, child.name))) matching.push(child)
+      }
+    }
     if (rest.length === 0) return yield matching.filter((child) => this.#isWanted(child))
     const directories = matching.filter((child) => child.type === 'directory')
     const whole = await this.#whole(base, directories.length, rest)

@@ -3,6 +3,7 @@ import { listAll } from '../blob/store.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { childPrefix, isPathName, isReserved } from '../namespace/blob-name.ts'
 import type { BlobPath } from '../path.ts'
+import { sortedByName } from './by-name.ts'
 import {
   bareDirectory,
   type FileInfo,
@@ -12,7 +13,7 @@ import {
   toFileInfo,
 } from './file-info.ts'
 import type { Remote } from './remote.ts'
-import { byName, joinName, relativeName } from './tree-view.ts'
+import { joinName, relativeName } from './tree-view.ts'
 import { type FindOptions, find } from './walk.ts'
 
 /** What a listing shows of each name beside the file that is there. */
@@ -61,7 +62,7 @@ export async function listStates(
     }
   }
   if (files.length === 0 && found.size === 0) return statesOf(remote, path, options)
-  return [...found.values(), ...files].sort(byName)
+  return sortedByName([...found.values(), ...files])
 }
 
 /** Files below a directory, to a depth, with the states that are asked for; the states of a file. */
@@ -75,7 +76,7 @@ export async function findStates(
   const others = withDirs === true ? (await find(remote.view, name, plain)).filter(isDirectory) : []
   const files =
     name === '' ? await inContainers(remote, options) : await below(remote, name, options)
-  return [...others, ...files].sort(byName)
+  return sortedByName([...others, ...files])
 }
 
 async function inContainers(remote: Remote, options: FindOptions & StateChoice) {

@@ -3,6 +3,7 @@ import type { Readable, Writable } from 'node:stream'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import { appendFile as appendToEnd } from './append-file.ts'
+import { collectByName, sortedByName } from './by-name.ts'
 import { catFile } from './cat.ts'
 import { copyTree } from './copy-tree.ts'
 import { makeDirectories, makeDirectory, removeDirectory } from './directories.ts'
@@ -14,8 +15,7 @@ import { pipeFile } from './pipe.ts'
 import type { Remote } from './remote.ts'
 import { remove, removeFile } from './remove.ts'
 import { type ReadStreamOptions, readStream, writeStream } from './streams.ts'
-import { byName, relativeName } from './tree-view.ts'
-import { collectPages } from './walk.ts'
+import { relativeName } from './tree-view.ts'
 
 /** A path as Node's calls take it: `/container/path`, with or without the slash, or a URL. */
 export type NodePath = string | URL | Buffer
@@ -139,10 +139,9 @@ export class NodeFileSystem {
     if (info.type !== 'directory')
       throw new FileSystemError('ENOTDIR', 'scandir', { path: String(path) })
     const { view } = this.#remote
-    const found = recursive
-      ? await collectPages(view.listTree(info.name))
-      : await view.list(info.name)
-    const entries = [...found].sort(byName)
+    const entries = recursive
+      ? await collectByName(view.listTree(info.name))
+      : await sortedByName(await view.list(info.name))
     if (withFileTypes) return entries.map((entry) => new NodeDirent(entry))
     return entries.map(({ name }) => relativeName(info.name, name))
   }

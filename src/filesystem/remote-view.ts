@@ -1,7 +1,9 @@
 import { isFileSystemError } from '../errors.ts'
 import type { Namespace, StatOptions } from '../namespace/namespace.ts'
+import { collectPages, inTurns } from '../turns.ts'
+import { collectByName } from './by-name.ts'
 import { bareDirectory, type FileInfo, pathOf, toFileInfo } from './file-info.ts'
-import { byName, type TreeView } from './tree-view.ts'
+import type { TreeView } from './tree-view.ts'
 
 /** The account as a tree: containers at the root, then directories and files. */
 export class RemoteView implements TreeView<FileInfo> {
@@ -32,7 +34,7 @@ export class RemoteView implements TreeView<FileInfo> {
 
   async list(name: string, options: StatOptions = {}): Promise<readonly FileInfo[]> {
     try {
-      return await this.#children(name, options)
+      return await collectPages(this.#children(name, options))
     } catch (error) {
       return undefinedIfMissing(error) ?? []
     }
@@ -41,7 +43,7 @@ export class RemoteView implements TreeView<FileInfo> {
   /** The children by name; a file's own entry. `ENOENT` when nothing has that name. */
   async listOrSelf(name: string, options: StatOptions = {}): Promise<FileInfo[]> {
     try {
-      return [...(await this.#children(name, options))].sort(byName)
+      return await collectByName(this.#children(name, options))
     } catch (error) {
       if (isFileSystemError(error, 'ENOTDIR')) return [await this.info(name, options)]
       throw error
@@ -74,14 +76,16 @@ export class RemoteView implements TreeView<FileInfo> {
     }
   }
 
-  async #children(name: string, options: StatOptions): Promise<readonly FileInfo[]> {
+  async *#children(name: string, options: StatOptions): AsyncGenerator<readonly FileInfo[], void> {
     // What is remembered asks nobody who would look.
     options.signal?.throwIfAborted()
-    if (name === '') return this.#containers(options)
+    if (name === '') return yield await this.#containers(options)
     const path = pathOf(name)
     const metadata = this.#metadata || options.metadata
     const entries = await this.#namespace.list(path, { ...options, metadata })
-    return entries.map((entry) => toFileInfo(path.container, entry))
+    for await (const part of inTurns(entries)) {
+      yield part.map((entry) => toFileInfo(path.container, entry))
+    }
   }
 
   async #containers(options: StatOptions): Promise<FileInfo[]> {

@@ -1,7 +1,8 @@
 import type { CallOptions } from '../blob/store.ts'
-import { nextTurn } from '../clock.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
+import { inTurns } from '../turns.ts'
+import { collectByName, sortedByName } from './by-name.ts'
 import { byName, parentName, type TreeEntry, type TreeView } from './tree-view.ts'
 
 export interface FindOptions extends CallOptions {
@@ -46,37 +47,34 @@ export async function find<E extends TreeEntry>(
   root: string,
   options: FindOptions = {},
 ): Promise<E[]> {
-  checkDepth(options.maxDepth)
-  const below =
-    options.maxDepth === undefined
-      ? await collectPages(view.listTree(root, options))
-      : await listToDepth(view, [root], options.maxDepth, options)
-  const self = below.length === 0 || options.withDirs ? await view.stat(root, options) : undefined
   const isWanted = ({ name, type }: E) =>
     name !== '' && (options.withDirs === true || type !== 'directory')
-  return sortedByName(self === undefined ? below : [self, ...below], isWanted)
+  const found = await collectByName(everythingBelow(view, root, options), isWanted)
+  const [first] = found
+  const isWhole = options.withDirs !== true || root === ''
+  if (isWhole || first === undefined || first.name === root) return found
+  const self = await view.stat(root, options)
+  return self === undefined ? found : [self, ...found]
 }
 
-/** So many are looked at in a few milliseconds: then others have their turn. */
-const entriesATurn = 20_000
-
-/** What is wanted of `entries`, by name. A listing is in order as a rule: sorting a million takes a tenth of a second. */
-async function sortedByName<E extends TreeEntry>(
-  entries: readonly E[],
-  isWanted: (entry: E) => boolean,
-): Promise<E[]> {
-  const wanted: E[] = []
-  let isInOrder = true
-  let last = ''
-  for (let index = 0; index < entries.length; index++) {
-    const entry = entries[index]
-    if (index % entriesATurn === entriesATurn - 1) await nextTurn()
-    if (entry === undefined || !isWanted(entry)) continue
-    isInOrder &&= last <= entry.name
-    last = entry.name
-    wanted.push(entry)
+/** What is below `root`, files and directories as they are listed; `root` itself where there is nothing. */
+export async function* everythingBelow<E extends TreeEntry>(
+  view: TreeView<E>,
+  root: string,
+  options: FindOptions = {},
+): AsyncGenerator<readonly E[], void> {
+  checkDepth(options.maxDepth)
+  const pages =
+    options.maxDepth === undefined
+      ? view.listTree(root, options)
+      : inTurns(await listToDepth(view, [root], options.maxDepth, options))
+  let isEmpty = true
+  for await (const page of pages) {
+    isEmpty &&= page.length === 0
+    yield page
   }
-  return isInOrder ? wanted : wanted.sort(byName)
+  const self = isEmpty ? await view.stat(root, options) : undefined
+  if (self !== undefined) yield [self]
 }
 
 /**
@@ -159,7 +157,7 @@ async function childrenOf<E extends TreeEntry>(
 ): Promise<E[] | undefined> {
   const { onError, signal } = options
   try {
-    const children = [...(await view.list(name, options))].sort(byName)
+    const children = await sortedByName(await view.list(name, options))
     if (children.length > 0) return children
     const entry = await view.stat(name, options)
     if (entry?.type === 'directory') return children
@@ -187,13 +185,6 @@ export async function listToDepth<E extends TreeEntry>(
   const level = levels.flat()
   const inner = level.filter((entry) => entry.type === 'directory').map((entry) => entry.name)
   return [...level, ...(await listToDepth(view, inner, depth - 1, options))]
-}
-
-/** Everything that pages hold. */
-export async function collectPages<T>(pages: AsyncIterable<readonly T[]>): Promise<T[]> {
-  const all: T[] = []
-  for await (const page of pages) for (const item of page) all.push(item)
-  return all
 }
 
 /** Everything that an iterable yields. */

@@ -3,9 +3,11 @@ import { type BlobStore, type CallOptions, listAll } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
+import { inTurns } from '../turns.ts'
 import { bitsInMetadata, entryFromBlob, entryFromPath } from './blob-entry.ts'
 import { baseName, childPrefix, isPathName, isReserved } from './blob-name.ts'
 import type { Entry } from './entry.ts'
+import { EntryMap } from './entry-map.ts'
 import type { OneLevel, UnreachableListener } from './listing.ts'
 
 /** Both faces of an account. */
@@ -41,8 +43,10 @@ export async function listOneLevelOfPaths(
   ])
   if (options.metadata === true)
     await askDirectories(faces.store, { directory, paths, blobs }, options)
-  const found = new Map<string, Entry>()
-  for (const path of paths) found.set(baseName(path.name), merged(path, blobs.get(path.name)))
+  const found = new EntryMap()
+  for await (const part of inTurns(paths)) {
+    for (const path of part) found.set(baseName(path.name), merged(path, blobs.get(path.name)))
+  }
   return { entries: found, slashMarker: undefined, hasUnreachable: false }
 }
 

@@ -4,11 +4,12 @@ import type { BlobPath } from '../path.ts'
 import { impliedDirectory } from './blob-entry.ts'
 import { baseName, parentName } from './blob-name.ts'
 import type { Entry } from './entry.ts'
+import type { EntriesByName } from './entry-map.ts'
 
 /** All that one directory holds, as of one moment and with our own changes since. */
 export interface Listing {
   /** By base name. */
-  readonly entries: Map<string, Entry>
+  readonly entries: EntriesByName
   readonly expiresAtMs: number
   /** Whether a blob `dir/` marks the directory. */
   readonly slashMarker: boolean
@@ -117,7 +118,7 @@ export class ListingCache {
   /** Keeps a complete listing; `sinceMs` is when it was begun, where that is not just now. */
   keep(
     directory: BlobPath,
-    entries: Map<string, Entry>,
+    entries: EntriesByName,
     options: { readonly slashMarker: boolean; readonly sinceMs?: number | undefined },
   ): void {
     const nowMs = this.#clock.nowMs()
@@ -173,7 +174,7 @@ export class ListingCache {
     }
   }
 
-  #change(directory: BlobPath, edit: (entries: Map<string, Entry>) => void): void {
+  #change(directory: BlobPath, edit: (entries: EntriesByName) => void): void {
     const key = keyOf(directory)
     this.#noteChange(key)
     const listing = this.#listings.peek(key)

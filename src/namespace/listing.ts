@@ -1,10 +1,11 @@
-import { type BlobStore, type CallOptions, type ListEntry, listAll } from '../blob/store.ts'
-import { nextTurn } from '../clock.ts'
+import { type BlobStore, type CallOptions, type ListEntry, listPages } from '../blob/store.ts'
 import type { BlobPath } from '../path.ts'
+import { inTurns } from '../turns.ts'
 import { entryFromBlob, impliedDirectory, mergeEntries } from './blob-entry.ts'
 import { baseName, childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
 import { listPagesDivided } from './divided-listing.ts'
 import type { Entry } from './entry.ts'
+import { type EntriesByName, EntryMap } from './entry-map.ts'
 
 /** Told of each blob whose name cannot be a path. */
 export type UnreachableListener = (path: BlobPath) => void
@@ -12,7 +13,7 @@ export type UnreachableListener = (path: BlobPath) => void
 /** What one level of a container shows. */
 export interface OneLevel {
   /** By base name; a directory and a file of one name are one entry: the directory. */
-  readonly entries: Map<string, Entry>
+  readonly entries: EntriesByName
   /** The blob `dir/` itself, when there is one. */
   readonly slashMarker: Entry | undefined
   /** Whether something lies there whose name cannot be a path (`a//b`). */
@@ -26,22 +27,22 @@ export async function listOneLevel(
   options: CallOptions & { readonly onUnreachable: UnreachableListener },
 ): Promise<OneLevel> {
   const prefix = childPrefix(directory.name)
-  const entries = new Map<string, Entry>()
+  const entries = new EntryMap()
   let slashMarker: Entry | undefined
   let hasUnreachable = false
   const { signal, onUnreachable } = options
-  for await (const row of listAll(
-    store,
-    { ...directory, name: prefix },
-    { delimiter: '/', signal },
-  )) {
-    if (isReserved(withoutSlash(row.name))) continue
+  const take = (row: ListEntry) => {
+    if (isReserved(withoutSlash(row.name))) return
     if (row.name === prefix && row.kind === 'blob')
       slashMarker = entryFromBlob(row.name, row.properties)
     else if (!isRowPath(row)) {
       hasUnreachable = true
       onUnreachable({ ...directory, name: row.name })
     } else addRow(entries, row)
+  }
+  const level = { delimiter: '/', signal } as const
+  for await (const rows of listPages(store, { ...directory, name: prefix }, level)) {
+    for await (const part of inTurns(rows, rowsATurn)) for (const row of part) take(row)
   }
   return { entries, slashMarker, hasUnreachable }
 }
@@ -71,9 +72,8 @@ export async function* walkTree(
     } else options.onUnreachable({ ...directory, name: row.name })
   }
   for await (const rows of listPagesDivided(store, prefix, { signal: options.signal })) {
-    for (let at = 0; at < rows.length; at += rowsATurn) {
-      if (at > 0) await nextTurn()
-      for (const row of rows.slice(at, at + rowsATurn)) take(row)
+    for await (const part of inTurns(rows, rowsATurn)) {
+      for (const row of part) take(row)
       yield walk.take()
     }
   }
@@ -144,7 +144,7 @@ class TreeWalk {
   }
 }
 
-function addRow(entries: Map<string, Entry>, row: ListEntry): void {
+function addRow(entries: EntriesByName, row: ListEntry): void {
   const found =
     row.kind === 'prefix'
       ? impliedDirectory(withoutSlash(row.name))

@@ -6,6 +6,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { entryFromBlob, impliedDirectory } from './blob-entry.ts'
 import { baseName, childPrefix } from './blob-name.ts'
 import type { Entry } from './entry.ts'
+import type { EntriesByName } from './entry-map.ts'
 import { listOneLevelOfPaths } from './hierarchy-listing.ts'
 import { listOneLevel, type OneLevel, type UnreachableListener } from './listing.ts'
 import { type ListingCache, parentOf } from './listing-cache.ts'
@@ -132,10 +133,7 @@ export class Lookup {
   }
 
   /** What `directory` holds, by base name; `ENOENT`, `ENOTDIR`. Not to be changed. */
-  async entries(
-    directory: BlobPath,
-    options: LookupOptions = {},
-  ): Promise<ReadonlyMap<string, Entry>> {
+  async entries(directory: BlobPath, options: LookupOptions = {}): Promise<EntriesByName> {
     const kept = this.#kept(directory, options)
     if (kept !== undefined) return kept
     const known = options.fresh === true ? undefined : this.known(directory)
@@ -160,7 +158,7 @@ export class Lookup {
     }
   }
 
-  #kept(directory: BlobPath, options: LookupOptions): ReadonlyMap<string, Entry> | undefined {
+  #kept(directory: BlobPath, options: LookupOptions): EntriesByName | undefined {
     const kept = options.fresh === true ? undefined : this.#cache.fresh(directory)
     return kept === undefined || isLacking(kept.entries, options) ? undefined : kept.entries
   }
@@ -255,7 +253,7 @@ export class Lookup {
 }
 
 /** Whether what is known of some entry is not all that `stat` tells. */
-function isLacking(entries: ReadonlyMap<string, Entry>, options: LookupOptions): boolean {
+function isLacking(entries: EntriesByName, options: LookupOptions): boolean {
   return options.metadata === true && [...entries.values()].some(({ partial }) => partial === true)
 }
 

@@ -3,6 +3,7 @@ import type { BlobStore, CallOptions, Conditions, Metadata } from '../blob/store
 import { systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { collectPages, inTurns } from '../turns.ts'
 import { checkPath, isReserved } from './blob-name.ts'
 import { listContainers, makeContainer } from './containers.ts'
 import {
@@ -63,6 +64,7 @@ export class Namespace {
   readonly #cache: ListingCache
   readonly #lookup: Lookup
   readonly #parts: NamespaceParts
+  readonly #maxEntries: number
   readonly #onUnreachable: (path: BlobPath) => void
   #unreachableCount = 0
   #names: HierarchicalNames | undefined
@@ -70,6 +72,7 @@ export class Namespace {
   constructor(options: NamespaceOptions) {
     this.store = options.store
     const { clock = systemClock, listingTtlMs: ttlMs = 5000, maxEntries = 200_000 } = options
+    this.#maxEntries = maxEntries
     this.#cache = new ListingCache({ clock, ttlMs, maxEntries })
     this.#onUnreachable = (path) => {
       this.#unreachableCount += 1
@@ -119,7 +122,10 @@ export class Namespace {
   async list(directory: BlobPath, options: StatOptions = {}): Promise<readonly Entry[]> {
     checkPath(directory, 'list')
     if (directory.container === '') return listContainers(this.#parts, options)
-    return [...(await this.#lookup.entries(directory, options)).values()]
+    const entries = await this.#lookup.entries(directory, options)
+    // What is kept is told as of one moment: it changes when we change something.
+    if (entries.size <= this.#maxEntries) return [...entries.values()]
+    return collectPages(inTurns(entries.values()))
   }
 
   /**

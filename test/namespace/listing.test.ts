@@ -1,6 +1,7 @@
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { walkTree } from '../../src/namespace/listing.ts'
+import { countTurns } from '../support/count-turns.ts'
 
 const container = 'box'
 
@@ -12,19 +13,15 @@ t.test('within a long page of a tree others have their turn', async (t) => {
   const page = await store.listPage({ container, name: '' })
   t.equal(page.entries.length, names.length, 'it is one page')
 
-  let turns = 0
-  let next = setImmediate(function count() {
-    turns += 1
-    next = setImmediate(count)
-  })
+  const turns = countTurns()
   const [found, turnsAt]: [string[], number[]] = [[], []]
   const options = { directories: false, onUnreachable: () => t.fail('all names are paths') }
   for await (const entries of walkTree(store, { container, name: '' }, options)) {
     t.ok(entries.length <= 1000, `${entries.length} at once`)
     found.push(...entries.map(({ name }) => name))
-    turnsAt.push(turns)
+    turnsAt.push(turns.count())
   }
-  clearImmediate(next)
+  turns.end()
 
   t.strictSame(found, names)
   const [first = 0, second = 0, third = 0] = turnsAt
