@@ -1,10 +1,11 @@
 import type { CallOptions } from '../blob/store.ts'
-import { type BulkResult, runAll } from '../bulk.ts'
+import { Bulk, type BulkResult, bulkPhase } from '../bulk.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { demandContainerConsent, removeContainer } from './directories.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
 import { type FileInfo, pathOf } from './file-info.ts'
+import { FileRemovals } from './file-removals.ts'
 import type { Remote } from './remote.ts'
 
 export interface RemoveOptions extends Omit<ExpandOptions, 'maxDepth'> {
@@ -28,9 +29,21 @@ export async function remove(
   const { signal, onError } = options
   const hits = await hitsOf(remote, names, options)
   const { concurrency } = remote
+  const files = hits.filter(({ type }) => type !== 'directory')
+  const removals = await FileRemovals.of(remote, files, options)
   const nameOf = ({ name }: FileInfo) => name
-  const run = { signal, concurrency, syscall: 'rm', onError, pathOf: nameOf }
-  return runAll(hits, run, (hit) => removeOne(remote, hit, options))
+  const phases = [
+    {
+      ...bulkPhase(files, nameOf, (file) => removals.remove(pathOf(file.name))),
+      concurrency: removals.limit,
+    },
+    bulkPhase(
+      hits.filter(({ type }) => type === 'directory'),
+      nameOf,
+      (directory) => removeDirectoryTree(remote, pathOf(directory.name), options),
+    ),
+  ]
+  return new Bulk(phases, { signal, concurrency, syscall: 'rm', onError }).run()
 }
 
 /** What {@link remove} would delete: files, and directories with all that they hold. */
@@ -66,11 +79,12 @@ export async function removeFile(
   await remote.namespace.removeFile(path, { signal, leaseId })
 }
 
-async function removeOne(remote: Remote, hit: FileInfo, options: RemoveOptions): Promise<void> {
-  const path = pathOf(hit.name)
-  const { signal, leaseId } = options
+async function removeDirectoryTree(
+  remote: Remote,
+  path: BlobPath,
+  { signal }: RemoveOptions,
+): Promise<void> {
   if (path.name === '') return removeContainer(remote, path, { signal })
-  if (hit.type !== 'directory') return remote.namespace.removeFile(path, { signal, leaseId })
   return remote.namespace.removeTree(path, { signal, concurrency: remote.concurrency })
 }
 

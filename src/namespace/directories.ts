@@ -4,8 +4,9 @@ import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { entryFromBlob, impliedDirectory } from './blob-entry.ts'
-import { baseName, childPrefix } from './blob-name.ts'
+import { childPrefix } from './blob-name.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
+import type { Leaving } from './leaving.ts'
 import { type ListingCache, parentOf } from './listing-cache.ts'
 import { callOptions, type Lookup, unlessMissing } from './lookup.ts'
 import type { DirectoryMode } from './namespace-options.ts'
@@ -21,6 +22,7 @@ export interface NamespaceParts {
   readonly clock: Clock
   readonly hierarchyOf: HierarchyOf
   readonly directoryMode: DirectoryMode
+  readonly leaving: Leaving
 }
 
 /**
@@ -106,11 +108,30 @@ export async function writeMarker(
 }
 
 /**
+ * Runs `work`, which takes `path` out of its directory, when that is sure to stay: see {@link keepParent}. What others
+ * take out at the same time does not keep it.
+ */
+export async function takeAway<T>(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  const stays = parts.leaving.add(path)
+  try {
+    await keepParent(parts, path, options)
+    return await work()
+  } finally {
+    stays()
+  }
+}
+
+/**
  * Keeps the directory above `path` in being when `path` is the last thing in it and no blob marks
  * it: taking a file away does not take its directory away. To be called before the removal, so that
  * the directory never vanishes; costs nothing while a listing shows that something else is there.
  */
-export async function keepParent(
+async function keepParent(
   parts: NamespaceParts,
   path: BlobPath,
   options: CallOptions,
@@ -118,14 +139,24 @@ export async function keepParent(
   const parent = parentOf(path)
   if (parent.name === '' || parts.directoryMode === 'virtual') return
   if ((await parts.hierarchyOf(path.container, options)) !== undefined) return
+  const marked = parts.leaving.marked(parent)
+  if (marked !== undefined) return marked
   if (await staysWithout(parts, path, options)) return
   const known = parts.lookup.known(parent)
   if (typeof known === 'object' && known.markerName !== undefined) return
+  await parts.leaving.markOnce(parent, () => markDirectory(parts, parent, options))
+}
+
+async function markDirectory(
+  parts: NamespaceParts,
+  path: BlobPath,
+  options: CallOptions,
+): Promise<void> {
   try {
-    await writeMarker(parts, parent, options)
+    await writeMarker(parts, path, options)
   } catch (error) {
     if (!isFileSystemError(error, 'EEXIST')) throw error
-    await markBesideFile(parts, parent, options)
+    await markBesideFile(parts, path, options)
   }
 }
 
@@ -149,7 +180,7 @@ async function markBesideFile(
   }
 }
 
-/** Whether the parent shows itself by other blobs than those of `path`. */
+/** Whether the parent shows itself by other blobs than those that are being taken away. */
 async function staysWithout(
   parts: NamespaceParts,
   path: BlobPath,
@@ -158,12 +189,15 @@ async function staysWithout(
   const parent = parentOf(path)
   const listing = parts.cache.fresh(parent)
   if (listing !== undefined) {
-    const own = listing.entries.has(baseName(path.name)) ? 1 : 0
-    return listing.slashMarker || listing.entries.size > own
+    const { entries } = listing
+    return (
+      listing.slashMarker || entries.size > parts.leaving.countOf(parent, (own) => entries.has(own))
+    )
   }
-  const own = new Set([path.name, childPrefix(path.name)])
+  const leaving = parts.leaving.of(parent)
+  const own = new Set(leaving.flatMap((name) => [name, childPrefix(name)]))
   // One level: however much lies in `path`, it is one row, beside a file of its name.
-  const rows = await parts.lookup.firstBelow(parent, 3, { ...options, delimiter: '/' })
+  const rows = await parts.lookup.firstBelow(parent, own.size + 1, { ...options, delimiter: '/' })
   return rows.some((row) => !own.has(row.name))
 }
 
@@ -174,12 +208,13 @@ export async function removeDirectory(
   options: CallOptions,
 ): Promise<void> {
   const markers = knownMarkers(parts, path) ?? (await findMarkers(parts, path, options))
-  await keepParent(parts, path, options)
-  for (const name of markers) {
-    await unlessMissing(parts.store.delete({ ...path, name }, callOptions(options)))
-  }
-  parts.cache.remove(path)
-  parts.cache.invalidate(path, true)
+  await takeAway(parts, path, options, async () => {
+    for (const name of markers) {
+      await unlessMissing(parts.store.delete({ ...path, name }, callOptions(options)))
+    }
+    parts.cache.remove(path)
+    parts.cache.invalidate(path, true)
+  })
 }
 
 /** The blobs that mark an empty directory, from the cache; `undefined` when it does not know. */

@@ -11,7 +11,7 @@ import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import { childPrefix } from './blob-name.ts'
-import { keepParent, type NamespaceParts } from './directories.ts'
+import { type NamespaceParts, takeAway } from './directories.ts'
 import { GatheredDeletes } from './gathered-deletes.ts'
 import { callOptions, unlessMissing } from './lookup.ts'
 import { at, copyBlob, isTreeMarker, removeSource, type TreeMove } from './move-blob.ts'
@@ -178,13 +178,14 @@ class MovingTree {
     const failures: Failure[] = []
     this.#progress = { phase: 'deleted', files: 0, bytes: 0 }
     try {
-      await keepParent(this.#parts, this.#move.from, this.#call)
-      const markers = await this.#deleteInside(failures)
-      // A directory in which something is left keeps its marker, with its attributes.
-      const emptied = failures.length === 0 && !(await this.#holdsMore())
-      if (emptied) await this.#deletePage(markers, failures)
-      await this.#conclude(failures)
-      return { emptied }
+      return await takeAway(this.#parts, this.#move.from, this.#call, async () => {
+        const markers = await this.#deleteInside(failures)
+        // A directory in which something is left keeps its marker, with its attributes.
+        const emptied = failures.length === 0 && !(await this.#holdsMore())
+        if (emptied) await this.#deletePage(markers, failures)
+        await this.#conclude(failures)
+        return { emptied }
+      })
     } catch (error) {
       await this.#release()
       throw error

@@ -16,11 +16,12 @@ import {
 import type { Entry, PosixAttributes } from './entry.ts'
 import { type ChangeOptions, changeMetadata, setAttributes } from './entry-metadata.ts'
 import { HierarchicalNames, type SettleOptions } from './hierarchical-names.ts'
+import { Leaving } from './leaving.ts'
 import { walkTree } from './listing.ts'
 import { ListingCache } from './listing-cache.ts'
 import { callOptions, Lookup, type LookupOptions } from './lookup.ts'
 import type { NamespaceOptions } from './namespace-options.ts'
-import { removeFile, removeTree } from './removal.ts'
+import { type RemoveFileOptions, removeFile, removeTree } from './removal.ts'
 import { copyFile, type Renamed, type RenameOptions, rename } from './rename.ts'
 import { type RecoveredRename, type RecoverOptions, recoverRenames } from './rename-recovery.ts'
 import { createSymlink, readSymlink } from './symlinks.ts'
@@ -85,7 +86,7 @@ export class Namespace {
     const scanned = { ...parts, onUnreachable, maxEntries: maxEntries / 2 }
     const scans = options.scanTrees === true && ttlMs > 0 ? new TreeScans(scanned) : undefined
     this.#lookup = new Lookup({ ...parts, onUnreachable, scans })
-    this.#parts = { ...parts, lookup: this.#lookup }
+    this.#parts = { ...parts, lookup: this.#lookup, leaving: new Leaving() }
   }
 
   /** How often listings have met a blob whose name cannot be a path. */
@@ -192,10 +193,7 @@ export class Namespace {
    * Removes a file or symbolic link. `EISDIR`, `ENOENT`; `ESTALE` when it is not at `ifMatch`. The
    * directory it was the last in stays: where nothing marks it, a marker is written first.
    */
-  async removeFile(
-    path: BlobPath,
-    options: CallOptions & Pick<Conditions, 'ifMatch' | 'leaseId'> = {},
-  ): Promise<void> {
+  async removeFile(path: BlobPath, options: RemoveFileOptions = {}): Promise<void> {
     checkPath(path, 'unlink')
     await removeFile(this.#parts, path, options)
   }

@@ -2,7 +2,8 @@ import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { onCurrentEntry } from './current-entry.ts'
-import { keepParent, type NamespaceParts } from './directories.ts'
+import { type NamespaceParts, takeAway } from './directories.ts'
+import type { GatheredDeletes } from './gathered-deletes.ts'
 import type { HierarchicalNames } from './hierarchical-names.ts'
 import { callOptions } from './lookup.ts'
 import { removeBlobs, type TreeOptions } from './tree.ts'
@@ -12,6 +13,8 @@ export interface RemoveFileOptions extends CallOptions {
   readonly ifMatch?: string | undefined
   /** Of the lease that the caller holds on the blob. */
   readonly leaseId?: string | undefined
+  /** Deletions that this one shares requests with. */
+  readonly deletes?: GatheredDeletes | undefined
 }
 
 /** As `Namespace.removeFile`. */
@@ -25,11 +28,13 @@ export async function removeFile(
       throw new FileSystemError('EISDIR', 'unlink', { path: formatPath(path) })
     }
     const ifMatch = options.ifMatch ?? entry.etag
-    await keepParent(parts, path, options)
-    const { leaseId } = options
-    await parts.store.delete(path, { ...callOptions(options), ifMatch, leaseId })
+    await takeAway(parts, path, options, async () => {
+      const { leaseId, deletes } = options
+      if (deletes !== undefined) await deletes.delete({ path, ifMatch })
+      else await parts.store.delete(path, { ...callOptions(options), ifMatch, leaseId })
+      parts.cache.remove(path)
+    })
   })
-  parts.cache.remove(path)
 }
 
 /** As `Namespace.removeTree`; `names` where the account is hierarchical. */
@@ -44,12 +49,13 @@ export async function removeTree(
   const entry = await parts.lookup.stat(path, { ...callOptions(options), fresh: true })
   if (entry.type !== 'directory' && !hides) return removeFile(parts, path, options)
   if (names !== undefined) return names.removeTree(path, options)
-  await keepParent(parts, path, options)
-  try {
-    await removeBlobs(parts, path, options)
-    if (entry.markerName === path.name) await parts.store.delete(path, callOptions(options))
-  } finally {
-    parts.cache.invalidate(path, true)
-  }
-  if (path.name !== '') parts.cache.remove(path)
+  await takeAway(parts, path, options, async () => {
+    try {
+      await removeBlobs(parts, path, options)
+      if (entry.markerName === path.name) await parts.store.delete(path, callOptions(options))
+    } finally {
+      parts.cache.invalidate(path, true)
+    }
+    if (path.name !== '') parts.cache.remove(path)
+  })
 }

@@ -3,7 +3,7 @@ import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts
 import { type BlobPath, formatPath } from '../path.ts'
 import { isImplied } from './blob-entry.ts'
 import { childPrefix, maxNameCharacters } from './blob-name.ts'
-import { findDirectory, keepParent, type NamespaceParts } from './directories.ts'
+import { findDirectory, type NamespaceParts, takeAway } from './directories.ts'
 import type { Entry } from './entry.ts'
 import { callOptions, unlessMissing } from './lookup.ts'
 import { type MoveTreeOptions, moveTree } from './move-tree.ts'
@@ -117,10 +117,11 @@ async function renameFile(
 ): Promise<CopiedEntry> {
   const moved = await copyEntry(parts, move, options)
   const { source } = moved
-  await keepParent(parts, move.from, options)
   const ifMatch = source.etag
-  await unlessMissing(parts.store.delete(move.from, { ...callOptions(options), ifMatch }))
-  parts.cache.remove(move.from)
+  await takeAway(parts, move.from, options, async () => {
+    await unlessMissing(parts.store.delete(move.from, { ...callOptions(options), ifMatch }))
+    parts.cache.remove(move.from)
+  })
   const { sizeBytes } = source
   const totals = { files: 1, totalFiles: 1, bytes: sizeBytes, totalBytes: sizeBytes }
   options.onProgress?.({ phase: 'deleted', path: move.from, sizeBytes, ...totals })

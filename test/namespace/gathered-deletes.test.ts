@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { mapConcurrent } from '../../src/concurrency.ts'
+import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { Namespace } from '../../src/namespace/namespace.ts'
 import type { FaultRule } from '../../src/storage-server/control/fault-rule.ts'
 import { type FaultyAccount, faultyAccount } from '../support/faulty-account.ts'
@@ -160,4 +161,88 @@ t.test('a service that is away is told by the first blobs, without asking for ea
 
   t.equal((await namesIn(account)).length, 200)
   t.ok(requests(account, 'BlobBatch') + requests(account, 'DeleteBlob') <= 4 * 3 * 2)
+})
+
+for (const [status, code, batches] of [
+  [413, 'RequestBodyTooLarge', 6],
+  [400, 'InvalidInput', 3],
+] as const) {
+  t.test(`blobs of batches that are refused with ${status} are deleted one by one`, async (t) => {
+    const account = await planted(t, 130)
+    account.control.replaceFaults([inBatches({ effect: { kind: 'status', status, code } })])
+
+    await account.namespace.removeTree(at('tree'))
+    await Promise.all([1, 2, 3].map((id) => account.store.put(at(`tree/${id}`), Buffer.from('x'))))
+    await account.namespace.removeTree(at('tree'))
+
+    t.strictSame(await namesIn(account), [])
+    t.equal(requests(account, 'DeleteBlob'), 133)
+    // What was too long may be shorter the next time; who takes none at all is not asked again, but for those under way.
+    t.ok(requests(account, 'BlobBatch') >= (status === 413 ? 4 : 1))
+    t.ok(requests(account, 'BlobBatch') <= batches, `${requests(account, 'BlobBatch')} batches`)
+  })
+}
+
+t.test('files of a pattern share requests, and their directory stays', async (t) => {
+  const account = await faultyAccount(t)
+  const { store, control } = account
+  const fs = new AzureBlobFileSystem({ store })
+  const names = Array.from({ length: 130 }, (_, index) => `f${index}`)
+  await fs.pipe(Object.fromEntries(names.map((name) => [`box/dir/${name}`, Buffer.from(name)])))
+  await fs.pipe({ 'box/two/a': Buffer.from('a'), 'box/two/b': Buffer.from('b') })
+  control.ledger.clear()
+
+  const result = await fs.rm(['box/dir/f*', 'box/two/*'])
+
+  t.equal(result.ok.length, 132)
+  t.equal(requests(account, 'DeleteBlob'), 0)
+  t.ok(requests(account, 'BlobBatch') <= 4, `${requests(account, 'BlobBatch')} batches`)
+  t.strictSame(
+    (await fs.find('box', { withDirs: true })).map(({ name }) => name),
+    ['box', 'box/dir', 'box/two'],
+  )
+  t.equal(requests(account, 'PutBlob'), 2, 'each directory is marked once')
+})
+
+t.test('a file of a pattern that was replaced meanwhile is looked at again', async (t) => {
+  const account = await planted(t, 130)
+  const namespace = new Namespace({ store: account.store })
+  const fs = new AzureBlobFileSystem({ store: account.store, namespace })
+  await fs.glob('box/tree/*/*')
+  await account.store.put(at('tree/0/f3'), Buffer.from('newer'))
+  await account.store.delete(at('tree/1/f4'))
+
+  const result = await fs.rm('box/tree/*/*', { onError: 'return' })
+
+  t.match(
+    result.failed.map(({ path, error }) => [path, error]),
+    [['box/tree/1/f4', { code: 'ENOENT' }]],
+  )
+  t.equal(result.ok.length, 129)
+  t.strictSame(
+    (await fs.find('box')).map(({ name }) => name),
+    [],
+  )
+})
+
+t.test('a directory stays though its last files are taken away at the same time', async (t) => {
+  for (const ttlMs of [0, 5000]) {
+    const { store } = await faultyAccount(t)
+    const namespace = new Namespace({ store, listingTtlMs: ttlMs })
+    for (const name of ['d/a', 'd/b', 'd/c', 'e/a', 'e/b'])
+      await store.put(at(name), Buffer.from(name))
+    await namespace.list(at('d'))
+    await namespace.list(at('e'))
+
+    await Promise.all([
+      namespace.removeFile(at('d/a')),
+      namespace.removeFile(at('d/b')),
+      namespace.rename(at('d/c'), at('c')),
+      namespace.removeFile(at('e/a')),
+    ])
+
+    const rows = (await store.listPage(at(''))).entries.map(({ name }) => name)
+    t.strictSame(rows, ['c', 'd', 'e/b'], `listings of ${ttlMs} ms`)
+    t.equal((await namespace.stat(at('d'), { fresh: true })).type, 'directory')
+  }
 })
