@@ -1,5 +1,6 @@
 import type { CallOptions } from '../blob/store.ts'
-import { Bulk, type BulkResult, bulkPhase } from '../bulk.ts'
+import { type BulkResult, runAll } from '../bulk.ts'
+import { Limiter } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { demandContainerConsent, removeContainer } from './directories.ts'
@@ -31,19 +32,15 @@ export async function remove(
   const { concurrency } = remote
   const files = hits.filter(({ type }) => type !== 'directory')
   const removals = await FileRemovals.of(remote, files, options)
+  // Each is requests of its own, many at a time.
+  const trees = new Limiter(concurrency)
   const nameOf = ({ name }: FileInfo) => name
-  const phases = [
-    {
-      ...bulkPhase(files, nameOf, (file) => removals.remove(pathOf(file.name))),
-      concurrency: removals.limit,
-    },
-    bulkPhase(
-      hits.filter(({ type }) => type === 'directory'),
-      nameOf,
-      (directory) => removeDirectoryTree(remote, pathOf(directory.name), options),
-    ),
-  ]
-  return new Bulk(phases, { signal, concurrency, syscall: 'rm', onError }).run()
+  const run = { signal, concurrency: removals.limit, syscall: 'rm', onError, pathOf: nameOf }
+  return runAll(hits, run, ({ name, type }) => {
+    const path = pathOf(name)
+    if (type !== 'directory') return removals.remove(path)
+    return trees.run(() => removeDirectoryTree(remote, path, options), signal)
+  })
 }
 
 /** What {@link remove} would delete: files, and directories with all that they hold. */

@@ -21,6 +21,7 @@ import {
   type SyncTree,
   titleOf,
 } from './sync-side.ts'
+import { Tally, type TransferProgress } from './transfer-run.ts'
 
 // Both trees are listed once, compared in memory, and what differs is copied file by file. Nothing is
 // deleted before every copy succeeded.
@@ -58,6 +59,8 @@ export interface SyncOptions extends CallOptions {
   readonly exclude?: readonly string[] | undefined
   /** Files under way at once. Default 16. */
   readonly concurrency?: number | undefined
+  /** How far copying is; paths are relative. A copy that the service makes counts when it is there. */
+  readonly onProgress?: ((progress: TransferProgress) => void) | undefined
 }
 
 /** What a synchronization does, or would. Paths are relative, in order. */
@@ -70,8 +73,8 @@ export interface SyncPlan {
 }
 
 /**
- * Makes the files below `target` those below `source`, copying only what differs. Between accounts
- * the bytes go through this process; within one the service copies. `ENOENT` when the source is
+ * Makes the files below `target` those below `source`, copying only what differs. Within an
+ * account and between two the service copies, as `cpFile` says. `ENOENT` when the source is
  * missing, so that nothing is deleted for a mistyped name. Empty directories and links take no part.
  */
 export async function sync(
@@ -136,11 +139,18 @@ interface Run {
 async function carryOut(plan: SyncPlan, run: Run, options: SyncOptions): Promise<void> {
   const { source, target, from, record } = run
   const { signal, concurrency = 16 } = options
+  const sizeOf = (path: string) => from.get(path)?.size ?? 0
+  const tally = new Tally(
+    plan.copied.map(({ path }) => sizeOf(path)),
+    options.onProgress,
+  )
   const copies = bulkPhase(
     plan.copied,
     ({ path }) => path,
     async ({ path }) => {
-      const copied = await copyFile(source, target, { path, signal })
+      const copied = await tally.count(path, (onBytes) =>
+        copyFile(source, target, { path, size: sizeOf(path), signal, onBytes }),
+      )
       // As listed: what replaced it meanwhile may have been copied, or not, and is copied again.
       record?.note(path, [from.get(path)?.version ?? '', copied])
     },
@@ -214,25 +224,30 @@ function filterOf({ include, exclude = [] }: SyncOptions): (path: string) => boo
     included.some((matches) => matches(path)) && !excluded.some((matches) => matches(path))
 }
 
+interface CopyOptions extends CallOptions {
+  readonly path: string
+  /** As it was listed. */
+  readonly size: number
+  readonly onBytes: (bytes: number) => void
+}
+
 /** Resolves to the version that the copy has. */
 async function copyFile(
   source: SyncSide,
   target: SyncSide,
-  { path, signal }: CallOptions & { readonly path: string },
+  { path, size, ...options }: CopyOptions,
 ): Promise<string> {
   const [from, to] = [placeOf(source, path), placeOf(target, path)]
   if ('fs' in target) {
-    const options = { signal }
-    const info =
-      'fs' in source
-        ? await target.fs.cpFile(from, to, { ...options, from: source.fs })
-        : await target.fs.putFile(from, to, options)
+    if (!('fs' in source)) return blobVersion(await target.fs.putFile(from, to, options))
+    const info = await target.fs.cpFile(from, to, { signal: options.signal, from: source.fs })
+    options.onBytes(size)
     return blobVersion(info)
   }
   if ('fs' in source) {
     checkSegments(path)
     await onLocalDisk(to, () => makeDirectories(dirname(to)))
-    await source.fs.getFile(from, to, { signal })
+    await source.fs.getFile(from, to, options)
   }
   return localVersion(to)
 }

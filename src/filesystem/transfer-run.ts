@@ -64,13 +64,14 @@ export class Tally {
   #files = 0
   #resumedBytes = 0
 
+  /** `sizes` of the files that are to be moved, bytes. */
   constructor(
-    transfers: readonly Transfer<TreeEntry>[],
+    sizes: readonly number[],
     onProgress: ((progress: TransferProgress) => void) | undefined,
   ) {
     this.#onProgress = onProgress
-    this.#totalFiles = transfers.length
-    this.#totalBytes = transfers.reduce((total, { from }) => total + from.size, 0)
+    this.#totalFiles = sizes.length
+    this.#totalBytes = sizes.reduce((total, size) => total + size, 0)
   }
 
   get bytes(): number {
@@ -90,13 +91,11 @@ export class Tally {
   }
 
   /** Counts the bytes that `move` reports and then the file; what it moved of a file that fails counts for nothing. */
-  async count(
-    path: string,
-    move: (onBytes: (bytes: number) => void) => Promise<void>,
-  ): Promise<void> {
+  async count<T>(path: string, move: (onBytes: (bytes: number) => void) => Promise<T>): Promise<T> {
     let moved = 0
+    let result: T
     try {
-      await move((bytes) => {
+      result = await move((bytes) => {
         moved += bytes
         this.#add(path, bytes)
       })
@@ -106,6 +105,7 @@ export class Tally {
     }
     this.#files += 1
     this.#add(path, 0)
+    return result
   }
 
   #add(path: string, bytes: number): void {
@@ -137,7 +137,10 @@ export function workOf<E extends TreeEntry>(
 ): Work<E> {
   const ofType = (type: TreeEntry['type']) => plan.filter(({ from }) => from.type === type)
   const files = ofType('file')
-  const tally = new Tally(files, options.onProgress)
+  const tally = new Tally(
+    files.map(({ from }) => from.size),
+    options.onProgress,
+  )
   return { files, directories: ofType('directory'), others: ofType('other'), tally, vanished: [] }
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { BulkError } from '../../src/bulk.ts'
 import { type SyncOptions, sync } from '../../src/filesystem/sync.ts'
+import type { TransferProgress } from '../../src/filesystem/transfer-run.ts'
 import {
   localFiles,
   memoryFileSystem,
@@ -260,4 +261,31 @@ t.test('a record that cannot be meant is refused, and nothing is copied', async 
     code: 'EINVAL',
     message: /each pair of trees/,
   })
+})
+
+t.test('progress tells bytes and files of all that is copied, on every way', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const local = await temporaryDirectory(t)
+  await plantLocal(local, { a: 'one', 'd/b': 'x'.repeat(200_000) })
+  const ways = [
+    [{ local }, { fs, path: 'box/one' }],
+    [
+      { fs, path: 'box/one' },
+      { fs, path: 'box/two' },
+    ],
+    [{ fs, path: 'box/two' }, { local: join(local, 'out') }],
+  ] as const
+
+  for (const [source, target] of ways) {
+    const seen: TransferProgress[] = []
+    await sync(source, target, { exclude: ['out/**'], onProgress: (done) => seen.push(done) })
+
+    t.ok(seen.every(({ totalBytes, totalFiles }) => totalBytes === 200_003 && totalFiles === 2))
+    t.match(seen.at(-1), { bytes: 200_003, files: 2 })
+    t.strictSame([...new Set(seen.map(({ path }) => path))].sort(), ['a', 'd/b'])
+    t.strictSame(
+      seen.map(({ bytes }) => bytes),
+      seen.map(({ bytes }) => bytes).sort((one, other) => one - other),
+    )
+  }
 })
