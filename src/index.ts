@@ -121,6 +121,7 @@ export type {
 export type {
   NodeData,
   NodeFileSystem,
+  NodeFileSystemOptions,
   NodePath,
 } from './filesystem/node-file-system.ts'
 export type { NodeDirent, NodeStats } from './filesystem/node-stats.ts'

@@ -16,7 +16,7 @@ import { getFile, type LocalFileOptions, putFile } from './local-file.ts'
 import { localName } from './local-view.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import { type MoveOptions, move } from './move.ts'
-import { NodeFileSystem } from './node-file-system.ts'
+import { NodeFileSystem, type NodeFileSystemOptions } from './node-file-system.ts'
 import type { WriteOptions } from './pipe.ts'
 import {
   type OperationPlan,
@@ -263,8 +263,8 @@ export class AzureBlobFileSystem extends AccountSearch {
   }
 
   /** The account in the shape of `node:fs/promises`, for libraries that take one. */
-  asNodeFs(): NodeFileSystem {
-    return new NodeFileSystem(this.remote)
+  asNodeFs(options?: NodeFileSystemOptions): NodeFileSystem {
+    return new NodeFileSystem(this.remote, options)
   }
 
   /**

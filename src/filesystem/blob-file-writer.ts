@@ -78,6 +78,11 @@ export class BlobFileWriter {
     return this.#writer.sizeBytes
   }
 
+  /** The same as {@link size}, by fsspec's name: a writer is at its end. */
+  tell(): number {
+    return this.size
+  }
+
   /** Appends a copy of `data` (text as UTF-8); resolves when there is room for more. */
   async write(data: FileData): Promise<void> {
     this.#demandOpen('write')

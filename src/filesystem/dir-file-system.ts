@@ -7,6 +7,7 @@ import type { ExpandOptions } from './expand-path.ts'
 import type { FileInfo } from './file-info.ts'
 import type { LocalFileOptions } from './local-file.ts'
 import type { MoveOptions } from './move.ts'
+import type { NodeFileSystem } from './node-file-system.ts'
 import type { WriteOptions } from './pipe.ts'
 import type { OperationPlan, PlannedOperation } from './plan-operation.ts'
 import type { RemoveOptions } from './remove.ts'
@@ -169,6 +170,11 @@ export class DirFileSystem extends DirAdministration {
   /** A directory of this one. */
   sub(path: string): DirFileSystem {
     return new DirFileSystem(this.fs, this.inside(path, 'sub'))
+  }
+
+  /** The directory in the shape of `node:fs/promises`: it is `/`. */
+  asNodeFs(): NodeFileSystem {
+    return this.fs.asNodeFs({ root: this.root })
   }
 
   /** See `AzureBlobFileSystem.transaction`; its paths are relative to the directory, too. */

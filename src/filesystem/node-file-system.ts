@@ -8,6 +8,7 @@ import { catFile } from './cat.ts'
 import { copyTree } from './copy-tree.ts'
 import { makeDirectories, makeDirectory, removeDirectory } from './directories.ts'
 import { type FileInfo, fullName } from './file-info.ts'
+import { innerName } from './inner-name.ts'
 import { locate, locateFile } from './location.ts'
 import { NodeFileHandle, type NodeOpenFlags } from './node-file-handle.ts'
 import { NodeDirent, NodeStats } from './node-stats.ts'
@@ -38,6 +39,11 @@ type WriteFileOptions = {
   readonly signal?: AbortSignal
 }
 
+export interface NodeFileSystemOptions {
+  /** The directory that is `/`, which no path leaves. Absent: the account. */
+  readonly root?: string | URL | undefined
+}
+
 /** COPYFILE_EXCL of node:fs. */
 const copyExclusive = 1
 
@@ -49,9 +55,12 @@ const copyExclusive = 1
  */
 export class NodeFileSystem {
   readonly #remote: Remote
+  readonly #root: string | undefined
 
-  constructor(remote: Remote) {
+  constructor(remote: Remote, { root }: NodeFileSystemOptions = {}) {
     this.#remote = remote
+    this.#root =
+      root === undefined ? undefined : fullName(locate(remote.store.account, root, 'open'))
   }
 
   /** The bytes, or with an encoding the text. */
@@ -234,16 +243,17 @@ export class NodeFileSystem {
   }
 
   #place(path: NodePath, syscall: string): BlobPath {
-    return locate(this.#remote.store.account, plain(path), syscall)
+    return locate(this.#remote.store.account, this.#plain(path, syscall), syscall)
   }
 
   #file(path: NodePath, syscall: string): BlobPath {
-    return locateFile(this.#remote.store.account, plain(path), syscall)
+    return locateFile(this.#remote.store.account, this.#plain(path, syscall), syscall)
   }
-}
 
-function plain(path: NodePath): string | URL {
-  return path instanceof URL ? path : String(path).replace(/^\/+/, '')
+  #plain(path: NodePath, syscall: string): string | URL {
+    if (this.#root !== undefined) return innerName(this.#root, String(path), syscall)
+    return path instanceof URL ? path : String(path).replace(/^\/+/, '')
+  }
 }
 
 function encodingOf(options: EncodingOption | undefined): BufferEncoding | undefined {

@@ -81,6 +81,7 @@ t.test('nothing of a written file is seen before it is closed', async (t) => {
   await writer.write('n'.repeat(200_000))
   await writer.write(new TextEncoder().encode('!'))
   t.equal(await fs.readText('box/f'), 'old')
+  t.equal(writer.tell(), 200_001)
   const info = await writer.close()
 
   t.match(info, { name: 'box/f', size: 200_001, metadata: { who: 'me' } })
