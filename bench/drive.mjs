@@ -13,6 +13,25 @@ import { median, run } from './measure.mjs'
 import { startLatentSandbox } from './server/latent-sandbox.mjs'
 import { startPlainServer } from './server/plain-server.mjs'
 
+const HELP = `Usage: node bench/drive.mjs [flags]        needs root, rclone, fio and git; npm run build first
+
+Measures the drive beside rclone's and, for warm rows, a local directory. README.md says how.
+
+  --only TEXT            rows whose title has TEXT; only what they work on is made and uploaded
+  --runs N               of each contender in each row; medians are shown (3)
+  --size-mib N           of the large file (1024)
+  --files N              of durable creates (800)
+  --directories N        of find (2000)
+  --latency-ms N         that the sandbox waits before each answer (0)
+  --server KIND          sandbox, or plain or tls: a faster server, for rows that read (sandbox)
+  --huge-mib N           of the file of random reads on such a server (16384)
+  --rclone MODES         its cache modes, with commas (full)
+  --peers DIRECTORY      other libraries' drives, see README.md
+  --peer-seconds N       that a peer may take (120)
+  --flag=FLAG            more of abfs mount; may be repeated
+  --json FILE            all samples
+  --rows                 print the titles of the rows, and end`
+
 const { values: flags } = parseArgs({
   options: {
     runs: { type: 'string', default: '3' },
@@ -28,8 +47,14 @@ const { values: flags } = parseArgs({
     'peer-seconds': { type: 'string', default: '120' },
     flag: { type: 'string', multiple: true, default: [] },
     json: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+    rows: { type: 'boolean' },
   },
 })
+if (flags.help) {
+  console.log(HELP)
+  process.exit()
+}
 const runs = Number(flags.runs)
 const sizeMiB = Number(flags['size-mib'])
 const directories = Number(flags.directories)
@@ -43,23 +68,33 @@ atEnd(() => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-/** The same files in a local directory and in the container. */
-async function makeInput(server) {
+/** How what rows work on is made in the local directory. */
+const makers = {
+  big: () => makeRandom(`big-${sizeMiB}`, sizeMiB),
+  parts: async () => {
+    for (const part of [0, 1, 2, 3]) await makeRandom(`part-${part}`, sizeMiB / 4)
+  },
+  'list-10000': () => makeFiles('list-10000', 10_000, (i) => `file-${i}`),
+  'list-100000': () => makeFiles('list-100000', 100_000, (i) => `file-${i}`),
+  thousand: () => makeFiles('thousand', 1000, (i) => `file-${i}`),
+  tree: () => makeFiles('tree', directories, (i) => `d-${i}/file`),
+}
+
+/** What `rows` work on: the same files in a local directory and in the container. */
+async function makeInput(server, rows) {
+  const needs = new Set(rows.flatMap((row) => row.needs ?? []))
   mkdirSync(source)
-  const random = (name, mib) =>
-    run('dd', ['if=/dev/urandom', `of=${join(source, name)}`, 'bs=1M', `count=${mib}`])
-  await random(`big-${sizeMiB}`, sizeMiB)
-  for (const part of [0, 1, 2, 3]) await random(`part-${part}`, sizeMiB / 4)
-  if (readsOnly) {
-    await server.upload(source, cli)
-    await server.fillHuge(hugeMiB)
-    return {}
-  }
-  makeFiles('list-10000', 10_000, (i) => `file-${i}`)
-  makeFiles('thousand', 1000, (i) => `file-${i}`)
-  makeFiles('tree', directories, (i) => `d-${i}/file`)
-  await server.upload(source)
-  return { repository: makeRepository() }
+  const made = Object.entries(makers).filter(([name]) => needs.has(name))
+  for (const [, make] of made) await make()
+  // Without anything to copy the server still waits as it is told to.
+  if (made.length === 0) mkdirSync(join(source, 'nothing'))
+  await server.upload(source, cli)
+  if (needs.has('huge')) await server.fillHuge(hugeMiB)
+  return needs.has('repository') ? { repository: makeRepository() } : {}
+}
+
+function makeRandom(name, mib) {
+  return run('dd', ['if=/dev/urandom', `of=${join(source, name)}`, 'bs=1M', `count=${mib}`])
 }
 
 function makeFiles(parent, count, nameOf) {
@@ -183,11 +218,19 @@ function print(title, results) {
 }
 
 async function main() {
+  const all = rowsOf({ sizeMiB, files: Number(flags.files), directories, hugeMiB, readsOnly })
+  const rows = all.filter(({ title, reads }) => title.includes(flags.only) && (reads || !readsOnly))
+  if (flags.rows) return console.log(rows.map(({ title }) => title).join('\n'))
+  if (rows.length === 0) {
+    console.error(`no row's title has '${flags.only}': --rows prints them`)
+    process.exitCode = 2
+    return
+  }
   const server = readsOnly
     ? await startPlainServer({ directory, tls: flags.server === 'tls' })
     : await startLatentSandbox({ directory, latencyMs: Number(flags['latency-ms']) })
   try {
-    const input = await makeInput(server)
+    const input = await makeInput(server, rows)
     const drives = [
       abfsDrive(server, { directory, cache: 'abfs-cache', flags: flags.flag }),
       ...flags.rclone
@@ -217,10 +260,6 @@ async function main() {
       ['work'.padEnd(46), 'who'.padEnd(12), ...columns.map((name) => name.padStart(9))].join(' '),
     )
     const report = []
-    const all = rowsOf({ sizeMiB, files: Number(flags.files), directories, hugeMiB, readsOnly })
-    const rows = all.filter(
-      ({ title, reads }) => title.includes(flags.only) && (reads || !readsOnly),
-    )
     for (const row of rows) {
       const others = [...(row.passthrough ? [readOnly] : []), ...(row.local ? [local] : [])]
       const contenders = [...drives, ...others]

@@ -29,7 +29,7 @@ async function fio(mountpoint, args) {
 const dropKernelCaches = 'sync; echo 3 > /proc/sys/vm/drop_caches'
 
 /**
- * What is measured; `reads` needs no server that keeps what it is sent. `copied` names a directory that is copied to `copy-TOKEN` before; `work` is timed and
+ * What is measured; `needs` names what of the input it works on; `reads` needs no server that keeps what it is sent. `copied` names a directory that is copied to `copy-TOKEN` before; `work` is timed and
  * may return figures of its own; `warm` runs before it in the same mount; `changes` names what it writes,
  * to be waited for.
  */
@@ -40,6 +40,7 @@ export function rowsOf({ sizeMiB, files, directories, hugeMiB, readsOnly }) {
     ? { name: 'huge/directory-000000/file-00000000', title: `${hugeMiB} MiB` }
     : { name: big, title: `${sizeMiB} MiB` }
   const randomRow = (jobs, count) => ({
+    needs: [readsOnly ? 'huge' : 'big'],
     title: `cold random 4 KiB in ${random.title}, ${jobs} jobs`,
     reads: true,
     work: (at) =>
@@ -50,21 +51,39 @@ export function rowsOf({ sizeMiB, files, directories, hugeMiB, readsOnly }) {
         ...['--runtime=20', '--continue_on_error=io'],
       ]),
   })
+  const listing = (count, needs) => ({
+    needs: [needs],
+    work: (at) => shell(`ls -l ${needs} > /dev/null`, at),
+    title: `ls -l of ${count}`,
+  })
+  const warm = ({ title, work, ...row }) => ({
+    ...row,
+    title: `${title}, warm`,
+    local: true,
+    warm: work,
+    work,
+  })
+  const cold = ({ title, ...row }) => ({ ...row, title: `${title}, cold` })
+  const tenThousand = listing('10,000', 'list-10000')
+  const hundredThousand = listing('100,000', 'list-100000')
   const cat = (name) => `dd if=${name} of=/dev/null bs=1M status=none`
   return [
     {
       title: `cold sequential read, ${sizeMiB} MiB`,
+      needs: ['big'],
       reads: true,
       work: (at) => shell(cat(big), at),
     },
     {
       title: `cold sequential read, 4 files of ${sizeMiB / 4} MiB`,
+      needs: ['parts'],
       reads: true,
       work: (at) => shell(`for i in 0 1 2 3; do ${cat('part-$i')} & done; wait`, at),
       tellsMemory: true,
     },
     {
       title: `warm read, ${sizeMiB} MiB`,
+      needs: ['big'],
       local: true,
       passthrough: true,
       reads: true,
@@ -76,6 +95,7 @@ export function rowsOf({ sizeMiB, files, directories, hugeMiB, readsOnly }) {
     randomRow(16, 300),
     {
       title: 'first byte of a large file',
+      needs: ['big'],
       reads: true,
       work: (at) => shell(`head -c 1 ${big} > /dev/null`, at),
     },
@@ -95,34 +115,36 @@ export function rowsOf({ sizeMiB, files, directories, hugeMiB, readsOnly }) {
         return shell(`seq 0 7 | xargs -P 8 -I{} bash -ec '${job}' made-${token}/{}`, at)
       },
     },
-    { title: 'ls -l of 10,000, cold', work: (at) => shell('ls -l list-10000 > /dev/null', at) },
-    {
-      title: 'ls -l of 10,000, warm',
-      local: true,
-      warm: (at) => shell('ls -l list-10000 > /dev/null', at),
-      work: (at) => shell('ls -l list-10000 > /dev/null', at),
-    },
+    cold(tenThousand),
+    warm(tenThousand),
+    cold(hundredThousand),
+    warm(hundredThousand),
     {
       title: `find over ${directories} directories`,
+      needs: ['tree'],
       work: (at) => shell('find tree -type f | wc -l', at),
     },
     {
       title: 'mv of a directory of 1,000 files',
+      needs: ['thousand'],
       copied: 'thousand',
       work: (at, { token }) => shell(`mv copy-${token} moved-${token}`, at),
     },
     {
       title: 'rm -r of 1,000 files',
+      needs: ['thousand'],
       copied: 'thousand',
       work: (at, { token }) => shell(`rm -r copy-${token}`, at),
     },
     {
       title: 'git clone of 300 files',
+      needs: ['repository'],
       work: (at, { repository, token }) =>
         shell(`git clone -q ${repository} clone-${token} && git -C clone-${token} status -s`, at),
     },
     {
       title: `4 KiB edit in ${sizeMiB} MiB, durable`,
+      needs: ['big'],
       changes: () => [big],
       work: (at) =>
         shell(

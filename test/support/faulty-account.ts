@@ -24,19 +24,20 @@ const everybody: AccessControl = {
   authorize: () => undefined,
 }
 
-/** Waits a hundredth of what it is asked for: back-off without its time. */
-const hasty: Clock = {
+/** Waits a hundredth of what it is asked for: back-off without its time. `sleptMs` takes what is asked. */
+const hastyClock = (sleptMs: (ms: number) => void): Clock => ({
   nowMs: () => Date.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason)
+      sleptMs(ms)
       const timer = setTimeout(resolve, ms / 100)
       signal?.addEventListener('abort', () => {
         clearTimeout(timer)
         reject(signal.reason)
       })
     }),
-}
+})
 
 /** A server of the sandbox's engine that can be disturbed, and the library on it as it is composed. */
 export interface FaultyAccount {
@@ -50,6 +51,8 @@ export interface FaultyAccount {
   readonly fs: AzureBlobFileSystem
   readonly requests: RequestBudget
   readonly memory: MemoryBudget
+  /** What requests were to wait before they were sent again, since it began; milliseconds. */
+  readonly backOffMs: () => number
 }
 
 export interface FaultyAccountOptions {
@@ -71,7 +74,12 @@ export async function faultyAccount(
 ): Promise<FaultyAccount> {
   const { integrity = 'crc64', maxAttempts = 3, phaseMs = 30_000 } = options
   const clock = new FakeClock(Date.now())
-  const control = new ServerControl({ clock: { nowMs: () => Date.now(), sleep: hasty.sleep } })
+  let backOffMs = 0
+  const hasty = hastyClock((ms) => {
+    backOffMs += ms
+  })
+  const { sleep } = hastyClock(() => undefined)
+  const control = new ServerControl({ clock: { nowMs: () => Date.now(), sleep } })
   const account = testAccount(clock, options.settings)
   addContainer(account, 'box')
   const accounts = new Map([[accountName, account]])
@@ -104,5 +112,6 @@ export async function faultyAccount(
   const once = { retryOptions: { maxTries: 1 } }
   const service = new BlobServiceClient(own.href, new AnonymousCredential(), once)
   const box = service.getContainerClient('box')
-  return { control, store, box, administration, clock, fs, requests, memory }
+  const counted = { backOffMs: () => backOffMs }
+  return { control, store, box, administration, clock, fs, requests, memory, ...counted }
 }

@@ -166,7 +166,7 @@ async function underFault(
   const { account, mount, journal } = await prepare(t, effect)
   account.control.replaceFaults([{ verb, nth, effect }])
 
-  const failure = await inTime(t, run(mount))
+  const failure = await inTime(t, account, run(mount))
 
   if (!isFileSystemError(failure)) throw new Error('expected an errno', { cause: failure })
   t.ok(codes.includes(failure.code), `${failure.code}: ${failure.message}`)
@@ -182,7 +182,7 @@ async function lostAnswer(t: Test, call: Call, effect: FaultEffect): Promise<voi
   const { verb, nth, makes, run } = call
   account.control.replaceFaults([{ verb, nth, count: 1, runsVerb: true, effect }])
 
-  const failure = await inTime(t, run(mount))
+  const failure = await inTime(t, account, run(mount))
 
   account.control.replaceFaults([])
   const stored = await content(mount)
@@ -207,14 +207,31 @@ async function prepare(
   return { account, journal, mount: await VfsMount.make(t, { ...options, account: account.store }) }
 }
 
-/** What `work` fails with, within ten seconds. */
-async function inTime(t: Test, work: Promise<unknown>): Promise<unknown> {
-  const startedMs = Date.now()
+/** Three attempts for each of four blocks, and what is asked beside them: a commit looks whether it was done. */
+const maxRequests = 18
+/** Two waits of 200 and 400 ms at most for each of them. */
+const maxBackOffMs = 5000
+
+/**
+ * What `work` fails with, in bounded time on a machine of any speed: it sends no more requests, each of which the transport
+ * ends, and waits no longer between them.
+ */
+async function inTime(
+  t: Test,
+  { control, backOffMs }: FaultyAccount,
+  work: Promise<unknown>,
+): Promise<unknown> {
+  const requests = () =>
+    Object.values(control.ledger.counters()).reduce((sum, counted) => sum + counted.requests, 0)
+  const before = { requests: requests(), backOffMs: backOffMs() }
   const failure = await work.then(
     () => undefined,
     (error: unknown) => error,
   )
-  t.ok(Date.now() - startedMs < 10_000, 'in bounded time')
+  const waitedMs = backOffMs() - before.backOffMs
+  const sent = requests() - before.requests
+  t.ok(waitedMs <= maxBackOffMs, `waits ${Math.round(waitedMs)} ms between requests`)
+  t.ok(sent <= maxRequests, `${sent} requests`)
   return failure
 }
 

@@ -9,6 +9,7 @@ import { canonicalMountpoint, findMount } from '../../fuse/mount-table.ts'
 import { type CliContext, configOf } from '../context.ts'
 import { codeOf } from '../exit-codes.ts'
 import { type AccountTarget, targetOf } from '../location.ts'
+import { describeError } from '../report-error.ts'
 import { withAccount } from '../session.ts'
 import type { DriveSettings } from './drive-options.ts'
 import { examineMachine, type Finding } from './examine.ts'
@@ -59,12 +60,16 @@ export async function planDrive(
   const access = settings.readOnly ? 'read' : 'write'
   const machine = await examineMachine(context.environment, context.signal)
   const session = { access, urls: [url], abandoned: () => start.signal } as const
-  const place = await withAccount(command, context, session, (account) => {
+  const probed = withAccount(command, context, session, (account) => {
     const { moment } = settings
     const shown = moment === undefined ? account : accountInThePast(account, root, moment)
     return start.run((signal) =>
       probePlace(shown, { root, write, signal: AbortSignal.any([signal, context.signal]) }),
     )
+  })
+  const place = await probed.catch((error: unknown): Finding[] => {
+    if (start.signal?.aborted !== true) throw error
+    return [{ name: 'list', verdict: 'failed', detail: describeError(error).line }]
   })
   const findings = [
     ...machine.flatMap((finding) => ofConcern(finding, settings)),
