@@ -8,8 +8,9 @@
 import type { CallOptions } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
-import { type BlobPath, formatPath } from '../path.ts'
+import { formatPath } from '../path.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
+import { Arrivals } from './arrivals.ts'
 import { childPrefix } from './blob-name.ts'
 import { type NamespaceParts, takeAway } from './directories.ts'
 import { GatheredDeletes } from './gathered-deletes.ts'
@@ -17,7 +18,7 @@ import { callOptions, unlessMissing } from './lookup.ts'
 import { at, copyBlob, isTreeMarker, removeSource, type TreeMove } from './move-blob.ts'
 import type { RenameJournal } from './rename-journal.ts'
 import type { CopiedBlob, CopiedPage } from './rename-records.ts'
-import { blobsBelow, type TreeOptions, type TreeProgress } from './tree.ts'
+import type { TreeOptions, TreeProgress } from './tree.ts'
 import { limitOf } from './tree-limit.ts'
 
 /** How far a rename is. */
@@ -57,6 +58,8 @@ class MovingTree {
   readonly #options: MoveTreeOptions & { readonly resumed: boolean }
   readonly #move: TreeMove
   readonly #deletes: GatheredDeletes
+  /** Resolves when the journal has all pages that were copied. */
+  #noting: Promise<void> = Promise.resolve()
   #progress = { phase: 'copied' as RenameProgress['phase'], files: 0, bytes: 0 }
 
   constructor(
@@ -84,10 +87,12 @@ class MovingTree {
   async #makeCopies(): Promise<void> {
     try {
       for (const page of this.#pages()) await this.#copyPage(page)
+      await this.#noting
       await this.#verify()
       this.#options.signal?.throwIfAborted()
       await this.#journal.advance('deleting')
     } catch (error) {
+      await this.#noting.catch(() => undefined)
       if (this.#isPaused(error)) {
         await this.#release()
         throw error
@@ -119,8 +124,18 @@ class MovingTree {
       })
       complete = true
     } finally {
-      await this.#journal.noteCopied(page, { complete, rows })
+      await this.#note(page, { complete, rows })
     }
+  }
+
+  /** The next page is copied meanwhile, but not the one after it. */
+  async #note(page: number, copied: CopiedPage): Promise<void> {
+    const former = this.#noting
+    const both = Promise.all([former, this.#journal.noteCopied(page, copied)])
+    this.#noting = both.then(() => undefined)
+    // Whoever awaits it hears of a failure.
+    this.#noting.catch(() => undefined)
+    await former
   }
 
   /** Every copy must be at the destination, in the version that was made, before a source goes. */
@@ -129,7 +144,7 @@ class MovingTree {
     for (const page of this.#pages()) {
       const copied = await this.#journal.copied(page)
       for (const row of copied?.rows ?? []) {
-        const found = await arrived.find(row)
+        const found = arrived.take(row) ?? (await arrived.find(row))
         const whole = found?.etag === row.targetEtag && found.sizeBytes === row.sizeBytes
         if (!whole) throw this.#missing(row, found !== undefined)
       }
@@ -195,14 +210,15 @@ class MovingTree {
   /** All but what marks the tree itself, which it returns. */
   async #deleteInside(failures: Failure[]): Promise<CopiedBlob[]> {
     const markers: CopiedBlob[] = []
-    for (const page of this.#pages()) {
+    // The batches of a page are made while the service works at those of another.
+    await forEachConcurrent([...this.#pages()], 2, async (page) => {
       const { rows } = (await this.#journal.copied(page)) ?? nothing
       markers.push(...rows.filter(isTreeMarker))
       await this.#deletePage(
         rows.filter((row) => !isTreeMarker(row)),
         failures,
       )
-    }
+    })
     return markers
   }
 
@@ -335,37 +351,3 @@ interface Failure {
 const nothing: CopiedPage = { complete: true, rows: [] }
 
 const howToGoOn = 'the same rename, or `abfs recover`, goes on with it'
-
-/** What lies at the destination, from one listing that is read as far as it is asked about. */
-class Arrivals {
-  readonly #parts: NamespaceParts
-  readonly #to: BlobPath
-  readonly #options: CallOptions
-  readonly #rows: ReturnType<typeof blobsBelow>
-  /** Listed, and not asked about yet: few, because copies are asked about in a listing's order. */
-  readonly #waiting = new Map<string, { readonly etag: string; readonly sizeBytes: number }>()
-
-  constructor(parts: NamespaceParts, to: BlobPath, options: CallOptions) {
-    this.#parts = parts
-    this.#to = to
-    this.#options = options
-    this.#rows = blobsBelow(parts, to, options)
-  }
-
-  async find(
-    blob: CopiedBlob,
-  ): Promise<{ readonly etag: string; readonly sizeBytes: number } | undefined> {
-    const { name } = at(this.#to, blob)
-    if (blob.suffix === '') return unlessMissing(this.#parts.store.head(this.#to, this.#options))
-    for (;;) {
-      const found = this.#waiting.get(name)
-      if (found !== undefined) {
-        this.#waiting.delete(name)
-        return found
-      }
-      const next = await this.#rows.next()
-      if (next.done === true) return undefined
-      this.#waiting.set(next.value.name, next.value.properties)
-    }
-  }
-}

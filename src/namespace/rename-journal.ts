@@ -13,6 +13,7 @@
 import { randomUUID } from 'node:crypto'
 import type { BlobStore } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
+import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
@@ -33,6 +34,8 @@ export const renamesPrefix = '.abfs/renames/'
 const pageRows = 500
 /** So many pages stay in memory; a larger plan is read back page by page. */
 const maxKeptPages = 4
+/** Pages that are deleted at once. */
+const maxDiscards = 8
 /** How often a rename says that it is alive; milliseconds. */
 const beatMs = 10_000
 
@@ -70,7 +73,7 @@ export class RenameJournal {
   static async plan(
     parts: JournalParts,
     move: { readonly from: BlobPath; readonly to: BlobPath },
-    sources: AsyncIterable<PlannedBlob>,
+    sources: AsyncIterable<readonly PlannedBlob[]>,
   ): Promise<RenameJournal> {
     const startedMs = parts.clock.nowMs()
     const id = `${startedMs.toString(36).padStart(9, '0')}-${randomUUID()}`
@@ -165,9 +168,9 @@ export class RenameJournal {
   /** Notes the copies of one page. `EBUSY` when somebody else has taken the rename over. */
   async noteCopied(page: number, copied: CopiedPage): Promise<void> {
     const name = `copied-${page}`
-    await this.beat()
     // Kept until it is stored, so that copies are never unknown to this process.
     this.#kept.set(name, copied)
+    await this.beat()
     if (this.#stored) await this.#put(name, copied)
     if (page >= maxKeptPages && this.#stored) this.#kept.delete(name)
   }
@@ -191,13 +194,13 @@ export class RenameJournal {
   }
 
   /** Writes all full pages, and the last one unless it is the only one and holds one blob at most. */
-  async #writePlan(sources: AsyncIterable<PlannedBlob>): Promise<PlannedBlob[]> {
+  async #writePlan(sources: AsyncIterable<readonly PlannedBlob[]>): Promise<PlannedBlob[]> {
     let rows: PlannedBlob[] = []
-    for await (const source of sources) {
-      rows.push(source)
-      if (rows.length < pageRows) continue
-      await this.#addPage(rows)
-      rows = []
+    for await (const more of sources) {
+      rows.push(...more)
+      for (; rows.length >= pageRows; rows = rows.slice(pageRows)) {
+        await this.#addPage(rows.slice(0, pageRows))
+      }
     }
     if (this.#state.pages === 0 && rows.length <= 1) return rows
     if (rows.length > 0) await this.#addPage(rows)
@@ -235,11 +238,11 @@ export class RenameJournal {
   }
 
   async #discardPlan(): Promise<void> {
-    for (let page = 0; page < this.#state.pages; page += 1) {
-      for (const name of [`plan-${page}`, `copied-${page}`]) {
-        await unlessMissing(this.#store.delete(this.#path(name)))
-      }
-    }
+    const pages = Array.from({ length: this.#state.pages }, (_, page) => page)
+    const names = pages.flatMap((page) => [`plan-${page}`, `copied-${page}`])
+    await forEachConcurrent(names, maxDiscards, (name) =>
+      unlessMissing(this.#store.delete(this.#path(name))).then(() => undefined),
+    )
   }
 
   #write(change: Partial<RenameState>): Promise<void> {

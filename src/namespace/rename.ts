@@ -10,7 +10,7 @@ import { type MoveTreeOptions, moveTree } from './move-tree.ts'
 import { RenameJournal } from './rename-journal.ts'
 import type { PlannedBlob } from './rename-records.ts'
 import { recoverOverlapping } from './rename-recovery.ts'
-import { blobsBelow } from './tree.ts'
+import { blobPagesBelow } from './tree.ts'
 
 /** How often what was added to a tree while it moved is moved after it. */
 const maxRounds = 3
@@ -184,24 +184,24 @@ async function moveAll(
   throw failure('EBUSY', from, to, { detail })
 }
 
-/** All blobs of the tree, its own marker first. `ENAMETOOLONG` before anything is changed. */
+/** All blobs of the tree, many at a time, its own marker first. `ENAMETOOLONG` before anything is changed. */
 async function* sourcesOf(
   parts: NamespaceParts,
   move: DirectoryMove,
   options: CallOptions,
-): AsyncGenerator<PlannedBlob, void, undefined> {
+): AsyncGenerator<readonly PlannedBlob[], void, undefined> {
   const { from, to, source } = move
   if (source.markerName === from.name) {
     const marker = await unlessMissing(parts.store.head(from, callOptions(options)))
-    if (marker !== undefined) yield { suffix: '', etag: marker.etag, sizeBytes: marker.sizeBytes }
+    if (marker !== undefined) yield [{ suffix: '', etag: marker.etag, sizeBytes: marker.sizeBytes }]
   }
-  for await (const { name, properties } of blobsBelow(parts, from, options)) {
-    const suffix = name.slice(from.name.length)
-    if (to.name.length + suffix.length > maxNameCharacters) {
+  for await (const rows of blobPagesBelow(parts, from, options)) {
+    yield rows.map(({ name, properties: { etag, sizeBytes } }) => {
+      const suffix = name.slice(from.name.length)
+      if (to.name.length + suffix.length <= maxNameCharacters) return { suffix, etag, sizeBytes }
       const detail = `the new name of ${formatPath({ ...from, name })} would be too long`
       throw failure('ENAMETOOLONG', from, to, { detail })
-    }
-    yield { suffix, etag: properties.etag, sizeBytes: properties.sizeBytes }
+    })
   }
 }
 

@@ -1,4 +1,4 @@
-import { type CallOptions, type ListEntry, listAll } from '../blob/store.ts'
+import { type CallOptions, type ListEntry, listPages } from '../blob/store.ts'
 import { BulkError, type BulkFailure, defaultMaxFailures } from '../bulk.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -82,14 +82,21 @@ function failureOf(failed: readonly BulkFailure[], again: () => Promise<void>): 
   return new BulkError('removeTree', { ok: [], failed, waiting: 0, retry: result })
 }
 
-/** All blobs whose names begin with the directory's and a slash. */
-export async function* blobsBelow(
+/** All blobs whose names begin with the directory's and a slash, without their metadata, page by page. */
+export async function* blobPagesBelow(
   parts: NamespaceParts,
   directory: BlobPath,
   options: CallOptions,
-): AsyncGenerator<BlobRow, void, undefined> {
+): AsyncGenerator<readonly BlobRow[], void, undefined> {
   const prefix = { ...directory, name: childPrefix(directory.name) }
-  for await (const row of listAll(parts.store, prefix, callOptions(options))) {
-    if (row.kind === 'blob') yield row
+  const listing = { ...callOptions(options), metadata: false }
+  for await (const rows of listPages(parts.store, prefix, listing)) {
+    yield rows.filter((row) => row.kind === 'blob')
   }
+}
+
+async function* blobsBelow(
+  ...place: Parameters<typeof blobPagesBelow>
+): AsyncGenerator<BlobRow, void, undefined> {
+  for await (const rows of blobPagesBelow(...place)) yield* rows
 }
