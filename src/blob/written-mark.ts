@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { type Crc64, formatCrc64, parseCrc64 } from '../crc64.ts'
 import type { Conditions, Metadata } from './store.ts'
 import { maxMetadataBytes } from './validate.ts'
@@ -26,7 +26,21 @@ export function markOf(
   { ifMatch, ifNoneMatch }: Conditions,
 ): WrittenMark {
   const isConditional = ifMatch !== undefined || ifNoneMatch !== undefined
-  return { sizeBytes, crc64, by: isConditional ? randomBytes(9).toString('base64url') : undefined }
+  return { sizeBytes, crc64, by: isConditional ? newWriter() : undefined }
+}
+
+const writerBytes = 9
+/** Random bytes for many writes at once: a few of them take as long as all. */
+const random = Buffer.alloc(256 * writerBytes)
+let randomAt = random.length
+
+function newWriter(): string {
+  if (randomAt === random.length) {
+    randomFillSync(random)
+    randomAt = 0
+  }
+  randomAt += writerBytes
+  return random.toString('base64url', randomAt - writerBytes, randomAt)
 }
 
 /** The mark as a value of metadata; `undefined` when it says nothing or `metadata` leaves no room. */

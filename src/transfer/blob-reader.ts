@@ -88,7 +88,8 @@ export class BlobReader {
   readonly #source: VersionSource
   readonly #fetching = new Set<Chunk>()
   readonly #chunkBytes: number
-  readonly #closing = new AbortController()
+  #isClosed = false
+  #closing: AbortController | undefined
   readonly #service: NearService
   readonly #clock: Clock | undefined
   readonly #ahead = new RunStream((start) => this.stream(start))
@@ -183,13 +184,13 @@ export class BlobReader {
   }
 
   /**
-   * Fills `target` with the bytes at `start`, straight from the network, and returns how many there
-   * were: fewer at the end of the blob. Nothing is kept in memory and nothing fetched ahead: for reads
-   * that are long or not repeated. `ESTALE` as `read`; `EBADF` when the reader is closed meanwhile.
+   * Fills `target` with the bytes at `start`, straight from the network, and returns how many there were: fewer at the end of the blob.
+   * Nothing is kept or fetched ahead: for reads that are long or not repeated. `ESTALE` as `read`; `EBADF` when the reader is closed meanwhile.
    */
   async readInto(target: Uint8Array, start: number, options: CallOptions = {}): Promise<number> {
     this.#checkOpen(options)
     const wanted = clampRange({ start, end: start + target.byteLength }, this.sizeBytes)
+    this.#closing ??= new AbortController()
     await underEither([this.#closing.signal, options.signal], async (signal) => {
       await this.look(wanted)
       await this.#direct.fill(target, wanted, signal)
@@ -261,8 +262,9 @@ export class BlobReader {
 
   /** Ends what is being fetched for this reader alone. Never throws. */
   close(): void {
-    if (this.#closing.signal.aborted) return
-    this.#closing.abort(this.#badHandle())
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#closing?.abort(this.#badHandle())
     this.#ahead.close()
     this.#direct?.close()
     for (const chunk of this.#fetching) this.#version.cancelUnlessAwaited(chunk)
@@ -271,7 +273,7 @@ export class BlobReader {
 
   #checkOpen(options: CallOptions): void {
     options.signal?.throwIfAborted()
-    if (this.#closing.signal.aborted) throw this.#badHandle()
+    if (this.#isClosed) throw this.#badHandle()
   }
 
   #badHandle(): FileSystemError {

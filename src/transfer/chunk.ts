@@ -14,13 +14,13 @@ export class Chunk {
   waiters = 0
   /** How many of its bytes were read, those that were read twice counted twice. */
   readBytes = 0
-  readonly cancel: AbortController = new AbortController()
   readonly #arena: Arena | undefined
   #loaded: Promise<Uint8Array> | undefined
   #place: Uint8Array | undefined
   #users = 0
   #isForgotten = false
   #claim: Claim | undefined
+  #cancel: AbortController | undefined
 
   /** Its memory comes from `arena` and goes back there; absent: it is left to the garbage collector. */
   constructor(version: VersionChunks, { start, end }: ByteRange, arena: Arena | undefined) {
@@ -28,6 +28,12 @@ export class Chunk {
     this.start = start
     this.end = end
     this.#arena = arena
+  }
+
+  /** Ends the fetching; made when somebody fetches: what was written here is there already. */
+  get cancel(): AbortController {
+    this.#cancel ??= new AbortController()
+    return this.#cancel
   }
 
   /** The bytes, or why they did not come. */

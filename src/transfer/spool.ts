@@ -54,7 +54,7 @@ export class Spool {
   #sizeBytes = 0
   readonly #reads = new Set<Promise<unknown>>()
   /** Why the disk has not taken something. */
-  #fault = new FileSystemError('ENOSPC', 'write')
+  #fault: FileSystemError | undefined
 
   constructor(options: SpoolOptions) {
     this.#options = options
@@ -180,7 +180,7 @@ export class Spool {
       this.#fault = describeFailure(error, this.#options.directory)
     }
     const memory = this.#overflow.add(page)
-    if (memory === undefined) throw this.#fault
+    if (memory === undefined) throw this.#fault ?? new FileSystemError('ENOSPC', 'write')
     if (file !== undefined) await this.#readFile(memory, startOfPage(page))
     return memory
   }

@@ -240,7 +240,7 @@ export class Naming {
     this.#tree.checkWritable(call.syscall, parent)
     const path = this.#tree.table.pathIn(parent, name)
     checkPath(path, call.syscall)
-    const present = await this.#tree.find(parent, name, { signal: call.context.signal })
+    const present = await this.#tree.find(parent, name, call.context)
     if (present !== undefined) throw this.#tree.failure('EEXIST', call.syscall, path)
     return path
   }

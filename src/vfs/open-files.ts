@@ -81,7 +81,7 @@ export class OpenFiles {
     checkPath(path, 'create')
     this.lastClose.tellUnheard(path)
     const { context } = options
-    const present = await this.#tree.find(parent, name, { signal: context.signal })
+    const present = await this.#tree.find(parent, name, context)
     if (present !== undefined && (options.flags & constants.O_EXCL) !== 0) {
       throw this.#tree.failure('EEXIST', 'create', path)
     }
