@@ -17,6 +17,7 @@ import { makeDirectoriesSync } from '../../make-directories.ts'
 import { codeOf, type ExitCode, exitCodes } from '../exit-codes.ts'
 import { ReportedError } from '../report-error.ts'
 import { selfCommand } from '../self.ts'
+import { daemonProcess } from './daemon-process.ts'
 
 /** The hidden flag that tells the child to answer its parent. */
 export const launcherFlag = '--serve-launcher'
@@ -105,7 +106,9 @@ function spawnDaemon(options: LaunchOptions): ReturnType<typeof spawn> {
   const log = openSync(options.logFile, 'a', 0o600)
   try {
     const [program, argv] = selfCommand([...options.argv, launcherFlag])
-    return spawn(program, argv, {
+    const { flags, env } = daemonProcess(process.execArgv, process.env)
+    return spawn(program, [...flags, ...argv], {
+      env,
       detached: true,
       stdio: ['ignore', log, log, 'ipc'],
     })

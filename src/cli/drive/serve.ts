@@ -17,6 +17,7 @@ import { describeError } from '../report-error.ts'
 import type { AccessKind } from '../request-scope.ts'
 import { Traffic, writeReport } from '../traffic.ts'
 import { serveMetrics } from './control-server.ts'
+import { optimizeLater } from './daemon-process.ts'
 import type { DriveSettings } from './drive-options.ts'
 import { answerLauncher, tellStarter } from './launch.ts'
 import { errorFields, openLogFile } from './log.ts'
@@ -52,6 +53,7 @@ export async function serveDrives(
   command: Command,
   context: CliContext,
 ): Promise<void> {
+  optimizeLater()
   try {
     const places = await options.places()
     await new Daemon({ ...options, places }, await configOf(command, context), context).run()
