@@ -7,7 +7,7 @@ import type { Entry } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobWriter } from '../transfer/blob-writer.ts'
 import { demandWord } from './demand-word.ts'
-import { type FileInfo, toFileInfo } from './file-info.ts'
+import { type FileInfo, statedInfo, toFileInfo } from './file-info.ts'
 import { bytesOf, type FileData } from './given-bytes.ts'
 import type { Remote } from './remote.ts'
 import { sendAgain } from './send-again.ts'
@@ -110,9 +110,14 @@ interface Written {
   readonly contentType?: string | undefined
 }
 
-/** Tells the listings of a blob that was just written, and returns what is known of it. */
+/**
+ * Tells the listings of a blob that was just written, and returns what is known of it: its version, too, where the
+ * account keeps versions.
+ */
 export function noteCommitted(remote: Remote, path: BlobPath, written: Written): FileInfo {
-  return toFileInfo(path.container, tellListings(remote, path, written))
+  const info = toFileInfo(path.container, tellListings(remote, path, written))
+  const { versionId } = written.properties
+  return versionId === undefined ? info : statedInfo(info, { versionId })
 }
 
 /** As {@link noteCommitted}, for callers who do not want to know. */

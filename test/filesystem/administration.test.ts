@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import t from 'tap'
 import { MiB } from '../../src/byte-range.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -175,6 +176,24 @@ t.test('versions are listed and restored, of a deleted file too', async (t) => {
   t.equal(await fs.readText('first/f'), 'one')
   await fs.deleteVersion('first/f', { versionId })
   await t.rejects(fs.readVersion('first/f', { versionId }), { code: 'ENOENT' })
+})
+
+t.test('who writes is told the version that it became, where versions are kept', async (t) => {
+  const { fs } = await serverFileSystem(t, { versioning: true })
+  const piped = await fs.writeText('first/f', 'one')
+  const writer = await fs.open('first/f', 'w')
+  await writer.write('two')
+  const written = await writer.close()
+  const updated = await fs.update('first/f', () => Buffer.from('three'))
+  const put = await fs.putFile(join(t.testdir({ f: 'four' }), 'f'), 'first/f')
+
+  const texts = []
+  for (const { versionId = '' } of [piped, written, updated, put]) {
+    texts.push(String(Buffer.from(await fs.readVersion('first/f', { versionId }))))
+  }
+  t.strictSame(texts, ['one', 'two', 'three', 'four'])
+  const { fs: plain } = await serverFileSystem(t)
+  t.equal((await plain.writeText('first/f', 'x')).versionId, undefined)
 })
 
 t.test('what was deleted is listed and brought back, as long as it is kept', async (t) => {
