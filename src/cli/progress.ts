@@ -1,4 +1,3 @@
-import { SingleBar } from 'cli-progress'
 import { formatBytes } from './output.ts'
 
 /** How far a transfer is; all its files together. */
@@ -16,9 +15,10 @@ export interface ProgressBar {
   stop(): void
 }
 
-/** A bar on `stream`; one that shows nothing when that is no terminal. */
-export function openProgress(stream: NodeJS.WriteStream): ProgressBar {
+/** A bar on `stream`; one that shows nothing, for which no package is loaded, when that is no terminal. */
+export async function openProgress(stream: NodeJS.WriteStream): Promise<ProgressBar> {
   if (!stream.isTTY) return { update: () => undefined, stop: () => undefined }
+  const { SingleBar } = await import('cli-progress')
   const bar = new SingleBar({
     stream,
     format: '{bar} {percentage}%  {done} of {all}  {files} files  {duration_formatted}',

@@ -43,7 +43,7 @@ async function expandOne<E extends TreeEntry>(
   const entry = await view.stat(plain, { signal })
   if (entry === undefined) throw missing(name)
   if (!recursive || entry.type !== 'directory') return [entry]
-  return find(view, plain, { signal, maxDepth, withDirs: true })
+  return find(view, plain, { signal, maxDepth, withDirs: true }, entry)
 }
 
 /** The matches are the first level, so that what is below them is one level less deep. */
@@ -58,8 +58,9 @@ async function expandPattern<E extends TreeEntry>(
   if (!recursive || deeper === 0) return hits
   const directories = hits.filter((hit) => hit.type === 'directory')
   const below: E[] = []
-  for (const { name } of directories) {
-    below.push(...(await find(view, name, { signal, maxDepth: deeper, withDirs: true })))
+  for (const self of directories) {
+    const options = { signal, maxDepth: deeper, withDirs: true }
+    for (const entry of await find(view, self.name, options, self)) below.push(entry)
   }
   return [...hits, ...below]
 }

@@ -41,11 +41,15 @@ export interface WalkStep<E extends TreeEntry> {
 /** Directories listed at once by a search that has a depth. */
 const listConcurrency = 16
 
-/** Files below `root` by name; `root` itself when it is a file; nothing when it is missing. */
+/**
+ * Files below `root` by name; `root` itself when it is a file; nothing when it is missing. `known` is what was told of
+ * `root` just before: it is not asked for again where something is in it.
+ */
 export async function find<E extends TreeEntry>(
   view: TreeView<E>,
   root: string,
   options: FindOptions = {},
+  known?: E,
 ): Promise<E[]> {
   const isWanted = ({ name, type }: E) =>
     name !== '' && (options.withDirs === true || type !== 'directory')
@@ -53,7 +57,7 @@ export async function find<E extends TreeEntry>(
   const [first] = found
   const isWhole = options.withDirs !== true || root === ''
   if (isWhole || first === undefined || first.name === root) return found
-  const self = await view.stat(root, options)
+  const self = known ?? (await view.stat(root, options))
   return self === undefined ? found : [self, ...found]
 }
 

@@ -1,5 +1,7 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
-import { startCliSandbox, whyNoCli } from '../support/cli.ts'
+import { startCliSandbox, temporaryDirectory, whyNoCli } from '../support/cli.ts'
 import { type LoadingResult, runLoading } from '../support/loaded-modules.ts'
 
 const filesOf = ({ modules }: LoadingResult) =>
@@ -37,6 +39,23 @@ t.test('what a short command loads', { skip: whyNoCli() }, async (t) => {
       t.strictSame(packagesOf(result), [], argv.join(' '))
       t.notOk(result.modules.includes('node:zlib'))
       t.ok(filesOf(result).length <= 4, filesOf(result).join('\n'))
+    }
+  })
+
+  t.test('a copy where no terminal shows a bar loads no package', async (t) => {
+    const { client } = await startCliSandbox(t, '--engine', 'abfs')
+    const file = join(await temporaryDirectory(t), 'file')
+    await writeFile(file, 'something')
+    for (const argv of [
+      ['cp', file, 'abfs://data/file'],
+      ['cp', 'abfs://data/file', `${file}-back`],
+      ['mv', 'abfs://data/file', 'abfs://data/other'],
+    ]) {
+      const result = await runLoading(t, argv, client)
+
+      t.equal(result.code, 0, result.stderr)
+      t.strictSame(packagesOf(result), [], argv.join(' '))
+      t.ok(filesOf(result).length <= 5, filesOf(result).join('\n'))
     }
   })
 })

@@ -144,3 +144,17 @@ t.test('globIter tells what one directory has before it asks for the next ones',
     t.equal(store.take().length, 0, 'and none after the end')
   }
 })
+
+t.test('what a directory to be copied stands for asks once what it is', async (t) => {
+  const { store, fs } = await counted()
+
+  const found = await fs.expandPath('box/data/d7', { recursive: true })
+
+  t.equal(found.length, filesEach + 1)
+  t.equal(found[0]?.name, 'box/data/d7', 'it comes first')
+  t.strictSame(
+    store.take(),
+    ['head data/d7', 'listPage data/d7/', 'listPage data/d7/'],
+    'whether it is a blob, whether something is in it, and what',
+  )
+})

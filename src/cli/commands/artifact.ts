@@ -3,7 +3,7 @@ import type { ArtifactInfo, ArtifactStore } from '../../artifact-store/artifact-
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
 import { formatBytes, formatTable, formatTime, printable } from '../output.ts'
-import type { ProgressBar } from '../progress.ts'
+import { openProgress, type ProgressBar } from '../progress.ts'
 import type { AccessKind } from '../request-scope.ts'
 import { withAccount } from '../session.ts'
 
@@ -123,8 +123,7 @@ async function withProgress(
   { context }: VerbCall,
   work: (onProgress: OnProgress) => Promise<ArtifactInfo>,
 ): Promise<ArtifactInfo[]> {
-  const { openProgress } = await import('../progress.ts')
-  const progress = openProgress(context.stderr)
+  const progress = await openProgress(context.stderr)
   try {
     return [await work((done) => progress.update(done))]
   } finally {

@@ -8,6 +8,7 @@ import type { TransferOptions, TransferResult } from '../../filesystem/transfer-
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { acrossAccounts, type Location, parseLocation } from '../location.ts'
 import { formatBytes } from '../output.ts'
+import { openProgress } from '../progress.ts'
 import { withFileSystem } from '../session.ts'
 import { usageError } from '../usage.ts'
 
@@ -126,10 +127,12 @@ async function copyTree(
   context: CliContext,
 ): Promise<void> {
   const { flags } = request
-  if (flags.recursive !== true) await refuseDirectories(request.from ?? fileSystem, request)
-  const { openProgress } = await import('../progress.ts')
+  const refuse = () => refuseDirectories(request.from ?? fileSystem, request)
+  // One source in Azure is asked for by the transfer itself: only where it is left out is it asked why.
+  const isAskedBefore = request.sources.length > 1 || request.direction === 'put'
+  if (flags.recursive !== true && isAskedBefore) await refuse()
   const quiet = flags.quiet === true
-  const progress = quiet ? undefined : openProgress(context.stderr)
+  const progress = quiet ? undefined : await openProgress(context.stderr)
   try {
     const result = await transfer(fileSystem, request, {
       ...(request.from === undefined ? {} : { from: request.from }),
@@ -140,6 +143,7 @@ async function copyTree(
       onProgress: (done) => progress?.update(done),
     })
     progress?.stop()
+    if (flags.recursive !== true && !isAskedBefore && result.files === 0) await refuse()
     await report(result, flags, context)
   } finally {
     progress?.stop()

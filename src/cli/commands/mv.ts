@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
+import { openProgress } from '../progress.ts'
 import { withFileSystem } from '../session.ts'
 
 interface MvFlags {
@@ -48,8 +49,7 @@ interface MvArguments {
 async function mv(request: MvArguments, command: Command, context: CliContext): Promise<void> {
   const { source, target, quiet, noReplace } = request
   const urls = [source, target].map(parseRemote)
-  const { openProgress } = await import('../progress.ts')
-  const progress = quiet ? undefined : openProgress(context.stderr)
+  const progress = quiet ? undefined : await openProgress(context.stderr)
   const { signal } = context
   try {
     await withFileSystem(command, context, { access: 'write', urls }, (fileSystem) =>
