@@ -10,6 +10,7 @@ import {
   temporaryDirectory,
   whyNoCli,
 } from '../support/cli.ts'
+import { smallDisk } from '../support/small-disk.ts'
 import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
 const isMounted = (directory: string) =>
@@ -111,6 +112,43 @@ t.test('how mounting begins', { skip: whyNoCli() || whyNoMounts() }, async (t) =
     t.notOk(existsSync(`${state}/mistyped`), 'nothing is made')
     const result = await mount(t, {}, '--access-log', state, 'abfs://data')
     failsWith(t, result, { code: 2, line: /--access-log must be a file, and .* is a directory/ })
+  })
+
+  t.test('logs on a full disk cost lines, and the drive nothing', async (t) => {
+    const disk = smallDisk(t, 65_536)
+    const logs = [
+      '--access-log',
+      `${disk}/access`,
+      '--log-file',
+      `${disk}/log`,
+      '--log-level',
+      'debug',
+    ]
+    const { code, stderr, directory } = await mount(t, {}, ...logs, 'abfs://data')
+    t.equal(code, 0, stderr)
+    const ask =
+      'for i in $(seq 300); do stat none-$i 2> /dev/null || true; echo $i > some-$((i % 20)); done'
+    t.equal(await shell(`cd ${directory}; ${ask}`), '')
+    t.equal(
+      await shell(`cd ${disk}; head -c 99999 /dev/zero > more 2> /dev/null; stat -f -c %a .`),
+      '0\n',
+    )
+
+    t.equal(await shell(`cd ${directory}; ${ask}; cat some-0`), '300\n')
+    const unmounted = await runAbfs(['unmount', '--wait', '30', directory], { env })
+
+    t.equal(unmounted.code, 0, unmounted.stderr)
+    const again = await mount(t, {}, ...logs, 'abfs://data')
+    t.equal(again.code, 0, again.stderr)
+    t.equal(await shell(`cat ${again.directory}/some-0`), '300\n')
+    t.equal((await runAbfs(['unmount', '--wait', '30', again.directory], { env })).code, 0)
+  })
+
+  t.test('an access log that cannot be written is told by mount', async (t) => {
+    const result = await mount(t, {}, '--access-log', '/proc/access', 'abfs://data')
+
+    failsWith(t, result, { code: 4, line: /EACCES: --access-log cannot be written: ENOENT/ })
+    t.notOk(isMounted(result.directory))
   })
 
   t.test('flags that would do nothing beside others are refused', async (t) => {

@@ -1,8 +1,10 @@
-import { destination, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import type { Clock } from '../../clock.ts'
-import { isFileSystemError } from '../../errors.ts'
+import { FileSystemError, isFileSystemError } from '../../errors.ts'
 import type { CallContext } from '../../vfs/operations.ts'
 import { bytesOf, type Call } from './call-meter.ts'
+import { LineFile } from './line-file.ts'
+import { errorFields } from './log.ts'
 
 export interface CallLogOptions {
   /** The name of an inode below the mount; `undefined` when it is not known any more. */
@@ -18,15 +20,22 @@ export interface CallLogOptions {
 /** Says what programs ask of a drive: each call in the access log, slow ones in the drive's own. */
 export class CallLog {
   readonly #options: CallLogOptions
-  readonly #file: ReturnType<typeof destination> | undefined
+  readonly #file: LineFile | undefined
   /** Which inode an open file or directory is of. */
   readonly #inodes = new Map<number, number>()
 
   constructor(options: CallLogOptions) {
     this.#options = options
-    const { accessLog } = options
+    const { accessLog, log } = options
     if (accessLog === undefined) return
-    this.#file = destination({ dest: accessLog, sync: false, mode: 0o600 })
+    const onFault = (error: unknown): void => {
+      log.warn({ accessLog, ...errorFields(error) }, 'lines of the access log are lost')
+    }
+    try {
+      this.#file = new LineFile(accessLog, onFault)
+    } catch (cause) {
+      throw unwritable(accessLog, cause)
+    }
   }
 
   /** Whether calls need to be told to it at all. */
@@ -48,17 +57,12 @@ export class CallLog {
 
   /** What is still in memory goes to the old file. */
   reopen(): void {
-    this.#file?.flushSync()
-    this.#file?.reopen()
+    void this.#file?.reopen()
   }
 
   /** Writes what is still in memory. */
-  close(): void {
-    try {
-      this.#file?.flushSync()
-    } catch {
-      // The file could not be opened: nothing was written to it.
-    }
+  async close(): Promise<void> {
+    await this.#file?.close()
   }
 
   #write(fields: object): void {
@@ -102,6 +106,12 @@ export class CallLog {
       requestIds: requestIds.length === 0 ? undefined : requestIds,
     }
   }
+}
+
+function unwritable(path: string, cause: unknown): FileSystemError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  const detail = `--access-log cannot be written: ${why}`
+  return new FileSystemError('EACCES', 'mount', { path, detail, cause })
 }
 
 const byHandle: ReadonlySet<string> = new Set([

@@ -21,6 +21,9 @@ export interface LogOptions {
   readonly file?: string | undefined
 }
 
+/** What waits for a disk that takes no more. */
+const maxLength = 1024 * 1024
+
 /** As {@link openLogFile}, for good. */
 export function openLog(options: LogOptions): Logger {
   return openLogFile(options).log
@@ -40,7 +43,9 @@ export function openLogFile(options: LogOptions): OpenedLog {
   if (options.file !== undefined) {
     makeDirectoriesSync(dirname(options.file), 0o700)
   }
-  const file = destination({ dest: options.file ?? 2, sync: true, mode: 0o600 })
+  const file = destination({ dest: options.file ?? 2, sync: true, mode: 0o600, maxLength })
+  // Lines wait for a disk that is full, as many as there is room for: whoever logs does not fail with it.
+  file.on('error', () => undefined)
   const { isoTime: timestamp } = pino.stdTimeFunctions
   const log = pino({ level: options.level, base: { pid: process.pid }, timestamp }, file)
   subscribe(faultChannel.name, (message) => logFault(log, message as FaultEvent))

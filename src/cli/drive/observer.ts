@@ -102,7 +102,7 @@ export class DriveObserver {
   async close(): Promise<void> {
     for (const close of this.#closers) await close()
     this.#meter.close()
-    this.#calls.close()
+    await this.#calls.close()
   }
 
   /** Rewritten every ten seconds, removed at the end: one that is old tells of a daemon that died. */
