@@ -41,7 +41,8 @@ export function limitsFor(
 /**
  * What is asked of the kernel when it offers it. Left out on purpose: WRITEBACK_CACHE, which makes
  * the kernel the authority on sizes and times; ASYNC_DIO, which halves random direct reads;
- * AUTO_INVAL_DATA, which costs a GETATTR per read of cached data. HANDLE_KILLPRIV_V2 leaves it to us to
+ * READDIRPLUS_AUTO, which has names after the first that fit looked up one by one, for programs that read all
+ * names first; AUTO_INVAL_DATA, which costs a GETATTR per read of cached data. HANDLE_KILLPRIV_V2 leaves it to us to
  * take setuid bits away: without it the kernel asks for `security.capability` before each write.
  */
 const wantedFlags: number = [
@@ -49,7 +50,6 @@ const wantedFlags: number = [
   initFlags.FUSE_ATOMIC_O_TRUNC,
   initFlags.FUSE_BIG_WRITES,
   initFlags.FUSE_DO_READDIRPLUS,
-  initFlags.FUSE_READDIRPLUS_AUTO,
   initFlags.FUSE_PARALLEL_DIROPS,
   initFlags.FUSE_MAX_PAGES,
   initFlags.FUSE_CACHE_SYMLINKS,

@@ -17,6 +17,8 @@ export class DirectoryHandle {
   #started = false
   /** How many names the directory had lost by the time of the snapshot. */
   #removals: number
+  /** How many names in it had been asked for one by one. */
+  #asked: number
   /** Inodes whose numbers were shown: kept until the directory is closed. */
   readonly #shown = new Set<Inode>()
   #believedMs = 0
@@ -26,6 +28,7 @@ export class DirectoryHandle {
     this.inode = inode
     this.#snapshot = [...entries]
     this.#removals = inode.removals
+    this.#asked = inode.asked
   }
 
   /** Whether reading from `offset` begins anew and wants a new snapshot. */
@@ -38,6 +41,7 @@ export class DirectoryHandle {
   refresh(entries: ReadonlyMap<string, Entry>): void {
     this.#snapshot = [...entries]
     this.#removals = this.inode.removals
+    this.#asked = this.inode.asked
   }
 
   /** The entries from `offset` on, made as they are taken. */
@@ -71,8 +75,14 @@ export class DirectoryHandle {
       mode: typeBitsOf(entry.type),
       nextOffset,
       // Once a name is gone, the rest of the snapshot may only be looked up one by one.
-      lookup: this.inode.removals === this.#removals ? () => this.#lookup(inode, entry) : undefined,
+      lookup: this.#tells(nextOffset) ? () => this.#lookup(inode, entry) : undefined,
     }
+  }
+
+  /** Of a very large directory the rest is not remembered for a reader who wants the names alone. */
+  #tells(nextOffset: number): boolean {
+    const { removals, asked } = this.inode
+    return removals === this.#removals && (nextOffset <= manyNames || asked > this.#asked)
   }
 
   #show(name: string, entry: Entry): Inode {
@@ -89,3 +99,6 @@ export class DirectoryHandle {
     return this.#tree.answer(inode, inode.writable?.entry() ?? inode.entry, this.#believedMs)
   }
 }
+
+/** Each name that is told with its attributes stays in memory, here and in the kernel, until that wants room. */
+const manyNames = 16_384
