@@ -55,6 +55,8 @@ Channel::Channel(Options options)
 Channel::~Channel() { Stop(); }
 
 int Channel::Start() {
+  // One that was given to this process is not for those that it starts: they would keep the mount.
+  if (::fcntl(options_.device.get(), F_SETFD, FD_CLOEXEC) < 0) return -errno;
   stop_event_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_event_.valid()) return -errno;
   readers_.resize(static_cast<size_t>(options_.reader_count));

@@ -1,5 +1,6 @@
 import { lstat, readFile, readlink, realpath } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { isGivenPlace } from './given-place.ts'
 
 /** One line of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
 export interface MountRecord {
@@ -46,6 +47,7 @@ export async function findMount(mountpoint: string): Promise<MountRecord | undef
  */
 export async function canonicalMountpoint(path: string): Promise<string> {
   const absolute = resolve(path)
+  if (isGivenPlace(absolute)) return absolute
   const parent = await realpath(dirname(absolute))
   const place = absolute === '/' ? '/' : join(parent, basename(absolute))
   if ((await findMount(place)) !== undefined) return place

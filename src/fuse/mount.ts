@@ -8,6 +8,8 @@ import { makeDirectories } from '../make-directories.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import type { FileOperations } from '../vfs/operations.ts'
 import { type MountRequest, mountByHelper } from './fusermount.ts'
+import { serveGiven } from './given-connection.ts'
+import { givenDescriptor } from './given-place.ts'
 import { maxRequestBytes } from './limits.ts'
 import { findMount } from './mount-table.ts'
 import { loadNativeMounting, NativeFuseChannel, type NativeMounting } from './native-channel.ts'
@@ -17,7 +19,7 @@ import { detach, isRoot, type UnmountOptions } from './unmount.ts'
 
 /** Where and how a file system is mounted. */
 export interface MountOptions {
-  /** An existing directory. */
+  /** An existing directory; or `/dev/fd/N`, a connection that another process has mounted already. */
   readonly mountpoint: string
   /** What /proc/mounts shows as the source. */
   readonly source: string
@@ -44,7 +46,7 @@ export interface MountOptions {
 
 /** A file system that is mounted and served by this process. */
 export interface Mount {
-  /** Absolute, without symbolic links. */
+  /** Absolute, without symbolic links; `/proc/PID/fd/N` where another process has mounted it. */
   readonly mountpoint: string
   /** A drive left dead at the mount point by a crash was detached first. */
   readonly detachedDead: boolean
@@ -71,6 +73,8 @@ export interface Mount {
  * fusermount3 is missing, and with EPERM when mounting is refused.
  */
 export async function mount(operations: FileOperations, options: MountOptions): Promise<Mount> {
+  const given = givenDescriptor(options.mountpoint)
+  if (given !== undefined) return mountGiven(operations, given, options)
   const native = loadNativeMounting()
   const { mountpoint, detachedDead } = await prepareMountpoint(options.mountpoint, {
     nonEmpty: options.nonEmpty ?? false,
@@ -98,6 +102,24 @@ export async function mount(operations: FileOperations, options: MountOptions): 
     whyNoPassthrough: () => session.whyNoPassthrough,
     tryPassthrough: (directory) => tryPassthrough(session, directory),
     unmount: (how) => unmountOwn({ mountpoint, device: number, closed: session.closed }, how ?? {}),
+  }
+}
+
+/** Unmounting is left to who mounted: the connection ends, once everything that was written is stored. */
+async function mountGiven(
+  operations: FileOperations,
+  descriptor: number,
+  { timeoutMs = 60_000, readOnly = false, passthrough = readOnly }: MountOptions,
+): Promise<Mount> {
+  const how = { timeoutMs, readOnly, passthrough }
+  const { session, place } = await serveGiven(operations, descriptor, how)
+  return {
+    mountpoint: place,
+    detachedDead: false,
+    closed: session.closed,
+    whyNoPassthrough: () => session.whyNoPassthrough,
+    tryPassthrough: (directory) => tryPassthrough(session, directory),
+    unmount: () => session.hangUp(),
   }
 }
 

@@ -86,6 +86,12 @@ export class Session {
     if (xattrPrefixes !== undefined) this.#channel.offerXattrs?.(xattrPrefixes)
   }
 
+  /** Ends the conversation from this side, once what is being saved is. Resolves when `closed` does. */
+  async hangUp(): Promise<void> {
+    await this.#end(undefined)
+    await this.closed
+  }
+
   /** Why the kernel reads no file by itself; `undefined` when it does, or will when there is one. */
   get whyNoPassthrough(): string | undefined {
     if (!this.#wantsPassthrough) return 'it is turned off, or the mount is not read-only'
@@ -272,6 +278,7 @@ export class Session {
   }
 
   async #end(error: Error | undefined): Promise<void> {
+    if (this.#ended) return
     this.#ended = true
     this.#stopWatching()
     this.#readiness.reject(hungUp(error))

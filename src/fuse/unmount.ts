@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import { FileSystemError } from '../errors.ts'
 import { unmountByHelper } from './fusermount.ts'
+import { isGivenPlace } from './given-place.ts'
 import { canonicalMountpoint, findMount, ourMountType } from './mount-table.ts'
 import { loadNativeMounting } from './native-channel.ts'
 
@@ -18,12 +19,16 @@ export interface UnmountOptions {
 export async function unmount(mountpoint: string, options: UnmountOptions = {}): Promise<void> {
   const place = await placeOf(mountpoint)
   const record = await findMount(place)
+  if (isGivenPlace(place)) throw refusal('EINVAL', place, givenAdvice)
   if (record === undefined) throw refusal('ENOENT', place, 'nothing is mounted there')
   if (record.type !== ourMountType) {
     throw refusal('EINVAL', place, `what is mounted there is ${record.type}, not a drive of abfs`)
   }
   await detach(place, options.lazy ?? false)
 }
+
+const givenAdvice =
+  'another process has mounted it and unmounts it; SIGTERM to its daemon stores what was written'
 
 /** Takes away what is mounted on top at `place`, a canonical path, whatever it is. */
 export async function detach(place: string, lazy: boolean): Promise<void> {

@@ -32,7 +32,7 @@ export function defineMount(program: Command, context: CliContext): void {
     .description('Show a container, or a directory in one, as a drive.')
     .argument(
       '[place...]',
-      'abfs://CONTAINER[/PATH] and an existing, empty directory; more pairs may follow',
+      'abfs://CONTAINER[/PATH] and an existing, empty directory, or /dev/fd/N (see docs/drive.md); more pairs may follow',
     )
     .option('-r, --read-only', 'refuse every change (and ask for credentials to read only)')
     .option('--allow-other', 'let other users in, as permissions allow')
@@ -190,6 +190,8 @@ async function mount(
   refuseContradictions({
     isTyped: (flag) => command.getOptionValueSource(flag) === 'cli',
     hasCacheDir: Boolean(flags.cacheDir ?? context.environment['ABFS_CACHE_DIR']),
+    directories,
+    isAll,
   })
   const settings = parseDriveSettings(directories, flags, context.environment, isAll)
   const isLauncher = plan === 'no' && flags.foreground !== true && flags.serveLauncher !== true
@@ -208,13 +210,21 @@ async function mount(
         context,
       )
     }
-  } else if (isLauncher) await launch(words, settings, context)
+    return
+  }
+  const descriptors = await givenIn(directories)
+  if (isLauncher) await launch(words, { settings, descriptors }, context)
   else {
     const { serveDrives } = await import('../drive/serve.ts')
     const forLauncher = flags.serveLauncher === true
     const below = isAll ? directories[0] : undefined
     await serveDrives({ places, settings, below, forLauncher }, command, context)
   }
+}
+
+interface Launched {
+  readonly settings: DriveSettings
+  readonly descriptors: readonly number[]
 }
 
 /** As blobfuse2 has it. */
@@ -289,15 +299,25 @@ async function showPlanOf(
   await showPlan(planned, command.opts<MountCommandFlags>().json === true, context)
 }
 
+/** Connections that others have mounted; what is none is told before anybody is asked for credentials. */
+async function givenIn(directories: readonly string[]): Promise<readonly number[]> {
+  const { givenDescriptor } = await import('../../fuse/given-place.ts')
+  const descriptors = directories.map(givenDescriptor).filter((each) => each !== undefined)
+  if (descriptors.length === 0) return []
+  const { checkGiven } = await import('../../fuse/given-connection.ts')
+  descriptors.forEach(checkGiven)
+  return descriptors
+}
+
 async function launch(
   words: readonly string[],
-  settings: DriveSettings,
+  { settings, descriptors }: Launched,
   context: CliContext,
 ): Promise<void> {
   const { launchDaemon } = await import('../drive/launch.ts')
   const logFile = settings.logFile ?? ''
   const { signal, stderr } = context
-  await launchDaemon({ argv: process.argv.slice(2), logFile, stderr, signal })
+  await launchDaemon({ argv: process.argv.slice(2), logFile, descriptors, stderr, signal })
   if (!context.stdout.isTerminal) return
   for (let index = 0; index < words.length; index += 2) {
     const [source = '', directory = ''] = words.slice(index)

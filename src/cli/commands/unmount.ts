@@ -102,7 +102,10 @@ async function directoriesOf(
   const drives = await findDrives(registry, signal)
   // The latest first: a drive may lie on another.
   const mounted = drives.filter(({ state }) => state !== 'detached' && state !== 'unknown')
-  return mounted.map(({ directory }) => directory).reverse()
+  const { isGivenPlace } = await import('../../fuse/given-place.ts')
+  // Who mounted those by descriptor unmounts them.
+  const directories = mounted.map(({ directory }) => directory).filter((at) => !isGivenPlace(at))
+  return directories.reverse()
 }
 
 /** blobfuse2's word for every drive may be meant as a directory of that name: other people's drives are not tried on. */

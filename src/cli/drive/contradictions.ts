@@ -1,3 +1,4 @@
+import { givenDescriptor } from '../../fuse/given-place.ts'
 import { usageError } from '../usage.ts'
 import type { MountFlags } from './drive-options.ts'
 
@@ -6,10 +7,14 @@ export interface TypedFlags {
   /** Whether somebody typed it: settings of a configuration file, which other programs share, do not count. */
   readonly isTyped: (flag: keyof MountFlags) => boolean
   readonly hasCacheDir: boolean
+  readonly directories: readonly string[]
+  readonly isAll: boolean
 }
 
 /** Refuses flags that would do nothing beside the others: whoever types one means it. */
-export function refuseContradictions({ isTyped, hasCacheDir }: TypedFlags): void {
+export function refuseContradictions(flags: TypedFlags): void {
+  const { isTyped, hasCacheDir } = flags
+  refuseForGiven(flags)
   const readOnly = (['readOnly', 'at', 'snapshot'] as const).find(isTyped)
   if (readOnly !== undefined && isTyped('writeBack')) throw useless('--write-back', readOnly)
   if (readOnly !== undefined && isTyped('onConflict')) throw useless('--on-conflict', readOnly)
@@ -19,6 +24,19 @@ export function refuseContradictions({ isTyped, hasCacheDir }: TypedFlags): void
   if (isTyped('cacheSize') && !hasCacheDir) {
     throw usageError('--cache-size is of --cache-dir (ABFS_CACHE_DIR), which is not given')
   }
+}
+
+/** Who has mounted a connection has chosen already. */
+function refuseForGiven({ isTyped, directories, isAll }: TypedFlags): void {
+  const given = directories.find((directory) => givenDescriptor(directory) !== undefined)
+  if (given === undefined) return
+  if (isAll) throw usageError(`mount all makes directories, and ${given} is one connection`)
+  if (isTyped('driver'))
+    throw usageError(`${given} is served by the native driver: leave out --driver`)
+  const chosen = (['allowOther', 'nonEmpty'] as const).find(isTyped)
+  if (chosen === undefined) return
+  const flag = chosen === 'allowOther' ? '--allow-other' : '--non-empty'
+  throw usageError(`${flag} is for who mounts, and ${given} is mounted already: leave it out`)
 }
 
 function useless(flag: string, because: 'readOnly' | 'at' | 'snapshot') {

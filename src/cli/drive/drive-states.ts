@@ -1,3 +1,4 @@
+import { isGivenPlace } from '../../fuse/given-place.ts'
 import { type MountRecord, ourMountType, readMountTable } from '../../fuse/mount-table.ts'
 import { askReport } from './control-client.ts'
 import type { UnsavedFile } from './drive-report.ts'
@@ -54,7 +55,9 @@ async function stateOf(
 ): Promise<DriveState> {
   const { directory, source, pid, sinceMs, logFile } = record
   const known = { directory, source, pid, sinceMs, logFile }
-  const isMounted = mounts.some(({ mountpoint }) => mountpoint === directory)
+  // Where another process has mounted it is not known here, and may not be seen from here.
+  const isMounted =
+    isGivenPlace(directory) || mounts.some(({ mountpoint }) => mountpoint === directory)
   try {
     const { unsaved } = await askReport(record, signal)
     return { ...known, state: isMounted ? 'serving' : 'detached', unsaved }

@@ -54,6 +54,8 @@ export interface LaunchOptions {
   /** Arguments of `abfs`, `mount` first. */
   readonly argv: readonly string[]
   readonly logFile: string
+  /** Open ones that the daemon gets under the same numbers, from 3 on. */
+  readonly descriptors?: readonly number[] | undefined
   readonly stderr: NodeJS.WritableStream
   /** Ends the child when the user gives up waiting. */
   readonly signal: AbortSignal
@@ -110,11 +112,20 @@ function spawnDaemon(options: LaunchOptions): ReturnType<typeof spawn> {
     return spawn(program, [...flags, ...argv], {
       env,
       detached: true,
-      stdio: ['ignore', log, log, 'ipc'],
+      stdio: ['ignore', log, log, ...passed(options.descriptors ?? [])],
     })
   } finally {
     closeSync(log)
   }
+}
+
+/** What stands at 3 and after: each descriptor at its own number, and the channel behind them. */
+function passed(descriptors: readonly number[]): (number | 'ignore' | 'ipc')[] {
+  const last = Math.max(2, ...descriptors)
+  const places = Array.from({ length: last - 2 }, (_, index) => {
+    return descriptors.includes(index + 3) ? index + 3 : 'ignore'
+  })
+  return [...places, 'ipc']
 }
 
 function makeLogDirectory(logFile: string): void {

@@ -5,6 +5,8 @@ import type { Command } from 'commander'
 import type { AzureUrl } from '../../azure-url.ts'
 import { systemClock } from '../../clock.ts'
 import type { Config } from '../../config.ts'
+import { checkGiven } from '../../fuse/given-connection.ts'
+import { givenDescriptor } from '../../fuse/given-place.ts'
 import { canonicalMountpoint, findMount } from '../../fuse/mount-table.ts'
 import { type CliContext, configOf } from '../context.ts'
 import { codeOf } from '../exit-codes.ts'
@@ -102,7 +104,12 @@ async function examineDirectory(
   const said = (verdict: Finding['verdict'], detail: string): Finding => {
     return { name: 'directory', verdict, detail: `${directory} ${detail}` }
   }
+  const given = givenDescriptor(directory)
   try {
+    if (given !== undefined) {
+      checkGiven(given)
+      return said('ok', 'is a /dev/fuse of another process, which must have mounted it')
+    }
     const mountpoint = await canonicalMountpoint(directory)
     const mounted = await findMount(mountpoint)
     if (mounted !== undefined) return said('failed', `has ${mounted.source} mounted on it`)
