@@ -21,6 +21,8 @@ export interface TrafficReport {
   readonly requestsByOperation: Readonly<Record<string, number>>
   /** Attempts that were not the first of their call. */
   readonly retries: number
+  /** Second requests for reads that were late, which `requests` has too. */
+  readonly hedges: number
   /** Operations within batches, which the service counts one by one beside the requests. */
   readonly batched: number
   readonly bytesSent: number
@@ -47,6 +49,7 @@ export class Traffic {
   readonly #requestsByOperation: Record<string, number> = {}
   readonly #credentialsByKind: Record<string, number> = {}
   #retries = 0
+  #hedges = 0
   #batched = 0
   #bytesSent = 0
   #bytesReceived = 0
@@ -70,6 +73,7 @@ export class Traffic {
       requests: total(this.#requestsByOperation),
       requestsByOperation: { ...this.#requestsByOperation },
       retries: this.#retries,
+      hedges: this.#hedges,
       batched: this.#batched,
       bytesSent: this.#bytesSent,
       bytesReceived: this.#bytesReceived,
@@ -97,6 +101,7 @@ export class Traffic {
     const event = message as HttpEvent
     count(this.#requestsByOperation, event.operation)
     if (event.attempt > 1) this.#retries += 1
+    if (event.hedge) this.#hedges += 1
     this.#batched += event.parts ?? 0
     this.#bytesSent += event.bytesSent
     this.#bytesReceived += event.bytesReceived

@@ -24,6 +24,7 @@ export interface MountFlags {
   readonly timeout: string
   readonly startTimeout: string
   readonly hard?: true
+  readonly hedge?: true
   readonly passthrough: boolean
   readonly driver: string
   readonly cacheDir?: string
@@ -64,6 +65,8 @@ export interface DriveSettings {
   readonly timeoutMs: number
   /** How long mounting goes on without an answer of anybody. */
   readonly startTimeoutMs: number
+  /** Whether a GET that is late is sent once more. */
+  readonly hedge: boolean
   /** Bytes of blobs that `--cache-dir` may hold; 0 keeps none there. */
   readonly cacheBytes: number
   readonly writeBack: boolean
@@ -120,6 +123,7 @@ export function parseDriveSettings(
     attrTtlMs: moment === undefined ? attrTtlMs : Math.max(attrTtlMs, pastTtlMs),
     timeoutMs: flags.hard === true ? 0 : parseTimeout('--timeout', flags.timeout),
     startTimeoutMs: parseTimeout('--start-timeout', flags.startTimeout),
+    hedge: flags.hedge === true,
     cacheBytes: parseSize('--cache-size', flags.cacheSize ?? '10G'),
     writeBack: flags.writeBack === true,
     xattrs: flags.xattr,

@@ -67,6 +67,7 @@ const traffic: z.ZodType<TrafficReport> = z.object({
   requests: count,
   requestsByOperation: counts,
   retries: count,
+  hedges: count,
   batched: count,
   bytesSent: count,
   bytesReceived: count,

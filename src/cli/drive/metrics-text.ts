@@ -47,6 +47,7 @@ function daemonLines({ traffic, diskCache, ...report }: DriveReport): string[] {
       ([name, count]) => `${requests}{operation="${name}",class="${requestClass(name)}"} ${count}`,
     ),
     ...single('abfs_drive_retries_total', 'Attempts that were not the first.', traffic.retries),
+    ...single('abfs_drive_hedges_total', 'Second requests for late reads.', traffic.hedges),
     ...single('abfs_drive_batched_total', 'Operations within batches.', traffic.batched),
     ...single('abfs_drive_received_bytes_total', 'Received over HTTP.', traffic.bytesReceived),
     ...single('abfs_drive_sent_bytes_total', 'Sent over HTTP.', traffic.bytesSent),

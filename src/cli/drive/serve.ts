@@ -122,7 +122,8 @@ class Daemon {
     const isHard = settings.timeoutMs === 0
     const isEndless = isHard ? () => this.#serves && !this.#context.signal.aborted : undefined
     const abandoned = () => this.#start.signal
-    const how = { target, access, diskCache, ...memory, scanTrees: true, isEndless, abandoned }
+    const hedge = settings.hedge ? {} : undefined
+    const how = { target, access, diskCache, ...memory, scanTrees: true, isEndless, abandoned, hedge }
     const account = await openAccount(this.#config, how)
     try {
       await this.#serve(account, diskCache !== undefined)

@@ -20,7 +20,7 @@ export function describeReport(
     '',
     ...bytesTable(report, before, seconds),
     `amplification ${ratio(amplification(report))}   disk hits ${percent(diskHitShare(report))}   ` +
-      `retries ${report.traffic.retries}   faults ${report.traffic.faults}   ` +
+      `retries ${report.traffic.retries}   hedges ${report.traffic.hedges}   faults ${report.traffic.faults}   ` +
       `unsaved ${report.unsaved.length}`,
     `passthrough ${report.whyNoPassthrough === undefined ? 'on' : `off: ${report.whyNoPassthrough}`}`,
     '',

@@ -1,0 +1,66 @@
+/** A drive whose service keeps single reads waiting. */
+import t from 'tap'
+import {
+  outputOf,
+  runAbfs,
+  startAbfs,
+  startCliSandbox,
+  temporaryDirectory,
+  until,
+  type Variables,
+  whyNoCli,
+} from '../support/cli.ts'
+import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+
+const bytes = 'x'.repeat(1000)
+
+t.test('a drive with --hedge', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
+  const { client, variables } = await startCliSandbox(t, '--control-port', '0', '--engine', 'abfs')
+  const env = { ...client, XDG_STATE_HOME: await temporaryDirectory(t) }
+  const source = await temporaryDirectory(t)
+  await shell(`for n in $(seq 76); do printf ${bytes} > '${source}'/$n; done`)
+  await runAbfs(['cp', '-r', `${source}/`, 'abfs://data'], { env })
+  const directory = await temporaryMountpoint(t)
+  const daemon = startAbfs(['mount', 'abfs://data', directory, '--foreground', '--hedge'], { env })
+  t.teardown(() => daemon.kill('SIGKILL'))
+  const output = outputOf(daemon)
+  await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
+  const stats = async () => {
+    const { stdout } = await runAbfs(['stats', directory, '--json'], { env })
+    return JSON.parse(stdout) as Stats
+  }
+  // What is usual has to be known before anything is late: half a second, as more than one in twenty take that long.
+  await control(variables, 'latency', { latencyMs: 500 })
+  await shell(`cd '${directory}' && for n in $(seq 10); do cat $n; done`)
+  await control(variables, 'latency', {})
+  await shell(`cd '${directory}' && for n in $(seq 11 75); do cat $n; done`)
+  const before = await stats()
+  const faults = [{ verb: 'GetBlob', count: 1, effect: { kind: 'stall' } }]
+  await control(variables, 'faults', { faults })
+
+  const read = await shell(`timeout 30 cat '${directory}/76'`)
+
+  t.equal(read, bytes, 'a read that the service never answers is overtaken')
+  const after = await stats()
+  t.equal(after.traffic.hedges - before.traffic.hedges, 1)
+  t.equal(after.calls.readBytes - before.calls.readBytes, bytes.length, 'bytes are given once')
+  t.equal(after.traffic.retries, before.traffic.retries, 'it is no retry')
+  const { stdout } = await runAbfs(['stats', directory], { env })
+  t.match(stdout, /hedges [1-9]/)
+  daemon.kill('SIGTERM')
+  await until(() => daemon.exitCode !== null)
+  t.equal(daemon.exitCode, 0, output.stderr)
+})
+
+interface Stats {
+  readonly traffic: { readonly hedges: number; readonly retries: number }
+  readonly calls: { readonly readBytes: number }
+}
+
+async function control(variables: Variables, what: string, body: object): Promise<void> {
+  const url = new URL(what, variables['ABFS_SANDBOX_CONTROL_URL'])
+  const authorization = `Bearer ${variables['ABFS_SANDBOX_CONTROL_SECRET']}`
+  const headers = { authorization }
+  const answer = await fetch(url, { method: 'PUT', headers, body: JSON.stringify(body) })
+  if (!answer.ok) throw new Error(`${what}: ${answer.status} ${await answer.text()}`)
+}
