@@ -35,6 +35,7 @@ export function defineMount(program: Command, context: CliContext): void {
       'abfs://CONTAINER[/PATH] and an existing, empty directory, or /dev/fd/N (see docs/drive.md); more pairs may follow',
     )
     .option('-r, --read-only', 'refuse every change (and ask for credentials to read only)')
+    .option('--immutable', 'read-only, and nobody changes it: nothing is asked for twice')
     .option('--allow-other', 'let other users in, as permissions allow')
     .option('--non-empty', 'mount over a directory that has files, hiding them')
     .option('-f, --foreground', 'stay attached to the terminal')
@@ -166,7 +167,9 @@ function argumentsOf(
   if (places.length === 1 && places[0] !== 'list')
     throw usageError("missing required argument 'directory'")
   if (plan === undefined && flags.json === true) throw usageError('--json is for --plan')
-  const isReadOnly = [flags.readOnly, flags.at, flags.snapshot].some((flag) => flag !== undefined)
+  const isReadOnly = [flags.readOnly, flags.immutable, flags.at, flags.snapshot].some(
+    (flag) => flag !== undefined,
+  )
   if (plan === 'write' && isReadOnly) {
     throw usageError(
       'a drive that is --read-only, or shows the past, writes nothing: leave out =write',

@@ -15,9 +15,12 @@ export interface TypedFlags {
 export function refuseContradictions(flags: TypedFlags): void {
   const { isTyped, hasCacheDir } = flags
   refuseForGiven(flags)
-  const readOnly = (['readOnly', 'at', 'snapshot'] as const).find(isTyped)
+  const readOnly = (['readOnly', 'immutable', 'at', 'snapshot'] as const).find(isTyped)
   if (readOnly !== undefined && isTyped('writeBack')) throw useless('--write-back', readOnly)
   if (readOnly !== undefined && isTyped('onConflict')) throw useless('--on-conflict', readOnly)
+  if (isTyped('immutable') && isTyped('attrTtl')) {
+    throw usageError('--immutable believes names and attributes for ever: leave out --attr-ttl')
+  }
   if (isTyped('hard') && isTyped('timeout')) {
     throw usageError('--hard lets calls wait for ever: leave out --timeout, or --hard')
   }
@@ -39,7 +42,7 @@ function refuseForGiven({ isTyped, directories, isAll }: TypedFlags): void {
   throw usageError(`${flag} is for who mounts, and ${given} is mounted already: leave it out`)
 }
 
-function useless(flag: string, because: 'readOnly' | 'at' | 'snapshot') {
+function useless(flag: string, because: 'readOnly' | 'immutable' | 'at' | 'snapshot') {
   const what = because === 'readOnly' ? '--read-only' : `--${because}`
   return usageError(`${flag} is for drives that are written to: leave it out, or ${what}`)
 }

@@ -13,6 +13,7 @@ import { listPrices, type Prices, parsePrices } from './request-cost.ts'
 /** The flags of `abfs mount` as commander gives them. */
 export interface MountFlags {
   readonly readOnly?: true
+  readonly immutable?: true
   readonly allowOther?: true
   readonly nonEmpty?: true
   readonly foreground?: true
@@ -52,6 +53,8 @@ export interface MountFlags {
 export interface DriveSettings {
   readonly directory: string
   readonly readOnly: boolean
+  /** Whether nobody changes what it shows: names and attributes are believed for ever. */
+  readonly immutable: boolean
   readonly allowOther: boolean
   readonly nonEmpty: boolean
   readonly uid: number
@@ -108,11 +111,13 @@ export function parseDriveSettings(
   const logFile = placeOf('--log-file', flags.logFile)
   const moment = parseMoment(flags, systemClock.nowMs())
   // What was is not written to, and does not change.
-  const readOnly = flags.readOnly === true || moment !== undefined
+  const immutable = flags.immutable === true
+  const readOnly = flags.readOnly === true || immutable || moment !== undefined
   const attrTtlMs = parseSeconds('--attr-ttl', flags.attrTtl) * 1000
   return {
     directory: resolve(directory),
     readOnly,
+    immutable,
     moment,
     allowOther: flags.allowOther === true,
     nonEmpty: flags.nonEmpty === true,
@@ -120,7 +125,7 @@ export function parseDriveSettings(
     gid: parseInteger('--gid', flags.gid ?? String(process.getgid?.() ?? 0), 10),
     fileMode: parseMode('--file-mode', flags.fileMode),
     dirMode: parseMode('--dir-mode', flags.dirMode),
-    attrTtlMs: moment === undefined ? attrTtlMs : Math.max(attrTtlMs, pastTtlMs),
+    attrTtlMs: immutable || moment !== undefined ? Math.max(attrTtlMs, pastTtlMs) : attrTtlMs,
     timeoutMs: flags.hard === true ? 0 : parseTimeout('--timeout', flags.timeout),
     startTimeoutMs: parseTimeout('--start-timeout', flags.startTimeout),
     hedge: flags.hedge === true,
@@ -142,7 +147,7 @@ export function parseDriveSettings(
   }
 }
 
-/** What the kernel is told of the past is good for an hour: it forgets by itself what it has no room for. */
+/** What the kernel is told of what does not change is good for an hour, where no listing says longer: it forgets by itself what it has no room for. */
 const pastTtlMs = 3_600_000
 
 /**

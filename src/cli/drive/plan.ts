@@ -144,7 +144,9 @@ const flagOf: Readonly<Record<string, string>> = {
 
 function driveSettings(settings: DriveSettings, command: Command): PlannedSetting[] {
   return Object.entries(settings).map(([name, value]) => {
-    const flag = name === 'timeoutMs' && value === 0 ? 'hard' : (flagOf[name] ?? name)
+    const implied = settings.immutable && (name === 'readOnly' || name === 'attrTtlMs')
+    const hard = name === 'timeoutMs' && value === 0
+    const flag = implied ? 'immutable' : hard ? 'hard' : (flagOf[name] ?? name)
     const origin = originOf(command, name, flag)
     return { name, value: plain(name, value), origin }
   })

@@ -122,8 +122,19 @@ class Daemon {
     const isHard = settings.timeoutMs === 0
     const isEndless = isHard ? () => this.#serves && !this.#context.signal.aborted : undefined
     const abandoned = () => this.#start.signal
+    const listingTtlMs = settings.immutable ? Number.MAX_SAFE_INTEGER : undefined
     const hedge = settings.hedge ? {} : undefined
-    const how = { target, access, diskCache, ...memory, scanTrees: true, isEndless, abandoned, hedge }
+    const how = {
+      target,
+      access,
+      diskCache,
+      ...memory,
+      scanTrees: true,
+      isEndless,
+      abandoned,
+      hedge,
+      listingTtlMs,
+    }
     const account = await openAccount(this.#config, how)
     try {
       await this.#serve(account, diskCache !== undefined)
