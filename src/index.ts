@@ -153,6 +153,8 @@ export type {
   RecoverOptions,
   RenameProgress,
 } from './namespace/namespace.ts'
+export type { Recovered } from './namespace/recovery.ts'
+export type { RecoveredTransaction } from './namespace/transaction-recovery.ts'
 export { type BlobPath, formatPath } from './path.ts'
 export {
   parentPath,

@@ -47,6 +47,8 @@ export class ReplacingBlobStore implements BlobStore {
   readonly account: string
   readonly integrity: BlobStore['integrity']
   readonly deleteMany: BlobStore['deleteMany']
+  /** The same account, where block lists are written as they are. */
+  readonly plain: BlobStore
   readonly #store: BlobStore
   readonly #hierarchyOf: HierarchyOf
   /** By `container/name`, from the first block to the commit; what is given up ages out. */
@@ -56,6 +58,7 @@ export class ReplacingBlobStore implements BlobStore {
     this.account = store.account
     this.integrity = store.integrity
     this.deleteMany = store.deleteMany?.bind(store)
+    this.plain = store
     this.#store = store
     this.#hierarchyOf = hierarchyOf
   }
@@ -98,6 +101,12 @@ export class ReplacingBlobStore implements BlobStore {
   ): Promise<readonly CommittedBlock[]> {
     const place = await this.#placeOf(path, options)
     return place.kind === 'own' ? this.#store.getStagedBlocks(path, options) : []
+  }
+
+  /** The temporary name that the blocks of `path` are staged under; `undefined` where that is its own. */
+  async stagedAt(path: BlobPath): Promise<BlobPath | undefined> {
+    const place = await this.#places.get(keyOf(path))
+    return place?.kind === 'beside' ? place.path : undefined
   }
 
   async commitBlocks(

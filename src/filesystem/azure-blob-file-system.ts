@@ -1,6 +1,7 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { BulkResult } from '../bulk.ts'
-import type { RecoveredRename, RecoverOptions } from '../namespace/namespace.ts'
+import type { RecoverOptions } from '../namespace/namespace.ts'
+import type { Recovered } from '../namespace/recovery.ts'
 import { AccountSearch } from './account-search.ts'
 import { mapNames } from './account-tree.ts'
 import { BlobMap } from './blob-map.ts'
@@ -164,16 +165,14 @@ export class AzureBlobFileSystem extends AccountSearch {
   }
 
   /**
-   * Finishes the renames of directories in the container of `path` that were interrupted, and tells
-   * what became of each. See {@link RecoverOptions}.
+   * Finishes the renames of directories and the commits of transactions in the container of `path` that were
+   * interrupted, and tells what became of each. See {@link RecoverOptions}.
    */
-  async recover(
-    path: PathInput,
-    options: RecoverOptions = {},
-  ): Promise<readonly RecoveredRename[]> {
+  async recover(path: PathInput, options: RecoverOptions = {}): Promise<readonly Recovered[]> {
     const { container } = locate(this.account, path, 'recover')
-    const { concurrency } = this.remote
-    return this.remote.namespace.recoverRenames(container, { concurrency, ...options })
+    const { namespace, concurrency, clock } = this.remote
+    const { recoverAll } = await import('../namespace/recovery.ts')
+    return recoverAll(namespace, container, { concurrency, clock, ...options })
   }
 
   /** Deletes files, patterns and (`recursive`) directories; containers with `allowContainer` only. */

@@ -1,3 +1,4 @@
+import type { StagedBlob } from '../blob/staged-blob.ts'
 import type { Metadata } from '../blob/store.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -12,7 +13,8 @@ import type { Remote } from './remote.ts'
 type Writer = Pick<
   BlobWriter | AppendBlobWriter,
   'sizeBytes' | 'write' | 'commit' | 'abort' | typeof Symbol.asyncDispose
->
+> &
+  Partial<Pick<BlobWriter, 'prepare'>>
 
 /**
  * A file being written from its beginning to its end. Nobody sees anything of it before `close()`,
@@ -97,6 +99,17 @@ export class BlobFileWriter {
   close(options: { readonly metadata?: Metadata } = {}): Promise<FileInfo> {
     this.#closing ??= this.#commit(options.metadata ?? this.#options.metadata)
     return this.#closing
+  }
+
+  /** Whether the file is written under the caller's lock. */
+  get isLeased(): boolean {
+    return this.#options.leaseId !== undefined
+  }
+
+  /** Sends all that `close()` would still have to send; `undefined` where it was visible at once. */
+  async prepare(): Promise<StagedBlob | undefined> {
+    this.#demandOpen('close')
+    return this.#orFail(async () => this.#writer.prepare?.())
   }
 
   /** Gives up what was written. Never throws; without effect after `close()`. */

@@ -1,6 +1,5 @@
 import { createReadStream } from 'node:fs'
-import type { CallOptions, Conditions, Metadata } from '../blob/store.ts'
-import { runAll } from '../bulk.ts'
+import type { CallOptions, Metadata } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -17,13 +16,14 @@ import { LocalView, localName } from './local-view.ts'
 import { locateFile, locateName, type PathInput } from './location.ts'
 import type { WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
-import { hitsOf, removeFile } from './remove.ts'
+import { hitsOf } from './remove.ts'
+import type { Pending, Removal } from './transaction-commit.ts'
 import { TransactionWriter } from './transaction-writer.ts'
 import { relativeName, type TreeEntry } from './tree-view.ts'
 
 // Every file of a transaction is a writer of its own that has uploaded its blocks but not named them.
-// Committing first looks that all are complete, then names the blocks of all files side by side, and
-// deletes last. Each file appears whole; the service has no step that makes several appear at once.
+// Committing first looks that all are complete and writes a journal, then names the blocks of all files side
+// by side, and deletes last. Each file appears whole; the service has no step that makes several appear at once.
 
 /** What became of a transaction. */
 export interface TransactionResult {
@@ -37,23 +37,13 @@ export interface TransactionOptions {
   readonly root?: PathInput | undefined
 }
 
-interface Pending {
-  readonly path: BlobPath
-  readonly writer: BlobFileWriter
-  readonly handle: TransactionWriter
-}
-
-interface Removal extends Pick<Conditions, 'ifMatch'> {
-  readonly path: BlobPath
-  /** With all that is below when it is deleted. */
-  readonly isTree?: boolean | undefined
-}
-
 /**
  * Changes of many files that become visible together or not at all. Nobody sees anything before
  * `commit()`; reading in between gives what was there before. A transaction that is discarded,
  * disposed of or left leaves no trace. When the commit of one file fails (`ESTALE`, `EEXIST`, the
  * network), the others are committed all the same, no file is deleted, and the error names the one.
+ * What a process that died in `commit()`, or the network, left half done, `AzureBlobFileSystem.recover`
+ * finishes.
  */
 export class Transaction {
   readonly #remote: Remote
@@ -192,19 +182,9 @@ export class Transaction {
     }
     options.signal?.throwIfAborted()
     this.#state = 'committed'
-    const { concurrency } = this.#remote
-    // Half of a transaction helps nobody: however many fail, the others are still tried.
-    const maxFailures = Number.POSITIVE_INFINITY
-    const run = { concurrency, syscall: 'commit', maxFailures }
-    const pathOf = ([, { path }]: readonly [number, { readonly path: BlobPath }]) => fullName(path)
-    const written: FileInfo[] = []
-    await runAll([...pending.entries()], { ...run, pathOf }, async ([index, { writer }]) => {
-      written[index] = await writer.close()
-    })
-    const nameOf = ({ path }: Removal) => fullName(path)
-    await runAll([...this.#removals.values()], { ...run, pathOf: nameOf }, (removal) =>
-      this.#remove(removal, options),
-    )
+    const removals = [...this.#removals.values()]
+    const { commitChanges } = await import('./transaction-commit.ts')
+    const written = await commitChanges(this.#remote, { pending, removals }, options)
     const shown = written.map((info) => changedInfo(info, { name: this.#shown(info.name) }))
     return { written: shown, removed: [...this.#removals.keys()].map((name) => this.#shown(name)) }
   }
@@ -256,13 +236,6 @@ export class Transaction {
     for await (const piece of reader) await handle.write(piece)
     await handle.close()
     return etag
-  }
-
-  #remove({ path, isTree, ifMatch }: Removal, options: CallOptions): Promise<void> {
-    const { namespace, concurrency } = this.#remote
-    if (isTree) return namespace.removeTree(path, { ...options, concurrency })
-    if (ifMatch !== undefined) return namespace.removeFile(path, { ...options, ifMatch })
-    return removeFile(this.#remote, path, options)
   }
 
   #file(path: PathInput, syscall: string): BlobPath {

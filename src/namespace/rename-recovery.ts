@@ -20,6 +20,8 @@ export interface RecoverOptions extends MoveTreeOptions {
 
 /** What became of a rename that was left behind. */
 export interface RecoveredRename {
+  /** Tells it from a transaction. */
+  readonly kind?: undefined
   readonly from: BlobPath | undefined
   readonly to: BlobPath | undefined
   /**
@@ -33,7 +35,7 @@ export interface RecoveredRename {
 }
 
 /** A client says every ten seconds that it is alive, and may wait for a slow copy in between. */
-const abandonedMs = 60_000
+export const abandonedMs = 60_000
 /** A plan without a state may still be being written. */
 const orphanedMs = 10 * 60_000
 

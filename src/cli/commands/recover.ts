@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import type { RecoveredRename } from '../../namespace/namespace.ts'
+import type { Recovered } from '../../namespace/recovery.ts'
+import type { RecoveredTransaction } from '../../namespace/transaction-recovery.ts'
 import { formatPath } from '../../path.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
@@ -13,7 +14,8 @@ interface RecoverFlags {
 
 const HELP = `
 A rename of a directory keeps a journal in its container. One that was interrupted is completed when
-its copies can be, and undone otherwise. Renames that were alive within the last minute are left to
+its copies can be, and undone otherwise. So does a transaction of the library that was being committed:
+its files are made visible, and what it deletes goes. Those that were alive within the last minute are left to
 those who run them, unless --force says that nobody does.
 
 Examples:
@@ -24,9 +26,9 @@ Examples:
 export function defineRecover(program: Command, context: CliContext): void {
   const command = program
     .command('recover')
-    .description('Finish renames of directories that were interrupted.')
+    .description('Finish renames of directories and transactions that were interrupted.')
     .argument('<container...>', 'abfs://CONTAINER')
-    .option('-f, --force', 'take over renames that may still be running')
+    .option('-f, --force', 'take over what may still be running')
     .option('--json', 'print one JSON array about what was found')
     .addHelpText('after', HELP)
     .action((containers: string[], flags: RecoverFlags) =>
@@ -43,7 +45,7 @@ async function recover(
 ): Promise<void> {
   const urls = containers.map(parseRemote)
   const { signal } = context
-  const results: RecoveredRename[] = []
+  const results: Recovered[] = []
   await withFileSystem(command, context, { access: 'write', urls }, async (fileSystem) => {
     for (const container of containers) {
       results.push(
@@ -57,13 +59,32 @@ async function recover(
   if (failed?.error !== undefined) throw failed.error
 }
 
-function plain({ from, to, error, ...rest }: RecoveredRename): object {
-  const names = { from: from && formatPath(from), to: to && formatPath(to) }
-  return { ...names, ...rest, error: error?.message }
+function plain(result: Recovered): object {
+  const error = result.error?.message
+  if (result.kind === 'transaction') {
+    return { ...result, conflicts: result.conflicts.map(formatPath), error }
+  }
+  const { from, to, ...rest } = result
+  return { from: from && formatPath(from), to: to && formatPath(to), ...rest, error }
 }
 
-function describe({ from, to, outcome, files }: RecoveredRename): string {
+function describe(result: Recovered): string {
+  if (result.kind === 'transaction') return describeTransaction(result)
+  const { from, to, outcome, files } = result
   if (from === undefined || to === undefined) return `${outcome}  a rename that had not begun`
   const names = `${formatPath(from)} -> ${formatPath(to)}`
   return `${outcome}  ${printable(names)}  ${files} blobs`
+}
+
+function describeTransaction({
+  outcome,
+  files,
+  removals,
+  conflicts,
+}: RecoveredTransaction): string {
+  if (outcome === 'left') return 'left  a transaction that somebody works on'
+  const what = `${outcome}  a transaction of ${files} files and ${removals} deletions`
+  if (conflicts.length === 0) return what
+  const names = conflicts.map((path) => printable(formatPath(path))).join(', ')
+  return `${what}; changed by somebody else since, and left as they are: ${names}`
 }

@@ -197,17 +197,16 @@ export class ServedDrive {
     }
   }
 
-  /** Finishes renames that a client was in the middle of when it died; the drive does not wait. */
+  /** Finishes renames and transactions that a client was in the middle of when it died; the drive does not wait. */
   async #recover(signal: AbortSignal): Promise<void> {
     const { account, log } = this.#options
-    const options = { acrossContainers: false, signal }
+    const options = { acrossContainers: false, clock: systemClock, signal }
     try {
-      for (const { error, ...rename } of await account.namespace.recoverRenames(
-        this.#root.container,
-        options,
-      )) {
-        if (error === undefined) log.info(rename, 'interrupted rename')
-        else log.warn({ ...rename, ...errorFields(error) }, 'interrupted rename')
+      const { recoverAll } = await import('../../namespace/recovery.ts')
+      const found = await recoverAll(account.namespace, this.#root.container, options)
+      for (const { error, kind = 'rename', ...what } of found) {
+        if (error === undefined) log.info(what, `interrupted ${kind}`)
+        else log.warn({ ...what, ...errorFields(error) }, `interrupted ${kind}`)
       }
     } catch (error) {
       if (!signal.aborted) log.warn(errorFields(error), 'interrupted renames not looked for')
