@@ -7,7 +7,13 @@ import { BlobFileEditor, type EditOptions } from './blob-file-editor.ts'
 import { BlobFileReader, type OpenOptions } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
 import { type CachePolicy, checkPolicy } from './cache-type.ts'
-import { type CatRangesOptions, catFile, catRanges, type RangeRequest } from './cat.ts'
+import {
+  type CatFileOptions,
+  type CatRangesOptions,
+  catFile,
+  catRanges,
+  type RangeRequest,
+} from './cat.ts'
 import { type CatOptions, catPaths } from './cat-paths.ts'
 import { remoteSum } from './content-sum.ts'
 import type { DecodedFileReader } from './decoded-file-reader.ts'
@@ -24,6 +30,9 @@ import { type ReadStreamOptions, readStream, writeStream } from './streams.ts'
 /** How a file is opened. */
 export type OpenMode = 'r' | 'w' | 'x' | 'a' | 'r+'
 
+/** How bytes are read that come together. */
+export type WholeReadOptions = Omit<CatFileOptions, 'start' | 'end'>
+
 /** What {@link AccountContent.open} gives, by mode and options. */
 export type OpenedFile =
   | BlobFileReader
@@ -35,18 +44,12 @@ export type OpenedFile =
 /** What the files of an account hold: reading and writing. See `AzureBlobFileSystem`. */
 export class AccountContent extends AccountTree {
   /** The bytes `[start, end)`; negative ones count from the end. Absent: the whole file. */
-  async catFile(
-    path: PathInput,
-    options: CallOptions & { readonly start?: number; readonly end?: number } = {},
-  ): Promise<Uint8Array> {
+  async catFile(path: PathInput, options: CatFileOptions = {}): Promise<Uint8Array> {
     return await catFile(this.remote, locateFile(this.account, path, 'catFile'), options)
   }
 
   /** The same as {@link catFile}. */
-  readBytes(
-    path: PathInput,
-    options?: CallOptions & { readonly start?: number; readonly end?: number },
-  ): Promise<Uint8Array> {
+  readBytes(path: PathInput, options?: CatFileOptions): Promise<Uint8Array> {
     return this.catFile(path, options)
   }
 
@@ -83,12 +86,12 @@ export class AccountContent extends AccountTree {
   }
 
   /** The first `size` bytes (default 1,024). */
-  head(path: PathInput, size = 1024, options: CallOptions = {}): Promise<Uint8Array> {
+  head(path: PathInput, size = 1024, options: WholeReadOptions = {}): Promise<Uint8Array> {
     return this.catFile(path, { ...options, end: size })
   }
 
   /** The last `size` bytes (default 1,024). */
-  tail(path: PathInput, size = 1024, options: CallOptions = {}): Promise<Uint8Array> {
+  tail(path: PathInput, size = 1024, options: WholeReadOptions = {}): Promise<Uint8Array> {
     return size === 0
       ? Promise.resolve(new Uint8Array())
       : this.catFile(path, { ...options, start: -size })
@@ -100,7 +103,7 @@ export class AccountContent extends AccountTree {
   }
 
   /** The whole file as UTF-8. */
-  async readText(path: PathInput, options: CallOptions = {}): Promise<string> {
+  async readText(path: PathInput, options: WholeReadOptions = {}): Promise<string> {
     return new TextDecoder().decode(await this.catFile(path, options))
   }
 
@@ -188,6 +191,11 @@ export class AccountContent extends AccountTree {
     const place = locateFile(this.account, path, 'open')
     const coding = codingOf(place, options)
     if (mode === 'r') {
+      if (coding !== undefined && options.consistency === 'latest') {
+        throw new TypeError(
+          "consistency: 'latest' mixes versions, which encoding and compression cannot be read from",
+        )
+      }
       const reader = await BlobFileReader.open(this.remote, place, options)
       return coding === undefined ? reader : decoded(reader, coding)
     }

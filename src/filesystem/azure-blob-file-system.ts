@@ -13,7 +13,7 @@ import { makeDirectories, makeDirectory, removeDirectory } from './directories.t
 import type { ExpandOptions } from './expand-path.ts'
 import { type FileInfo, fullName, toFileInfo } from './file-info.ts'
 import { getTree } from './get-tree.ts'
-import { getFile, type LocalFileOptions, putFile } from './local-file.ts'
+import { type GetFileOptions, getFile, type LocalFileOptions, putFile } from './local-file.ts'
 import { localName } from './local-view.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import { type MoveOptions, move } from './move.ts'
@@ -64,7 +64,7 @@ export class AzureBlobFileSystem extends AccountSearch {
   async getFile(
     remotePath: PathInput,
     localPath: string | URL,
-    options: LocalFileOptions = {},
+    options: GetFileOptions = {},
   ): Promise<void> {
     const place = locateFile(this.account, remotePath, 'getFile')
     await getFile(this.remote, { remote: place, local: localName(localPath) }, options)
@@ -84,7 +84,7 @@ export class AzureBlobFileSystem extends AccountSearch {
   async get(
     source: PathInput | readonly PathInput[],
     target: string | readonly string[],
-    options: TransferOptions = {},
+    options: TransferOptions & Pick<GetFileOptions, 'consistency'> = {},
   ): Promise<TransferResult> {
     const request = { source: this.names(source, 'get'), target: mapNames(target, localName) }
     return getTree(this.remote, request, options)

@@ -7,12 +7,21 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { BlobReader, wholeBlobBytes } from '../transfer/blob-reader.ts'
 import { readAhead } from '../transfer/read-ahead.ts'
 import { type CachePolicy, type CacheType, policyOf, windowOf } from './cache-type.ts'
+import { type Consistency, consistencyOf, restarting } from './consistency.ts'
 import { type FileInfo, toFileInfo } from './file-info.ts'
+import { LatestVersion } from './latest-version.ts'
 import type { Remote } from './remote.ts'
 
 export interface OpenOptions extends CallOptions {
   /** What is fetched beyond what is read. Default `readahead`. */
   readonly cacheType?: CacheType | undefined
+  /**
+   * Which version is read. `pinned` (the default): the one that was there at open; once that is replaced, what is
+   * not in memory is `ESTALE`. `restart`: the same, but while no call has given a byte yet, a call that finds the
+   * version gone goes on with the one that is there, at most five times. `latest`: each call reads the version that is
+   * there then, all of it from one; nothing is kept or fetched ahead, so that `cacheType` cannot be said with it.
+   */
+  readonly consistency?: Consistency | undefined
 }
 
 /** Bytes that a search for a delimiter fetches at once. */
@@ -24,21 +33,32 @@ const directBytes = 32 * MiB
 /** So is the rest of a file, when it is iterated. */
 const streamBytes = 16 * MiB
 
+interface Version {
+  readonly info: FileInfo
+  readonly reader: BlobReader
+}
+
 /**
- * An open file with a position. All bytes come from the version that it had when it was opened:
- * once that is replaced, reading what is not in memory rejects with `ESTALE`.
+ * An open file with a position. Unless {@link OpenOptions.consistency} says otherwise all bytes come from the version
+ * that it had when it was opened: once that is replaced, reading what is not in memory rejects with `ESTALE`.
  */
 export class BlobFileReader implements AsyncIterable<Uint8Array> {
-  /** As it was at open. */
-  readonly info: FileInfo
-  readonly #reader: BlobReader
   readonly #policy: CachePolicy
+  readonly #latest: LatestVersion | undefined
+  /** Opens the version that is there now; only while nothing was given and it may be another one. */
+  #renew: (() => Promise<Version>) | undefined
+  #version: Version
   #position = 0
 
-  private constructor(info: FileInfo, reader: BlobReader, policy: CachePolicy) {
-    this.info = info
+  private constructor(
+    version: Version,
+    policy: CachePolicy,
+    others: { readonly latest?: LatestVersion; readonly renew?: () => Promise<Version> },
+  ) {
+    this.#version = version
     this.#policy = policy
-    this.#reader = reader
+    this.#latest = others.latest
+    this.#renew = others.renew
   }
 
   /** Opens the version that `path` has now. `ENOENT`, `EISDIR`. */
@@ -47,29 +67,34 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
     path: BlobPath,
     options: OpenOptions = {},
   ): Promise<BlobFileReader> {
-    const policy = policyOf(options.cacheType ?? 'readahead', remote.caches)
-    const { entry, head } = await lookAt(remote, path, options)
-    const { type, etag, sizeBytes } = entry
-    if (type === 'directory' || etag === undefined) {
-      throw new FileSystemError('EISDIR', 'open', { path: formatPath(path) })
+    const consistency = consistencyOf(options.consistency)
+    if (consistency === 'latest' && options.cacheType !== undefined) {
+      throw new TypeError("cacheType: consistency 'latest' keeps nothing and fetches nothing ahead")
     }
-    const reader = new BlobReader({
-      store: remote.store,
-      path,
-      properties: { etag, sizeBytes },
-      head,
-      cache: remote.chunkCache,
-      chunkBytes: remote.blockBytes,
-      maxWindowBytes: windowOf(policy, sizeBytes),
-      streamBelowMs: remote.streamBelowMs,
-      clock: remote.clock,
-    })
-    return new BlobFileReader(toFileInfo(path.container, entry), reader, policy)
+    const policy = policyOf(options.cacheType ?? 'readahead', remote.caches)
+    const look = consistency === 'latest' ? { ...options, cacheType: 'none' } : options
+    const version = await openVersion(remote, path, { ...look, policy })
+    if (consistency === 'latest') {
+      return new BlobFileReader(version, policy, {
+        latest: new LatestVersion(remote, path, version.info),
+      })
+    }
+    const renew = () => openVersion(remote, path, { cacheType: options.cacheType, policy })
+    return new BlobFileReader(version, policy, consistency === 'restart' ? { renew } : {})
+  }
+
+  /** Of the version that is read: as it was at open, but for `restart` and `latest`. */
+  get info(): FileInfo {
+    return this.#latest?.info ?? this.#version.info
   }
 
   /** Bytes of the whole file. */
   get size(): number {
-    return this.#reader.sizeBytes
+    return this.info.size
+  }
+
+  get #reader(): BlobReader {
+    return this.#version.reader
   }
 
   /** The next `length` bytes, fewer at the end, none after it. The caller owns them. */
@@ -77,9 +102,7 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
     if (!Number.isSafeInteger(length) || length < 0) {
       throw new RangeError(`length: expected bytes, 0 or more, got ${length}`)
     }
-    // Not zeroed: every byte of it is written or cut off.
-    const target = Buffer.allocUnsafeSlow(Math.max(Math.min(length, this.size - this.#position), 0))
-    return target.subarray(0, await this.readInto(target, options))
+    return this.#restarting(() => this.#read(length, options), options)
   }
 
   /**
@@ -87,18 +110,13 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
    * it. A target of 32 MiB and more is filled from the network without a copy.
    */
   async readInto(target: Uint8Array, options: CallOptions = {}): Promise<number> {
-    const start = this.#position
-    const count =
-      target.byteLength >= directBytes
-        ? await this.#reader.readInto(target, start, options)
-        : await this.#copyInto(target, start, options)
-    this.#position = start + count
-    return count
+    return this.#restarting(() => this.#readInto(target, options), options)
   }
 
   /** All bytes from the position to the end. */
   readAll(options: CallOptions = {}): Promise<Uint8Array> {
-    return this.read(Math.max(this.size - this.#position, 0), options)
+    // Whatever version it will be of.
+    return this.read(Number.MAX_SAFE_INTEGER, options)
   }
 
   /**
@@ -169,7 +187,8 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
     for (;;) {
-      if (this.size - this.#position >= streamBytes) yield* this.#stream()
+      const isSettled = this.#renew === undefined && this.#latest === undefined
+      if (isSettled && this.size - this.#position >= streamBytes) yield* this.#stream()
       const data = await this.read(stepBytes)
       if (data.byteLength === 0) return
       yield data
@@ -178,11 +197,60 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
 
   /** Ends what is being fetched. Never throws; later reads reject with `EBADF`. */
   async close(): Promise<void> {
+    this.#latest?.close()
+    this.#renew = undefined
     this.#reader.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** What has given a byte stays with the version that it is of. */
+  async #restarting<T extends Uint8Array | number>(
+    read: () => Promise<T>,
+    { signal }: CallOptions,
+  ): Promise<T> {
+    if (this.#renew === undefined) return read()
+    const undo = async () => {
+      const version = await this.#renew?.()
+      if (version === undefined) return false
+      this.#reader.close()
+      this.#version = version
+      return true
+    }
+    const result = await restarting(read, { signal, undo })
+    if ((typeof result === 'number' ? result : result.byteLength) > 0) this.#renew = undefined
+    return result
+  }
+
+  async #read(length: number, options: CallOptions): Promise<Uint8Array> {
+    if (this.#latest !== undefined) {
+      const data = await this.#latest.read(this.#position, length, options)
+      this.#position += data.byteLength
+      return data
+    }
+    // Not zeroed: every byte of it is written or cut off.
+    const target = Buffer.allocUnsafeSlow(Math.max(Math.min(length, this.size - this.#position), 0))
+    return target.subarray(0, await this.#readInto(target, options))
+  }
+
+  async #readInto(target: Uint8Array, options: CallOptions): Promise<number> {
+    const start = this.#position
+    const count = await this.#fill(target, start, options)
+    this.#position = start + count
+    return count
+  }
+
+  async #fill(target: Uint8Array, start: number, options: CallOptions): Promise<number> {
+    if (this.#latest !== undefined) {
+      const data = await this.#latest.read(start, target.byteLength, options)
+      target.set(data)
+      return data.byteLength
+    }
+    return target.byteLength >= directBytes
+      ? this.#reader.readInto(target, start, options)
+      : this.#copyInto(target, start, options)
   }
 
   /** Ends where the file does, or where the position is moved by somebody else. */
@@ -222,6 +290,30 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
     }
     return count
   }
+}
+
+async function openVersion(
+  remote: Remote,
+  path: BlobPath,
+  options: OpenOptions & { readonly policy: CachePolicy },
+): Promise<Version> {
+  const { entry, head } = await lookAt(remote, path, options)
+  const { type, etag, sizeBytes } = entry
+  if (type === 'directory' || etag === undefined) {
+    throw new FileSystemError('EISDIR', 'open', { path: formatPath(path) })
+  }
+  const reader = new BlobReader({
+    store: remote.store,
+    path,
+    properties: { etag, sizeBytes },
+    head,
+    cache: remote.chunkCache,
+    chunkBytes: remote.blockBytes,
+    maxWindowBytes: windowOf(options.policy, sizeBytes),
+    streamBelowMs: remote.streamBelowMs,
+    clock: remote.clock,
+  })
+  return { info: toFileInfo(path.container, entry), reader }
 }
 
 /**

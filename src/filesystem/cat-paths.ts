@@ -1,7 +1,7 @@
 import type { CallOptions } from '../blob/store.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
-import { catFile } from './cat.ts'
+import { type CatFileOptions, catFile } from './cat.ts'
 import { demandWord } from './demand-word.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
 import { type FileInfo, pathOf, urlOf } from './file-info.ts'
@@ -9,7 +9,7 @@ import { hasMagic } from './pattern.ts'
 import type { Remote } from './remote.ts'
 import { byName } from './tree-view.ts'
 
-export interface CatOptions extends ExpandOptions {
+export interface CatOptions extends ExpandOptions, Pick<CatFileOptions, 'consistency'> {
   /**
    * What a file that cannot be read, or a name or pattern that stands for nothing, does: `raise` rejects (the
    * default), `omit` leaves it out, `return` puts the error in the place of its bytes.
@@ -75,12 +75,13 @@ function directlyNamed(names: string | readonly string[], options: CatOptions): 
 async function read(
   remote: Remote,
   entry: FileInfo,
-  options: CallOptions & Pick<CatOptions, 'onError'>,
+  options: CallOptions & Pick<CatOptions, 'consistency' | 'onError'>,
 ): Promise<Uint8Array | Error | undefined> {
-  const { onError = 'raise', signal } = options
+  const { onError = 'raise', signal, consistency } = options
   try {
     if (entry.type === 'directory') throw directory(entry.name)
-    return await catFile(remote, pathOf(entry.name), { signal, likelyEmpty: entry.size === 0 })
+    const likelyEmpty = entry.size === 0
+    return await catFile(remote, pathOf(entry.name), { signal, consistency, likelyEmpty })
   } catch (error) {
     signal?.throwIfAborted()
     if (onError === 'raise' || !(error instanceof Error)) throw error

@@ -3,6 +3,7 @@ import { type ByteRange, KiB, lengthOf } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { restarting, type WholeConsistency, wholeConsistency } from './consistency.ts'
 import { type DownloadOptions, download, readAtOnce } from './download.ts'
 import { fullName } from './file-info.ts'
 import { locateFile, type PathInput } from './location.ts'
@@ -16,6 +17,8 @@ export interface RangeRequest {
 }
 
 export interface CatRangesOptions extends CallOptions {
+  /** What happens when a file is replaced between its ranges. Default `pinned`. */
+  readonly consistency?: WholeConsistency | undefined
   /** Ranges of one file at most this many bytes apart share a request. Default 0: adjoining ones. */
   readonly maxGap?: number | undefined
   /** `return` puts the error in the place of the range. Default `raise`. */
@@ -27,11 +30,30 @@ interface Group {
   readonly requests: { readonly request: RangeRequest; readonly index: number }[]
 }
 
+export interface CatFileOptions extends CallOptions {
+  /** The first byte; negative ones count from the end. Default 0. */
+  readonly start?: number | undefined
+  /** The byte after the last; negative ones count from the end. Absent: the end of the file. */
+  readonly end?: number | undefined
+  /** What happens when the file is replaced meanwhile. Default `pinned`. */
+  readonly consistency?: WholeConsistency | undefined
+}
+
 /** The bytes `[start, end)` of one version of a file, clamped to it. */
 export async function catFile(
   remote: Remote,
   path: BlobPath,
-  options: Ends & CallOptions & Pick<DownloadOptions, 'likelyEmpty'> = {},
+  options: CatFileOptions & Pick<DownloadOptions, 'likelyEmpty'> = {},
+): Promise<Uint8Array> {
+  const read = () => catOnce(remote, path, options)
+  if (wholeConsistency(options.consistency) === 'pinned') return read()
+  return restarting(read, options)
+}
+
+async function catOnce(
+  remote: Remote,
+  path: BlobPath,
+  options: Ends & CallOptions & Pick<DownloadOptions, 'likelyEmpty'>,
 ): Promise<Uint8Array> {
   const range = plainRange(options) ?? (await sizedRange(remote, path, options))
   if (lengthOf(range) === 0) {
@@ -47,11 +69,13 @@ export async function catRanges(
   requests: readonly RangeRequest[],
   options: CatRangesOptions = {},
 ): Promise<(Uint8Array | Error)[]> {
+  const isPinned = wholeConsistency(options.consistency) === 'pinned'
   const results: (Uint8Array | Error)[] = []
   const groups = groupByPath(remote.store.account, requests)
   await mapConcurrent(groups, remote.concurrency, async (group) => {
     try {
-      await readGroup(remote, group, { options, results })
+      const read = () => readGroup(remote, group, { options, results })
+      await (isPinned ? read() : restarting(read, options))
     } catch (error) {
       if (options.onError !== 'return' || !(error instanceof Error)) throw error
       for (const { index } of group.requests) results[index] = error
@@ -120,7 +144,8 @@ export function mergeRanges<R extends ByteRange>(
 /** So much is allocated before it is known how much there is. */
 const atOnceBytes = 64 * KiB
 
-function readRange(
+/** The bytes of `range` of one version, as far as it goes. */
+export function readRange(
   remote: Remote,
   path: BlobPath,
   range: ByteRange,

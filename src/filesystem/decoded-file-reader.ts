@@ -13,8 +13,6 @@ import { type FileInfo, urlOf } from './file-info.ts'
  * early, are `EBADMSG`.
  */
 export class DecodedFileReader implements AsyncIterable<Uint8Array> {
-  /** As it was at open; `size` is that of the bytes that are stored. */
-  readonly info: FileInfo
   readonly #source: BlobFileReader
   readonly #coding: Coding
   readonly #pieces: AsyncGenerator<Uint8Array, void>
@@ -22,10 +20,14 @@ export class DecodedFileReader implements AsyncIterable<Uint8Array> {
   #isOpen = true
 
   constructor(source: BlobFileReader, coding: Coding) {
-    this.info = source.info
     this.#source = source
     this.#coding = coding
     this.#pieces = coding.isGzip ? gunzip(source) : passOn(source)
+  }
+
+  /** Of the version that is read; `size` is that of the bytes that are stored. */
+  get info(): FileInfo {
+    return this.#source.info
   }
 
   /** The next `length` decompressed bytes, fewer at the end only. */

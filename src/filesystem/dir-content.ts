@@ -1,11 +1,11 @@
 import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
-import type { OpenedFile, OpenMode } from './account-content.ts'
+import type { OpenedFile, OpenMode, WholeReadOptions } from './account-content.ts'
 import type { AppendFileOptions } from './append-file.ts'
 import type { BlobFileEditor, EditOptions } from './blob-file-editor.ts'
 import type { BlobFileReader, OpenOptions } from './blob-file-reader.ts'
 import type { BlobFileWriter } from './blob-file-writer.ts'
-import type { CatRangesOptions, RangeRequest } from './cat.ts'
+import type { CatFileOptions, CatRangesOptions, RangeRequest } from './cat.ts'
 import type { CatOptions } from './cat-paths.ts'
 import type { DecodedFileReader } from './decoded-file-reader.ts'
 import type { InnerPaths } from './dir-paths.ts'
@@ -19,8 +19,6 @@ import type { BlockOptions } from './read-block.ts'
 import type { ReadStreamOptions } from './streams.ts'
 import type { Change, UpdateOptions } from './update-file.ts'
 
-type RangeOptions = CallOptions & { readonly start?: number; readonly end?: number }
-
 /** A range of a file of a directory; see `RangeRequest`. */
 export interface InnerRange extends Omit<RangeRequest, 'path'> {
   readonly path: string
@@ -28,11 +26,11 @@ export interface InnerRange extends Omit<RangeRequest, 'path'> {
 
 /** What the files of a directory hold: reading and writing. See `DirFileSystem`. */
 export class DirContent extends DirTree {
-  async catFile(path: string, options?: RangeOptions): Promise<Uint8Array> {
+  async catFile(path: string, options?: CatFileOptions): Promise<Uint8Array> {
     return this.fs.catFile(this.inside(path, 'catFile'), options)
   }
 
-  readBytes(path: string, options?: RangeOptions): Promise<Uint8Array> {
+  readBytes(path: string, options?: CatFileOptions): Promise<Uint8Array> {
     return this.catFile(path, options)
   }
 
@@ -74,11 +72,11 @@ export class DirContent extends DirTree {
     return this.fs.catRanges(ranges, { ...more, onError })
   }
 
-  async head(path: string, size?: number, options?: CallOptions): Promise<Uint8Array> {
+  async head(path: string, size?: number, options?: WholeReadOptions): Promise<Uint8Array> {
     return this.fs.head(this.inside(path, 'catFile'), size, options)
   }
 
-  async tail(path: string, size?: number, options?: CallOptions): Promise<Uint8Array> {
+  async tail(path: string, size?: number, options?: WholeReadOptions): Promise<Uint8Array> {
     return this.fs.tail(this.inside(path, 'catFile'), size, options)
   }
 
@@ -86,7 +84,7 @@ export class DirContent extends DirTree {
     return this.fs.readBlock(this.inside(path, 'readBlock'), options)
   }
 
-  async readText(path: string, options?: CallOptions): Promise<string> {
+  async readText(path: string, options?: WholeReadOptions): Promise<string> {
     return this.fs.readText(this.inside(path, 'catFile'), options)
   }
 

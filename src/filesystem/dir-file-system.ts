@@ -5,7 +5,7 @@ import { DirAdministration } from './dir-administration.ts'
 import type { InnerPaths } from './dir-paths.ts'
 import type { ExpandOptions } from './expand-path.ts'
 import type { FileInfo } from './file-info.ts'
-import type { LocalFileOptions } from './local-file.ts'
+import type { GetFileOptions, LocalFileOptions } from './local-file.ts'
 import type { MoveOptions } from './move.ts'
 import type { NodeFileSystem } from './node-file-system.ts'
 import type { WriteOptions } from './pipe.ts'
@@ -24,7 +24,7 @@ export class DirFileSystem extends DirAdministration {
   async getFile(
     remotePath: string,
     localPath: string | URL,
-    options?: LocalFileOptions,
+    options?: GetFileOptions,
   ): Promise<void> {
     await this.fs.getFile(this.inside(remotePath, 'getFile'), localPath, options)
   }
@@ -41,7 +41,7 @@ export class DirFileSystem extends DirAdministration {
   async get(
     source: InnerPaths,
     target: InnerPaths,
-    options?: TransferOptions,
+    options?: TransferOptions & Pick<GetFileOptions, 'consistency'>,
   ): Promise<TransferResult> {
     const result = await this.fs.get(this.patterns(source, 'get'), target, options)
     return this.transferred(result, { isTarget: false, isSource: true })

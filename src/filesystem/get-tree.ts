@@ -2,10 +2,11 @@ import { rm, symlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { bulkPhase } from '../bulk.ts'
 import { makeDirectories } from '../make-directories.ts'
+import { wholeConsistency } from './consistency.ts'
 import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
 import { type FileInfo, pathOf } from './file-info.ts'
 import { onLocalDisk } from './local-error.ts'
-import { getFile, isUnchanged } from './local-file.ts'
+import { type GetFileOptions, getFile, isUnchanged } from './local-file.ts'
 import { LocalView } from './local-view.ts'
 import { NearDisk } from './near-disk.ts'
 import { applyAttributes } from './posix-preserve.ts'
@@ -29,9 +30,10 @@ import {
 export async function getTree(
   remote: Remote,
   request: TransferRequest,
-  options: TransferOptions,
+  options: TransferOptions & Pick<GetFileOptions, 'consistency'>,
 ): Promise<TransferResult> {
   const { signal, preserve } = options
+  const consistency = wholeConsistency(options.consistency)
   const views = { source: remote.wholeView, target: new LocalView({ followLinks: true }) }
   const journal = await journalOf(remote, request, { ...options, operation: 'get' })
   const plan = await planTransfers(views, request, { ...options, ...remembering(journal) })
@@ -47,7 +49,7 @@ export async function getTree(
       const small = { signal, preserve, onBytes, disk, size: from.size }
       if (journal === undefined && (await getSmall(remote, pair, small))) return
       const resumable = { journal, onResumed, listed: from }
-      await getFile(remote, pair, { signal, preserve, onBytes, ...resumable })
+      await getFile(remote, pair, { signal, preserve, onBytes, consistency, ...resumable })
     })
   const [links, skipped] = linksOf(work, options)
   const phases = [

@@ -9,6 +9,7 @@ import { readPosixAttributes, withPosixAttributes } from '../namespace/posix-met
 import type { BlobPath } from '../path.ts'
 import { BlobWriter } from '../transfer/blob-writer.ts'
 import { writeFully } from '../transfer/write-fully.ts'
+import { restarting, type WholeConsistency, wholeConsistency } from './consistency.ts'
 import { download } from './download.ts'
 import { type FileInfo, fullName } from './file-info.ts'
 import { getPartial, type PartialOptions } from './get-partial.ts'
@@ -25,6 +26,14 @@ export interface LocalFileOptions extends CallOptions {
   readonly preserve?: boolean | undefined
   /** Told of bytes that have arrived since the last call. */
   readonly onBytes?: ((bytes: number) => void) | undefined
+}
+
+export interface GetFileOptions extends LocalFileOptions {
+  /**
+   * What happens when the file is replaced while it is read. Default `pinned`. `onBytes` is then given what was
+   * counted as a negative number.
+   */
+  readonly consistency?: WholeConsistency | undefined
 }
 
 /** What a file of a tree is transferred with, where that can be resumed. */
@@ -52,7 +61,30 @@ const readBytes = MiB
 export async function getFile(
   remote: Remote,
   pair: FilePair,
-  options: LocalFileOptions & ResumableOptions & Partial<Pick<PartialOptions, 'listed'>> = {},
+  options: GetFileOptions & ResumableOptions & Partial<Pick<PartialOptions, 'listed'>> = {},
+): Promise<void> {
+  if (wholeConsistency(options.consistency) === 'pinned') return getOnce(remote, pair, options)
+  const { signal, onBytes } = options
+  let counted = 0
+  const count = (bytes: number) => {
+    counted += bytes
+    onBytes?.(bytes)
+  }
+  const undo = async () => {
+    // What a pipe was given cannot be taken back.
+    if (counted > 0 && (await kindOf(pair.local)) === 'stream') return false
+    if (counted > 0) onBytes?.(-counted)
+    counted = 0
+    return true
+  }
+  const attempt = () => getOnce(remote, pair, { ...options, onBytes: count })
+  await restarting(attempt, { signal, undo })
+}
+
+async function getOnce(
+  remote: Remote,
+  pair: FilePair,
+  options: LocalFileOptions & ResumableOptions & Partial<Pick<PartialOptions, 'listed'>>,
 ): Promise<void> {
   const kind = await kindOf(pair.local)
   if (kind === 'directory') throw new FileSystemError('EISDIR', 'open', { path: pair.local })

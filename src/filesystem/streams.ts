@@ -4,6 +4,7 @@ import { MiB } from '../byte-range.ts'
 import type { BlobPath } from '../path.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
+import type { Consistency } from './consistency.ts'
 import type { WriteOptions } from './pipe.ts'
 import type { Remote } from './remote.ts'
 
@@ -14,9 +15,11 @@ export interface ReadStreamOptions extends CallOptions {
   readonly end?: number | undefined
   /** Bytes of a piece. Default 1 MiB. */
   readonly highWaterMark?: number | undefined
+  /** As for {@link OpenOptions}: `restart` holds until the stream has its first piece. Default `pinned`. */
+  readonly consistency?: Consistency | undefined
 }
 
-/** The bytes of one version of a file as a Node stream, which opens it at its first read. */
+/** The bytes of a file as a Node stream, which opens it at its first read; of one version unless told otherwise. */
 export function readStream(
   remote: Remote,
   path: BlobPath,
@@ -66,13 +69,15 @@ async function* pieces(
   path: BlobPath,
   options: ReadStreamOptions,
 ): AsyncGenerator<Uint8Array, void> {
-  const { start = 0, signal, highWaterMark = MiB } = options
-  const reader = await BlobFileReader.open(remote, path, { signal })
+  const { start = 0, end = Number.MAX_SAFE_INTEGER, signal, consistency } = options
+  const { highWaterMark = MiB } = options
+  const reader = await BlobFileReader.open(remote, path, { signal, consistency })
   try {
-    const end = Math.min(options.end ?? reader.size, reader.size)
-    for (let at = Math.min(start, end); at < end; at += highWaterMark) {
-      reader.seek(at)
-      yield await reader.read(Math.min(highWaterMark, end - at), { signal })
+    reader.seek(start)
+    while (reader.tell() < end) {
+      const data = await reader.read(Math.min(highWaterMark, end - reader.tell()), { signal })
+      if (data.byteLength === 0) return
+      yield data
     }
   } finally {
     await reader.close()
