@@ -1,8 +1,8 @@
 import { constants } from 'node:fs'
 import type { Entry } from '../namespace/entry.ts'
 import { typeBitsOf } from './attributes.ts'
-import type { Inode } from './inode-table.ts'
-import type { DirectoryEntry, InodeEntry } from './operations.ts'
+import type { Inode, NamesMoment } from './inode-table.ts'
+import type { DirectoryEntry, InodeEntry, OpenedDirectory } from './operations.ts'
 import type { Tree } from './tree.ts'
 
 /**
@@ -22,6 +22,7 @@ export class DirectoryHandle {
   /** Inodes whose numbers were shown: kept until the directory is closed. */
   readonly #shown = new Set<Inode>()
   #believedMs = 0
+  #kept: NamesMoment | undefined
 
   constructor(tree: Tree, inode: Inode, entries: ReadonlyMap<string, Entry>) {
     this.#tree = tree
@@ -29,6 +30,16 @@ export class DirectoryHandle {
     this.#snapshot = [...entries]
     this.#removals = inode.removals
     this.#asked = inode.asked
+  }
+
+  /** What the kernel, which is about to read the names, may keep of them: those of `moment`. */
+  keepNames(moment: NamesMoment | undefined): Pick<OpenedDirectory, 'cacheNames' | 'keepCache'> {
+    const { inode } = this
+    const keepCache = moment !== undefined && moment.untilMs === inode.shownUntilMs
+    inode.shownUntilMs = moment?.untilMs
+    this.#kept = moment
+    if (moment !== undefined) inode.keptNames = (inode.keptNames ?? new Set()).add(moment)
+    return { cacheNames: moment !== undefined, keepCache }
   }
 
   /** Whether reading from `offset` begins anew and wants a new snapshot. */
@@ -56,6 +67,7 @@ export class DirectoryHandle {
   }
 
   close(): void {
+    if (this.#kept !== undefined) this.inode.keptNames?.delete(this.#kept)
     for (const inode of this.#shown) {
       inode.handles--
       this.#tree.table.prune(inode)

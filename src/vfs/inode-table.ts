@@ -6,6 +6,12 @@ import { type Ino, rootIno, toIno } from './operations.ts'
 import type { PinnedReader } from './pinned-reader.ts'
 import type { WritableFile } from './writable-file.ts'
 
+/** Which names a directory had: those after so many changes here, in the listing that is believed until then. */
+export interface NamesMoment {
+  readonly changes: number
+  readonly untilMs: number
+}
+
 /** One file or directory that the kernel, an open handle or a child still names. */
 export class Inode {
   readonly ino: Ino
@@ -21,6 +27,10 @@ export class Inode {
   removals = 0
   /** Of a directory: until when the listing was believed whose names the kernel may keep. */
   shownUntilMs: number | undefined
+  /** Of a directory: how often names in it came or went. */
+  nameChanges = 0
+  /** Of a directory: of what its names were, for each open reader of whom the kernel keeps them. */
+  keptNames: Set<NamesMoment> | undefined
   /** Open files and directories. */
   handles = 0
   /** When this mount last changed it; nanoseconds. The service knows whole seconds only. */
@@ -45,6 +55,12 @@ export class Inode {
     this.type = type
     this.parent = place.parent
     this.name = place.name
+  }
+
+  /** A name in it came or went: whoever opened it earlier may have the kernel keep the former names. */
+  changeNames(): void {
+    this.nameChanges++
+    this.shownUntilMs = undefined
   }
 }
 
@@ -131,7 +147,7 @@ export class InodeTable {
     if (parent !== undefined) {
       parent.removals++
       // Also a file that could not be stored goes, of which the kernel does not hear.
-      parent.shownUntilMs = undefined
+      parent.changeNames()
     }
     inode.unlinked = true
     this.onUnlinked(inode)

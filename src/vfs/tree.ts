@@ -8,15 +8,8 @@ import type { CopiedEntry, Namespace, StatOptions } from '../namespace/namespace
 import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
-import { type Inode, InodeTable } from './inode-table.ts'
-import type {
-  Attributes,
-  CallContext,
-  ChangeListener,
-  Ino,
-  InodeEntry,
-  OpenedDirectory,
-} from './operations.ts'
+import { type Inode, InodeTable, type NamesMoment } from './inode-table.ts'
+import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from './operations.ts'
 
 export interface TreeOptions {
   readonly namespace: Namespace
@@ -159,13 +152,18 @@ export class Tree {
     return entries
   }
 
-  /** What the kernel, which is about to read the names in `directory`, may keep of them. */
-  keepNames(directory: Inode): Pick<OpenedDirectory, 'cacheNames' | 'keepCache'> {
+  /**
+   * Of when the names in `directory` are, which were listed after so many changes; `undefined` when the kernel may not
+   * keep them. What it keeps is one list, which any reader fills: none keeps while another has older names.
+   */
+  namesMoment(directory: Inode, changes: number): NamesMoment | undefined {
     const untilMs = this.namespace.believedUntilMs(this.pathOf(directory))
-    const cacheNames = untilMs !== undefined && this.#defaults.attrTtlMs > 0
-    const keepCache = cacheNames && untilMs === directory.shownUntilMs
-    directory.shownUntilMs = cacheNames ? untilMs : undefined
-    return { cacheNames, keepCache }
+    if (untilMs === undefined || this.#defaults.attrTtlMs === 0) return undefined
+    if (changes !== directory.nameChanges) return undefined
+    for (const kept of directory.keptNames ?? []) {
+      if (kept.changes !== changes || kept.untilMs !== untilMs) return undefined
+    }
+    return { changes, untilMs }
   }
 
   /** Whether a directory holds files that only this mount has yet. */
@@ -240,6 +238,7 @@ export class Tree {
   touchNames(directory: Inode): void {
     this.touch(directory)
     directory.namesChangedNs = directory.changedNs
+    directory.changeNames()
   }
 
   /** Who owns what `context` makes in `parent`: in a set-group-id directory, its group. */

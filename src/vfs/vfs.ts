@@ -319,9 +319,12 @@ export class Vfs implements FileOperations {
 
   async opendir(ino: Ino, context: CallContext): Promise<OpenedDirectory> {
     const inode = this.#tree.directory(ino, 'opendir')
+    const { nameChanges } = inode
     const entries = await this.#tree.list(inode, context)
-    const handle = this.#handles.add(new DirectoryHandle(this.#tree, inode, entries))
-    return { handle, nameCount: entries.size, ...this.#tree.keepNames(inode) }
+    const directory = new DirectoryHandle(this.#tree, inode, entries)
+    const handle = this.#handles.add(directory)
+    const kept = directory.keepNames(this.#tree.namesMoment(inode, nameChanges))
+    return { handle, nameCount: entries.size, ...kept }
   }
 
   async readdir(
