@@ -23,6 +23,7 @@ const expectations: Readonly<Record<OptionName, Expectation | undefined>> = {
     wanted: 'a URL such as abfs://container/path; without one the environment names the account',
     holds: isUrl,
   },
+  anonymous: { wanted: 'true or false', holds: isOneOf(true, false) },
   readOnly: { wanted: 'true or false', holds: isOneOf(true, false) },
   credential: {
     wanted:
@@ -64,6 +65,10 @@ export function checkOptions(options: object): void {
     if (value === undefined || expectation === undefined || expectation.holds(value)) continue
     const got = expectation.secret ? `a ${typeof value}` : shown(value)
     throw mistake(name, `expected ${expectation.wanted}, got ${got}`)
+  }
+  const { anonymous, credential }: { anonymous?: unknown; credential?: unknown } = options
+  if (anonymous === true && credential !== undefined) {
+    throw mistake('anonymous', 'expected without a credential, which would not be used')
   }
 }
 

@@ -15,7 +15,7 @@ import {
 import { FileSystemError } from './errors.ts'
 import { shown } from './expect-option.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
-import { type GivenCredential, providerOf } from './given-credential.ts'
+import { anonymous, type GivenCredential, providerOf } from './given-credential.ts'
 import type { HedgeOptions } from './http/hedge.ts'
 import type { DirectoryMode } from './namespace/namespace.ts'
 import type { DiskCache } from './transfer/disk-cache.ts'
@@ -31,6 +31,8 @@ export interface CreateFileSystemOptions
   readonly readOnly?: boolean | undefined
   /** Who signs in, instead of what the environment says. Never part of `toJSON`. */
   readonly credential?: GivenCredential | undefined
+  /** No credential at all, whatever the environment has: for containers that everybody may read. Not with `credential`. */
+  readonly anonymous?: boolean | undefined
   /** Bytes per request of a transfer. Default 8 MiB. */
   readonly blockBytes?: number | undefined
   /** Files of a tree under way at once. Default 16. */
@@ -81,7 +83,14 @@ export async function createFileSystem(
   options: CreateFileSystemOptions = {},
 ): Promise<AzureBlobFileSystem> {
   checkOptions(options)
-  const { url, readOnly, hns, environment = processEnvironment(), ...rest } = options
+  const {
+    url,
+    readOnly,
+    anonymous: isAnonymous,
+    hns,
+    environment = processEnvironment(),
+    ...rest
+  } = options
   const {
     credential,
     diskCache,
@@ -104,11 +113,16 @@ export async function createFileSystem(
   const config = loadConfig({ ...flags, ...said }, environment)
   const target = targetOf(config, url === undefined ? [] : [readUrl(url)])
   const access = readOnly === true ? 'read' : 'write'
-  const provider = credential && providerOf(credential, systemClock)
+  const provider = isAnonymous ? anonymous() : credential && providerOf(credential, systemClock)
   const shared = { listingTtlMs, directoryMode, diskCache, ...limits }
   const account = await openAccount(config, { target, access, provider, ...shared })
   const tuning = { blockBytes, concurrency, listingTtlMs, directoryMode, ...limits }
-  const recipe = recipeOf(config, target, { ...tuning, readOnly, credential })
+  const recipe = recipeOf(config, target, {
+    ...tuning,
+    readOnly,
+    anonymous: isAnonymous,
+    credential,
+  })
   return composeFileSystem(account, { blockBytes, concurrency, recipe })
 }
 
@@ -147,7 +161,7 @@ export async function fromJSON(
 function recipeOf(
   config: Config,
   target: AccountTarget,
-  options: Pick<CreateFileSystemOptions, Tuning | 'readOnly' | 'credential'>,
+  options: Pick<CreateFileSystemOptions, Tuning | 'readOnly' | 'anonymous' | 'credential'>,
 ): FileSystemRecipe {
   const { connector, caFile, cacheDir, hns, transport } = config
   const { credential, ...tuning } = options

@@ -129,7 +129,7 @@ export type { NodeDirent, NodeStats } from './filesystem/node-stats.ts'
 export type { PipeOptions, WriteOptions } from './filesystem/pipe.ts'
 export type { OperationPlan } from './filesystem/plan-operation.ts'
 export type { BlockOptions } from './filesystem/read-block.ts'
-export type { RemoveOptions } from './filesystem/remove.ts'
+export type { RemoveOptions, RemoveProgress } from './filesystem/remove.ts'
 export type { ReadStreamOptions } from './filesystem/streams.ts'
 export { type SyncCompare, type SyncOptions, type SyncPlan, sync } from './filesystem/sync.ts'
 export type { SyncFile, SyncSide } from './filesystem/sync-side.ts'
@@ -148,6 +148,7 @@ export type { Change, UpdateOptions } from './filesystem/update-file.ts'
 export type { FindOptions, WalkOptions, WalkStep } from './filesystem/walk.ts'
 export type { GivenCredential } from './given-credential.ts'
 export type { HedgeOptions } from './http/hedge.ts'
+export type { ListingCacheStats } from './namespace/listing-cache.ts'
 export type {
   DirectoryMode,
   RecoveredRename,

@@ -26,6 +26,8 @@ const refusals: readonly (readonly [object, string, RegExp])[] = [
   [{ blockBytes: '8M' }, 'blockBytes', /integer of 1 or more, got "8M"/],
   [{ directoryMode: 'x' }, 'directoryMode', /hierarchical account is known by hns/],
   [{ hns: 'maybe' }, 'hns', /true, false or 'auto'/],
+  [{ anonymous: 'yes' }, 'anonymous', /true or false, got "yes"/],
+  [{ anonymous: true, credential }, 'anonymous', /without a credential/],
   [{ credential: {} }, 'credential', /a provider as sasProvider\(\) gives.*got a object/],
   [{ url: 's3://bucket/x' }, 'url', /has the scheme 's3'/],
 ]

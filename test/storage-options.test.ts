@@ -40,6 +40,23 @@ t.test('anon sends no credential, which a private container refuses', async (t) 
   await t.rejects(fs.ls('box'), { code: /EACCES|ENOENT/ })
 })
 
+t.test(
+  'anonymous sends no credential, whoever the environment signs in as, nor does its JSON',
+  async (t) => {
+    await using fs = await createFileSystem({
+      account,
+      blobEndpoint: blobEndpoint.href,
+      ...more,
+      anonymous: true,
+    })
+    await t.rejects(fs.ls('box'), { code: /EACCES|ENOENT/ })
+
+    t.match(fs.toJSON(), { anonymous: true })
+    await using again = await fromJSON(JSON.parse(JSON.stringify(fs)), { environment: {} })
+    await t.rejects(again.ls('box'), { code: /EACCES|ENOENT/ })
+  },
+)
+
 t.test('the budgets of a process have names of their own', async (t) => {
   const budgets = { request_budget: 3, memory_budget: 64 * MiB, max_concurrency: 8 }
   await using fs = await fromStorageOptions({ ...where, anon: true, ...budgets }, more)

@@ -5,6 +5,7 @@ import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Limiter, mapConcurrent } from '../concurrency.ts'
 import { expectDuration, expectMethod, expectOptions, expectWhole } from '../expect-option.ts'
+import type { ListingCacheStats } from '../namespace/listing-cache.ts'
 import { type DirectoryMode, Namespace } from '../namespace/namespace.ts'
 import type { RequestCounts } from '../telemetry.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
@@ -97,6 +98,7 @@ export interface FileSystemStats {
     /** Blocks that were fetched, ahead of readers or for them. */
     readonly loads: number
   }
+  readonly listingCache: ListingCacheStats
   /** `undefined` without one. */
   readonly diskCache: DiskCacheStats | undefined
 }
@@ -170,6 +172,7 @@ export class AccountTree {
     return {
       requests: this.#requestCounts?.(),
       memoryCache: { bytes: chunkCache.sizeBytes, ...chunkCache.uses },
+      listingCache: this.remote.namespace.listingStats,
       diskCache: chunkCache.disk?.stats,
     }
   }

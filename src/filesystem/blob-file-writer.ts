@@ -12,7 +12,7 @@ import type { Remote } from './remote.ts'
 /** What makes a blob of bytes. */
 type Writer = Pick<
   BlobWriter | AppendBlobWriter,
-  'sizeBytes' | 'write' | 'commit' | 'abort' | typeof Symbol.asyncDispose
+  'sizeBytes' | 'write' | 'flush' | 'commit' | 'abort' | typeof Symbol.asyncDispose
 > &
   Partial<Pick<BlobWriter, 'prepare'>>
 
@@ -90,6 +90,16 @@ export class BlobFileWriter {
     this.#demandOpen('write')
     const bytes = bytesOf(data)
     await this.#orFail(() => this.#writer.write(bytes))
+  }
+
+  /**
+   * Sends the blocks that are full, and resolves when they are at the service; what fills none waits for more or for
+   * `close`. Nothing becomes visible. Of an append blob all that was written is sent, and visible. A failure ends
+   * the writer, as one of `write` does.
+   */
+  async flush(): Promise<void> {
+    this.#demandOpen('flush')
+    await this.#orFail(() => this.#writer.flush())
   }
 
   /**

@@ -10,7 +10,7 @@ import {
   stat,
   writeFile,
 } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { CallOptions } from '../blob/store.ts'
 import { GiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
@@ -50,6 +50,8 @@ export interface LocalFileCacheOptions {
 interface Known {
   readonly etag: string
   readonly checkedAtMs: number
+  /** The copy's own name. */
+  readonly copy: string | undefined
 }
 
 interface OpenCopy {
@@ -122,12 +124,43 @@ export class LocalFileCache {
     await onLocalDisk(pointer, () => rm(pointer, { force: true }))
   }
 
+  /**
+   * Forgets names that were last asked for longer than `expiryMs` ago (default: the cache's), and removes copies that
+   * no other name stands for and nobody has read for as long. Nothing where that is 0, when each reading asks and no
+   * copy expires, or endless. Who has a copy open reads on.
+   */
+  async clearExpired(options: { readonly expiryMs?: number | undefined } = {}): Promise<void> {
+    expectDuration('expiryMs', options.expiryMs)
+    const { expiryMs = this.#expiryMs } = options
+    if (expiryMs === 0) return
+    const oldestMs = this.#clock.nowMs() - expiryMs
+    const believed = await this.#forgetBefore(oldestMs)
+    for (const { name, usedAtMs } of believed === undefined ? [] : await this.#copies()) {
+      if (usedAtMs < oldestMs && believed?.has(name) !== true) await this.#remove(name)
+    }
+    await this.#removeAbandoned()
+  }
+
   /** Removes all copies, but not what a process is just writing. Who has one open reads on. */
   async clear(): Promise<void> {
     for (const { name } of await this.#entries()) {
       if (!name.endsWith('.part')) await this.#remove(name)
     }
     await this.#removeAbandoned()
+  }
+
+  /** The copies of the names that stay; `undefined` where a name does not tell its copy, as older ones do not. */
+  async #forgetBefore(oldestMs: number): Promise<ReadonlySet<string> | undefined> {
+    const believed = new Set<string | undefined>()
+    for (const { name } of await this.#entries()) {
+      if (!name.endsWith('.json')) continue
+      const known = await this.#known(join(this.directory, name))
+      if (known === undefined || known.checkedAtMs < oldestMs) await this.#remove(name)
+      else believed.add(known.copy)
+    }
+    return believed.has(undefined)
+      ? undefined
+      : new Set([...believed].filter((copy) => copy !== undefined))
   }
 
   #ageAllowed(): number {
@@ -154,7 +187,8 @@ export class LocalFileCache {
     const handle = found ?? (await this.#writeWhole(local, withSignal(reader, options.signal)))
     try {
       if (found === undefined) await this.#makeRoom(local)
-      const known: Known = { etag, checkedAtMs: this.#clock.nowMs() }
+      const copy = basename(local)
+      const known: Known = { etag, checkedAtMs: this.#clock.nowMs(), copy }
       await (await this.#writeWhole(pointer, JSON.stringify(known))).close()
       return { local, handle }
     } catch (error) {
@@ -303,8 +337,9 @@ function parseKnown(text: string): Known | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   if (!('etag' in value) || !('checkedAtMs' in value)) return undefined
   const { etag, checkedAtMs } = value
+  const copy = 'copy' in value && typeof value.copy === 'string' ? value.copy : undefined
   return typeof etag === 'string' && typeof checkedAtMs === 'number'
-    ? { etag, checkedAtMs }
+    ? { etag, checkedAtMs, copy }
     : undefined
 }
 

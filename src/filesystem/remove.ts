@@ -5,9 +5,22 @@ import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { demandContainerConsent, removeContainer } from './directories.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
-import { type FileInfo, pathOf } from './file-info.ts'
+import { type FileInfo, fullName, pathOf } from './file-info.ts'
 import { FileRemovals } from './file-removals.ts'
 import type { Remote } from './remote.ts'
+
+/** How far a removal has come. */
+export interface RemoveProgress {
+  /** What was deleted last: `container/path`. */
+  readonly path: string
+  /** Files that are deleted. */
+  readonly files: number
+  /**
+   * Files that are known of: those that names and patterns stand for, and in directories those that were met up to
+   * now, as they are deleted while they are listed. At the end as many as `files`, unless some failed.
+   */
+  readonly totalFiles: number
+}
 
 export interface RemoveOptions extends Omit<ExpandOptions, 'maxDepth'> {
   /** Whether a path may be a container, which then goes with all that it holds. */
@@ -16,6 +29,10 @@ export interface RemoveOptions extends Omit<ExpandOptions, 'maxDepth'> {
   readonly leaseId?: string | undefined
   /** `return`: everything is tried, and what failed is told. Default `raise`: see `BulkError`. */
   readonly onError?: 'raise' | 'return' | undefined
+  /**
+   * Told after each file. A container, and a directory of a hierarchical account, goes in one request and is told as one.
+   */
+  readonly onProgress?: ((progress: RemoveProgress) => void) | undefined
 }
 
 /**
@@ -36,10 +53,14 @@ export async function remove(
   const trees = new Limiter(concurrency)
   const nameOf = ({ name }: FileInfo) => name
   const run = { signal, concurrency: removals.limit, syscall: 'rm', onError, pathOf: nameOf }
-  return runAll(hits, run, ({ name, type }) => {
+  const tally = new RemovalTally(files.length, options.onProgress)
+  return runAll(hits, run, async ({ name, type }) => {
     const path = pathOf(name)
-    if (type !== 'directory') return removals.remove(path)
-    return trees.run(() => removeDirectoryTree(remote, path, options), signal)
+    if (type === 'directory') {
+      return trees.run(() => removeDirectoryTree(remote, path, { signal, tally }), signal)
+    }
+    await removals.remove(path)
+    tally.add(path)
   })
 }
 
@@ -79,10 +100,43 @@ export async function removeFile(
 async function removeDirectoryTree(
   remote: Remote,
   path: BlobPath,
-  { signal }: RemoveOptions,
+  { signal, tally }: CallOptions & { readonly tally: RemovalTally },
 ): Promise<void> {
-  if (path.name === '') return removeContainer(remote, path, { signal })
-  return remote.namespace.removeTree(path, { signal, concurrency: remote.concurrency })
+  if (path.name === '') {
+    await removeContainer(remote, path, { signal })
+    return tally.addMet(path)
+  }
+  let met = 0
+  const onProgress = (removed: { readonly path: BlobPath }) => {
+    met++
+    tally.addMet(removed.path)
+  }
+  const { concurrency } = remote
+  await remote.namespace.removeTree(path, { signal, concurrency, onProgress })
+  if (met === 0) tally.addMet(path)
+}
+
+class RemovalTally {
+  readonly #onProgress: RemoveOptions['onProgress']
+  #files = 0
+  #totalFiles: number
+
+  constructor(files: number, onProgress: RemoveOptions['onProgress']) {
+    this.#totalFiles = files
+    this.#onProgress = onProgress
+  }
+
+  add(path: BlobPath): void {
+    this.#files += 1
+    const [files, totalFiles] = [this.#files, this.#totalFiles]
+    this.#onProgress?.({ path: fullName(path), files, totalFiles })
+  }
+
+  /** One that nobody knew of before. */
+  addMet(path: BlobPath): void {
+    this.#totalFiles += 1
+    this.add(path)
+  }
 }
 
 /** Without what lies below another: that goes with it. */

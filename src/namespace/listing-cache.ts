@@ -22,6 +22,16 @@ export interface ListingCacheOptions {
   readonly maxEntries: number
 }
 
+/** How a cache of listings is used. */
+export interface ListingCacheStats {
+  /** Listings that are held, and the names in them. */
+  readonly listings: number
+  readonly entries: number
+  /** Look-ups of names and directories that they answered, and those for which the service had to be asked. */
+  readonly hits: number
+  readonly misses: number
+}
+
 /** What a listing under way has missed: a change of ours makes it too old to be kept. */
 export interface PendingListing {
   changed: boolean
@@ -65,6 +75,8 @@ export class ListingCache {
   readonly #listings: LRUCache<string, Listing>
   readonly #pending = new Map<string, Set<PendingListing>>()
   readonly #trees = new Set<ChangesBelow>()
+  #hits = 0
+  #misses = 0
 
   constructor(options: ListingCacheOptions) {
     this.#clock = options.clock
@@ -79,6 +91,22 @@ export class ListingCache {
   fresh(directory: BlobPath): Listing | undefined {
     const listing = this.#listings.get(keyOf(directory))
     return listing !== undefined && listing.expiresAtMs > this.#clock.nowMs() ? listing : undefined
+  }
+
+  get stats(): ListingCacheStats {
+    const { size, calculatedSize } = this.#listings
+    return {
+      listings: size,
+      entries: calculatedSize - size,
+      hits: this.#hits,
+      misses: this.#misses,
+    }
+  }
+
+  /** Notes a look-up, and whether listings answered it. */
+  count(isHit: boolean): void {
+    if (isHit) this.#hits += 1
+    else this.#misses += 1
   }
 
   /** How many entries the last known listing had, believable or not. */

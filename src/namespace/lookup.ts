@@ -123,11 +123,17 @@ export class Lookup {
 
   /** What cached listings say of `path`; `undefined` when they do not know. */
   known(path: BlobPath): Entry | 'ENOENT' | 'ENOTDIR' | undefined {
+    const said = this.#said(path)
+    if (path.name !== '') this.#cache.count(said !== undefined)
+    return said
+  }
+
+  #said(path: BlobPath): Entry | 'ENOENT' | 'ENOTDIR' | undefined {
     if (path.name === '') return undefined
     const parent = parentOf(path)
     const listing = this.#cache.fresh(parent)
     if (listing !== undefined) return listing.entries.get(baseName(path.name)) ?? 'ENOENT'
-    const above = this.known(parent)
+    const above = this.#said(parent)
     if (above === undefined || typeof above === 'string') return above
     return above.type === 'directory' ? undefined : 'ENOTDIR'
   }
@@ -135,8 +141,9 @@ export class Lookup {
   /** What `directory` holds, by base name; `ENOENT`, `ENOTDIR`. Not to be changed. */
   async entries(directory: BlobPath, options: LookupOptions = {}): Promise<EntriesByName> {
     const kept = this.#kept(directory, options)
+    if (options.fresh !== true) this.#cache.count(kept !== undefined)
     if (kept !== undefined) return kept
-    const known = options.fresh === true ? undefined : this.known(directory)
+    const known = options.fresh === true ? undefined : this.#said(directory)
     requireDirectory(known, directory)
     await this.#cover(directory, options)
     const covered = this.#kept(directory, options)

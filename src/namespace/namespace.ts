@@ -18,7 +18,7 @@ import { type ChangeOptions, changeMetadata, setAttributes } from './entry-metad
 import { HierarchicalNames, type SettleOptions } from './hierarchical-names.ts'
 import { Leaving } from './leaving.ts'
 import { walkTree } from './listing.ts'
-import { ListingCache } from './listing-cache.ts'
+import { ListingCache, type ListingCacheStats } from './listing-cache.ts'
 import { callOptions, Lookup, type LookupOptions } from './lookup.ts'
 import type { NamespaceOptions } from './namespace-options.ts'
 import { type RemoveFileOptions, removeFile, removeTree } from './removal.ts'
@@ -92,6 +92,11 @@ export class Namespace {
   /** How often listings have met a blob whose name cannot be a path. */
   get unreachableCount(): number {
     return this.#unreachableCount
+  }
+
+  /** How the listings in memory are used. */
+  get listingStats(): ListingCacheStats {
+    return this.#cache.stats
   }
 
   /** What `path` is. `ENOENT`; `ENOTDIR` when a file is known to stand where a directory should. */

@@ -69,6 +69,11 @@ export class AppendBlobWriter {
     return this.#last
   }
 
+  /** Sends all that waits, which everybody then sees. */
+  async flush(): Promise<void> {
+    await this.#send()
+  }
+
   /** Gives up what was not sent. Never throws. */
   async abort(): Promise<void> {
     this.#waiting = []

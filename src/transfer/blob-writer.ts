@@ -183,6 +183,18 @@ export class BlobWriter {
     })
   }
 
+  /**
+   * Resolves when all blocks that are full have come to the service; what does not fill one waits on. Nothing becomes
+   * visible. Rejects with what made a block fail.
+   */
+  async flush(): Promise<void> {
+    this.#checkOpen('flush')
+    await this.#work(async () => {
+      if (this.#tail.buffer.length >= this.#tailCapacity()) await this.#stageTail()
+      await this.#stager.drain()
+    })
+  }
+
   /** Gives up what is not committed. Never throws. */
   async abort(): Promise<void> {
     this.#aborted = true

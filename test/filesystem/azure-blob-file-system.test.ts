@@ -345,6 +345,29 @@ t.test('rm deletes files, patterns, lists and whole directories', async (t) => {
   await t.rejects(fs.rm('box/missing'), { code: 'ENOENT' })
 })
 
+t.test('rm tells how far it is, in files, and in directories as they are met', async (t) => {
+  const { fs } = await memoryFileSystem()
+  for (const name of ['a', 'b', 'c/1', 'c/2', 'c/d/3']) await fs.writeText(`box/${name}`, name)
+  const told: { path: string; files: number; totalFiles: number }[] = []
+
+  await fs.rm(['box/a', 'box/b'], { onProgress: (progress) => told.push(progress) })
+  t.match(told, [
+    { files: 1, totalFiles: 2 },
+    { files: 2, totalFiles: 2 },
+  ])
+  t.strictSame(told.map(({ path }) => path).sort(), ['box/a', 'box/b'])
+  told.length = 0
+  await fs.rm('box/c', { recursive: true, onProgress: (progress) => told.push(progress) })
+
+  const last = told.at(-1)
+  t.equal(last?.files, last?.totalFiles)
+  t.strictSame(
+    told.map(({ files }) => files),
+    told.map((_, index) => index + 1),
+  )
+  t.notOk(await fs.exists('box/c'))
+})
+
 t.test('rm of a directory spares what only begins like it', async (t) => {
   const { fs } = await planted()
 

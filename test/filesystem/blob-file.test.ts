@@ -90,6 +90,31 @@ t.test('nothing of a written file is seen before it is closed', async (t) => {
   await t.rejects(writer.write('more'), { code: 'EBADF' })
 })
 
+t.test('flush sends the blocks that are full, and shows nothing', async (t) => {
+  const store = new CountingStore(new MemoryBlobStore({ account: 'acct' }))
+  const { fs } = await memoryFileSystem({ store, blockBytes: 1000 })
+  await fs.writeText('box/f', 'old')
+  const writer = await fs.open('box/f', 'w')
+  const staged = () => store.requests.filter(({ verb }) => verb === 'stageBlock').length
+
+  await writer.write('n'.repeat(999))
+  await writer.flush()
+  t.equal(staged(), 0, 'what fills no block waits')
+  await writer.write('n'.repeat(1002))
+  await writer.flush()
+  t.equal(staged(), 2)
+  t.equal(await fs.readText('box/f'), 'old')
+  await writer.close()
+
+  t.equal(await fs.readText('box/f'), 'n'.repeat(2001))
+  await t.rejects(writer.flush(), { code: 'EBADF' })
+  const appending = await fs.open('box/log', 'a', { appendBlob: true })
+  await appending.write('one')
+  await appending.flush()
+  t.equal(await fs.readText('box/log'), 'one')
+  await appending.close()
+})
+
 t.test('a writer that is closed at once makes an empty file', async (t) => {
   const { fs } = await memoryFileSystem()
 

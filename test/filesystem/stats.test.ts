@@ -43,3 +43,25 @@ t.test('a file system that is put together by hand has no counter', async (t) =>
 
   t.equal(fs.stats().requests, undefined)
 })
+
+t.test('stats tell how the listings in memory are used', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await fs.writeText('box/dir/a', 'a')
+  await fs.writeText('box/dir/b', 'b')
+  fs.invalidateCache()
+  const before = fs.stats().listingCache
+
+  await fs.ls('box/dir')
+  const first = fs.stats().listingCache
+  await fs.ls('box/dir')
+  await fs.info('box/dir/a')
+  const second = fs.stats().listingCache
+  fs.invalidateCache()
+
+  t.equal(before.listings, 0)
+  t.ok(first.misses > before.misses)
+  t.match(first, { listings: 1, entries: 2, hits: before.hits })
+  t.equal(second.hits, first.hits + 2)
+  t.equal(second.misses, first.misses)
+  t.match(fs.stats().listingCache, { listings: 0, entries: 0 })
+})
