@@ -6,7 +6,7 @@ import { type GlobOptions, globIter } from './glob.ts'
 import { fileOfRow, type StateChoice } from './list-states.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
 import { type Change, type UpdateOptions, updateFile } from './update-file.ts'
-import { everythingBelow } from './walk.ts'
+import { everythingBelow, type FindOptions } from './walk.ts'
 
 export interface ListOptions extends CallOptions, StateChoice {
   /** Names that one request tells, at most 5,000 (the default). */
@@ -37,6 +37,8 @@ export interface FileListing extends AsyncGenerator<FilePage, void> {
   /** Behind the page that was given last. JSON keeps it; `list` goes on from its `continuation`. */
   checkpoint(): ListCheckpoint
 }
+
+type Prefixed = CallOptions & Pick<FindOptions, 'prefix'>
 
 /** Long listings, plans of searches, and changes that nobody's are lost by. See `AzureBlobFileSystem`. */
 export class AccountSearch extends AccountSharing {
@@ -76,8 +78,8 @@ export class AccountSearch extends AccountSharing {
     } while (continuation !== undefined)
   }
 
-  /** Files below `path` as they are listed, in no order; `path` itself when it is a file. */
-  async *findIter(path: PathInput, options: CallOptions = {}): AsyncGenerator<FileInfo, void> {
+  /** Files below `path` as they are listed, in no order; `path` itself when it is a file. With `prefix` as {@link find}. */
+  async *findIter(path: PathInput, options: Prefixed = {}): AsyncGenerator<FileInfo, void> {
     const name = fullName(locate(this.account, path, 'findIter'))
     for await (const page of everythingBelow(this.remote.view, name, options)) {
       for (const entry of page) {

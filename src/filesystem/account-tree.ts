@@ -264,8 +264,8 @@ export class AccountTree {
   }
 
   /**
-   * Files below `path` (or the file itself) by name; with `withDirs` directories and `path` too. Former and
-   * deleted states and tags as in {@link ls}.
+   * Files below `path` (or the file itself) by name; with `withDirs` directories and `path` too; with `prefix` those whose
+   * part below `path` begins with it. Former and deleted states and tags as in {@link ls}.
    */
   async find(path: PathInput, options: FindOptions & StateChoice = {}): Promise<FileInfo[]> {
     const name = fullName(locate(this.account, path, 'find'))
@@ -294,7 +294,7 @@ export class AccountTree {
     return expandPath(this.remote.view, this.names(paths, 'expandPath'), options)
   }
 
-  /** Bytes of all files below `path`. */
+  /** Bytes of all files below `path`, or with `prefix` of those that {@link find} tells. */
   async du(path: PathInput, options: FindOptions = {}): Promise<number> {
     const name = fullName(locate(this.account, path, 'du'))
     let total = 0

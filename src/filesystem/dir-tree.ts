@@ -77,7 +77,10 @@ export class DirTree extends DirPaths {
     return this.all(await this.fs.find(this.inside(path, 'find'), options))
   }
 
-  async *findIter(path = '', options?: CallOptions): AsyncGenerator<FileInfo, void> {
+  async *findIter(
+    path = '',
+    options?: CallOptions & Pick<FindOptions, 'prefix'>,
+  ): AsyncGenerator<FileInfo, void> {
     for await (const info of this.fs.findIter(this.inside(path, 'findIter'), options)) {
       yield this.outside(info)
     }

@@ -1,6 +1,6 @@
 import type { CallOptions } from '../blob/store.ts'
 import { type GlobOptions, glob } from './glob.ts'
-import type { TreeEntry, TreeView } from './tree-view.ts'
+import type { TreeEntry, TreeListing, TreeView } from './tree-view.ts'
 
 /** What a search by pattern asks for. */
 export interface GlobPlan {
@@ -60,7 +60,7 @@ class RecordingView<E extends TreeEntry> implements TreeView<E> {
     return entries
   }
 
-  async *listTree(name: string, options?: CallOptions): AsyncGenerator<readonly E[], void> {
+  async *listTree(name: string, options?: TreeListing): AsyncGenerator<readonly E[], void> {
     this.walked.push(name)
     for await (const page of this.#view.listTree(name, options)) {
       this.entriesSeen += page.length

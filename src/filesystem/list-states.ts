@@ -13,8 +13,8 @@ import {
   toFileInfo,
 } from './file-info.ts'
 import type { Remote } from './remote.ts'
-import { joinName, relativeName } from './tree-view.ts'
-import { type FindOptions, find } from './walk.ts'
+import { joinName, prefixInside, relativeName } from './tree-view.ts'
+import { checkPrefix, type FindOptions, find } from './walk.ts'
 
 /** What a listing shows of each name beside the file that is there. */
 export type StateChoice = Pick<StateListOptions, 'versions' | 'snapshots' | 'deleted' | 'tags'>
@@ -71,8 +71,9 @@ export async function findStates(
   name: string,
   options: FindOptions & StateChoice,
 ): Promise<FileInfo[]> {
-  const { maxDepth, withDirs, signal } = options
-  const plain = { maxDepth, withDirs, signal }
+  const { maxDepth, withDirs, signal, prefix } = options
+  checkPrefix(prefix)
+  const plain = { maxDepth, withDirs, signal, prefix }
   const others = withDirs === true ? (await find(remote.view, name, plain)).filter(isDirectory) : []
   const files =
     name === '' ? await inContainers(remote, options) : await below(remote, name, options)
@@ -85,7 +86,10 @@ async function inContainers(remote: Remote, options: FindOptions & StateChoice) 
   const deeper = maxDepth === undefined ? undefined : maxDepth - 1
   const found: FileInfo[] = []
   for (const { name } of await remote.view.list('', { signal })) {
-    for (const file of await below(remote, name, { ...options, maxDepth: deeper })) found.push(file)
+    const prefix = prefixInside(name, options.prefix ?? '')
+    if (prefix === undefined) continue
+    const inside = { ...options, maxDepth: deeper, prefix }
+    for (const file of await below(remote, name, inside)) found.push(file)
   }
   return found
 }
@@ -99,7 +103,8 @@ async function below(remote: Remote, name: string, options: FindOptions & StateC
     const depth = relativeName(name, file.name).split('/').length
     if (depth <= (options.maxDepth ?? Number.POSITIVE_INFINITY)) found.push(file)
   }
-  if (found.length > 0 || path.name === '') return found
+  const isPart = options.prefix !== undefined && options.prefix !== ''
+  if (found.length > 0 || isPart || path.name === '') return found
   return statesIfAny(remote, path, options)
 }
 
@@ -135,10 +140,13 @@ async function statesIfAny(remote: Remote, path: BlobPath, options: StateListOpt
 function statesBelow(
   { store }: Remote,
   path: BlobPath,
-  options: StateListOptions & { readonly delimiter?: '/' | undefined },
+  options: StateListOptions & {
+    readonly delimiter?: '/' | undefined
+    readonly prefix?: string | undefined
+  },
 ): AsyncGenerator<ListEntry, void> {
-  const prefix = { ...path, name: path.name === '' ? '' : childPrefix(path.name) }
-  return listAll(store, prefix, { ...choiceOf(options), delimiter: options.delimiter })
+  const start = { ...path, name: `${childPrefix(path.name)}${options.prefix ?? ''}` }
+  return listAll(store, start, { ...choiceOf(options), delimiter: options.delimiter })
 }
 
 function choiceOf({ signal, versions, snapshots, deleted, tags }: StateListOptions) {

@@ -3,7 +3,7 @@ import type { Namespace, StatOptions } from '../namespace/namespace.ts'
 import { collectPages, inTurns } from '../turns.ts'
 import { collectByName } from './by-name.ts'
 import { bareDirectory, type FileInfo, pathOf, toFileInfo } from './file-info.ts'
-import type { TreeView } from './tree-view.ts'
+import { prefixInside, type TreeListing, type TreeView } from './tree-view.ts'
 
 /** The account as a tree: containers at the root, then directories and files. */
 export class RemoteView implements TreeView<FileInfo> {
@@ -52,13 +52,13 @@ export class RemoteView implements TreeView<FileInfo> {
 
   async *listTree(
     name: string,
-    options: StatOptions = {},
+    options: StatOptions & TreeListing = {},
   ): AsyncGenerator<readonly FileInfo[], void> {
     if (name === '') return yield* this.#listContainers(options)
     const path = pathOf(name)
-    const { signal } = options
+    const { signal, prefix } = options
     const metadata = this.#metadata || options.metadata
-    const tree = { signal, metadata, directories: true }
+    const tree = { signal, metadata, prefix, directories: true }
     try {
       for await (const page of this.#namespace.listTreePages(path, tree)) {
         signal?.throwIfAborted()
@@ -69,10 +69,14 @@ export class RemoteView implements TreeView<FileInfo> {
     }
   }
 
-  async *#listContainers(options: StatOptions): AsyncGenerator<readonly FileInfo[], void> {
+  async *#listContainers(
+    options: StatOptions & TreeListing,
+  ): AsyncGenerator<readonly FileInfo[], void> {
     for (const container of await this.#containers(options)) {
+      const prefix = prefixInside(container.name, options.prefix ?? '')
+      if (prefix === undefined) continue
       yield [container]
-      yield* this.listTree(container.name, options)
+      yield* this.listTree(container.name, { ...options, prefix })
     }
   }
 

@@ -22,7 +22,21 @@ export interface TreeView<E extends TreeEntry = TreeEntry> {
   /** The direct children in any order; none when the name is missing or no directory. */
   list(name: string, options?: CallOptions): Promise<readonly E[]>
   /** Everything below in any order, directories included, as many at a time as come together. */
-  listTree(name: string, options?: CallOptions): AsyncIterable<readonly E[]>
+  listTree(name: string, options?: TreeListing): AsyncIterable<readonly E[]>
+}
+
+export interface TreeListing extends CallOptions {
+  /** Names whose part below the start does not begin with it need not be told. */
+  readonly prefix?: string | undefined
+}
+
+/**
+ * What names in the child `name` of a directory begin with, for those that begin with `prefix` in the directory;
+ * `undefined` where none can.
+ */
+export function prefixInside(name: string, prefix: string): string | undefined {
+  if (name.startsWith(prefix)) return ''
+  return prefix.startsWith(`${name}/`) ? prefix.slice(name.length + 1) : undefined
 }
 
 /** `parent/child`; the root of an account is the empty string, the local one `/`. */

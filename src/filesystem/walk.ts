@@ -1,9 +1,17 @@
 import type { CallOptions } from '../blob/store.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
+import { shown } from '../expect-option.ts'
 import { inTurns } from '../turns.ts'
 import { collectByName, sortedByName } from './by-name.ts'
-import { byName, parentName, type TreeEntry, type TreeView } from './tree-view.ts'
+import {
+  byName,
+  joinName,
+  parentName,
+  prefixInside,
+  type TreeEntry,
+  type TreeView,
+} from './tree-view.ts'
 
 export interface FindOptions extends CallOptions {
   /** 1: only direct children. Absent: everything. */
@@ -12,6 +20,11 @@ export interface FindOptions extends CallOptions {
   readonly withDirs?: boolean | undefined
   /** See `InfoOptions`. */
   readonly metadata?: boolean | undefined
+  /**
+   * Only names whose part below the path begins with it; it may have slashes. Flat accounts list no others; hierarchical ones
+   * list the directory that it ends in. Of a file, and with `withDirs` of the path itself, nothing is told then.
+   */
+  readonly prefix?: string | undefined
 }
 
 export interface WalkOptions extends CallOptions {
@@ -55,7 +68,7 @@ export async function find<E extends TreeEntry>(
     name !== '' && (options.withDirs === true || type !== 'directory')
   const found = await collectByName(everythingBelow(view, root, options), isWanted)
   const [first] = found
-  const isWhole = options.withDirs !== true || root === ''
+  const isWhole = options.withDirs !== true || root === '' || isPart(options)
   if (isWhole || first === undefined || first.name === root) return found
   const self = known ?? (await view.stat(root, options))
   return self === undefined ? found : [self, ...found]
@@ -68,10 +81,16 @@ export async function* everythingBelow<E extends TreeEntry>(
   options: FindOptions = {},
 ): AsyncGenerator<readonly E[], void> {
   checkDepth(options.maxDepth)
+  checkPrefix(options.prefix)
+  const start = joinName(root, options.prefix ?? '')
   const pages =
     options.maxDepth === undefined
       ? view.listTree(root, options)
-      : inTurns(await listToDepth(view, [root], options.maxDepth, options))
+      : inTurns(await listToDepth(view, [root], options.maxDepth, { ...options, start }))
+  if (isPart(options)) {
+    for await (const page of pages) yield page.filter(({ name }) => name.startsWith(start))
+    return
+  }
   let isEmpty = true
   for await (const page of pages) {
     isEmpty &&= page.length === 0
@@ -79,6 +98,10 @@ export async function* everythingBelow<E extends TreeEntry>(
   }
   const self = isEmpty ? await view.stat(root, options) : undefined
   if (self !== undefined) yield [self]
+}
+
+function isPart({ prefix }: FindOptions): boolean {
+  return prefix !== undefined && prefix !== ''
 }
 
 /**
@@ -175,20 +198,29 @@ async function childrenOf<E extends TreeEntry>(
   return undefined
 }
 
-/** All entries of `directories` and, `depth` levels down, of those below. */
+/** All entries of `directories` and, `depth` levels down, of those below in which names may begin with `start`. */
 export async function listToDepth<E extends TreeEntry>(
   view: TreeView<E>,
   directories: readonly string[],
   depth: number,
-  options: CallOptions,
+  options: CallOptions & { readonly start?: string | undefined },
 ): Promise<E[]> {
   if (depth < 1 || directories.length === 0) return []
   const levels = await mapConcurrent(directories, listConcurrency, (name) =>
     view.list(name, options),
   )
   const level = levels.flat()
-  const inner = level.filter((entry) => entry.type === 'directory').map((entry) => entry.name)
+  const { start = '' } = options
+  const inner = level
+    .filter(({ type, name }) => type === 'directory' && prefixInside(name, start) !== undefined)
+    .map(({ name }) => name)
   return [...level, ...(await listToDepth(view, inner, depth - 1, options))]
+}
+
+/** `TypeError` for a prefix that is no text. */
+export function checkPrefix(prefix: unknown): void {
+  if (prefix === undefined || typeof prefix === 'string') return
+  throw new TypeError(`prefix: expected a text that names begin with, got ${shown(prefix)}`)
 }
 
 /** Everything that an iterable yields. */

@@ -310,7 +310,8 @@ function levelOf(names: readonly string[], prefix: string, many: number): string
   if (common.length < prefix.length) return undefined
   const isFine = last.includes('/', common.length) && countDirectories(common, names) <= many
   if (isFine) return common
-  return common.length > prefix.length ? directoryOf(common.slice(0, -1)) : undefined
+  const above = directoryOf(common.slice(0, -1))
+  return common.length > prefix.length && above.length >= prefix.length ? above : undefined
 }
 
 /** How many directories of a level names that are in order lie in; 1 at least. */

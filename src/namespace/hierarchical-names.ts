@@ -63,6 +63,7 @@ export class HierarchicalNames {
     options: CallOptions & {
       readonly directories: boolean
       readonly metadata?: boolean | undefined
+      readonly prefix?: string | undefined
       readonly onUnreachable: UnreachableListener
     },
   ): AsyncGenerator<readonly Entry[], void, undefined> {

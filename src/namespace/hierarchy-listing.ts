@@ -5,7 +5,7 @@ import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import { inTurns } from '../turns.ts'
 import { bitsInMetadata, entryFromBlob, entryFromPath } from './blob-entry.ts'
-import { baseName, childPrefix, isPathName, isReserved } from './blob-name.ts'
+import { baseName, childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
 import type { Entry } from './entry.ts'
 import { EntryMap } from './entry-map.ts'
 import type { OneLevel, UnreachableListener } from './listing.ts'
@@ -38,7 +38,7 @@ export async function listOneLevelOfPaths(
   const [paths, blobs] = await Promise.all([
     listPaths(faces.hierarchy, directory, options),
     options.metadata === true
-      ? listBlobs(faces.store, directory, options)
+      ? listBlobs(faces.store, { ...directory, name: childPrefix(directory.name) }, options)
       : new Map<string, Entry>(),
   ])
   if (options.metadata === true)
@@ -73,20 +73,31 @@ async function askDirectories(
   })
 }
 
+interface WalkOptions extends PathListingOptions {
+  readonly directories: boolean
+  /** What names begin with, below the directory. */
+  readonly prefix?: string | undefined
+}
+
 /** All below `directory` in the service's order. `ENOENT`. With `metadata` the blobs are held in memory. */
 export async function* walkPaths(
   faces: Faces,
   directory: BlobPath,
-  options: PathListingOptions & { readonly directories: boolean },
+  options: WalkOptions,
 ): AsyncGenerator<Entry, void, undefined> {
-  const { signal } = options
+  const { signal, prefix = '' } = options
+  const start = `${childPrefix(directory.name)}${prefix}`
+  // Paths are listed by directory only: the innermost that the prefix names.
+  const place = prefix.includes('/') ? { ...directory, name: parentName(start) } : directory
+  if (place.name !== '' && !isPathName(place.name)) return
+  const listing = { signal, recursive: true }
   const blobs =
     options.metadata === true
-      ? await listBlobs(faces.store, directory, { signal, recursive: true })
+      ? await listBlobs(faces.store, { ...directory, name: start }, listing)
       : new Map<string, Entry>()
-  const paths = listAllPaths(faces.hierarchy, directory, { signal, recursive: true })
-  for await (const path of paths) {
+  for await (const path of listAllPaths(faces.hierarchy, place, listing)) {
     if (path.isDirectory && !options.directories) continue
+    if (!path.name.startsWith(start)) continue
     if (isShown(path, directory, options)) yield merged(path, blobs.get(path.name))
   }
 }
@@ -111,11 +122,10 @@ async function listPaths(
 /** By name. */
 async function listBlobs(
   store: BlobStore,
-  directory: BlobPath,
+  prefix: BlobPath,
   options: CallOptions & { readonly recursive?: boolean },
 ): Promise<Map<string, Entry>> {
   const entries = new Map<string, Entry>()
-  const prefix = { ...directory, name: childPrefix(directory.name) }
   const level = options.recursive === true ? {} : ({ delimiter: '/' } as const)
   for await (const row of listAll(store, prefix, { signal: options.signal, ...level })) {
     if (row.kind === 'blob') entries.set(row.name, entryFromBlob(row.name, row.properties))

@@ -60,13 +60,16 @@ export async function* walkTree(
   directory: BlobPath,
   options: CallOptions & {
     readonly directories: boolean
+    /** What names begin with, below `directory`; of the directories those on the way are told too. */
+    readonly prefix?: string | undefined
     readonly onUnreachable: UnreachableListener
   },
 ): AsyncGenerator<readonly Entry[], void, undefined> {
   const walk = new TreeWalk(directory.name, options.directories)
-  const prefix = { ...directory, name: childPrefix(directory.name) }
+  const root = childPrefix(directory.name)
+  const prefix = { ...directory, name: `${root}${options.prefix ?? ''}` }
   const take = (row: ListEntry) => {
-    if (row.kind !== 'blob' || row.name === prefix.name || isReserved(row.name)) return
+    if (row.kind !== 'blob' || row.name === root || isReserved(row.name)) return
     if (isPathName(withoutSlash(row.name))) {
       walk.add(row.name, entryFromBlob(row.name, row.properties))
     } else options.onUnreachable({ ...directory, name: row.name })

@@ -47,6 +47,8 @@ export interface TreeListingOptions extends CallOptions {
   /** Whether directories are told too. Default false. */
   readonly directories?: boolean | undefined
   readonly metadata?: boolean | undefined
+  /** What names begin with below the directory: others are not listed where the service can leave them out. */
+  readonly prefix?: string | undefined
 }
 
 /**
@@ -157,6 +159,7 @@ export class Namespace {
     const walk = {
       ...callOptions(options),
       directories: options.directories ?? false,
+      prefix: options.prefix,
       metadata: options.metadata,
       onUnreachable: this.#onUnreachable,
     }
@@ -165,7 +168,8 @@ export class Namespace {
       empty &&= entries.length === 0
       if (entries.length > 0) yield entries
     }
-    if (!empty || directory.name === '') return
+    const isPart = options.prefix !== undefined && options.prefix !== ''
+    if (!empty || isPart || directory.name === '') return
     const found = await this.#lookup.stat(directory, options)
     if (found.type !== 'directory') throw failure('ENOTDIR', 'list', directory)
   }

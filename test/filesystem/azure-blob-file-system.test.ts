@@ -123,6 +123,80 @@ t.test('find tells files, and with withDirs directories and the start', async (t
   await t.rejects(fs.find('box', { maxDepth: 0 }), RangeError)
 })
 
+t.test(
+  'find, findIter and du with a prefix tell only what begins with it below the path',
+  async (t) => {
+    const { fs } = await planted()
+    await plantRemote(fs, 'box', { 'dir/ab': '1', 'dir/sub/ba': '22', 'dir/subway/c': '333' })
+    const found = async (path: string, options: Parameters<typeof fs.find>[1]) =>
+      names(await fs.find(path, options))
+
+    t.strictSame(await found('box/dir', { prefix: 'a' }), ['box/dir/a', 'box/dir/ab'])
+    t.strictSame(await found('box/dir', { prefix: 'sub/b' }), ['box/dir/sub/b', 'box/dir/sub/ba'])
+    t.strictSame(await found('box/dir', { prefix: 'sub/' }), ['box/dir/sub/b', 'box/dir/sub/ba'])
+    t.strictSame(await found('box/dir', { prefix: 'sub', withDirs: true }), [
+      'box/dir/sub',
+      'box/dir/sub/b',
+      'box/dir/sub/ba',
+      'box/dir/subway',
+      'box/dir/subway/c',
+    ])
+    t.strictSame(await found('box/dir', { prefix: 'sub/b', withDirs: true }), [
+      'box/dir/sub/b',
+      'box/dir/sub/ba',
+    ])
+    t.strictSame(await found('box', { prefix: 'dir/s', maxDepth: 2 }), [])
+    t.strictSame(await found('box', { prefix: 'dir/s', maxDepth: 3 }), [
+      'box/dir/sub/b',
+      'box/dir/sub/ba',
+      'box/dir/subway/c',
+    ])
+    t.strictSame(await found('', { prefix: 'box/di' }), [
+      'box/dir/a',
+      'box/dir/ab',
+      'box/dir/sub/b',
+      'box/dir/sub/ba',
+      'box/dir/subway/c',
+      'box/dirt',
+    ])
+    t.strictSame(await found('', { prefix: 'bo', maxDepth: 2 }), ['box/dirt', 'box/top'])
+    t.strictSame(await found('', { prefix: 'x' }), [])
+    t.strictSame(names(await collect(fs.findIter('box/dir', { prefix: 'sub/ba' }))), [
+      'box/dir/sub/ba',
+    ])
+    t.equal(await fs.du('box/dir', { prefix: 'sub' }), 8)
+    t.strictSame([...(await fs.diskUsage('box/dir', { prefix: 'ab' }))], [['box/dir/ab', 1]])
+    t.equal((await fs.find('box/dir', { prefix: '' })).length, 5)
+  },
+)
+
+t.test('a prefix that nothing begins with, of a file or a directory, finds nothing', async (t) => {
+  const { fs } = await planted()
+
+  for (const prefix of ['z', '/a', '../top', 'no/such/x', 'a/x', 'dir/a']) {
+    t.strictSame(await fs.find('box/dir', { prefix, withDirs: true }), [], prefix)
+  }
+  for (const path of ['box/top', 'box/missing', 'none']) {
+    t.strictSame(await fs.find(path, { prefix: 't' }), [], path)
+  }
+  t.strictSame(await fs.find('box/top', { prefix: 't', maxDepth: 1 }), [])
+  const wrong: object = { prefix: 3 }
+  await t.rejects(fs.find('box', wrong), { name: 'TypeError', message: /^prefix: .* got 3/ })
+  await t.rejects(collect(fs.findIter('box', wrong)), { name: 'TypeError' })
+})
+
+t.test('a prefix is the prefix of the listing: other names are not told', async (t) => {
+  const { fs, store } = await counted()
+  await plantRemote(fs, 'box', { 'dir/a1': 'a', 'dir/a/deep': 'b', 'dir/b': 'c' })
+  store.take()
+
+  t.strictSame(names(await fs.find('box/dir', { prefix: 'a' })), ['box/dir/a/deep', 'box/dir/a1'])
+  t.strictSame(await fs.find('box/dir', { prefix: 'x' }), [])
+  t.strictSame(names(await fs.sub('box/dir').find('', { prefix: 'b' })), ['b'])
+
+  t.strictSame(store.take(), ['listPage dir/a', 'listPage dir/x', 'listPage dir/b'])
+})
+
 t.test('find costs one request however deep the tree is', async (t) => {
   const { fs, store } = await counted()
   for (let index = 0; index < 30; index += 1) await fs.writeText(`box/d${index}/e/f`, '')

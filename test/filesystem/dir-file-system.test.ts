@@ -21,6 +21,10 @@ t.test('paths go in and names come out relative to the directory', async (t) => 
 
   t.strictSame(names(await sub.ls()), ['a', 'g'])
   t.strictSame(names(await sub.find('/a')), ['a/f'])
+  t.strictSame(names(await sub.find('', { prefix: 'a/' })), ['a/f'])
+  t.strictSame(names(await collect(sub.findIter('a', { prefix: 'f' }))), ['a/f'])
+  t.strictSame(await sub.find('', { prefix: '../running' }), [])
+  t.equal(await sub.du('', { prefix: 'g' }), 2)
   t.strictSame(names(await sub.glob('**/f')), ['a/f'])
   t.strictSame(names(await sub.expandPath('*', { recursive: true })), ['a', 'a/f', 'g'])
   t.strictSame(

@@ -66,6 +66,12 @@ t.test('ls tells snapshots of direct children alone', async (t) => {
   t.strictSame((await fs.find('first', { snapshots: true })).length, 4)
   t.strictSame((await fs.find('first', { snapshots: true, maxDepth: 1 })).length, 2)
   t.strictSame((await fs.find('', { snapshots: true, maxDepth: 2 })).length, 2)
+  const begun = async (path: string, prefix: string) =>
+    (await fs.find(path, { snapshots: true, prefix, withDirs: true })).map(({ name }) => name)
+  t.strictSame(await begun('first', 'f'), ['first/f', 'first/f'])
+  t.strictSame(await begun('first', 'dir/'), ['first/dir/g', 'first/dir/g'])
+  t.strictSame(await begun('', 'first/d'), ['first/dir', 'first/dir/g', 'first/dir/g'])
+  t.strictSame(await begun('first/f', 'f'), [])
 })
 
 t.test('what was deleted is listed where it was, its directory too', async (t) => {

@@ -37,7 +37,7 @@ const divisionArbitrary: fc.Arbitrary<Division> = fc.record({
 const shapeArbitrary = fc.record({
   division: divisionArbitrary,
   maxResults: fc.integer({ min: 1, max: 7 }),
-  prefix: fc.constantFrom('', '', 'a/', 'b/', 'aa/a/'),
+  prefix: fc.constantFrom('', '', 'a/', 'b/', 'aa/a/', 'a', 'b/a'),
 })
 
 t.test(`a divided listing tells what one chain tells, in its order (seed ${seed})`, async (t) => {
