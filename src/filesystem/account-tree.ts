@@ -19,7 +19,7 @@ import { type FileInfo, fullName } from './file-info.ts'
 import { glob } from './glob.ts'
 import { asksForStates, findStates, listStates, type StateChoice } from './list-states.ts'
 import { locate, locateFile, locateName, type PathInput } from './location.ts'
-import type { Remote } from './remote.ts'
+import { noteRemote, type Remote } from './remote.ts'
 import { RemoteView } from './remote-view.ts'
 import {
   everythingBelow,
@@ -129,7 +129,7 @@ export class AccountTree {
     const namespace = options.namespace ?? new Namespace(names)
     this.#recipe = options.recipe
     this.#requestCounts = options.requestCounts
-    this.#remote = {
+    this.#remote = noteRemote(this, {
       store,
       namespace,
       clock,
@@ -145,7 +145,7 @@ export class AccountTree {
       tagsOf: administration && ((path) => administration.getTags(path)),
       view: new RemoteView(namespace),
       wholeView: new RemoteView(namespace, { metadata: true }),
-    }
+    })
   }
 
   /** What the operations share. */

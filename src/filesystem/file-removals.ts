@@ -48,6 +48,11 @@ export class FileRemovals {
     return new FileRemovals(remote, shared, { signal, leaseId })
   }
 
+  /** Whether its deletion may share a request with others. */
+  isShared(path: BlobPath): boolean {
+    return this.#shared.has(path.container)
+  }
+
   /** As `Namespace.removeFile`. */
   remove(path: BlobPath): Promise<void> {
     const deletes = this.#shared.get(path.container)

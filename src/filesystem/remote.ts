@@ -37,3 +37,16 @@ export interface Remote {
   /** Reads index tags, so that a new version of a file keeps them; absent: they are not kept. */
   readonly tagsOf: ((path: BlobPath) => Promise<Tags>) | undefined
 }
+
+const remotes = new WeakMap<object, Remote>()
+
+/** Lets operations beside a file system's own use what it works with; returns it. */
+export function noteRemote(fileSystem: object, remote: Remote): Remote {
+  remotes.set(fileSystem, remote)
+  return remote
+}
+
+/** What `fileSystem` works with; `undefined` for one that is not of this library. */
+export function remoteOf(fileSystem: object): Remote | undefined {
+  return remotes.get(fileSystem)
+}

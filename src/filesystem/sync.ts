@@ -10,12 +10,12 @@ import { demandWord } from './demand-word.ts'
 import { onLocalDisk } from './local-error.ts'
 import { compilePattern, pathMatcher } from './pattern.ts'
 import { SyncRecord } from './sync-record.ts'
+import { removalsFrom } from './sync-removals.ts'
 import {
   blobVersion,
   listSide,
   localVersion,
   placeOf,
-  removeFrom,
   type SyncFile,
   type SyncSide,
   type SyncTree,
@@ -93,7 +93,7 @@ export async function sync(
   const [from, to] = await Promise.all([listSide(source, options), listSide(target, options)])
   const plan = await makePlan(from, to, { ...options, opened: record })
   if (options.dryRun === true) return plan
-  await carryOut(plan, { source, target, from, record }, options)
+  await carryOut(plan, { source, target, from, to, record }, options)
   return plan
 }
 
@@ -133,11 +133,12 @@ interface Run {
   readonly source: SyncSide
   readonly target: SyncSide
   readonly from: SyncTree
+  readonly to: SyncTree
   readonly record: SyncRecord | undefined
 }
 
 async function carryOut(plan: SyncPlan, run: Run, options: SyncOptions): Promise<void> {
-  const { source, target, from, record } = run
+  const { source, target, from, to, record } = run
   const { signal, concurrency = 16 } = options
   const sizeOf = (path: string) => from.get(path)?.size ?? 0
   const tally = new Tally(
@@ -155,14 +156,18 @@ async function carryOut(plan: SyncPlan, run: Run, options: SyncOptions): Promise
       record?.note(path, [from.get(path)?.version ?? '', copied])
     },
   )
-  const removals = bulkPhase(
-    plan.deleted,
-    (path) => path,
-    async (path) => {
-      await removeFrom(target, path, { signal })
-      record?.forget(path)
-    },
-  )
+  const removing = await removalsFrom(target, plan.deleted, { signal, concurrency, tree: to })
+  const removals = {
+    ...bulkPhase(
+      plan.deleted,
+      (path) => path,
+      async (path) => {
+        await removing.remove(path)
+        record?.forget(path)
+      },
+    ),
+    concurrency: removing.limit,
+  }
   // What is not recorded is copied again.
   const onEnd = record && (() => record.save())
   await new Bulk([copies, removals], { signal, concurrency, syscall: 'sync', onEnd }).run()
