@@ -4,12 +4,7 @@ import { type CreateFileSystemOptions, createFileSystem } from './create-file-sy
 import { FileSystemError } from './errors.ts'
 import { shown } from './expect-option.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
-import {
-  anonymous,
-  fixedSignature,
-  type GivenCredential,
-  keySignatures,
-} from './given-credential.ts'
+import { fixedSignature, type GivenCredential, keySignatures } from './given-credential.ts'
 
 /**
  * The options of adlfs by their own names, as `storage_options` of pandas, dask and others hold
@@ -56,6 +51,7 @@ export async function fromStorageOptions(
     ...more,
     ...(account === undefined ? {} : { account }),
     ...endpointOf(options, string, account),
+    ...(options.anon === true ? { anonymous: true } : {}),
     credential: await credentialOf(options, string, account),
     blockBytes: options.blocksize,
     concurrency: options.max_concurrency,
@@ -124,14 +120,14 @@ function endpointOf(
   return { blobEndpoint: `https://${account}${secondary}.blob.${suffix}` }
 }
 
-/** In the order of adlfs; nothing: what the environment says. */
+/** In the order of adlfs; nothing: what the environment says, or nobody with `anon`. */
 async function credentialOf(
   options: StorageOptions,
   string: Fields,
   account: string | undefined,
 ): Promise<GivenCredential | undefined> {
   const { credential, anon, client_id: clientId } = options
-  if (anon === true) return anonymous()
+  if (anon === true) return undefined
   if (typeof credential === 'object') return credential
   const text = credential ?? options.account_key ?? string['AccountKey']
   const signature = options.sas_token ?? string['SharedAccessSignature']

@@ -35,9 +35,15 @@ for (const [title, options] of ways) {
 }
 
 t.test('anon sends no credential, which a private container refuses', async (t) => {
-  await using fs = await fromStorageOptions({ ...where, anon: true }, more)
+  // As adlfs has it, `anon` beats a key beside it.
+  await using fs = await fromStorageOptions({ ...where, anon: true, account_key: accountKey }, more)
 
   await t.rejects(fs.ls('box'), { code: /EACCES|ENOENT/ })
+  const recipe = JSON.parse(JSON.stringify(fs))
+  t.equal(recipe.anonymous, true)
+  t.notHas(recipe, { credential: 'given' })
+  await using again = await fromJSON(recipe, { environment: {} })
+  await t.rejects(again.ls('box'), { code: /EACCES|ENOENT/ })
 })
 
 t.test(
