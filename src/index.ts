@@ -14,6 +14,7 @@ export {
 } from './artifact-store/azure-artifact-store.ts'
 export { type AzureEndpoint, type AzureUrl, parseAzureUrl } from './azure-url.ts'
 export type {
+  AccountFeatures,
   BlobAdministration,
   ContentSettings,
   FormerId,

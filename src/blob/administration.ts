@@ -39,6 +39,14 @@ export interface ContentSettings extends ContentHeaders {
   readonly contentMd5?: string | undefined
 }
 
+/** What an account is set up for; `undefined` where the credential may not ask, or the service does not say. */
+export interface AccountFeatures {
+  /** What is deleted or replaced is kept for some days. */
+  readonly softDelete: boolean | undefined
+  /** Append blobs may be made. */
+  readonly appendBlob: boolean | undefined
+}
+
 /** What a signature lets its holder do, and where. */
 export interface SignRequest extends CallOptions {
   /** A container (no name), a blob, or with `directory` all that is below a directory. */
@@ -114,4 +122,6 @@ export interface BlobAdministration extends BlobHistory {
    * credential can do neither.
    */
   sign(request: SignRequest): Promise<URL>
+  /** Of the account that `container` is in; asked by way of the container, and of the account. Absent: nobody knows. */
+  getFeatures?(container: string, options?: CallOptions): Promise<AccountFeatures>
 }

@@ -2,10 +2,11 @@ import type { BlobClient, UserDelegationKey } from '@azure/storage-blob'
 import type { Clock } from '../clock.ts'
 import type { CredentialProvider } from '../credential/credential.ts'
 import type { TextSigner } from '../credential/text-signer.ts'
-import { FileSystemError } from '../errors.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { HttpHandler } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type {
+  AccountFeatures,
   BlobAdministration,
   ContentSettings,
   FormerId,
@@ -189,6 +190,25 @@ export class AzureAdministration implements BlobAdministration {
     return resourceUrl(this.#base, request.path, `?${query}`)
   }
 
+  async getFeatures(container: string, options: CallOptions = {}): Promise<AccountFeatures> {
+    checkContainer(container, 'capabilities')
+    const place = { container, name: '' }
+    const [properties, info] = await Promise.all([
+      this.#pipeline(place, 'service.properties', options).then(({ sdk, pipeline }) => {
+        const service = new sdk.BlobServiceClient(`${this.#base}/`, pipeline)
+        return unlessRefused(service.getProperties(abortable(options)))
+      }),
+      this.#pipeline(place, 'account.info', options).then(({ sdk, pipeline }) => {
+        const client = new sdk.ContainerClient(resourceUrl(this.#base, place).href, pipeline)
+        return unlessRefused(client.getAccountInfo(abortable(options)))
+      }),
+    ])
+    return {
+      softDelete: properties?.deleteRetentionPolicy?.enabled,
+      appendBlob: hasAppendBlobs(info?.accountKind, info?.skuName),
+    }
+  }
+
   async #signingKey(request: SignRequest): Promise<SigningKey> {
     const { signer, credentials, account } = this.#options
     if (signer !== undefined) return { kind: 'account', signer }
@@ -238,6 +258,24 @@ export class AzureAdministration implements BlobAdministration {
     })
     return { sdk, pipeline }
   }
+}
+
+/** `undefined` for what the credential may not ask, and where the service, an emulator say, does not know the question. */
+async function unlessRefused<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    if (isFileSystemError(error, 'EACCES', 'EPERM', 'EINVAL', 'ENOTSUP')) return undefined
+    throw error
+  }
+}
+
+/** General accounts of the premium tier have page blobs alone; all others with blobs have append blobs. */
+function hasAppendBlobs(kind: string | undefined, sku: string | undefined): boolean | undefined {
+  if (kind === 'BlockBlobStorage' || kind === 'BlobStorage') return true
+  const isGeneral = kind === 'StorageV2' || kind === 'Storage'
+  if (!isGeneral || sku === undefined) return undefined
+  return !sku.startsWith('Premium_')
 }
 
 function abortable(options: CallOptions): { abortSignal?: AbortSignal } {

@@ -16,12 +16,27 @@ export interface Capabilities {
   readonly versioning: boolean | undefined
   /** Index tags may be read; `undefined` in a container without files. */
   readonly tags: boolean | undefined
+  /**
+   * What is deleted is kept for some days, as the account's Blob service says; `undefined` where the credential may
+   * not ask it, as of a connector or with a signature for a container.
+   */
+  readonly softDelete: boolean | undefined
+  /** Append blobs may be made, as the account's kind tells; `undefined` where it is not told. */
+  readonly appendBlob: boolean | undefined
   /** URLs can be signed. */
   readonly canSign: boolean
   readonly canListContainers: boolean
   readonly canList: boolean
   /** Whether a file may be read; `undefined` in a container without files. */
   readonly canRead: boolean | undefined
+}
+
+const unknown = {
+  hierarchical: undefined,
+  versioning: undefined,
+  tags: undefined,
+  softDelete: undefined,
+  appendBlob: undefined,
 }
 
 /** Asks once for each, with requests that change nothing. Other refusals than of rights are thrown. */
@@ -36,7 +51,6 @@ export async function probe(
     for await (const _ of store.listContainers({ signal })) break
   })
   if (place.container === '') {
-    const unknown = { hierarchical: undefined, versioning: undefined, tags: undefined }
     return { ...unknown, canSign: false, canListContainers, canList: false, canRead: undefined }
   }
   const expiresAtMs = clock.nowMs() + 60_000
@@ -44,6 +58,7 @@ export async function probe(
   const sign = { path: place, permissions, startsAtMs: clock.nowMs(), expiresAtMs, signal }
   const first = await firstFile(remote, place, { signal })
   const sample = first.path
+  const features = await administration?.getFeatures?.(place.container, { signal })
   return {
     hierarchical: await ifTold(() => namespace.isHierarchical(place.container, { signal })),
     versioning: sample && (await hasVersion(remote, sample, { signal })),
@@ -51,6 +66,8 @@ export async function probe(
       sample &&
       administration &&
       (await isAllowed(() => administration.getTags(sample, { signal }))),
+    softDelete: features?.softDelete,
+    appendBlob: features?.appendBlob,
     canSign: administration !== undefined && (await isAllowed(() => administration.sign(sign))),
     canListContainers,
     canList: first.canList,

@@ -1,10 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ContainerSASPermissions } from '@azure/storage-blob'
 import t from 'tap'
+import { AzureAdministration } from '../../src/blob/azure-administration.ts'
 import { KiB, MiB } from '../../src/byte-range.ts'
+import { systemClock } from '../../src/clock.ts'
+import { FileSystemError } from '../../src/errors.ts'
 import type { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { collect } from '../../src/filesystem/walk.ts'
-import { keySignatures } from '../../src/given-credential.ts'
+import { fixedSignature, keySignatures } from '../../src/given-credential.ts'
 import { administered } from '../support/administered.ts'
 import { startBlobServer } from '../support/blob-server.ts'
 import { memoryFileSystem } from '../support/file-system.ts'
@@ -185,6 +189,8 @@ t.test('what an account offers is told without changing anything', async (t) => 
     hierarchical: false,
     versioning: false,
     tags: true,
+    softDelete: false,
+    appendBlob: true,
     canSign: true,
     canListContainers: true,
     canList: true,
@@ -194,7 +200,66 @@ t.test('what an account offers is told without changing anything', async (t) => 
   t.match(await kept.fs.capabilities('first'), { versioning: undefined, canList: true })
   await kept.fs.writeText('first/f', 'x')
   t.match(await kept.fs.capabilities('first'), { versioning: true, canRead: true })
-  t.match(await kept.fs.capabilities(), { canListContainers: true, canList: false })
+  t.match(await kept.fs.capabilities(), {
+    canListContainers: true,
+    canList: false,
+    softDelete: undefined,
+    appendBlob: undefined,
+  })
+  const softly = await clients(t, { softDeleteDays: 3 })
+  t.match(await softly.fs.capabilities('first'), { softDelete: true, appendBlob: true })
   const { fs } = await memoryFileSystem()
-  t.match(await fs.capabilities('box'), { hierarchical: false, canSign: false, canList: true })
+  const inMemory = await fs.capabilities('box')
+  t.match(inMemory, { hierarchical: false, canSign: false, canList: true })
+  t.match(inMemory, { softDelete: undefined, appendBlob: undefined })
+})
+
+t.test('what a credential for one container may not ask is not known', async (t) => {
+  const { clock, endpoint, keyService } = await startBlobServer(t, { softDeleteDays: 3 })
+  const url = await keyService.getContainerClient('first').generateSasUrl({
+    permissions: ContainerSASPermissions.parse('rl'),
+    expiresOn: new Date(clock.nowMs() + 3_600_000),
+  })
+  const provider = fixedSignature(new URL(url).search)
+  const parts = { account: accountName, endpoint: new URL(endpoint), provider, clock }
+
+  const found = await administered(t, parts).capabilities('first')
+
+  t.match(found, { canList: true, canListContainers: false, softDelete: undefined })
+})
+
+t.test("an account's kind tells of append blobs, and nothing else does", async (t) => {
+  const kinds = [
+    ['StorageV2', 'Standard_ZRS', true],
+    ['Storage', 'Premium_LRS', false],
+    ['StorageV2', 'Premium_LRS', false],
+    ['BlockBlobStorage', 'Premium_LRS', true],
+    ['BlobStorage', 'Standard_LRS', true],
+    ['FileStorage', 'Premium_LRS', undefined],
+    [undefined, undefined, undefined],
+  ] as const
+  for (const [kind, sku, appendBlob] of kinds) {
+    const headers = kind === undefined ? {} : { 'x-ms-account-kind': kind, 'x-ms-sku-name': sku }
+    const administration = new AzureAdministration({
+      account: accountName,
+      endpoint: new URL('http://127.0.0.1:1/'),
+      clock: systemClock,
+      credentials: fixedSignature(''),
+      http: async ({ operation }) => ({
+        status: operation === 'account.info' ? 200 : 403,
+        headers,
+        body: new Uint8Array(),
+      }),
+    })
+    const found = await administration.getFeatures('first')
+    t.strictSame(found, { softDelete: undefined, appendBlob }, `${kind} ${sku}`)
+  }
+  const away = new AzureAdministration({
+    account: accountName,
+    endpoint: new URL('http://127.0.0.1:1/'),
+    clock: systemClock,
+    credentials: fixedSignature(''),
+    http: async () => ({ status: 503, headers: {}, body: new Uint8Array() }),
+  })
+  await t.rejects(away.getFeatures('first'), FileSystemError, 'a failure is no answer')
 })
