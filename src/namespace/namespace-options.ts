@@ -1,7 +1,9 @@
 import type { HierarchyOf } from '../blob/hierarchy.ts'
-import type { BlobStore } from '../blob/store.ts'
+import type { BlobStore, CallOptions } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import type { BlobPath } from '../path.ts'
+import type { PosixAttributes } from './entry.ts'
+import type { LookupOptions } from './lookup.ts'
 
 /**
  * What makes a directory on flat names: `marker`, a blob of its own, so that an empty one stays; or `virtual`,
@@ -31,4 +33,21 @@ export interface NamespaceOptions {
   readonly scanTrees?: boolean | undefined
   /** Called for each blob a listing meets whose name cannot be a path (`a//b`, `../c`). */
   readonly onUnreachable?: ((path: BlobPath) => void) | undefined
+}
+
+/** Options of `stat`, `exists` and `list`; `fresh` asks the service whatever the cache knows. */
+export type StatOptions = LookupOptions
+
+export interface MakeDirectoryOptions extends CallOptions {
+  readonly posix?: PosixAttributes | undefined
+  /** Missing directories above are no error: the new one implies them. */
+  readonly parents?: boolean | undefined
+}
+
+export interface TreeListingOptions extends CallOptions {
+  /** Whether directories are told too. Default false. */
+  readonly directories?: boolean | undefined
+  readonly metadata?: boolean | undefined
+  /** What names begin with below the directory: others are not listed where the service can leave them out. */
+  readonly prefix?: string | undefined
 }

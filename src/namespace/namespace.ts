@@ -19,8 +19,13 @@ import { HierarchicalNames, type SettleOptions } from './hierarchical-names.ts'
 import { Leaving } from './leaving.ts'
 import { walkTree } from './listing.ts'
 import { ListingCache, type ListingCacheStats } from './listing-cache.ts'
-import { callOptions, Lookup, type LookupOptions } from './lookup.ts'
-import type { NamespaceOptions } from './namespace-options.ts'
+import { callOptions, Lookup } from './lookup.ts'
+import type {
+  MakeDirectoryOptions,
+  NamespaceOptions,
+  StatOptions,
+  TreeListingOptions,
+} from './namespace-options.ts'
 import { type RemoveFileOptions, removeFile, removeTree } from './removal.ts'
 import { copyFile, type Renamed, type RenameOptions, rename } from './rename.ts'
 import { type RecoveredRename, type RecoverOptions, recoverRenames } from './rename-recovery.ts'
@@ -29,27 +34,10 @@ import type { TreeOptions } from './tree.ts'
 import { TreeScans } from './tree-scans.ts'
 
 export type { RenameProgress } from './move-tree.ts'
-export type { DirectoryMode, NamespaceOptions } from './namespace-options.ts'
+export type * from './namespace-options.ts'
 export type { CopiedEntry, RenameOptions } from './rename.ts'
 export type { RecoveredRename, RecoverOptions } from './rename-recovery.ts'
 export type { TreeOptions } from './tree.ts'
-
-/** Options of `stat`, `exists` and `list`; `fresh` asks the service whatever the cache knows. */
-export type StatOptions = LookupOptions
-
-export interface MakeDirectoryOptions extends CallOptions {
-  readonly posix?: PosixAttributes | undefined
-  /** Missing directories above are no error: the new one implies them. */
-  readonly parents?: boolean | undefined
-}
-
-export interface TreeListingOptions extends CallOptions {
-  /** Whether directories are told too. Default false. */
-  readonly directories?: boolean | undefined
-  readonly metadata?: boolean | undefined
-  /** What names begin with below the directory: others are not listed where the service can leave them out. */
-  readonly prefix?: string | undefined
-}
 
 /**
  * Directories and files over the flat names of blobs: what `stat`, `list` and the operations on
