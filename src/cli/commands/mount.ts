@@ -102,6 +102,10 @@ function addReportOptions(command: Command): void {
     )
     .option('--metrics-listen <host:port>', 'serve metrics for Prometheus, and /health')
     .option('--health-file <file>', 'rewritten every ten seconds while the drive serves')
+    .option(
+      '--stats-dir [name]',
+      'a directory at the top of the drive, in no listing, with stats, metrics, health and unsaved (default name: .abfs)',
+    )
 }
 
 interface MountCommandFlags extends MountFlags {
@@ -148,21 +152,29 @@ async function placesOf(
     if (command.getOptionValueSource(flag) === 'cli') continue
     command.setOptionValueWithSource(flag, value, `${file}: ${key}`)
   }
-  const { plan } = command.opts<MountCommandFlags>()
-  const isNamed = [...given, plan].some((each) => typeof each === 'string' && each.includes('://'))
+  const { plan, statsDir } = command.opts<MountCommandFlags>()
+  const isNamed = [...given, plan, statsDir].some(
+    (each) => typeof each === 'string' && each.includes('://'),
+  )
   const isWhole = isNamed || given[0] === 'all' || url === undefined
   return isWhole ? given : [url, ...given]
 }
 
-/** Gives back the place that `--plan` took for its value: `--plan abfs://data /mnt`. */
+/** Gives back the place that `--plan` or `--stats-dir` took for its value: `--plan abfs://data /mnt`. */
 function argumentsOf(
   given: readonly string[],
-  { plan, ...flags }: MountCommandFlags,
+  { plan, statsDir, ...others }: MountCommandFlags,
 ): MountArguments {
   const places = [...given]
-  const isValue = plan === undefined || plan === true || plan === 'read' || plan === 'write'
-  if (!isValue && plan.includes('://')) places.unshift(plan)
-  else if (!isValue) places.push(plan)
+  const giveBack = (place: string): void => {
+    if (place.includes('://')) places.unshift(place)
+    else places.push(place)
+  }
+  if (typeof plan === 'string' && plan !== 'read' && plan !== 'write') giveBack(plan)
+  const isPlace = typeof statsDir === 'string' && statsDir.includes('/')
+  if (isPlace) giveBack(statsDir)
+  const own = statsDir === undefined ? {} : { statsDir: isPlace ? (true as const) : statsDir }
+  const flags = { ...others, ...own }
   if (places.length === 0) throw usageError("missing required argument 'url'")
   if (places.length === 1 && places[0] !== 'list')
     throw usageError("missing required argument 'directory'")

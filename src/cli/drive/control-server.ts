@@ -108,8 +108,19 @@ function sendMetrics(response: ServerResponse, reports: readonly DriveReport[]):
 
 /** A drive that holds what it could not store wants a person. */
 function sendHealth(response: ServerResponse, reports: readonly DriveReport[]): void {
-  const unsavedFiles = reports.reduce((sum, { unsaved }) => sum + unsaved.length, 0)
-  send(response, unsavedFiles === 0 ? 200 : 503, { serving: true, unsavedFiles })
+  const state = unsavedState(reports)
+  send(response, state.unsavedFiles === 0 ? 200 : 503, state)
+}
+
+/** What `/health` says. */
+export function unsavedState(reports: readonly DriveReport[]): {
+  readonly serving: true
+  readonly unsavedFiles: number
+} {
+  return {
+    serving: true,
+    unsavedFiles: reports.reduce((sum, each) => sum + each.unsaved.length, 0),
+  }
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

@@ -38,6 +38,7 @@ export interface MountFlags {
   readonly logLevel?: string
   readonly statsFile?: string
   readonly metricsListen?: string
+  readonly statsDir?: string | true
   readonly healthFile?: string
   readonly accessLog?: string
   readonly slow: string
@@ -89,6 +90,8 @@ export interface DriveSettings {
   /** Where metrics are served; nowhere when absent. */
   readonly metricsListen: { readonly host: string; readonly port: number } | undefined
   readonly healthFile: string | undefined
+  /** The directory of reports at the top of the drive; none when absent. */
+  readonly statsDir: string | undefined
   readonly accessLog: string | undefined
   /** Calls that take longer are warned of in the log; milliseconds; 0 warns of none. */
   readonly slowMs: number
@@ -141,6 +144,7 @@ export function parseDriveSettings(
     statsFile: placeOf('--stats-file', flags.statsFile),
     metricsListen: parseListen('--metrics-listen', flags.metricsListen),
     healthFile: placeOf('--health-file', flags.healthFile),
+    statsDir: parseStatsDir(flags.statsDir),
     accessLog: placeOf('--access-log', flags.accessLog),
     slowMs: parseSeconds('--slow', flags.slow) * 1000,
     prices: flags.prices === undefined ? listPrices : parsePrices(flags.prices),
@@ -164,6 +168,15 @@ function placeOf(flag: string, file: string | undefined): string | undefined {
   }
   if (statSync(place, { throwIfNoEntry: false })?.isDirectory() !== true) return place
   throw usageError(`${flag} must be a file, and ${place} is a directory`)
+}
+
+/** One name, which a blob could have. */
+function parseStatsDir(name: string | true | undefined): string | undefined {
+  if (name === undefined) return undefined
+  const chosen = name === true ? '.abfs' : name
+  const isName = !/^\.{0,2}$|[\0/]/.test(chosen) && Buffer.byteLength(chosen) <= 255
+  if (isName) return chosen
+  throw usageError(`--stats-dir must be one name such as .abfs, not '${chosen}'`)
 }
 
 /** `HOST:PORT`, or a port of the loopback. */

@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { repeat } from '../../clock.ts'
 import { type FileOperations, toIno } from '../../vfs/operations.ts'
+import { withReportDirectory } from '../../vfs/report-directory.ts'
 import type { Vfs } from '../../vfs/vfs.ts'
 import type { Account } from '../compose.ts'
 import { printable } from '../output.ts'
@@ -12,6 +13,7 @@ import { serveControl } from './control-server.ts'
 import type { DriveSettings } from './drive-options.ts'
 import type { DriveReport } from './drive-report.ts'
 import { errorFields } from './log.ts'
+import { reportFiles } from './report-files.ts'
 import { estimateDollars } from './request-cost.ts'
 import { unsavedFile } from './unsaved-view.ts'
 
@@ -47,9 +49,15 @@ export class DriveObserver {
     })
   }
 
-  /** The drive, counted. */
+  /** The drive, counted, and beside it what is told of it, which is not. */
   get operations(): FileOperations {
-    return this.#meter.meter(this.#options.vfs)
+    const { vfs, settings, source, account, log } = this.#options
+    const counted = this.#meter.meter(vfs)
+    const { statsDir: name, uid, gid } = settings
+    if (name === undefined) return counted
+    const files = reportFiles(() => this.report())
+    const onHidden = () => log.warn({ source, name }, 'is hidden by --stats-dir')
+    return withReportDirectory(counted, { name, files, uid, gid, clock: account.clock, onHidden })
   }
 
   /** Opens the access log anew, under the name that it has. */

@@ -1,17 +1,20 @@
 /** What a drive would need of its place in Azure, tried without mounting it. */
 import { randomUUID } from 'node:crypto'
-import { isFileSystemError } from '../../errors.ts'
+import { FileSystemError, isFileSystemError } from '../../errors.ts'
 import type { Entry } from '../../namespace/entry.ts'
 import type { BlobPath } from '../../path.ts'
 import type { Account } from '../compose.ts'
 import { describeError } from '../report-error.ts'
 import type { Finding } from './examine.ts'
+import { hiddenByReports } from './report-files.ts'
 
 export interface ProbeOptions {
   /** What the drive would show. */
   readonly root: BlobPath
   /** Whether to write, tag and delete a blob of a name that nobody has. */
   readonly write: boolean
+  /** What the directory of reports would be called. */
+  readonly statsDir: string | undefined
   readonly signal: AbortSignal
 }
 
@@ -27,7 +30,19 @@ export async function probePlace(account: Account, options: ProbeOptions): Promi
   if (looked.verdict === 'failed') return [looked]
   const list = entries === undefined ? lesser({ ...looked, verdict: 'failed' }) : looked
   const read = await look('read', () => readOne(account, { root, entries: entries ?? [], signal }))
-  return [list, read, ...(options.write ? await probeWriting(account, options) : [])]
+  const reports = await probeReports(account, options)
+  return [list, read, ...reports, ...(options.write ? await probeWriting(account, options) : [])]
+}
+
+async function probeReports(account: Account, options: ProbeOptions): Promise<Finding[]> {
+  const { root, statsDir: name, signal } = options
+  if (name === undefined) return []
+  const looked = await look('stats-dir', async () => {
+    const taken = await hiddenByReports(account, { root, name, signal })
+    if (taken === undefined) return `nothing else is called ${name}`
+    throw new FileSystemError('EEXIST', 'mount', taken)
+  })
+  return [looked]
 }
 
 async function look(name: string, work: () => Promise<string>): Promise<Finding> {

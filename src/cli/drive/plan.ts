@@ -66,7 +66,12 @@ export async function planDrive(
     const { moment } = settings
     const shown = moment === undefined ? account : accountInThePast(account, root, moment)
     return start.run((signal) =>
-      probePlace(shown, { root, write, signal: AbortSignal.any([signal, context.signal]) }),
+      probePlace(shown, {
+        root,
+        write,
+        statsDir: settings.statsDir,
+        signal: AbortSignal.any([signal, context.signal]),
+      }),
     )
   })
   const place = await probed.catch((error: unknown): Finding[] => {

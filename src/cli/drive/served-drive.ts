@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { AzureUrl } from '../../azure-url.ts'
 import { systemClock } from '../../clock.ts'
-import { isFileSystemError } from '../../errors.ts'
+import { FileSystemError, isFileSystemError } from '../../errors.ts'
 import { mountByFuseNative } from '../../fuse/fuse-native/mount.ts'
 import { type Mount, mount } from '../../fuse/mount.ts'
 import { type BlobPath, formatPath } from '../../path.ts'
@@ -24,6 +24,7 @@ import { sweepDeadDrives } from './drive-states.ts'
 import { errorFields } from './log.ts'
 import { DriveObserver } from './observer.ts'
 import { controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
+import { hiddenByReports } from './report-files.ts'
 import type { StartWatch } from './start-watch.ts'
 
 /** What a drive shows, where, and with what. */
@@ -104,6 +105,7 @@ export class ServedDrive {
   async mount(): Promise<void> {
     const { settings } = this.#options
     await this.#options.start.run(() => this.#tryCredentials())
+    await this.#checkStatsDir()
     if (!settings.readOnly) await this.#replay()
     this.#recovered = settings.readOnly ? undefined : this.#recover(this.#recovery.signal)
     const mountIt = settings.driver === 'fuse-native' ? mountByFuseNative : mount
@@ -174,6 +176,20 @@ export class ServedDrive {
       const then = settings.readOnly ? '' : ', and what is written there makes it'
       tell(`${this.source} does not exist: the drive is empty${then}`)
     }
+  }
+
+  /** A file of the name that reports are to have would be hidden. */
+  async #checkStatsDir(): Promise<void> {
+    const { account, settings, signal } = this.#options
+    if (settings.statsDir === undefined) return
+    const taken = await hiddenByReports(account, {
+      root: this.#root,
+      name: settings.statsDir,
+      signal,
+    })
+    if (taken === undefined) return
+    const { path, detail } = taken
+    throw new FileSystemError('EEXIST', 'mount', { path, detail })
   }
 
   /** One for each container: whoever mounts it next finds what is left there. */
