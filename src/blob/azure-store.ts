@@ -25,6 +25,7 @@ import { AzureWrites } from './azure-writes.ts'
 import type { DeleteMany } from './deletion.ts'
 import { scanInTurns } from './list-scanner.ts'
 import { PageRooms } from './page-rooms.ts'
+import { ServicePace } from './service-pace.ts'
 import { SinkReceiver } from './sink-receiver.ts'
 import type {
   AppendOptions,
@@ -91,7 +92,7 @@ export class AzureBlobStore implements BlobStore {
     return resourceUrl(this.#base, path)
   }, 256)
   readonly #rooms = new PageRooms()
-  #roundTripMs: number | undefined
+  readonly #pace = new ServicePace()
 
   constructor(options: AzureBlobStoreOptions) {
     this.account = options.account
@@ -115,7 +116,11 @@ export class AzureBlobStore implements BlobStore {
   }
 
   get roundTripMs(): number | undefined {
-    return this.#roundTripMs
+    return this.#pace.roundTripMs
+  }
+
+  get receivedBytes(): number {
+    return this.#pace.receivedBytes
   }
 
   async head(path: BlobPath, options: HeadOptions = {}): Promise<BlobProperties> {
@@ -130,8 +135,9 @@ export class AzureBlobStore implements BlobStore {
     if (range !== undefined && range.end === range.start) return this.#getNothing(path, options)
     if (options.sink !== undefined) return this.#stream(path, { ...options, sink: options.sink })
     const response = await this.#call(rangeCall({ path, url }, options))
-    this.#noteTime(response)
+    this.#pace.noteRead(response)
     if (response.status === 416) return this.#getPast(path, options)
+    this.#pace.noteBytes(response.body.byteLength)
     return contentFrom(response, path, range)
   }
 
@@ -215,7 +221,7 @@ export class AzureBlobStore implements BlobStore {
       room: this.#rooms.take(),
       signal: options.signal,
     })
-    this.#noteListingTime(firstByteMs)
+    this.#pace.noteListing(firstByteMs)
     try {
       const page = Buffer.from(body.buffer, body.byteOffset, body.length)
       const found = await scanInTurns(page, { ...options, pause: nextTurn })
@@ -321,34 +327,19 @@ export class AzureBlobStore implements BlobStore {
   ): Promise<BlobContent> {
     const { range } = options
     let sizeBytes = 0
-    const receiver = new SinkReceiver(options.sink, (status, properties) => {
-      sizeBytes = properties.sizeBytes
-      checkStatus(status, path, { range, sizeBytes })
+    const receiver = new SinkReceiver(options.sink, {
+      check: (status, properties) => {
+        sizeBytes = properties.sizeBytes
+        checkStatus(status, path, { range, sizeBytes })
+      },
+      onBytes: (count) => this.#pace.noteBytes(count),
     })
     const url = this.#urlOf(path)
     const response = await this.#call({ ...rangeCall({ path, url }, options), receiver })
-    this.#noteTime(response)
+    this.#pace.noteRead(response)
     if (response.status === 416) return this.#getPast(path, options)
     checkLength(receiver.receivedBytes, path, { range, sizeBytes })
     return { data: response.body, properties: propertiesFrom(response.headers) }
-  }
-
-  /** Takes note of how soon the answer to a read began. */
-  #noteTime({ firstByteMs }: HttpResponse): void {
-    // It follows a change of the route within some twenty reads, and no burst of slow ones.
-    const before = this.#roundTripMs
-    if (firstByteMs !== undefined) {
-      this.#roundTripMs = Math.min(
-        firstByteMs,
-        before === undefined ? firstByteMs : before * 1.05 + 0.05,
-      )
-    }
-  }
-
-  /** A read does not take longer, as a page has to be made first: an answer before anybody reads. */
-  #noteListingTime(firstByteMs: number | undefined): void {
-    if (firstByteMs === undefined) return
-    this.#roundTripMs = Math.min(this.#roundTripMs ?? firstByteMs, firstByteMs)
   }
 
   async #head(
@@ -361,7 +352,7 @@ export class AzureBlobStore implements BlobStore {
     const { signal } = options
     const query = formerQuery(options.former)
     const response = await this.#call({ operation, method: 'HEAD', path, query, headers, signal })
-    this.#noteTime(response)
+    this.#pace.noteRead(response)
     return propertiesFrom(response.headers)
   }
 

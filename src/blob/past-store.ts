@@ -47,6 +47,10 @@ export class PastBlobStore implements BlobStore {
     return this.#store.roundTripMs
   }
 
+  get receivedBytes(): number | undefined {
+    return this.#store.receivedBytes
+  }
+
   get isEndless(): (() => boolean) | undefined {
     return this.#store.isEndless
   }

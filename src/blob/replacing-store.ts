@@ -134,6 +134,10 @@ export class ReplacingBlobStore implements BlobStore {
     return this.#store.roundTripMs
   }
 
+  get receivedBytes(): number | undefined {
+    return this.#store.receivedBytes
+  }
+
   get isEndless(): (() => boolean) | undefined {
     return this.#store.isEndless
   }

@@ -2,16 +2,22 @@ import type { BodyReceiver } from '../http/handler.ts'
 import { propertiesFrom } from './azure-response.ts'
 import type { BlobProperties, ContentSink } from './store.ts'
 
+interface Told {
+  /** Throws for an answer whose bytes must not be taken. */
+  readonly check: (status: number, properties: BlobProperties) => void
+  /** So many bytes have come. */
+  readonly onBytes: (count: number) => void
+}
+
 /** The receiver of one request that passes its body on to `sink`; counts from 0. */
 export class SinkReceiver implements BodyReceiver {
   readonly #sink: ContentSink
-  readonly #check: (status: number, properties: BlobProperties) => void
+  readonly #told: Told
   #received = 0
 
-  /** `check` throws for an answer whose bytes must not be taken. */
-  constructor(sink: ContentSink, check: (status: number, properties: BlobProperties) => void) {
+  constructor(sink: ContentSink, told: Told) {
     this.#sink = sink
-    this.#check = check
+    this.#told = told
   }
 
   get receivedBytes(): number {
@@ -20,7 +26,7 @@ export class SinkReceiver implements BodyReceiver {
 
   begin(status: number, headers: Readonly<Record<string, string>>): void {
     const properties = propertiesFrom(headers)
-    this.#check(status, properties)
+    this.#told.check(status, properties)
     this.#sink.begin(properties)
   }
 
@@ -30,6 +36,7 @@ export class SinkReceiver implements BodyReceiver {
 
   filled(count: number): void {
     this.#received += count
+    this.#told.onBytes(count)
     this.#sink.filled(count)
   }
 }

@@ -295,6 +295,8 @@ export interface BlobStore {
    * takes to connect. `undefined` while unknown.
    */
   readonly roundTripMs?: number | undefined
+  /** Bytes of blobs that all reads together have brought so far, also those under way; `undefined`: not counted. */
+  readonly receivedBytes?: number | undefined
   /** Whether calls wait however long the service is away; absent: they fail after some attempts. */
   readonly isEndless?: (() => boolean) | undefined
 

@@ -4,12 +4,13 @@ import { type Clock, systemClock } from '../clock.ts'
 import { whenAborted } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
+import { StreamPace } from './stream-pace.ts'
 
 // A stream goes this way:
 // 1. The first `fill` sends one GET for all of the range. Its body goes into the buffers of the fills,
 //    in the order of the calls; while none waits, the connection is not read and the service waits.
 // 2. A body that breaks is continued by a GET from the byte where it broke, of the same version.
-// 3. Each stretch of `paceBytes` is timed, without the time in which no buffer waited, or we for a processor.
+// 3. `StreamPace` says whether the service is slow: then the stream serves the fills that it has.
 // 4. `close` ends it at once. Fills that wait then are told that their bytes must come another way.
 
 export interface BlobStreamOptions {
@@ -21,8 +22,8 @@ export interface BlobStreamOptions {
   /** Told what the service says of the blob; what it throws fails the stream. */
   readonly check: (properties: BlobProperties) => void
   /**
-   * Called once when one connection brings less than `minStreamBytesPerMs`: several may bring more. The
-   * stream then serves the fills that it has and no others. Absent: that is nobody's concern.
+   * Called once when all connections to the service together bring less than `minStreamBytesPerMs`: more of them may
+   * bring more. The stream then serves the fills that it has and no others. Absent: that is nobody's concern.
    */
   readonly onSlow?: (() => void) | undefined
   readonly clock?: Clock | undefined
@@ -55,12 +56,12 @@ export class BlobStream {
   #error: unknown
   #resume: (() => void) | undefined
   #isDraining = false
-  readonly #pace: Pace
+  readonly #pace: StreamPace
 
   constructor(options: BlobStreamOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
-    this.#pace = new Pace(this.#clock)
+    this.#pace = new StreamPace(this.#clock, () => options.store.receivedBytes)
     this.#received = options.range.start
     this.#next = options.range.start
   }
@@ -210,58 +211,6 @@ export class BlobStream {
     this.#options.onSlow()
   }
 }
-
-/** Times what comes while somebody waits for it. */
-class Pace {
-  readonly #clock: Clock
-  #sinceMs: number | undefined
-  #pausedMs: number | undefined
-  #queuedMs = 0
-  #bytes = 0
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-
-  pause(): void {
-    this.#pausedMs = this.#clock.nowMs()
-  }
-
-  goOn(): void {
-    if (this.#pausedMs === undefined) return
-    if (this.#sinceMs !== undefined) this.#sinceMs += this.#clock.nowMs() - this.#pausedMs
-    this.#pausedMs = undefined
-  }
-
-  /** Takes note of `count` bytes; true when they end a stretch that took too long. */
-  isSlow(count: number): boolean {
-    // The first bytes say when the answer began, not how fast it comes.
-    if (this.#sinceMs === undefined) {
-      this.#sinceMs = this.#clock.nowMs()
-      this.#queuedMs = this.#clock.queuedMs?.() ?? 0
-      return false
-    }
-    this.#bytes += count
-    if (this.#bytes < paceBytes) return false
-    const nowMs = this.#clock.nowMs()
-    // Several requests would only make a busy machine busier.
-    const queuedMs = this.#clock.queuedMs?.() ?? 0
-    const tookMs = nowMs - this.#sinceMs - (queuedMs - this.#queuedMs)
-    const isSlow = this.#bytes < tookMs * minStreamBytesPerMs
-    this.#sinceMs = nowMs
-    this.#queuedMs = queuedMs
-    this.#bytes = 0
-    return isSlow
-  }
-}
-
-/** What is timed at once: some tenths of a second at the pace that decides. */
-const paceBytes = 32 * MiB
-/**
- * 100 MB/s. Services that limit each connection allow less than this; a connection that brings more is
- * limited by the machine, which several would only make busier.
- */
-export const minStreamBytesPerMs = 100_000
 
 /** Below this, more connections than one bring little: see docs/decisions/0094. */
 export const defaultStreamBelowMs = 50

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { AzureBlobStore } from '../../src/blob/azure-store.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
-import type { BlobContent, BlobProperties, GetOptions } from '../../src/blob/store.ts'
+import type { BlobContent, BlobProperties, ContentSink, GetOptions } from '../../src/blob/store.ts'
 import { type ByteRange, KiB, MiB } from '../../src/byte-range.ts'
 import { systemClock } from '../../src/clock.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
@@ -375,6 +375,31 @@ t.test('a store tells how soon its service answers, not how long it took to conn
   t.type(store.roundTripMs, 'number')
 })
 
+t.test('a store counts the bytes of all its reads as they come', async (t) => {
+  const server = await startFaultServer(t, breakAfter(size))
+  const { handle, close } = socketHandler()
+  t.teardown(close)
+  const store = new AzureBlobStore({ account: 'a', endpoint: server.url, http: handle })
+  const room = Buffer.alloc(size)
+  const counted: boolean[] = []
+  let filled = 0
+  const sink: ContentSink = {
+    begin: () => undefined,
+    next: () => room.subarray(filled),
+    filled(count) {
+      filled += count
+      counted.push(store.receivedBytes === filled)
+    },
+  }
+  const options = { range: { start: 0, end: size }, ifMatch: '"1"' }
+
+  await store.get(path, { ...options, sink })
+  await store.get(path, options)
+
+  t.ok(counted.length > 0 && !counted.includes(false), 'while a body comes')
+  t.equal(store.receivedBytes, 2 * size)
+})
+
 t.test('a listing tells how soon its service answers, until somebody reads', async (t) => {
   const answersAfter = [30, 90, 10]
   const http: HttpHandler = async () => {
@@ -392,24 +417,34 @@ t.test('a listing tells how soon its service answers, until somebody reads', asy
   t.same(told, [30, 30, 10], 'a page that takes longer to make says nothing')
 })
 
-/** A near service whose connections each take `msPerMiB`, by a clock of its own. */
+/** A near service that takes `msPerMiB`, however many connections share that, by a clock of its own. */
 class PacedStore extends MemoryBlobStore {
   readonly roundTripMs = 1
   readonly clock: FakeClock & { queuedMs?: () => number } = new FakeClock()
   readonly gets: (ByteRange | undefined)[] = []
   readonly #msPerMiB: number
+  #receivedBytes = 0
+
+  get receivedBytes(): number {
+    return this.#receivedBytes
+  }
 
   constructor(msPerMiB: number) {
     super()
     this.#msPerMiB = msPerMiB
   }
 
-  override get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
+  override async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
     this.gets.push(options.range)
     const { sink } = options
-    if (sink === undefined) return super.get(path, options)
+    if (sink === undefined) {
+      const content = await super.get(path, options)
+      this.#receivedBytes += content.data.byteLength
+      return content
+    }
     const filled = (count: number) => {
       void this.clock.advance((count / MiB) * this.#msPerMiB)
+      this.#receivedBytes += count
       sink.filled(count)
     }
     return super.get(path, { ...options, sink: { ...sink, filled } })
@@ -467,6 +502,29 @@ t.test('a sequential reader of a slow connection goes on by several requests', a
   t.equal(open.length, 1, 'one long request')
   t.ok(store.gets.length > 6, `${store.gets.length} requests`)
 })
+
+for (const { msPerMiB, title, most } of [
+  { msPerMiB: 4, title: 'four streams that share 250 MB/s keep their requests', most: 4 },
+  { msPerMiB: 20, title: 'four streams that share 50 MB/s go on by several requests', most: 200 },
+]) {
+  t.test(title, async (t) => {
+    const { store, content, properties } = await openPaced(msPerMiB, 64 * MiB)
+    const read = async () => {
+      const reader = new BlobReader({ store, path, properties, clock: store.clock })
+      for (let at = 0; at < content.length; at += MiB) {
+        const parts = await reader.read({ start: at, end: at + MiB })
+        if (!Buffer.concat(parts).equals(content.subarray(at, at + MiB))) t.fail(`differs at ${at}`)
+      }
+      reader.close()
+    }
+
+    await Promise.all([read(), read(), read(), read()])
+
+    t.ok(store.gets.length <= most, `${store.gets.length} requests`)
+    t.equal(store.gets.length > 4, most > 4)
+    t.equal(store.receivedBytes, 4 * content.length, 'no byte was received in vain')
+  })
+}
 
 t.test('a slow connection is kept where streams are demanded', async (t) => {
   const { store, content, properties } = await openPaced(20)
