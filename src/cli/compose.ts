@@ -3,7 +3,6 @@
  */
 import { readFile } from 'node:fs/promises'
 import type { TokenExchange } from '../agent/token-exchange.ts'
-import type { ArtifactStore } from '../artifact-store/artifact-store.ts'
 import type { BlobAdministration } from '../blob/administration.ts'
 import { AzureAdministration } from '../blob/azure-administration.ts'
 import { resourceUrl } from '../blob/azure-request.ts'
@@ -28,12 +27,9 @@ import type { CredentialProvider } from '../credential/credential.ts'
 import { patientProvider } from '../credential/patient-provider.ts'
 import { textSignerOf } from '../credential/text-signer.ts'
 import { FileSystemError } from '../errors.ts'
-import {
-  AzureBlobFileSystem,
-  type AzureBlobFileSystemOptions,
-} from '../filesystem/azure-blob-file-system.ts'
+import { AccountTree, type AzureBlobFileSystemOptions } from '../filesystem/account-tree.ts'
 import { Door } from '../http/door.ts'
-import { type HttpHandler, intercept } from '../http/handler.ts'
+import { type ClosableHandler, type HttpHandler, intercept } from '../http/handler.ts'
 import { type HedgeOptions, hedge } from '../http/hedge.ts'
 import { RequestBudget } from '../http/request-budget.ts'
 import { RequestCounter } from '../http/request-counter.ts'
@@ -110,7 +106,8 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const handle = abandoned === undefined ? sockets.handle : endingWith(abandoned, sockets.handle)
   const mediator = await openMediator(config, options, handle)
   const provider = options.provider ?? mediator ?? (await openProvider(config, handle))
-  const credentials = new CachedCredentialProvider(provider, { clock })
+  const ahead = connectingAhead(provider, { target, prepare: sockets.prepare })
+  const credentials = new CachedCredentialProvider(ahead, { clock })
   // authorize is outermost: the credential is asked for once a call, not once an attempt, and a
   // refusal by the connector is not retried here (its client has its own patience). retry is next.
   // It sends an attempt when the account's budget has a place for it, and waits between attempts without one.
@@ -170,6 +167,20 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     target,
     clock,
     close: () => store.close(),
+  }
+}
+
+/** Connects to the account while somebody is asked for what the first request to it is sent with. */
+function connectingAhead(
+  provider: CredentialProvider,
+  { target, prepare }: { target: AccountTarget; prepare: ClosableHandler['prepare'] },
+): CredentialProvider {
+  if (prepare === undefined) return provider
+  return {
+    getCredential: (scope, options) => {
+      prepare(scope.service === 'dfs' ? target.dfsEndpoint : target.blobEndpoint)
+      return provider.getCredential(scope, options)
+    },
   }
 }
 
@@ -250,24 +261,16 @@ function choiceOf({ hns, prefix, connector }: Config): NamespaceChoice {
   return hns === 'true'
 }
 
-/** The library on an account. */
-export function composeFileSystem(
-  account: Account,
-  options: Pick<AzureBlobFileSystemOptions, 'blockBytes' | 'concurrency' | 'recipe'> = {},
-): AzureBlobFileSystem {
-  const { store, namespace, administration, chunks: chunkCache, memory, lendRead, clock } = account
-  const parts = { store, namespace, administration, chunkCache, memory, lendRead, clock }
-  return new AzureBlobFileSystem({
-    ...options,
-    ...parts,
-    requestCounts: () => account.counter.counts,
-  })
+/** The names of an account, for who neither reads files nor changes any. */
+export function composeTree(account: Account): AccountTree {
+  return new AccountTree(partsOf(account))
 }
 
-/** Named artifacts below `root`, an `abfs://` URL, on an account. */
-export async function composeArtifactStore(account: Account, root: string): Promise<ArtifactStore> {
-  const { AzureArtifactStore } = await import('../artifact-store/azure-artifact-store.ts')
-  return new AzureArtifactStore({ fileSystem: composeFileSystem(account), root })
+/** What the library and parts of it are made of. */
+export function partsOf(account: Account): AzureBlobFileSystemOptions {
+  const { store, namespace, administration, chunks: chunkCache, memory, lendRead, clock } = account
+  const requestCounts = () => account.counter.counts
+  return { store, namespace, administration, chunkCache, memory, lendRead, clock, requestCounts }
 }
 
 /** Tokens for programs that are not ours. */

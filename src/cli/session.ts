@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { AzureUrl } from '../azure-url.ts'
+import type { AccountTree } from '../filesystem/account-tree.ts'
 import type { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.ts'
 import type { Account } from './compose.ts'
 import { type CliContext, configOf } from './context.ts'
@@ -47,8 +48,21 @@ export function withFileSystem<T>(
   use: (fileSystem: AzureBlobFileSystem) => Promise<T>,
 ): Promise<T> {
   return withAccount(command, context, options, async (account) => {
-    const { composeFileSystem } = await import('./compose.ts')
+    const { composeFileSystem } = await import('./compose-file-system.ts')
     return use(composeFileSystem(account))
+  })
+}
+
+/** As {@link withFileSystem}, for commands that need names alone: they load no more than that. */
+export function withTree<T>(
+  command: Command,
+  context: CliContext,
+  options: SessionOptions,
+  use: (tree: AccountTree) => Promise<T>,
+): Promise<T> {
+  return withAccount(command, context, options, async (account) => {
+    const { composeTree } = await import('./compose.ts')
+    return use(composeTree(account))
   })
 }
 

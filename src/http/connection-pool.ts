@@ -37,6 +37,8 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
   readonly #all = new Set<Connection>()
   readonly #idle: Connection[] = []
   readonly #queue: Exchange[] = []
+  /** A connection that nobody has asked anything of yet. */
+  #ahead: Connection | undefined
   #whenEmpty: (() => void) | undefined
 
   constructor(options: ConnectionPoolOptions) {
@@ -57,11 +59,19 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
   dispatch(exchange: Exchange): void {
     const connection = this.#takeIdle(exchange)
     if (connection !== undefined) connection.start(exchange)
+    else if (this.#ahead !== undefined) this.#takeAhead(exchange, this.#ahead)
     else if (this.#hasRoom()) this.#open(exchange)
     else {
       exchange.holder = this
       this.#queue.push(exchange)
     }
+  }
+
+  /** Begins to connect where there is no connection, for a request that is about to come. Never throws. */
+  prepare(): void {
+    if (this.#all.size > 0 || this.#whenEmpty !== undefined) return
+    this.#ahead = new Connection(this, undefined)
+    this.#all.add(this.#ahead)
   }
 
   /** Ends what has taken too long, and connections that nobody used for a while. */
@@ -72,6 +82,7 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
   /** Resolves when the last exchange has its answer and every connection is closed. */
   async close(): Promise<void> {
     for (const connection of [...this.#idle]) connection.destroy()
+    this.#ahead?.destroy()
     if (this.#all.size === 0) return
     await new Promise<void>((resolve) => {
       this.#whenEmpty = resolve
@@ -89,6 +100,7 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
   }
 
   release(connection: Connection): void {
+    if (connection === this.#ahead) this.#ahead = undefined
     const next = this.#queue.shift()
     if (next !== undefined) connection.start(next)
     else if (this.#whenEmpty !== undefined || this.#all.size > this.#maxSockets)
@@ -101,6 +113,7 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
 
   closed(connection: Connection, again?: Exchange): void {
     this.#all.delete(connection)
+    if (connection === this.#ahead) this.#ahead = undefined
     const at = this.#idle.indexOf(connection)
     if (at >= 0) this.#idle.splice(at, 1)
     const next = again ?? (this.#hasRoom() ? this.#queue.shift() : undefined)
@@ -117,6 +130,11 @@ export class ConnectionPool implements ConnectionOwner, ExchangeHolder {
 
   #open(exchange: Exchange): void {
     this.#all.add(new Connection(this, exchange))
+  }
+
+  #takeAhead(exchange: Exchange, connection: Connection): void {
+    this.#ahead = undefined
+    connection.start(exchange)
   }
 
   #takeIdle(exchange: Exchange): Connection | undefined {

@@ -64,16 +64,18 @@ export class Connection implements ExchangeHolder {
   #pieceBytes = firstPieceBytes
   #joined: Buffer | undefined
 
-  /** Begins to connect, for `exchange`. */
-  constructor(owner: ConnectionOwner, exchange: Exchange) {
+  /** Begins to connect, for `exchange` or for one that is still to come. */
+  constructor(owner: ConnectionOwner, exchange: Exchange | undefined) {
     this.#owner = owner
     this.#parser = new AnswerParser(owner.heads)
     this.#exchange = exchange
-    exchange.holder = this
+    if (exchange !== undefined) exchange.holder = this
     this.#idleMs = owner.limits.idleMs
     this.#deadlineMs = owner.clock.nowMs() + owner.limits.connectMs
     const onread = { buffer: this.#nextBuffer, callback: this.#onRead }
     this.#socket = openSocket(owner.peer, onread, () => this.#onReady())
+    // What nobody waits for keeps no process alive.
+    if (exchange === undefined) this.#socket.unref()
     this.#socket.on('error', (error) => this.#fail(error))
     this.#socket.on('end', () => this.#onEnd())
     this.#socket.on('close', () => this.#fail(this.#closedByServer()))
@@ -89,18 +91,18 @@ export class Connection implements ExchangeHolder {
     return this.#phase === 'paused'
   }
 
-  /** Sends `exchange` on an idle connection. */
+  /** Sends `exchange` on an idle connection; on one that still connects, as soon as that is done. */
   start(exchange: Exchange): void {
     this.#exchange = exchange
     exchange.holder = this
-    if (this.#phase === 'idle' && this.#isReused) this.#socket.ref()
-    this.#send(exchange)
+    if (this.#phase === 'idle' || this.#phase === 'connecting') this.#socket.ref()
+    if (this.#phase !== 'connecting') this.#send(exchange)
   }
 
   /** Ends what has taken too long. */
   check(nowMs: number): void {
     if (this.#phase === 'idle' && nowMs - this.#idleSinceMs >= this.#idleMs) this.destroy()
-    else if (this.#exchange !== undefined && nowMs >= this.#deadlineMs) this.#fail(this.#tooLate())
+    else if (this.#isWaitedFor && nowMs >= this.#deadlineMs) this.#fail(this.#tooLate())
   }
 
   /** The caller gave up; what of the answer is still to come would be read as the next one. */
@@ -114,8 +116,13 @@ export class Connection implements ExchangeHolder {
     this.#close(undefined)
   }
 
+  get #isWaitedFor(): boolean {
+    return this.#exchange !== undefined || this.#phase === 'connecting'
+  }
+
   #onReady(): void {
     if (this.#exchange !== undefined) this.#send(this.#exchange)
+    else if (this.#phase === 'connecting') this.#rest(Number.POSITIVE_INFINITY)
   }
 
   #send({ request, head }: Exchange): void {
@@ -244,17 +251,17 @@ export class Connection implements ExchangeHolder {
     const { sink } = this.#parser
     const parsed = this.#parser.response(this.#firstByteMs)
     const response = exchange?.wasRepeated === true ? { ...parsed, mayRepeatItself: true } : parsed
-    if (isClean && wasSent && this.#parser.keepsAlive) this.#rest(response)
+    if (isClean && wasSent && this.#parser.keepsAlive) this.#rest(keptForMs(response))
     else this.destroy()
     if (sink?.hasHeld !== true) exchange?.succeed(response)
     else sink.onRoom = () => drainThen(sink, exchange, response)
   }
 
-  #rest(response: HttpResponse): void {
+  #rest(keptForMs: number): void {
     this.#phase = 'idle'
     this.#isReused = true
     this.#idleSinceMs = this.#owner.clock.nowMs()
-    this.#idleMs = Math.min(this.#owner.limits.idleMs, keptForMs(response))
+    this.#idleMs = Math.min(this.#owner.limits.idleMs, keptForMs)
     this.#owner.release(this)
   }
 

@@ -109,6 +109,8 @@ export function intercept(
 /** A handler with sockets of its own. */
 export interface ClosableHandler {
   readonly handle: HttpHandler
+  /** Begins to connect to the origin of `url`, for a request that is about to come. Absent: nothing is opened ahead. */
+  readonly prepare?: ((url: URL) => void) | undefined
   /** Closes idle connections at once and the others after their answer; never throws. */
   close(): Promise<void>
 }

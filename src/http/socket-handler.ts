@@ -26,7 +26,11 @@ export interface SocketHandlerOptions extends TransportOptions {
  */
 export function socketHandler(options: SocketHandlerOptions = {}): ClosableHandler {
   const pools = new SocketPools(options)
-  return { handle: (request) => pools.send(request), close: () => pools.close() }
+  return {
+    handle: (request) => pools.send(request),
+    prepare: (url) => pools.prepare(url),
+    close: () => pools.close(),
+  }
 }
 
 /** Heads are 1 KiB; the first bytes of a body come with them. */
@@ -69,6 +73,17 @@ class SocketPools {
     })
   }
 
+  /** What fails here fails again for the request, which tells it. */
+  prepare(url: URL): void {
+    if (this.#closing !== undefined) return
+    try {
+      this.#poolOf(url).prepare()
+      this.#keepChecking()
+    } catch {
+      // An address that nobody can connect to, or an authority that is none.
+    }
+  }
+
   async close(): Promise<void> {
     this.#closing ??= Promise.all([...this.#pools.values()].map((pool) => pool.close()))
     await this.#closing
@@ -82,6 +97,10 @@ class SocketPools {
     }
     const pool = this.#poolOf(request.url)
     pool.dispatch(new Exchange(request, pool.requestHeads.of(request), settlement))
+    this.#keepChecking()
+  }
+
+  #keepChecking(): void {
     this.#stopChecking ??= repeat(checkEveryMs(this.#limits), () => this.#check())
   }
 

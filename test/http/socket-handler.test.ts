@@ -256,3 +256,59 @@ t.test('close waits for what is under way and refuses what comes later', async (
   t.equal(response.status, 200)
   await t.rejects(handle(get(server.url)), { code: 'EIO', retryable: false })
 })
+
+t.test('what connects ahead serves the request that comes meanwhile or later', async (t) => {
+  for (const secure of [undefined, certificate]) {
+    for (const comesLater of [false, true]) {
+      let connected = () => {}
+      const isConnected = new Promise<void>((resolve) => {
+        connected = resolve
+      })
+      const server = await startRawServer(t, {
+        onRequest: ok,
+        onConnection: () => connected(),
+        certificate: secure,
+      })
+      const { handle, prepare, close } = socketHandler({ ca: certificate.cert })
+      t.teardown(close)
+
+      prepare?.(server.url)
+      prepare?.(server.url)
+      if (comesLater) await isConnected
+      const first = await handle(get(server.url, { method: 'POST' }))
+      await handle(get(server.url))
+
+      t.equal(first.status, 200)
+      t.equal(server.connections(), 1)
+    }
+  }
+})
+
+t.test('what connects ahead and fails is told to requests alone', async (t) => {
+  const unused = createServer()
+  await new Promise<void>((resolve) => unused.listen(0, '127.0.0.1', resolve))
+  const address = unused.address()
+  await new Promise((resolve) => unused.close(resolve))
+  const url = new URL(`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/`)
+  const { handle, prepare, close } = socketHandler()
+  t.teardown(close)
+
+  prepare?.(url)
+
+  await t.rejects(handle(get(url)), { code: 'EIO', retryable: true })
+  const untrusted = socketHandler({ ca: 'no authority' })
+  untrusted.prepare?.(new URL('https://127.0.0.1/'))
+  await untrusted.close()
+})
+
+t.test('close ends what connects ahead, and nothing connects ahead afterwards', async (t) => {
+  const server = await startRawServer(t, { onRequest: ok })
+  const { prepare, close } = socketHandler()
+
+  prepare?.(server.url)
+  await close()
+  prepare?.(server.url)
+  await close()
+
+  t.ok(server.connections() <= 1)
+})

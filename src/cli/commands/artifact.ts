@@ -78,7 +78,7 @@ function defineVerb(
     const flags = command.opts<ArtifactFlags>()
     const urls = [parseRemote(flags.root)]
     const infos = await withAccount(command, context, { access, urls }, async (account) => {
-      const { composeArtifactStore } = await import('../compose.ts')
+      const { composeArtifactStore } = await import('../compose-file-system.ts')
       const store = await composeArtifactStore(account, flags.root)
       return verb(store, { flags, names: command.args, context })
     })

@@ -4,7 +4,7 @@ import { addConnectionOptions, type CliContext } from '../context.ts'
 import { attributesText, timeOf } from '../file-text.ts'
 import { parseRemote } from '../location.ts'
 import { formatTable, formatTime, printable } from '../output.ts'
-import { withFileSystem } from '../session.ts'
+import { withTree } from '../session.ts'
 
 interface LsFlags {
   readonly long?: true
@@ -41,7 +41,7 @@ async function ls(
 ): Promise<void> {
   const url = parseRemote(path)
   const { signal } = context
-  const infos = await withFileSystem(
+  const infos = await withTree(
     command,
     context,
     { access: 'read', urls: [url] },

@@ -4,7 +4,7 @@ import { addConnectionOptions, type CliContext } from '../context.ts'
 import { permissionText, timeOf } from '../file-text.ts'
 import { parseRemote } from '../location.ts'
 import { formatBytes, formatTable, formatTime, printable } from '../output.ts'
-import { withFileSystem } from '../session.ts'
+import { withTree } from '../session.ts'
 
 const EXAMPLES = `
 Examples:
@@ -33,7 +33,7 @@ async function stat(
 ): Promise<void> {
   const urls = paths.map(parseRemote)
   const { stdout, signal } = context
-  await withFileSystem(command, context, { access: 'read', urls }, async (fileSystem) => {
+  await withTree(command, context, { access: 'read', urls }, async (fileSystem) => {
     for (const path of paths) {
       const info = await fileSystem.info(path, { signal })
       if (json) await stdout.json(info)

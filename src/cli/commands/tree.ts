@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
 import { printable } from '../output.ts'
-import { withFileSystem } from '../session.ts'
+import { withTree } from '../session.ts'
 import { usageError } from '../usage.ts'
 
 interface TreeFlags {
@@ -38,7 +38,7 @@ async function tree(
   const urls = [parseRemote(path)]
   const maxDepth = flags.depth === undefined ? undefined : parseDepth(flags.depth)
   const { stdout, signal } = context
-  await withFileSystem(command, context, { access: 'read', urls }, async (fileSystem) => {
+  await withTree(command, context, { access: 'read', urls }, async (fileSystem) => {
     if (flags.json === true) {
       const options = { withDirs: true, maxDepth, signal }
       for (const info of await fileSystem.find(path, options)) await stdout.json(info)
