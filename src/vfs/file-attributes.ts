@@ -19,8 +19,9 @@ export class FileAttributes {
     this.#settle = settle
   }
 
-  /** Changes mode, owner or time of modification. */
+  /** Changes mode, owner or time of modification, where the mount keeps them: else nothing, which is no error. */
   async set(inode: Inode, changes: PosixAttributes): Promise<void> {
+    if (this.#tree.posixAttrs !== 'write') return
     const kept = inode.unlinked ? inode.writable : writtenContent(inode)
     if (kept !== undefined) return kept.setAttributes(changes)
     await this.#settle()

@@ -1,3 +1,4 @@
+import { modeOfPermissions } from '../blob/acl.ts'
 import type { Tags } from '../blob/administration.ts'
 import type { BlobProperties, Metadata } from '../blob/store.ts'
 import { lengthOf } from '../byte-range.ts'
@@ -7,13 +8,13 @@ import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { parentName } from '../namespace/blob-name.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import type { Namespace } from '../namespace/namespace.ts'
-import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { FileContent } from '../transfer/file-content.ts'
 import type { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { publishFault, type Unsaved } from './fault.ts'
 import type { KeptReason, KeptVersion } from './journal.ts'
 import type { Journals } from './journals.ts'
+import { metadataOfVersion, type PosixUse } from './posix-use.ts'
 import { type Described, upload } from './transfers.ts'
 
 /**
@@ -31,6 +32,8 @@ export interface CommitContext {
   readonly journals?: Journals | undefined
   /** Default `error`. */
   readonly onConflict?: ConflictPolicy | undefined
+  /** Default `write`. */
+  readonly posixAttrs?: PosixUse | undefined
   /** Told of each conflict that nobody resolved. */
   readonly onUnsaved?: ((version: Unsaved) => void) | undefined
 }
@@ -49,7 +52,7 @@ export interface NewVersion {
 
 /** What the version before had, with what was set here: a new version loses nothing. */
 export async function describe(
-  { tagsOf }: CommitContext,
+  { tagsOf, posixAttrs = 'write' }: CommitContext,
   path: BlobPath,
   version: {
     readonly before: Entry | undefined
@@ -57,9 +60,8 @@ export async function describe(
     readonly metadata: Metadata
   },
 ): Promise<Described> {
-  const { before, changes } = version
-  const posix = { ...before?.posix, ...changes }
-  const metadata = withPosixAttributes(version.metadata, 'file', posix)
+  const { before } = version
+  const metadata = metadataOfVersion(version, posixAttrs)
   if (before === undefined) return { metadata }
   const { contentType, headers, chosenTier: tier, tagCount = 0 } = before
   const tags = tagCount === 0 ? undefined : await tagsOf?.(path)
@@ -86,7 +88,15 @@ export async function commitVersion(
   const { etag, sizeBytes } = properties
   content.committed({ path, etag, sizeBytes })
   const { leaseId } = version
-  return namespace.settleCommitted(path, committed, { before: access, leaseId })
+  const asked =
+    (context.posixAttrs ?? 'write') === 'write' ? committed : withFormerMode(committed, before)
+  return namespace.settleCommitted(path, asked, { before: access, leaseId })
+}
+
+/** Of a hierarchical account: a version that is replaced takes its permissions along, and metadata tells none. */
+function withFormerMode(committed: Entry, before: Entry | undefined): Entry {
+  const mode = modeOfPermissions(before?.permissions)
+  return mode === undefined ? committed : { ...committed, posix: { ...committed.posix, mode } }
 }
 
 /** Writes a version down for its owner; where that is, or `undefined` when nothing can be kept. */

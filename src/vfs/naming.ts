@@ -32,7 +32,7 @@ export class Naming {
     const path = await this.#free(parent, name, { syscall: 'mkdir', context: options.context })
     const inherited = this.#tree.passesGroupOn(parent) ? 0o2000 : 0
     const mode = (options.mode & 0o7777) | inherited
-    const posix = { mode, ...this.#tree.ownerIn(parent, options.context) }
+    const posix = this.#tree.kept({ mode, ...this.#tree.ownerIn(parent, options.context) })
     const parents = parent === this.#tree.table.root
     const entry = await this.#tree.namespace.makeDirectory(path, { posix, parents })
     return this.#born(parent, name, entry)
@@ -44,8 +44,9 @@ export class Naming {
     options: { readonly target: string; readonly context: CallContext },
   ): Promise<InodeEntry> {
     const path = await this.#free(parent, name, { syscall: 'symlink', context: options.context })
+    this.#refuseSpecial('symlink', path)
     const entry = await this.#tree.namespace.createSymlink(path, options.target, {
-      posix: this.#tree.ownerIn(parent, options.context),
+      posix: this.#tree.kept(this.#tree.ownerIn(parent, options.context)),
     })
     return this.#born(parent, name, entry)
   }
@@ -61,8 +62,9 @@ export class Naming {
     if (type === undefined || type === 'directory' || type === 'symlink') {
       throw this.#tree.failure('EINVAL', 'mknod', path)
     }
+    if (type !== 'file') this.#refuseSpecial('mknod', path)
     const owner = this.#tree.ownerIn(parent, options.context)
-    const posix = { mode: options.mode & 0o7777, ...owner }
+    const posix = this.#tree.kept({ mode: options.mode & 0o7777, ...owner })
     const device: Record<string, string> =
       options.rdev === 0 ? {} : { posix_rdev: String(options.rdev) }
     const metadata = withPosixAttributes(device, type, posix)
@@ -177,7 +179,7 @@ export class Naming {
       if (file?.unborn === true) await this.#retarget(inode, file)
       else if (file !== undefined || inode.readers.size > 0) {
         const before = inode.entry
-        const after = await this.#tree.namespace.stat(this.#tree.pathOf(inode))
+        const after = await this.#tree.stat(this.#tree.pathOf(inode), {})
         await file?.followLocked(after)
         this.#tree.replaced(inode, before, after)
       }
@@ -243,6 +245,11 @@ export class Naming {
     const present = await this.#tree.find(parent, name, call.context)
     if (present !== undefined) throw this.#tree.failure('EEXIST', call.syscall, path)
     return path
+  }
+
+  /** `EPERM`, as symlink(2) and mknod(2) have it where a file system knows no such files. */
+  #refuseSpecial(syscall: 'symlink' | 'mknod', path: ReturnType<Tree['pathOf']>): void {
+    if (this.#tree.posixAttrs === 'off') throw this.#tree.failure('EPERM', syscall, path)
   }
 
   #born(parent: Inode, name: string, entry: Entry): InodeEntry {

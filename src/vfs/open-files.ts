@@ -281,7 +281,7 @@ export class OpenFiles {
     this.#tree.touchNames(parent)
     inode.writable = this.#newWritable(inode, {
       stored: undefined,
-      posix: { mode: options.mode & 0o7777, ...owner },
+      posix: this.#tree.kept({ mode: options.mode & 0o7777, ...owner }),
     })
     inode.writable.writers++
     return inode
@@ -359,7 +359,7 @@ export class OpenFiles {
   async #refresh(inode: Inode): Promise<Entry> {
     const path = this.#tree.pathOf(inode)
     if (inode.unlinked) throw this.#tree.failure('ENOENT', 'read', path)
-    return this.#tree.namespace.stat(path, { fresh: true })
+    return this.#tree.stat(path, { fresh: true })
   }
 
   #writer(id: HandleId, syscall: string): FileHandle {

@@ -10,12 +10,14 @@ import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
 import { type Inode, InodeTable, type NamesMoment } from './inode-table.ts'
 import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from './operations.ts'
+import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
 
 export interface TreeOptions {
   readonly namespace: Namespace
   readonly root: BlobPath
   readonly defaults: AttributeDefaults
   readonly readOnly: boolean
+  readonly posixAttrs: PosixUse
   readonly chunkCache: ChunkCache
   readonly clock: Clock
 }
@@ -29,6 +31,7 @@ export class Tree {
   readonly table: InodeTable
   readonly chunkCache: ChunkCache
   readonly clock: Clock
+  readonly posixAttrs: PosixUse
   /** Hears of changes: of those that others have made the kernel does not know. */
   listener: ChangeListener | undefined
   readonly #defaults: AttributeDefaults
@@ -47,6 +50,7 @@ export class Tree {
     this.clock = options.clock
     this.#defaults = options.defaults
     this.#readOnly = options.readOnly
+    this.posixAttrs = options.posixAttrs
   }
 
   pathOf(inode: Inode): BlobPath {
@@ -73,6 +77,11 @@ export class Tree {
     return new FileSystemError(code, syscall, { path: formatPath(path) })
   }
 
+  /** What the namespace says of `path`, as this mount shows it. */
+  async stat(path: BlobPath, options: StatOptions): Promise<Entry> {
+    return this.#shown(await this.namespace.stat(path, options))
+  }
+
   /** What `inode` is. `fresh` asks the service even when a listing knows. */
   async entryOf(
     inode: Inode,
@@ -83,7 +92,7 @@ export class Tree {
     if (this.#isContainer(inode)) return this.#containerEntry()
     if (inode === this.table.root) return this.#prefixEntry(options)
     try {
-      return this.#note(inode, await this.namespace.stat(this.pathOf(inode), options))
+      return this.#note(inode, await this.stat(this.pathOf(inode), options))
     } catch (error) {
       if (!isFileSystemError(error, 'ENOENT')) throw error
       if (inode.readers.size > 0 && inode.entry !== undefined) return inode.entry
@@ -104,7 +113,7 @@ export class Tree {
     if (inode === this.table.root) return this.#prefixNow()
     const known = this.namespace.known(this.pathOf(inode))
     if (known?.type !== 'directory' || known.partial === true) return undefined
-    return this.#note(inode, known)
+    return this.#note(inode, this.#shown(known))
   }
 
   /** The entry `name` of `parent`, or `undefined` when there is none. */
@@ -117,7 +126,8 @@ export class Tree {
     if (writable !== undefined) return writable.entry()
     try {
       if (options.fresh !== true) await this.#learn(parent, options)
-      return await this.namespace.find(this.table.pathIn(parent, name), options)
+      const found = await this.namespace.find(this.table.pathIn(parent, name), options)
+      return found && this.#shown(found)
     } catch (error) {
       if (isFileSystemError(error, 'ENOENT')) return undefined
       throw error
@@ -241,11 +251,18 @@ export class Tree {
     directory.changeNames()
   }
 
+  /** What metadata shall say of something that is made. */
+  kept(attributes: PosixAttributes): PosixAttributes {
+    return keptPosix(attributes, this.posixAttrs)
+  }
+
+  readonly #shown = (entry: Entry): Entry => shownEntry(entry, this.posixAttrs)
+
   /** Who owns what `context` makes in `parent`: in a set-group-id directory, its group. */
   ownerIn(parent: Inode, context: CallContext): { readonly uid: number; readonly gid: number } {
     const { uid, gid } = context
-    if (!this.passesGroupOn(parent)) return { uid, gid }
-    return { uid, gid: parent.entry?.posix.gid ?? this.#defaults.gid }
+    const groupOf = parent.entry?.posix.gid ?? this.#defaults.gid
+    return { uid, gid: this.passesGroupOn(parent) ? groupOf : gid }
   }
 
   /** Whether what is made in `directory` gets its group, and directories this very bit. */
@@ -255,7 +272,7 @@ export class Tree {
 
   /** This mount made version `after` of `before`: nothing that reads or caches it is out of date. */
   replaced(inode: Inode, before: Entry | undefined, after: Entry): void {
-    inode.entry = after
+    inode.entry = this.#shown(after)
     if (inode === this.table.root) this.#forgetPrefix()
     this.listener?.inodeChanged(inode.ino)
     for (const reader of inode.readers) reader.follow(before, after)
@@ -264,7 +281,7 @@ export class Tree {
   /** Goes on in the version that others have stored, unless something is unsaved here. */
   async catchUp(inode: Inode): Promise<void> {
     if (inode.writable?.dirty === true || inode.unlinked) return
-    const entry = await this.namespace.stat(this.pathOf(inode), { fresh: true })
+    const entry = await this.stat(this.pathOf(inode), { fresh: true })
     if (entry.type !== inode.type) throw this.failure('ESTALE', 'flock', this.pathOf(inode))
     await inode.writable?.catchUp(entry)
     inode.entry = entry
@@ -305,7 +322,7 @@ export class Tree {
     const path = this.pathOf(root)
     const untilMs = this.clock.nowMs() + this.#defaults.attrTtlMs
     const changes = this.#prefixChanges
-    const found = await this.namespace.stat(path, options).catch((error: unknown) => {
+    const found = await this.stat(path, options).catch((error: unknown) => {
       // It need not exist before the first file in it.
       if (isFileSystemError(error, 'ENOENT')) return impliedDirectory(path.name)
       throw error
@@ -349,7 +366,8 @@ export class Tree {
 
   async #listStored(directory: Inode, options: CallOptions): Promise<readonly Entry[]> {
     try {
-      return await this.namespace.list(this.pathOf(directory), new Listing(options))
+      const listed = await this.namespace.list(this.pathOf(directory), new Listing(options))
+      return this.posixAttrs === 'off' ? listed.map(this.#shown) : listed
     } catch (error) {
       // A mounted prefix need not exist before the first file in it; a container must.
       const unborn = directory === this.table.root && !this.#isContainer(directory)

@@ -3,11 +3,13 @@ import type { Clock } from '../clock.ts'
 import type { FileSystemError } from '../errors.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import { millisecondsToNs, withoutStored } from './attributes.ts'
-import { withKnownHeaders } from './file-commit.ts'
+import { type CommitContext, withKnownHeaders } from './file-commit.ts'
+import { type PosixUse, shownEntry } from './posix-use.ts'
 
 /** What an open file has that its stored version has not, apart from the bytes themselves. */
 export class UnsavedChanges {
   readonly #clock: Clock
+  readonly #posixUse: PosixUse
   #stored: Entry | undefined
   /** The version that a commit must find in its place; `undefined`: none. */
   replaces: string | undefined
@@ -22,8 +24,13 @@ export class UnsavedChanges {
   /** Why the last commit failed, which its caller knows; nothing was changed since. */
   reported: FileSystemError | undefined
 
-  constructor(clock: Clock, stored: Entry | undefined, posix: PosixAttributes = {}) {
+  constructor(
+    { clock, posixAttrs = 'write' }: Pick<CommitContext, 'clock' | 'posixAttrs'>,
+    stored: Entry | undefined,
+    posix: PosixAttributes = {},
+  ) {
     this.#clock = clock
+    this.#posixUse = posixAttrs
     this.#stored = stored
     this.replaces = stored?.etag
     this.#posix = posix
@@ -52,7 +59,8 @@ export class UnsavedChanges {
   }
 
   get exist(): boolean {
-    return this.#content || Object.keys(this.#posix).length > 0
+    const isKept = this.#posixUse === 'write' && Object.keys(this.#posix).length > 0
+    return this.#content || isKept
   }
 
   /** What the file is to this mount, with `sizeBytes` of content. */
@@ -112,7 +120,7 @@ export class UnsavedChanges {
 
   /** `stored` is what lies there now; what differs from it still does. */
   adopt(stored: Entry): void {
-    this.#stored = withKnownHeaders(stored, this.#stored)
+    this.#stored = withKnownHeaders(shownEntry(stored, this.#posixUse), this.#stored)
     this.replaces = stored.etag
   }
 

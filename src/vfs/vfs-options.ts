@@ -5,9 +5,11 @@ import type { BlobPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { MemoryBudget } from '../transfer/memory-budget.ts'
 import type { SpoolFile, SpoolOptions } from '../transfer/spool.ts'
+import { type AttributeDefaults, millisecondsToNs } from './attributes.ts'
 import type { AzureAttributes } from './extended-attributes.ts'
 import type { ConflictPolicy } from './file-commit.ts'
 import type { Journals } from './journals.ts'
+import type { PosixUse } from './posix-use.ts'
 
 export interface VfsOptions {
   readonly namespace: Namespace
@@ -20,6 +22,8 @@ export interface VfsOptions {
   readonly fileMode?: number | undefined
   /** The same of directories. Default `0o755`. */
   readonly dirMode?: number | undefined
+  /** What becomes of metadata of modes, owners and times. Default `write`. */
+  readonly posixAttrs?: PosixUse | undefined
   /** Every change is refused with `EROFS`. Default false. */
   readonly readOnly?: boolean | undefined
   /** How long the kernel may answer from names and attributes; milliseconds. Default 1,000. */
@@ -65,6 +69,12 @@ export interface VfsOptions {
   /** Counts what of written files is in memory, which nobody waits for; shared by all mounts of the process. */
   readonly spoolMemory?: MemoryBudget | undefined
   readonly clock?: Clock | undefined
+}
+
+/** What a mount that began at `nowMs` shows where nothing is said. */
+export function attributeDefaults(options: VfsOptions, nowMs: number): AttributeDefaults {
+  const { uid, gid, fileMode = 0o644, dirMode = 0o755, attrTtlMs = 1000 } = options
+  return { uid, gid, fileMode, dirMode, attrTtlMs, timeNs: millisecondsToNs(nowMs) }
 }
 
 /** Where the writes of a mount are buffered. */

@@ -39,7 +39,7 @@ import type {
 } from './operations.ts'
 import { type Replayed, replay } from './replay.ts'
 import { Tree } from './tree.ts'
-import { spoolOptions, type VfsOptions } from './vfs-options.ts'
+import { attributeDefaults, spoolOptions, type VfsOptions } from './vfs-options.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
 
 export type { VfsOptions } from './vfs-options.ts'
@@ -66,15 +66,9 @@ export class Vfs implements FileOperations {
     this.#tree = new Tree({
       namespace: options.namespace,
       root: { ...options.root, name: options.root.name.replace(/\/+$/, '') },
-      defaults: {
-        uid: options.uid,
-        gid: options.gid,
-        fileMode: options.fileMode ?? 0o644,
-        dirMode: options.dirMode ?? 0o755,
-        timeNs: millisecondsToNs(clock.nowMs()),
-        attrTtlMs: options.attrTtlMs ?? 1000,
-      },
+      defaults: attributeDefaults(options, clock.nowMs()),
       readOnly: options.readOnly ?? false,
+      posixAttrs: options.posixAttrs ?? 'write',
       chunkCache: options.chunkCache ?? new ChunkCache(),
       clock,
     })
@@ -86,6 +80,7 @@ export class Vfs implements FileOperations {
       journals: options.journals ?? journalsIn(options.journalDirectory, clock),
       writeBack: options.writeBack,
       onConflict: options.onConflict,
+      posixAttrs: this.#tree.posixAttrs,
       onUnsaved: (version) => this.#conflicts.push(version),
       tagsOf: administration && ((path) => administration.getTags(path)),
       blockBytes: options.blockBytes,
@@ -152,7 +147,8 @@ export class Vfs implements FileOperations {
     if (changes.dropPrivileges === true && inode.type !== 'directory')
       await this.#files.attributes.dropPrivileges(inode)
     // A directory's time that somebody sets is not that of its names any more.
-    if (changes.mtimeNs !== undefined) inode.namesChangedNs = undefined
+    const isTimed = changes.mtimeNs !== undefined && this.#tree.posixAttrs === 'write'
+    if (isTimed) inode.namesChangedNs = undefined
     this.#tree.touch(inode)
     return this.getattr(ino, changes.handle, context)
   }

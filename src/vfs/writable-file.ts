@@ -54,7 +54,7 @@ export class WritableFile {
     this.#onCommitted = options.onCommitted
     this.#lock = options.lock ?? (() => undefined)
     this.#content = new WrittenContent(options.context, this.mutex, () => this.#lease.leaseId)
-    this.#changes = new UnsavedChanges(options.context.clock, options.stored, options.posix)
+    this.#changes = new UnsavedChanges(options.context, options.stored, options.posix)
     if (options.stored === undefined) this.#content.begin(undefined)
   }
 

@@ -46,10 +46,8 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--snapshot <time>', 'show the last snapshots that were taken by then; read-only')
     .option('--allow <pattern...>', 'of mount all: only these containers; * and ? stand for any')
     .option('--deny <pattern...>', 'of mount all: not these')
-    .option('--uid <number>', 'owner of files that have none (default: you)')
-    .option('--gid <number>', 'group of files that have none (default: yours)')
-    .option('--file-mode <bits>', 'permissions of files that have none', '644')
-    .option('--dir-mode <bits>', 'permissions of directories that have none', '755')
+  addOwnerOptions(command)
+  command
     .option('--attr-ttl <seconds>', 'how long names and attributes are believed', '1')
     .option('--timeout <seconds>', 'how long a call may go without progress', '60')
     .option('--start-timeout <seconds>', 'how long mounting goes on without an answer', '20')
@@ -87,6 +85,20 @@ export function defineMount(program: Command, context: CliContext): void {
   addReportOptions(command)
   command.addOption(command.createOption('--serve-launcher').hideHelp())
   addConnectionOptions(command)
+}
+
+/** The flags that say whose files are, and who may what. */
+function addOwnerOptions(command: Command): void {
+  command
+    .option('--uid <number>', 'owner of files that have none (default: you)')
+    .option('--gid <number>', 'group of files that have none (default: yours)')
+    .option('--file-mode <bits>', 'permissions of files that have none', '644')
+    .option('--dir-mode <bits>', 'permissions of directories that have none', '755')
+    .option(
+      '--posix-attrs <use>',
+      'show and write (write) the metadata of modes, owners and times, only show it (read), or off',
+      'write',
+    )
 }
 
 /** The flags that say where a drive tells what it does. */

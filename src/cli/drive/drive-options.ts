@@ -6,6 +6,7 @@ import { MiB, parseByteCount } from '../../byte-range.ts'
 import { systemClock } from '../../clock.ts'
 import { type Environment, stateDirectory } from '../../config.ts'
 import type { ConflictPolicy } from '../../vfs/file-commit.ts'
+import type { PosixUse } from '../../vfs/posix-use.ts'
 import { usageError } from '../usage.ts'
 import { parseMoment } from './moment.ts'
 import { listPrices, type Prices, parsePrices } from './request-cost.ts'
@@ -21,6 +22,7 @@ export interface MountFlags {
   readonly gid?: string
   readonly fileMode: string
   readonly dirMode: string
+  readonly posixAttrs: string
   readonly attrTtl: string
   readonly timeout: string
   readonly startTimeout: string
@@ -62,6 +64,8 @@ export interface DriveSettings {
   readonly gid: number
   readonly fileMode: number
   readonly dirMode: number
+  /** What becomes of metadata of modes, owners and times. */
+  readonly posixAttrs: PosixUse
   readonly attrTtlMs: number
   /** The past that it shows; the present when absent. */
   readonly moment: Moment | undefined
@@ -128,6 +132,7 @@ export function parseDriveSettings(
     gid: parseInteger('--gid', flags.gid ?? String(process.getgid?.() ?? 0), 10),
     fileMode: parseMode('--file-mode', flags.fileMode),
     dirMode: parseMode('--dir-mode', flags.dirMode),
+    posixAttrs: parsePosixUse(flags.posixAttrs),
     attrTtlMs: immutable || moment !== undefined ? Math.max(attrTtlMs, pastTtlMs) : attrTtlMs,
     timeoutMs: flags.hard === true ? 0 : parseTimeout('--timeout', flags.timeout),
     startTimeoutMs: parseTimeout('--start-timeout', flags.startTimeout),
@@ -199,6 +204,11 @@ function parsePolicy(text: string): ConflictPolicy {
   const policy = policies.find((each) => each === text)
   if (policy !== undefined) return policy
   throw usageError(`--on-conflict must be one of ${policies.join(', ')}, not '${text}'`)
+}
+
+function parsePosixUse(text: string): PosixUse {
+  if (text === 'off' || text === 'read' || text === 'write') return text
+  throw usageError(`--posix-attrs must be off, read or write, not '${text}'`)
 }
 
 /** Locks that others are to obey need that what was written under them is stored when they end. */
