@@ -39,6 +39,7 @@ const expectations: Readonly<Record<OptionName, Expectation | undefined>> = {
   integrity: { wanted: "'crc64', 'md5' or 'none'", holds: isOneOf('crc64', 'md5', 'none') },
   hedge: { wanted: '{ percentile, maxRatio }', holds: isObject },
   listingTtlMs: { wanted: 'milliseconds, 0 or more', holds: isDuration },
+  listingCacheEntries: { wanted: 'names, an integer of 1 or more', holds: isCount },
   directoryMode: {
     wanted: "'marker' or 'virtual' (a hierarchical account is known by hns)",
     holds: isOneOf('marker', 'virtual'),

@@ -61,6 +61,11 @@ export interface CreateFileSystemOptions
   /** How long listings are believed; milliseconds, and a tenth more for each 5,000 names, up to five times. Default 5 seconds. */
   readonly listingTtlMs?: number | undefined
   /**
+   * How many names listings hold in memory: of more, those used least recently are forgotten, and a listing that is longer is not
+   * kept. Default 200,000, and no more than half of `memoryBudgetBytes` has room for (512 bytes each).
+   */
+  readonly listingCacheEntries?: number | undefined
+  /**
    * What makes a directory on flat names: `marker`, a blob of its own, so that an empty one stays (default); or
    * `virtual`, the files in it alone. Hierarchical accounts have directories of their own.
    */
@@ -98,6 +103,7 @@ export async function createFileSystem(
     blockBytes,
     concurrency,
     listingTtlMs,
+    listingCacheEntries,
     directoryMode,
     ...limited
   } = rest
@@ -115,9 +121,10 @@ export async function createFileSystem(
   const target = targetOf(config, url === undefined ? [] : [readUrl(url)])
   const access = readOnly === true ? 'read' : 'write'
   const provider = isAnonymous ? anonymous() : credential && providerOf(credential, systemClock)
-  const shared = { listingTtlMs, directoryMode, diskCache, ...limits }
+  const names = { listingTtlMs, listingCacheEntries, directoryMode }
+  const shared = { ...names, diskCache, ...limits }
   const account = await openAccount(config, { target, access, provider, ...shared })
-  const tuning = { blockBytes, concurrency, listingTtlMs, directoryMode, ...limits }
+  const tuning = { blockBytes, concurrency, ...names, ...limits }
   const recipe = recipeOf(config, target, {
     ...tuning,
     readOnly,
@@ -187,6 +194,7 @@ type Tuning =
   | 'blockBytes'
   | 'concurrency'
   | 'listingTtlMs'
+  | 'listingCacheEntries'
   | 'directoryMode'
   | 'requestBudget'
   | 'memoryBudgetBytes'

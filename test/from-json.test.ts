@@ -18,6 +18,7 @@ t.test('a worker thread makes the file system again, and both see the same files
     integrity: 'none',
     blockBytes: 1 << 20,
     listingTtlMs: 0,
+    listingCacheEntries: 1000,
     credential: keySignatures(account, accountKey, systemClock),
     environment: {},
   })

@@ -37,6 +37,7 @@ import { retry } from '../http/retry.ts'
 import { trace } from '../http/trace.ts'
 import { openTransport } from '../http/transport.ts'
 import { Namespace, type NamespaceOptions } from '../namespace/namespace.ts'
+import { entriesWithin } from '../namespace/namespace-options.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCache } from '../transfer/disk-cache.ts'
 import { MemoryBudget } from '../transfer/memory-budget.ts'
@@ -68,7 +69,8 @@ export interface Account {
   close(): Promise<void>
 }
 
-export interface AccountOptions extends Pick<NamespaceOptions, 'directoryMode' | 'scanTrees'> {
+export interface AccountOptions
+  extends Pick<NamespaceOptions, 'directoryMode' | 'scanTrees' | 'listingCacheEntries'> {
   readonly target: AccountTarget
   readonly access: AccessKind
   /** How long listings are believed; milliseconds. Default 5 seconds. */
@@ -99,10 +101,9 @@ export interface AccountOptions extends Pick<NamespaceOptions, 'directoryMode' |
 
 /** Connects to an account. Nothing is sent before the first call needs it. */
 export async function openAccount(config: Config, options: AccountOptions): Promise<Account> {
-  const { target } = options
+  const { target, abandoned } = options
   const clock = systemClock
   const sockets = await openTransport(config.transport, { ca: readAuthorities(config) })
-  const { abandoned } = options
   const handle = abandoned === undefined ? sockets.handle : endingWith(abandoned, sockets.handle)
   const mediator = await openMediator(config, options, handle)
   const provider = options.provider ?? mediator ?? (await openProvider(config, handle))
@@ -155,11 +156,14 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     credentials,
     signer: textSignerOf(options.provider),
   })
+  const held = memoryOf(config, options)
+  const listingCacheEntries = options.listingCacheEntries ?? entriesWithin(held.memory.maxBytes)
+  const names = { ...options, store, hierarchyOf, clock, listingCacheEntries }
   return {
     store,
     administration,
-    namespace: new Namespace({ store, hierarchyOf, clock, ...options }),
-    ...memoryOf(config, options),
+    namespace: new Namespace(names),
+    ...held,
     requests,
     counter,
     credentials,

@@ -7,6 +7,7 @@ import { Limiter, mapConcurrent } from '../concurrency.ts'
 import { expectDuration, expectMethod, expectOptions, expectWhole } from '../expect-option.ts'
 import type { ListingCacheStats } from '../namespace/listing-cache.ts'
 import { type DirectoryMode, Namespace } from '../namespace/namespace.ts'
+import { entriesWithin } from '../namespace/namespace-options.ts'
 import type { RequestCounts } from '../telemetry.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCacheStats } from '../transfer/disk-cache.ts'
@@ -46,6 +47,11 @@ export interface AzureBlobFileSystemOptions {
   readonly concurrency?: number | undefined
   /** How long a listing answers without being asked again, without `namespace`. Default 5,000 ms. */
   readonly listingTtlMs?: number | undefined
+  /**
+   * How many names listings hold in memory, without `namespace`. Default 200,000, and no more than half the bytes of
+   * `memory` have room for.
+   */
+  readonly listingCacheEntries?: number | undefined
   /** What makes a directory on flat names, without `namespace`. Default `marker`. */
   readonly directoryMode?: DirectoryMode | undefined
   /** Bytes per request of a transfer. Default 8 MiB. */
@@ -121,11 +127,15 @@ export class AccountTree {
     expectWhole('concurrency', options.concurrency, 'files at once', 1)
     expectWhole('blockBytes', options.blockBytes, 'bytes', 1)
     expectDuration('listingTtlMs', options.listingTtlMs)
+    expectWhole('listingCacheEntries', options.listingCacheEntries, 'names', 1)
     expectDuration('streamBelowMs', options.streamBelowMs)
     const { store, clock = systemClock, concurrency = 16 } = options
     const listingTtlMs = options.listingTtlMs ?? defaultListingTtlMs
     const { administration, hierarchyOf, directoryMode } = options
-    const names = { store, hierarchyOf, clock, listingTtlMs, directoryMode }
+    const memory = options.memory ?? new MemoryBudget()
+    const { listingCacheEntries = entriesWithin(memory.maxBytes) } = options
+    const kept = { listingTtlMs, listingCacheEntries }
+    const names = { store, hierarchyOf, clock, directoryMode, ...kept }
     const namespace = options.namespace ?? new Namespace(names)
     this.#recipe = options.recipe
     this.#requestCounts = options.requestCounts
@@ -137,7 +147,7 @@ export class AccountTree {
       caches: new Map(),
       chunkCache: options.chunkCache ?? new ChunkCache({ maxBytes: 64 * MiB }),
       limiter: new Limiter(concurrency),
-      memory: options.memory ?? new MemoryBudget(),
+      memory,
       spareBuffers: [],
       blockBytes: options.blockBytes ?? 8 * MiB,
       streamBelowMs: options.streamBelowMs,

@@ -8,6 +8,9 @@ import { blobPagesBelow } from './tree.ts'
 
 type Arrived = Pick<BlobProperties, 'etag' | 'sizeBytes'>
 
+/** A page, most of which nobody asks about: the listing would be held as a whole. */
+const mostWaiting = 5000
+
 /** What lies at the destination of a rename, from one listing that is read as far as it is asked about. */
 export class Arrivals {
   readonly #parts: NamespaceParts
@@ -35,9 +38,19 @@ export class Arrivals {
   /** As `take`, with as much of the listing as that needs; `undefined` where nothing lies there. */
   async find(blob: CopiedBlob): Promise<Arrived | undefined> {
     if (blob.suffix === '') return unlessMissing(this.#parts.store.head(this.#to, this.#options))
+    return this.#readFor(blob, Number.POSITIVE_INFINITY)
+  }
+
+  /** As `find`, for blobs of which many may be gone: `undefined` too for what is not in the next page. */
+  async findNear(blob: CopiedBlob): Promise<Arrived | undefined> {
+    return blob.suffix === '' ? this.find(blob) : this.#readFor(blob, mostWaiting)
+  }
+
+  /** Reads on while no more than `most` wait. */
+  async #readFor(blob: CopiedBlob, most: number): Promise<Arrived | undefined> {
     for (;;) {
       const found = this.take(blob)
-      if (found !== undefined) return found
+      if (found !== undefined || this.#waiting.size > most) return found
       const next = await this.#pages.next()
       if (next.done === true) return undefined
       for (const { name, properties } of next.value) this.#waiting.set(name, properties)

@@ -27,6 +27,8 @@ export interface ListingCacheStats {
   /** Listings that are held, and the names in them. */
   readonly listings: number
   readonly entries: number
+  /** How many names and listings may be held together: the one used least recently goes first. */
+  readonly maxEntries: number
   /** Look-ups of names and directories that they answered, and those for which the service had to be asked. */
   readonly hits: number
   readonly misses: number
@@ -98,6 +100,7 @@ export class ListingCache {
     return {
       listings: size,
       entries: calculatedSize - size,
+      maxEntries: this.#listings.maxSize,
       hits: this.#hits,
       misses: this.#misses,
     }

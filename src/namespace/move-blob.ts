@@ -80,16 +80,20 @@ async function settle(
  * Deletes the source of a copy in the version that was copied. A version that is newer is copied
  * first, in the place of the older. `ESTALE` when source and destination have become different
  * files, `ENOENT` when the copy is gone: the source stays. Who has not seen the copy made is `wary`:
- * looks at it before the deletion, and replaces nothing, because a source that differs may be
- * another file that was made after the deletion of the first.
+ * looks at it before the deletion, unless a listing has just told that it `isThere`, and replaces nothing, because a
+ * source that differs may be another file that was made after the deletion of the first.
  */
 export async function removeSource(
   move: TreeMove,
   copied: CopiedBlob,
-  options: CallOptions & { readonly wary: boolean; readonly deletes: GatheredDeletes },
+  options: CallOptions & {
+    readonly wary: boolean
+    readonly isThere: boolean
+    readonly deletes: GatheredDeletes
+  },
 ): Promise<void> {
   const from = at(move.from, copied)
-  if (options.wary) return removeAnyVersion(move, copied, options)
+  if (options.wary && !options.isThere) return removeAnyVersion(move, copied, options)
   try {
     await unlessMissing(options.deletes.delete({ path: from, ifMatch: copied.sourceEtag }))
   } catch (error) {

@@ -60,6 +60,8 @@ class MovingTree {
   readonly #deletes: GatheredDeletes
   /** Resolves when the journal has all pages that were copied. */
   #noting: Promise<void> = Promise.resolve()
+  /** What a resumed rename finds at the destination, page by page. */
+  #arrivals: Arrivals | undefined
   #progress = { phase: 'copied' as RenameProgress['phase'], files: 0, bytes: 0 }
 
   constructor(
@@ -210,8 +212,9 @@ class MovingTree {
   /** All but what marks the tree itself, which it returns. */
   async #deleteInside(failures: Failure[]): Promise<CopiedBlob[]> {
     const markers: CopiedBlob[] = []
-    // The batches of a page are made while the service works at those of another.
-    await forEachConcurrent([...this.#pages()], 2, async (page) => {
+    // The batches of a page are made while the service works at those of another. A listing is in one order.
+    const atOnce = this.#options.resumed ? 1 : 2
+    await forEachConcurrent([...this.#pages()], atOnce, async (page) => {
       const { rows } = (await this.#journal.copied(page)) ?? nothing
       markers.push(...rows.filter(isTreeMarker))
       await this.#deletePage(
@@ -223,19 +226,37 @@ class MovingTree {
   }
 
   async #deletePage(rows: readonly CopiedBlob[], failures: Failure[]): Promise<void> {
-    const wary = this.#options.resumed
-    // Each of a resumed rename is looked at first, by requests of its own.
-    const limit = wary ? limitOf(this.#options) : this.#deletes.limit
-    await this.#each(rows, limit, async (row) => {
+    const { resumed: wary } = this.#options
+    const { there, others } = wary ? await this.#look(rows) : { there: rows, others: [] }
+    const removeEach = (isThere: boolean) => async (row: CopiedBlob) => {
       if (failures.length >= maxFailures) return
       try {
-        await removeSource(this.#move, row, { ...this.#call, wary, deletes: this.#deletes })
+        const call = { ...this.#call, wary, isThere, deletes: this.#deletes }
+        await removeSource(this.#move, row, call)
         this.#report('deleted', row)
       } catch (error) {
         if (!isFileSystemError(error)) throw error
         failures.push({ row, error })
       }
-    })
+    }
+    await this.#each(there, this.#deletes.limit, removeEach(true))
+    // Each of these is looked at first, by requests of its own.
+    await this.#each(others, limitOf(this.#options), removeEach(false))
+  }
+
+  /** Which copies one listing finds as they were made; the others may be gone, or be somebody else's. */
+  async #look(
+    rows: readonly CopiedBlob[],
+  ): Promise<{ readonly there: CopiedBlob[]; readonly others: CopiedBlob[] }> {
+    const [there, others]: [CopiedBlob[], CopiedBlob[]] = [[], []]
+    this.#arrivals ??= new Arrivals(this.#parts, this.#move.to, this.#call)
+    for (const row of rows) {
+      const found = this.#arrivals.take(row) ?? (await this.#arrivals.findNear(row))
+      const isWhole = found?.etag === row.targetEtag
+      if (isWhole) there.push(row)
+      else others.push(row)
+    }
+    return { there, others }
   }
 
   /** Whether something lies in the old tree that was not in the plan. */

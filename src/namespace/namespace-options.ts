@@ -24,8 +24,8 @@ export interface NamespaceOptions {
    * time. A long one answers longer: a tenth for each 5,000 names, up to five times.
    */
   readonly listingTtlMs?: number | undefined
-  /** How many entries listings may hold in memory altogether. Default 200,000. */
-  readonly maxEntries?: number | undefined
+  /** How many entries listings may hold in memory altogether, at least 1. Default 200,000. */
+  readonly listingCacheEntries?: number | undefined
   /**
    * Lists trees of flat names as a whole, by the page, while `list` is asked for one directory after the
    * other. Default false.
@@ -33,6 +33,15 @@ export interface NamespaceOptions {
   readonly scanTrees?: boolean | undefined
   /** Called for each blob a listing meets whose name cannot be a path (`a//b`, `../c`). */
   readonly onUnreachable?: ((path: BlobPath) => void) | undefined
+}
+
+const mostEntries = 200_000
+/** A name of 60 characters with what a listing tells of it, and its place in a `Map`; more with metadata. */
+const bytesAnEntry = 512
+
+/** How many entries listings hold where transfers hold `budgetBytes`: of half as many bytes, and no more than the default. */
+export function entriesWithin(budgetBytes: number): number {
+  return Math.max(1, Math.min(mostEntries, Math.floor(budgetBytes / 2 / bytesAnEntry)))
 }
 
 /** Options of `stat`, `exists` and `list`; `fresh` asks the service whatever the cache knows. */

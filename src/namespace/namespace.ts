@@ -20,11 +20,12 @@ import { Leaving } from './leaving.ts'
 import { walkTree } from './listing.ts'
 import { ListingCache, type ListingCacheStats } from './listing-cache.ts'
 import { callOptions, Lookup } from './lookup.ts'
-import type {
-  MakeDirectoryOptions,
-  NamespaceOptions,
-  StatOptions,
-  TreeListingOptions,
+import {
+  entriesWithin,
+  type MakeDirectoryOptions,
+  type NamespaceOptions,
+  type StatOptions,
+  type TreeListingOptions,
 } from './namespace-options.ts'
 import { type RemoveFileOptions, removeFile, removeTree } from './removal.ts'
 import { copyFile, type Renamed, type RenameOptions, rename } from './rename.ts'
@@ -62,7 +63,8 @@ export class Namespace {
 
   constructor(options: NamespaceOptions) {
     this.store = options.store
-    const { clock = systemClock, listingTtlMs: ttlMs = 5000, maxEntries = 200_000 } = options
+    const { clock = systemClock, listingTtlMs: ttlMs = 5000 } = options
+    const { listingCacheEntries: maxEntries = entriesWithin(Number.MAX_SAFE_INTEGER) } = options
     this.#maxEntries = maxEntries
     this.#cache = new ListingCache({ clock, ttlMs, maxEntries })
     this.#onUnreachable = (path) => {

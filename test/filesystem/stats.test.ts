@@ -3,6 +3,7 @@ import { systemClock } from '../../src/clock.ts'
 import { createFileSystem } from '../../src/create-file-system.ts'
 import { keySignatures } from '../../src/given-credential.ts'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
+import { MemoryBudget } from '../../src/transfer/memory-budget.ts'
 import { memoryFileSystem } from '../support/file-system.ts'
 
 t.test('stats tell what was sent and what the cache saved', async (t) => {
@@ -42,6 +43,40 @@ t.test('a file system that is put together by hand has no counter', async (t) =>
   const { fs } = await memoryFileSystem()
 
   t.equal(fs.stats().requests, undefined)
+})
+
+t.test('listings hold as many names as they may, the last used ones', async (t) => {
+  const { fs } = await memoryFileSystem({ listingCacheEntries: 6 })
+  for (const name of ['one/a', 'one/b', 'two/a', 'two/b', 'large/a', 'large/b', 'large/c']) {
+    await fs.writeText(`box/${name}`, name)
+  }
+  for (let at = 0; at < 6; at++) await fs.writeText(`box/large/more-${at}`, '')
+  fs.invalidateCache()
+
+  await fs.ls('box/one')
+  await fs.ls('box/two')
+  const held = fs.stats().listingCache
+  const all = await fs.ls('box/large')
+  const after = fs.stats().listingCache
+  await fs.ls('box/two')
+
+  t.match(held, { listings: 2, entries: 4, maxEntries: 6 })
+  t.equal(all.length, 9)
+  t.equal(after.misses, held.misses + 1)
+  t.match(after, { listings: 2, entries: 4 })
+  t.equal(fs.stats().listingCache.hits, after.hits + 1)
+})
+
+t.test('less memory for transfers is less for listings', async (t) => {
+  const { fs } = await memoryFileSystem({ memory: new MemoryBudget({ maxBytes: 10 * 1024 }) })
+  const usual = await memoryFileSystem()
+
+  t.equal(fs.stats().listingCache.maxEntries, 10)
+  t.equal(usual.fs.stats().listingCache.maxEntries, 200_000)
+  await t.rejects(memoryFileSystem({ listingCacheEntries: 0 }), {
+    name: 'RangeError',
+    message: /listingCacheEntries: expected names, an integer of 1 or more, got 0/,
+  })
 })
 
 t.test('stats tell how the listings in memory are used', async (t) => {

@@ -208,7 +208,9 @@ t.test('list', async (t) => {
   })
 
   t.test('forgets the oldest listings beyond its bound of entries', async (t) => {
-    const { namespace, store } = await over(['a/1', 'a/2', 'b/1', 'b/2'], { maxEntries: 4 })
+    const { namespace, store } = await over(['a/1', 'a/2', 'b/1', 'b/2'], {
+      listingCacheEntries: 4,
+    })
     await namespace.list(at('a'))
     await namespace.list(at('b'))
     store.take()

@@ -138,6 +138,44 @@ t.test('a recovery that is killed at any request is finished by the next', async
   }
 })
 
+t.test('a resumed rename lists the copies, and deletes its sources by batches', async (t) => {
+  const whole = await account()
+  const plan = new CountingStore(whole.store)
+  await client(plan, whole.clock).rename(at('from'), at('to'), { concurrency: 2 })
+  const isOfSource = ({ verb, name }: { verb: string; name: string }) =>
+    verb === 'delete' && name.startsWith('from/')
+  const firstDeletion = plan.requests.findIndex(isOfSource)
+  for (const isCopyGone of [false, true]) {
+    const { store, clock } = await account()
+    await renameAndDie(store, clock, [firstDeletion + 2, 'done'])
+    await clock.advance(11 * 60_000)
+    if (isCopyGone) await store.delete(at('to/sub/c'))
+    const counting = new CountingStore(store)
+    const batches: number[] = []
+    const seen = (size: number) => void batches.push(size)
+
+    const [recovered] = await client(batchingStore(counting, seen), clock).recoverRenames(container)
+
+    const looked = counting.requests.filter(
+      ({ verb, name }) => verb === 'head' && name.startsWith('from/'),
+    )
+    const found = [...(await blobs(store)).keys()].filter((name) => !name.startsWith('.abfs/'))
+    if (isCopyGone) {
+      t.equal(recovered?.outcome, 'failed')
+      t.strictSame(
+        looked.map(({ name }) => name),
+        ['from/sub/c'],
+      )
+      t.ok(found.includes('from/sub/c'), 'a source without a copy stays')
+    } else {
+      t.equal(recovered?.outcome, 'completed')
+      t.strictSame(looked, [])
+      t.strictSame(found.sort(), moved)
+    }
+    t.ok((batches[0] ?? 0) >= 3, batches.join())
+  }
+})
+
 async function recoverAndDie(namespace: Namespace): Promise<boolean> {
   try {
     const results = await namespace.recoverRenames(container)

@@ -41,7 +41,13 @@ async function treeOf(
   for (const name of names) await elsewhere.put({ container, name }, Buffer.from('x'), {})
   const store = new SmallPages(elsewhere, pageSize)
   const clock = new FakeClock()
-  const namespace = new Namespace({ store, clock, listingTtlMs, scanTrees, maxEntries })
+  const namespace = new Namespace({
+    store,
+    clock,
+    listingTtlMs,
+    scanTrees,
+    listingCacheEntries: maxEntries,
+  })
   const list = async (name: string): Promise<string> => {
     const entries = await namespace.list({ container, name })
     return entries.map((entry) => entry.name.slice(name.length + 1)).join(' ')

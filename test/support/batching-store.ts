@@ -3,9 +3,13 @@ import type { BlobStore } from '../../src/blob/store.ts'
 import { isFileSystemError } from '../../src/errors.ts'
 
 /** `store` with deletions of many blobs at once, each of which is a request to it. */
-export function batchingStore(store: BlobStore): BlobStore {
-  const deleteMany: DeleteMany = (deletions, { signal } = {}) =>
-    Promise.all(
+export function batchingStore(
+  store: BlobStore,
+  onBatch: (size: number) => void = () => undefined,
+): BlobStore {
+  const deleteMany: DeleteMany = (deletions, { signal } = {}) => {
+    onBatch(deletions.length)
+    return Promise.all(
       deletions.map(async ({ path, ...conditions }) => {
         try {
           return await store.delete(path, { ...conditions, signal }).then(() => undefined)
@@ -15,6 +19,7 @@ export function batchingStore(store: BlobStore): BlobStore {
         }
       }),
     )
+  }
   return new Proxy(store, {
     get(target, key) {
       if (key === 'deleteMany') return deleteMany

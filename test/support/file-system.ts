@@ -7,7 +7,10 @@ import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { ReplacingBlobStore } from '../../src/blob/replacing-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
 import { KiB } from '../../src/byte-range.ts'
-import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
+import {
+  AzureBlobFileSystem,
+  type AzureBlobFileSystemOptions,
+} from '../../src/filesystem/azure-blob-file-system.ts'
 import { FakeClock } from './fake-clock.ts'
 
 /** An account that `memoryFileSystem` stands on. */
@@ -35,7 +38,7 @@ export async function hierarchicalMemory(clock: FakeClock): Promise<AccountParts
 
 /** A file system in memory with an empty container `box`; blocks are small so that many are used. */
 export async function memoryFileSystem(
-  options: { readonly store?: BlobStore; readonly blockBytes?: number } = {},
+  options: Partial<AzureBlobFileSystemOptions> = {},
 ): Promise<{ readonly fs: AzureBlobFileSystem; readonly store: BlobStore }> {
   const clock = new FakeClock()
   const blockBytes = options.blockBytes ?? 64 * KiB
@@ -43,7 +46,10 @@ export async function memoryFileSystem(
   const store = made?.store ?? options.store ?? new MemoryBlobStore({ account: 'acct', clock })
   const hierarchyOf = made?.hierarchyOf
   await store.createContainer('box')
-  return { fs: new AzureBlobFileSystem({ store, hierarchyOf, clock, blockBytes }), store }
+  return {
+    fs: new AzureBlobFileSystem({ ...options, store, hierarchyOf, clock, blockBytes }),
+    store,
+  }
 }
 
 /** Writes files given by name below a remote directory; `undefined` makes an empty directory. */
