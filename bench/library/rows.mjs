@@ -124,10 +124,13 @@ function listRow(server, setup) {
   const { blobs, fewBlobs } = setup
   const abfs = ours('abfs', 'stream', { path: 'data/many' })
   const scaled = (contender) => ({ ...contender, scale: blobs / fewBlobs })
+  const bound = (job, name) => ({ ...ours('list-floor', job, { prefix: 'many/' }), name })
   return {
     title: `list ${blobs} blobs`,
     server,
     contenders: [
+      bound('bytes', 'bare bytes'),
+      bound('names', 'bare names'),
       abfs,
       { ...ours('abfs', 'keep', { path: 'data/many' }), name: 'abfs, all kept' },
       scaled(ours('sdk', 'stream', { prefix: `${setup.few}/` })),
