@@ -1,5 +1,6 @@
-#!/usr/bin/env -S node --
-// The two dashes keep Node from taking `--env-file` of `abfs sandbox` for its own option.
+#!/usr/bin/env -S -u NODE_CHANNEL_FD node --
+// The two dashes keep Node from taking `--env-file` of `abfs sandbox` for its own option. A channel that a daemon's environment names
+// is that daemon's: Node would end by SIGABRT where there is none.
 import { printVersion } from './version.ts'
 
 const [, , first = '', ...others] = process.argv

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --
+#!/usr/bin/env -S -u NODE_CHANNEL_FD node --
 // mount(8) finds the helper of a type by the name mount.TYPE, in /sbin, and wants exit codes of its own.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -27,6 +27,8 @@ export interface TrafficReport {
   readonly batched: number
   readonly bytesSent: number
   readonly bytesReceived: number
+  /** Those of `bytesReceived` that are content of files. */
+  readonly contentBytesReceived?: number | undefined
   readonly credentials: CredentialReport
   /** Failures that no caller could be told of. */
   readonly faults: number
@@ -53,6 +55,7 @@ export class Traffic {
   #batched = 0
   #bytesSent = 0
   #bytesReceived = 0
+  #contentBytesReceived = 0
   #longestLifeMs = 0
   #latestExpiryMs = 0
   #faults = 0
@@ -77,6 +80,7 @@ export class Traffic {
       batched: this.#batched,
       bytesSent: this.#bytesSent,
       bytesReceived: this.#bytesReceived,
+      contentBytesReceived: this.#contentBytesReceived,
       credentials: this.#credentials(atMs),
       faults: this.#faults,
     }
@@ -105,6 +109,7 @@ export class Traffic {
     this.#batched += event.parts ?? 0
     this.#bytesSent += event.bytesSent
     this.#bytesReceived += event.bytesReceived
+    if (event.operation === 'blob.get') this.#contentBytesReceived += event.bytesReceived
   }
 
   readonly #onCredential = (message: unknown): void => {

@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { failsWith, runAbfs, whyNoCli } from '../support/cli.ts'
 
@@ -33,6 +35,16 @@ t.test('the built command', { skip: whyNoCli() }, async (t) => {
     for (const word of ['ABFS_CONNECTOR_URL', 'AZURE_AUTHORITY_HOST', 'Exit codes:']) {
       t.ok(stdout.includes(word), word)
     }
+  })
+
+  t.test('a channel that only the environment speaks of does not end it', async (t) => {
+    const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+    const env = { PATH: process.env['PATH'], NODE_CHANNEL_FD: '3' }
+
+    const { status, signal, stdout } = spawnSync(main, ['--help'], { env, encoding: 'utf8' })
+
+    t.strictSame([status, signal], [0, null])
+    t.match(stdout, /^ {2}mount/m)
   })
 
   t.test('the exit codes in the documents are those of the help', async (t) => {

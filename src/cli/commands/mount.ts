@@ -113,6 +113,10 @@ function addReportOptions(command: Command): void {
       'dollars for 10,000 requests, for the estimate: write=0.05,list=0.05,read=0.004',
     )
     .option('--metrics-listen <host:port>', 'serve metrics for Prometheus, and /health')
+    .option(
+      '--otlp-endpoint <url>',
+      'send metrics by OTLP (OTEL_EXPORTER_OTLP_ENDPOINT, and others of its kind)',
+    )
     .option('--health-file <file>', 'rewritten every ten seconds while the drive serves')
     .option(
       '--stats-dir [name]',

@@ -13,7 +13,7 @@ interface StatsFlags {
 const HELP = `
 Rates and latencies are of the time since the last look, without --watch since the drive began.
 Calls that the kernel answers from what it was told before are not counted: they reach nobody.
-Amplification is what came from Azure for a byte that programs read.
+Amplification is how much content of files came from Azure for a byte that programs read.
 
 Examples:
   abfs stats /mnt/datasets

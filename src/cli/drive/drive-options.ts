@@ -9,6 +9,7 @@ import type { ConflictPolicy } from '../../vfs/file-commit.ts'
 import type { PosixUse } from '../../vfs/posix-use.ts'
 import { usageError } from '../usage.ts'
 import { parseMoment } from './moment.ts'
+import { chooseOtlp, type OtlpSettings } from './otlp-settings.ts'
 import { listPrices, type Prices, parsePrices } from './request-cost.ts'
 
 /** The flags of `abfs mount` as commander gives them. */
@@ -40,6 +41,7 @@ export interface MountFlags {
   readonly logLevel?: string
   readonly statsFile?: string
   readonly metricsListen?: string
+  readonly otlpEndpoint?: string
   readonly statsDir?: string | true
   readonly healthFile?: string
   readonly accessLog?: string
@@ -93,6 +95,10 @@ export interface DriveSettings {
   readonly statsFile: string | undefined
   /** Where metrics are served; nowhere when absent. */
   readonly metricsListen: { readonly host: string; readonly port: number } | undefined
+  /** Where metrics are sent; nowhere when absent. */
+  readonly otlp: OtlpSettings | undefined
+  /** What of the variables of OpenTelemetry cannot be used. */
+  readonly whyNoOtlp: string | undefined
   readonly healthFile: string | undefined
   /** The directory of reports at the top of the drive; none when absent. */
   readonly statsDir: string | undefined
@@ -148,6 +154,7 @@ export function parseDriveSettings(
     logFile: logFile ?? (inForeground ? undefined : defaultLogFile(directory, environment)),
     statsFile: placeOf('--stats-file', flags.statsFile),
     metricsListen: parseListen('--metrics-listen', flags.metricsListen),
+    ...chooseOtlp(flags.otlpEndpoint, environment),
     healthFile: placeOf('--health-file', flags.healthFile),
     statsDir: parseStatsDir(flags.statsDir),
     accessLog: placeOf('--access-log', flags.accessLog),

@@ -71,6 +71,8 @@ const traffic: z.ZodType<TrafficReport> = z.object({
   batched: count,
   bytesSent: count,
   bytesReceived: count,
+  // A daemon of an earlier version does not tell them apart.
+  contentBytesReceived: z.number().optional(),
   credentials: z.object({
     received: count,
     byKind: counts,
@@ -113,9 +115,10 @@ export function readUnsaved(sent: unknown): readonly UnsavedFile[] | undefined {
   return z.object({ unsaved }).safeParse(sent).data?.unsaved
 }
 
-/** Bytes from Azure for a byte that programs read; `undefined` before they read any. */
+/** Bytes of content from Azure for a byte that programs read; `undefined` before they read any. */
 export function amplification({ calls, traffic }: DriveReport): number | undefined {
-  return calls.readBytes === 0 ? undefined : traffic.bytesReceived / calls.readBytes
+  const receivedBytes = traffic.contentBytesReceived ?? traffic.bytesReceived
+  return calls.readBytes === 0 ? undefined : receivedBytes / calls.readBytes
 }
 
 /** The share of what was looked for on the disk that was there; `undefined` before anything was. */

@@ -145,6 +145,7 @@ const flagOf: Readonly<Record<string, string>> = {
   xattrs: 'xattr',
   slowMs: 'slow',
   moment: 'at',
+  otlp: 'otlpEndpoint',
 }
 
 function driveSettings(settings: DriveSettings, command: Command): PlannedSetting[] {
@@ -152,8 +153,11 @@ function driveSettings(settings: DriveSettings, command: Command): PlannedSettin
     const implied = settings.immutable && (name === 'readOnly' || name === 'attrTtlMs')
     const hard = name === 'timeoutMs' && value === 0
     const flag = implied ? 'immutable' : hard ? 'hard' : (flagOf[name] ?? name)
-    const origin = originOf(command, name, flag)
-    return { name, value: plain(name, value), origin }
+    const origin =
+      (name === 'otlp' ? settings.otlp?.origin : undefined) ?? originOf(command, name, flag)
+    // Its headers are secret.
+    const shown = name === 'otlp' ? settings.otlp?.url.href.replace(/\?.*/, '') : value
+    return { name, value: plain(name, shown), origin }
   })
 }
 

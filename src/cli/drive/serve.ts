@@ -152,6 +152,7 @@ class Daemon {
 
   async #serve(account: Account, hasDisk: boolean): Promise<void> {
     const metrics = await this.#openMetrics()
+    const otlp = await this.#openOtlp()
     // While the service is waited for.
     const rehearsed = rehearseReading({ withDisk: hasDisk })
     const ends: Promise<void>[] = []
@@ -173,6 +174,7 @@ class Daemon {
       throw error
     } finally {
       await Promise.all([...ends, rehearsed])
+      await otlp?.close()
       await metrics?.close()
     }
     this.#reportUnsaved()
@@ -209,6 +211,14 @@ class Daemon {
     )
     this.#log.info({ host: metricsListen.host, port: server.port }, 'metrics')
     return server
+  }
+
+  async #openOtlp(): Promise<{ close(): Promise<void> } | undefined> {
+    const { otlp, whyNoOtlp } = this.#options.settings
+    if (whyNoOtlp !== undefined) this.#log.warn({ why: whyNoOtlp }, 'no metrics are sent')
+    if (otlp === undefined) return undefined
+    const { OtlpExporter } = await import('./otlp-export.ts')
+    return new OtlpExporter(otlp, () => this.#drives.map((drive) => drive.report()), this.#log)
   }
 
   /** Blocks of what was read outlive the drive only where somebody has said where. */

@@ -1,0 +1,121 @@
+import type { CallReport } from './call-meter.ts'
+import type { DriveReport } from './drive-report.ts'
+import { requestClass } from './request-cost.ts'
+
+/** One figure that is told of drives, whatever the format. Prometheus' name says the unit. */
+export type Metric =
+  | {
+      readonly kind: 'counter' | 'gauge'
+      readonly name: string
+      readonly help: string
+      readonly points: readonly Point[]
+    }
+  | {
+      readonly kind: 'histogram'
+      readonly name: string
+      readonly help: string
+      readonly points: readonly DurationPoint[]
+    }
+
+/** What tells points of one metric apart; no value is a file's name. */
+export type Labels = Readonly<Record<string, string>>
+
+export interface Point {
+  readonly labels: Labels
+  readonly value: number
+}
+
+/** Durations by bucket of `histogram.ts`. */
+export interface DurationPoint {
+  readonly labels: Labels
+  readonly counts: CallReport['byName'][string]
+}
+
+/**
+ * What is told of drives of one daemon: of each, labelled with its directory where `named`, and of the daemon, whose
+ * requests are those of all.
+ */
+export function metricsOf(reports: readonly DriveReport[], named: boolean): readonly Metric[] {
+  const [first] = reports
+  return first === undefined ? [] : [...driveMetrics(reports, named), ...daemonMetrics(first)]
+}
+
+function driveMetrics(reports: readonly DriveReport[], named: boolean): Metric[] {
+  const drive = ({ directory }: DriveReport): Labels => (named ? { directory } : {})
+  const calls = reports.flatMap((report) =>
+    Object.entries(report.calls.byName).map(([call, counts]) => ({
+      labels: { call, ...drive(report) },
+      counts,
+    })),
+  )
+  const each = (of: (report: DriveReport) => number): Point[] =>
+    reports.map((report) => ({ labels: drive(report), value: of(report) }))
+  const failed = calls.map(({ labels, counts }) => ({ labels, value: counts.failed }))
+  return [
+    {
+      kind: 'histogram',
+      name: 'abfs_drive_call_duration_seconds',
+      help: 'Calls of programs, until answered.',
+      points: calls,
+    },
+    counter('calls_failed_total', 'Calls answered with an error.', failed),
+    counter(
+      'read_bytes_total',
+      'Given to programs.',
+      each((report) => report.calls.readBytes),
+    ),
+    counter(
+      'written_bytes_total',
+      'Taken from programs.',
+      each((report) => report.calls.writtenBytes),
+    ),
+    gauge(
+      'unsaved_files',
+      'Files whose last version is not in Azure.',
+      each((report) => report.unsaved.length),
+    ),
+  ]
+}
+
+function daemonMetrics({ traffic, diskCache, ...report }: DriveReport): Metric[] {
+  const requests = Object.entries(traffic.requestsByOperation).map(([operation, value]) => {
+    return { labels: { operation, class: requestClass(operation) }, value }
+  })
+  const metrics = [
+    counter('requests_total', 'HTTP attempts, by what Azure bills them as.', requests),
+    counter('retries_total', 'Attempts that were not the first.', only(traffic.retries)),
+    counter('hedges_total', 'Second requests for late reads.', only(traffic.hedges)),
+    counter('batched_total', 'Operations within batches.', only(traffic.batched)),
+    counter('received_bytes_total', 'Received over HTTP.', only(traffic.bytesReceived)),
+    counter('sent_bytes_total', 'Sent over HTTP.', only(traffic.bytesSent)),
+    counter('faults_total', 'Failures without a caller to tell.', only(traffic.faults)),
+    counter(
+      'estimated_dollars_total',
+      'What the requests cost, roughly.',
+      only(report.estimatedDollars),
+    ),
+    gauge('memory_cache_bytes', 'Blobs in memory.', only(report.memoryCacheBytes)),
+    gauge('resident_bytes', 'Memory of the daemon.', only(report.residentBytes)),
+    gauge(
+      'credential_left_seconds',
+      'Life of the latest credential.',
+      only(traffic.credentials.lifeLeftMs / 1000),
+    ),
+  ]
+  if (diskCache === undefined) return metrics
+  return [
+    ...metrics,
+    counter('disk_hit_bytes_total', 'Found on the local disk.', only(diskCache.hitBytes)),
+    counter('disk_missed_bytes_total', 'Not found there.', only(diskCache.missedBytes)),
+  ]
+}
+
+function counter(name: string, help: string, points: readonly Point[]): Metric {
+  return { kind: 'counter', name: `abfs_drive_${name}`, help, points }
+}
+
+function gauge(name: string, help: string, points: readonly Point[]): Metric {
+  return { kind: 'gauge', name: `abfs_drive_${name}`, help, points }
+}
+
+const only = (value: number): Point[] => [{ labels: {}, value }]

@@ -1,0 +1,104 @@
+/**
+ * Sends metrics to a collector. Nobody waits for it: one request at a time, each with a deadline; one that fails is told in the
+ * log and made good by the next, as all figures are since the daemon began. The last one, when the drive ends, has
+ * {@link lastMs}.
+ */
+import { request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { hostname } from 'node:os'
+import type { Logger } from 'pino'
+import { repeat } from '../../clock.ts'
+import { packageVersion } from '../version.ts'
+import type { DriveReport } from './drive-report.ts'
+import { errorFields } from './log.ts'
+import type { Labels } from './metrics.ts'
+import { otlpMetrics } from './otlp-metrics.ts'
+import { type OtlpSettings, pairsIn } from './otlp-settings.ts'
+
+/** How long an end waits for the last request. */
+const lastMs = 2000
+
+/** Sends what `reports` gives, until it is closed. */
+export class OtlpExporter {
+  readonly #settings: OtlpSettings
+  readonly #reports: () => readonly DriveReport[]
+  readonly #log: Logger
+  readonly #resource: Labels
+  readonly #stop: () => void
+  #sending: AbortController | undefined
+  #failed = false
+
+  constructor(settings: OtlpSettings, reports: () => readonly DriveReport[], log: Logger) {
+    this.#settings = settings
+    this.#reports = reports
+    this.#log = log
+    this.#resource = {
+      'service.version': packageVersion(),
+      'service.instance.id': `${hostname()}:${process.pid}`,
+      'host.name': hostname(),
+      'process.pid': String(process.pid),
+      ...settings.resource,
+    }
+    this.#stop = repeat(settings.intervalMs, () => {
+      // Whoever is slow gets fewer.
+      if (this.#sending === undefined) void this.#send(settings.timeoutMs, false)
+    })
+  }
+
+  /** Sends what there is at the end; resolves soon, whatever becomes of it. */
+  async close(): Promise<void> {
+    this.#stop()
+    this.#sending?.abort()
+    await this.#send(Math.min(lastMs, this.#settings.timeoutMs), true)
+  }
+
+  async #send(timeoutMs: number, isLast: boolean): Promise<void> {
+    const sending = new AbortController()
+    this.#sending = sending
+    try {
+      const reports = this.#reports()
+      if (reports.length === 0) return
+      const body = JSON.stringify(otlpMetrics(reports, this.#resource))
+      const signal = AbortSignal.any([sending.signal, AbortSignal.timeout(timeoutMs)])
+      const status = await this.#post(body, signal, isLast)
+      if (status >= 300) throw new Error(`the collector answered ${status}`)
+      this.#failed = false
+    } catch (error) {
+      if (!sending.signal.aborted) this.#tell(error)
+    } finally {
+      if (this.#sending === sending) this.#sending = undefined
+    }
+  }
+
+  /** The first failure of several: a collector that is gone for a day is one line. */
+  #tell(error: unknown): void {
+    const { origin, pathname } = this.#settings.url
+    if (!this.#failed)
+      this.#log.warn(
+        { collector: `${origin}${pathname}`, ...errorFields(error) },
+        'metrics are not taken',
+      )
+    this.#failed = true
+  }
+
+  #post(body: string, signal: AbortSignal, isLast: boolean): Promise<number> {
+    const { url, headers } = this.#settings
+    const request = url.protocol === 'https:' ? requestHttps : requestHttp
+    const own = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+    const allHeaders = { ...pairsIn(headers.reveal()), ...own }
+    // Connections of their own: a minute later a collector may have closed one that was kept.
+    const options = { method: 'POST', headers: allHeaders, signal, agent: false } as const
+    return new Promise((resolve, reject) => {
+      const sent = request(url, options, (response) => {
+        response.on('error', reject)
+        response.on('end', () => resolve(response.statusCode ?? 0))
+        // What it says beyond its status is nothing that anybody could act on.
+        response.resume()
+      })
+      sent.on('error', reject)
+      // The process ends while it serves nothing, but for the last one.
+      if (!isLast) sent.on('socket', (socket) => socket.unref())
+      sent.end(body)
+    })
+  }
+}

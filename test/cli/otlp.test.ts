@@ -1,0 +1,303 @@
+/** Metrics of a drive at a collector of OpenTelemetry's, which takes what this test understands. */
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { type DriveReport, readReport } from '../../src/cli/drive/drive-report.ts'
+import { OtlpExporter } from '../../src/cli/drive/otlp-export.ts'
+import { otlpMetrics } from '../../src/cli/drive/otlp-metrics.ts'
+import { chooseOtlp, type OtlpSettings } from '../../src/cli/drive/otlp-settings.ts'
+import {
+  outputOf,
+  runAbfs,
+  startAbfs,
+  startCliSandbox,
+  temporaryDirectory,
+  until,
+  whyNoCli,
+} from '../support/cli.ts'
+import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+
+const secret = 'collector-password-17'
+
+interface Attribute {
+  readonly key: string
+  readonly value: { readonly stringValue: string }
+}
+interface DataPoint {
+  readonly attributes?: readonly Attribute[]
+  readonly startTimeUnixNano?: string
+  readonly timeUnixNano: string
+  readonly asInt?: string
+  readonly asDouble?: number
+  readonly count?: string
+  readonly sum?: number
+  readonly bucketCounts?: readonly string[]
+  readonly explicitBounds?: readonly number[]
+}
+interface Points {
+  readonly dataPoints: readonly DataPoint[]
+  readonly aggregationTemporality?: number
+  readonly isMonotonic?: boolean
+}
+interface SentMetric {
+  readonly name: string
+  readonly unit: string
+  readonly sum?: Points
+  readonly gauge?: Points
+  readonly histogram?: Points
+}
+interface Sent {
+  readonly resourceMetrics: readonly {
+    readonly resource: { readonly attributes: readonly Attribute[] }
+    readonly scopeMetrics: readonly { readonly metrics: readonly SentMetric[] }[]
+  }[]
+}
+
+const named = (attributes: readonly Attribute[] = []) =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue]))
+
+/** What one request says: numbers by metric and attributes. */
+function decoded(body: string) {
+  const { resourceMetrics } = JSON.parse(body) as Sent
+  const [{ resource, scopeMetrics } = { resource: { attributes: [] }, scopeMetrics: [] }] =
+    resourceMetrics
+  const metrics = scopeMetrics.flatMap((scope) => scope.metrics)
+  const find = (name: string) => metrics.find((metric) => metric.name === name)
+  const value = (name: string, labels: Record<string, string> = {}): number | undefined => {
+    const metric = find(name)
+    const points = (metric?.sum ?? metric?.gauge)?.dataPoints ?? []
+    const point = points.find(({ attributes }) => {
+      const own = named(attributes)
+      return Object.entries(labels).every(([key, each]) => own[key] === each)
+    })
+    return point === undefined ? undefined : Number(point.asInt ?? point.asDouble)
+  }
+  return { resource: named(resource.attributes), metrics, find, value }
+}
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => void
+
+const accept: Answer = (_, response) => void response.writeHead(200).end('{}')
+
+/** A collector, and what it was sent. */
+async function collector(t: Test, answer: Answer = accept) {
+  const bodies: string[] = []
+  const heads: IncomingMessage[] = []
+  const server = createServer((request, response) => {
+    let body = ''
+    request.on('data', (data: Buffer) => {
+      body += data.toString()
+    })
+    request.on('end', () => {
+      heads.push(request)
+      bodies.push(body)
+      answer(request, response)
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${port}`, bodies, heads }
+}
+
+const report = (): DriveReport => {
+  const read = { count: 3, failed: 1, totalMs: 500, buckets: [1, 1, 0, 0, 0, 0, 1, 0, 0, 0] }
+  const found = readReport({
+    ...{ directory: '/mnt/a', source: 'abfs://data', pid: 1, readOnly: true, unsaved: [] },
+    calls: { byName: { read }, readBytes: 2 ** 40, writtenBytes: 0 },
+    ...{ estimatedDollars: 0.5, residentBytes: 9 },
+    traffic: {
+      ...{ atMs: 1_700_000_000_123, sinceMs: 1_700_000_000_000 },
+      ...{ requestsByOperation: { 'blob.get': 2 }, credentials: { byKind: {} } },
+    },
+  })
+  if (found === undefined) throw new Error('the report is none')
+  return found
+}
+
+function settingsOf(environment: Record<string, string>): OtlpSettings {
+  const { otlp, whyNoOtlp } = chooseOtlp(undefined, environment)
+  if (otlp === undefined) throw new Error(whyNoOtlp)
+  return otlp
+}
+
+t.test('a report becomes counters, gauges and histograms', (t) => {
+  const { find, value, resource } = decoded(
+    JSON.stringify(otlpMetrics([report()], { 'service.name': 'x' })),
+  )
+
+  t.strictSame(resource, { 'service.name': 'x' })
+  t.equal(value('abfs.drive.read', { directory: '/mnt/a' }), 2 ** 40)
+  t.equal(value('abfs.drive.requests', { operation: 'blob.get', class: 'read' }), 2)
+  t.equal(value('abfs.drive.estimated_dollars'), 0.5)
+  t.match(find('abfs.drive.read'), { unit: 'By', sum: { isMonotonic: true } })
+  t.match(find('abfs.drive.read'), { sum: { aggregationTemporality: 2 } })
+  t.match(find('abfs.drive.unsaved_files'), { unit: '', gauge: { dataPoints: [{ asInt: '0' }] } })
+  const histogram = find('abfs.drive.call_duration')
+  t.match(histogram, {
+    unit: 's',
+    histogram: {
+      dataPoints: [
+        {
+          count: '3',
+          sum: 0.5,
+          bucketCounts: ['1', '1', '0', '0', '0', '0', '1', '0', '0', '0'],
+          startTimeUnixNano: '1700000000000000000',
+          timeUnixNano: '1700000000123000000',
+        },
+      ],
+    },
+  })
+  const [point] = histogram?.histogram?.dataPoints ?? []
+  t.equal(point?.explicitBounds?.length, 9, 'one less than there are buckets')
+  t.strictSame(named(point?.attributes), { call: 'read', directory: '/mnt/a' })
+  t.end()
+})
+
+t.test('the variables of OpenTelemetry say where to, how often and as whom', (t) => {
+  const all = settingsOf({
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector/base/',
+    OTEL_EXPORTER_OTLP_HEADERS: `authorization=Basic%20${secret}`,
+    OTEL_METRIC_EXPORT_INTERVAL: '500',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '7',
+    OTEL_SERVICE_NAME: 'drive',
+    OTEL_RESOURCE_ATTRIBUTES: 'service.name=other,team=a%2Cb',
+  })
+  t.equal(all.url.href, 'https://collector/base/v1/metrics')
+  t.match(all, { intervalMs: 500, timeoutMs: 7, origin: 'OTEL_EXPORTER_OTLP_ENDPOINT' })
+  t.strictSame(all.resource, { 'service.name': 'drive', team: 'a,b' })
+  t.notMatch(JSON.stringify(all), new RegExp(secret), 'headers show themselves to nobody')
+  const own = { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'http://c/x?y=1' }
+  t.equal(settingsOf(own).url.href, 'http://c/x?y=1', 'that of metrics is taken as it is')
+  t.equal(chooseOtlp('http://flag:4318', own).otlp?.url.href, 'http://flag:4318/v1/metrics')
+  const none = { otlp: undefined, whyNoOtlp: undefined }
+  t.strictSame(chooseOtlp(undefined, {}), none)
+  t.strictSame(chooseOtlp(undefined, { ...own, OTEL_METRICS_EXPORTER: 'none' }), none)
+  t.strictSame(chooseOtlp(undefined, { ...own, OTEL_SDK_DISABLED: 'true' }), none)
+  t.end()
+})
+
+t.test('what cannot be used names the variable, and fails where a flag asks for it alone', (t) => {
+  const endpoint = 'OTEL_EXPORTER_OTLP_ENDPOINT'
+  const own = { [endpoint]: 'http://c' }
+  const wrong: readonly (readonly [string, Record<string, string>])[] = [
+    [endpoint, { [endpoint]: 'collector:4317' }],
+    [endpoint, { [endpoint]: `http://user:${secret}@c` }],
+    ['OTEL_EXPORTER_OTLP_PROTOCOL', { ...own, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }],
+    ['OTEL_EXPORTER_OTLP_HEADERS', { ...own, OTEL_EXPORTER_OTLP_HEADERS: secret }],
+    ['OTEL_EXPORTER_OTLP_HEADERS', { ...own, OTEL_EXPORTER_OTLP_HEADERS: `a=${secret}%` }],
+    ['OTEL_METRIC_EXPORT_INTERVAL', { ...own, OTEL_METRIC_EXPORT_INTERVAL: '1s' }],
+  ]
+  for (const [name, environment] of wrong) {
+    const { otlp, whyNoOtlp = '' } = chooseOtlp(undefined, environment)
+    t.equal(otlp, undefined)
+    t.match(whyNoOtlp, new RegExp(`${name} must`))
+    t.notMatch(whyNoOtlp, new RegExp(secret))
+    if (name !== endpoint) t.throws(() => chooseOtlp('http://c', environment), { code: 'EINVAL' })
+  }
+  t.throws(() => chooseOtlp('ftp://c', {}), { message: /--otlp-endpoint must be a URL/ })
+  t.end()
+})
+
+t.test('an exporter ends though its collector never answers, and says so once', async (t) => {
+  const { url, bodies } = await collector(t, () => undefined)
+  const lines: string[] = []
+  const log = pino({}, { write: (line: string) => void lines.push(line) })
+  const environment = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: url,
+    OTEL_EXPORTER_OTLP_HEADERS: `x-key=${secret}`,
+    OTEL_METRIC_EXPORT_INTERVAL: '1',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '50',
+  }
+  const exporter = new OtlpExporter(settingsOf(environment), () => [report()], log)
+  await until(() => bodies.length >= 3)
+  await exporter.close()
+
+  t.equal(lines.length, 1)
+  t.match(lines[0], /metrics are not taken/)
+  t.notMatch(lines.join(''), new RegExp(secret))
+})
+
+t.test('a collector that refuses or is gone is told of in the log', async (t) => {
+  const { url } = await collector(t, (_, response) => void response.writeHead(503).end())
+  const lines: string[] = []
+  const log = pino({}, { write: (line: string) => void lines.push(line) })
+  for (const each of [url, 'http://127.0.0.1:1']) {
+    const settings = settingsOf({ OTEL_EXPORTER_OTLP_ENDPOINT: each })
+    await new OtlpExporter(settings, () => [report()], log).close()
+  }
+
+  t.match(lines[0], /the collector answered 503/)
+  t.match(lines[1], /ECONNREFUSED/)
+})
+
+t.test('a drive with --otlp-endpoint', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
+  const { client } = await startCliSandbox(t, '--engine', 'abfs')
+  const state = await temporaryDirectory(t)
+  const logFile = `${state}/log`
+  const env = {
+    ...client,
+    XDG_STATE_HOME: state,
+    OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${secret}`,
+    OTEL_SERVICE_NAME: 'drive-of-a-test',
+    OTEL_METRIC_EXPORT_INTERVAL: '100',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+  }
+  await runAbfs(['cp', '-', 'abfs://data/one'], { env, input: 'one' })
+  const mounted = async (url: string) => {
+    const directory = await temporaryMountpoint(t)
+    const argv = ['mount', 'abfs://data', directory, '--foreground', '--otlp-endpoint', url]
+    const daemon = startAbfs([...argv, '--log-file', logFile], { env })
+    t.teardown(() => daemon.kill('SIGKILL'))
+    const output = outputOf(daemon)
+    await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
+    const end = async () => {
+      daemon.kill('SIGTERM')
+      await until(() => daemon.exitCode !== null)
+      return daemon.exitCode
+    }
+    return { directory, end }
+  }
+
+  await t.test('sends what it does again and again, and the whole of it at its end', async (t) => {
+    const { url, bodies, heads } = await collector(t)
+    const { directory, end } = await mounted(url)
+    await until(() => bodies.length >= 2)
+    t.equal(await shell(`cat '${directory}/one'`), 'one')
+    t.equal(await end(), 0)
+
+    const last = decoded(bodies.at(-1) ?? '')
+    t.equal(last.value('abfs.drive.read', { directory }), 3)
+    t.equal(last.value('abfs.drive.requests', { operation: 'blob.get' }), 1)
+    t.match(last.resource, { 'service.name': 'drive-of-a-test' })
+    t.match(heads[0], { method: 'POST', url: '/v1/metrics' })
+    t.match(heads[0]?.headers, { authorization: `Bearer ${secret}` })
+    t.match(heads[0]?.headers, { 'content-type': 'application/json' })
+  })
+
+  await t.test('serves and ends beside a collector that hangs', async (t) => {
+    const { url, bodies } = await collector(t, () => undefined)
+    const { directory, end } = await mounted(url)
+    await until(() => bodies.length >= 1)
+
+    t.equal(await shell(`cat '${directory}/one'`), 'one')
+    t.equal(await end(), 0)
+  })
+
+  await t.test('tells its plan and its log where to, and nobody the headers', async (t) => {
+    const directory = await temporaryMountpoint(t)
+    const argv = ['mount', 'abfs://data', directory, '--plan', '--json']
+    const variable = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }
+    const { stdout } = await runAbfs(argv, { env: { ...env, ...variable } })
+    const { settings } = JSON.parse(stdout) as { settings: { name: string }[] }
+    const setting = settings.find(({ name }) => name === 'otlp')
+    t.match(setting, { value: 'http://127.0.0.1:1/v1/metrics', origin: Object.keys(variable)[0] })
+    t.notMatch(`${stdout}${await shell(`cat '${logFile}'`)}`, new RegExp(secret))
+  })
+})
