@@ -37,6 +37,10 @@ const expectations: Readonly<Record<OptionName, Expectation | undefined>> = {
   memoryBudgetBytes: { wanted: 'bytes, an integer of 1 or more', holds: isCount },
   callTimeoutMs: { wanted: 'milliseconds, more than 0', holds: isPositive },
   integrity: { wanted: "'crc64', 'md5' or 'none'", holds: isOneOf('crc64', 'md5', 'none') },
+  rateLimits: {
+    wanted: '{ readBytesPerSecond, writeBytesPerSecond, requestsPerSecond }',
+    holds: isObject,
+  },
   hedge: { wanted: '{ percentile, maxRatio }', holds: isObject },
   listingTtlMs: { wanted: 'milliseconds, 0 or more', holds: isDuration },
   listingCacheEntries: { wanted: 'names, an integer of 1 or more', holds: isCount },

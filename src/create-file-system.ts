@@ -18,6 +18,7 @@ import { shown } from './expect-option.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
 import { anonymous, type GivenCredential, providerOf } from './given-credential.ts'
 import type { HedgeOptions } from './http/hedge.ts'
+import type { RateLimits } from './http/limit.ts'
 import type { DirectoryMode } from './namespace/namespace.ts'
 import type { DiskCache } from './transfer/disk-cache.ts'
 
@@ -58,6 +59,11 @@ export interface CreateFileSystemOptions
    * never are. Default: none.
    */
   readonly hedge?: HedgeOptions | undefined
+  /**
+   * Bytes received and sent, and requests, a second at most, over all calls of this file system, which take turns. Who waits
+   * for them holds up nobody else and has no time-out running. Default: none.
+   */
+  readonly rateLimits?: RateLimits | undefined
   /** How long listings are believed; milliseconds, and a tenth more for each 5,000 names, up to five times. Default 5 seconds. */
   readonly listingTtlMs?: number | undefined
   /**
@@ -113,9 +119,17 @@ export async function createFileSystem(
     callTimeoutMs,
     integrity,
     hedge,
+    rateLimits,
     ...flags
   } = limited
-  const limits = { requestBudget, memoryBudgetBytes, callTimeoutMs, integrity, hedge }
+  const limits = {
+    requestBudget,
+    memoryBudgetBytes,
+    callTimeoutMs,
+    integrity,
+    hedge,
+    rateLimits,
+  }
   const said = hns === undefined ? {} : { hns: String(hns) }
   const config = loadConfig({ ...flags, ...said }, environment)
   const target = targetOf(config, url === undefined ? [] : [readUrl(url)])
@@ -201,6 +215,7 @@ type Tuning =
   | 'callTimeoutMs'
   | 'integrity'
   | 'hedge'
+  | 'rateLimits'
 
 function readUrl(url: string | URL): AzureUrl {
   try {

@@ -149,6 +149,7 @@ export type { Change, UpdateOptions } from './filesystem/update-file.ts'
 export type { FindOptions, WalkOptions, WalkStep } from './filesystem/walk.ts'
 export type { GivenCredential } from './given-credential.ts'
 export type { HedgeOptions } from './http/hedge.ts'
+export type { RateLimits } from './http/limit.ts'
 export type { ListingCacheStats } from './namespace/listing-cache.ts'
 export type {
   DirectoryMode,

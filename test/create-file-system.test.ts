@@ -71,3 +71,16 @@ t.test('a file system that is closed says so, and asks nobody', async (t) => {
   await t.rejects(fs.readText('box/f'), { code: 'EBADF', message: /closed/ })
   await t.rejects(fs.ls('box'), { code: 'EBADF' })
 })
+
+t.test('rates are of the file system, and what is none is refused by name', async (t) => {
+  const rateLimits = { requestsPerSecond: 10 }
+  const fs = await createFileSystem({ credential, environment, hns: false, rateLimits })
+  t.match(fs.toJSON(), { rateLimits })
+  await fs.close()
+
+  const wrong = { readBytesPerSecond: 1 }
+  await t.rejects(createFileSystem({ credential, environment, hns: false, rateLimits: wrong }), {
+    name: 'RangeError',
+    message: /readBytesPerSecond: expected a number from 1024 on/,
+  })
+})

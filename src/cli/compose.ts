@@ -31,6 +31,7 @@ import { AccountTree, type AzureBlobFileSystemOptions } from '../filesystem/acco
 import { Door } from '../http/door.ts'
 import { type ClosableHandler, type HttpHandler, intercept } from '../http/handler.ts'
 import { type HedgeOptions, hedge } from '../http/hedge.ts'
+import { RateLimiter, type RateLimits } from '../http/limit.ts'
 import { RequestBudget } from '../http/request-budget.ts'
 import { RequestCounter } from '../http/request-counter.ts'
 import { retry } from '../http/retry.ts'
@@ -95,6 +96,8 @@ export interface AccountOptions
   readonly abandoned?: (() => AbortSignal | undefined) | undefined
   /** A second GET for what is late; absent: none. */
   readonly hedge?: HedgeOptions | undefined
+  /** How much the account is asked for; absent: as much as it gives. */
+  readonly rateLimits?: RateLimits | undefined
   /** Who is asked for credentials, whatever the configuration says. */
   readonly provider?: CredentialProvider | undefined
 }
@@ -112,6 +115,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   // authorize is outermost: the credential is asked for once a call, not once an attempt, and a
   // refusal by the connector is not retried here (its client has its own patience). retry is next.
   // It sends an attempt when the account's budget has a place for it, and waits between attempts without one.
+  // Limits are waited for before that, so that no time-out runs and no place is held meanwhile.
   // trace is innermost: it counts what really went over the wire.
   const { callTimeoutMs, isEndless, requestBudget: maxRequests = config.requestBudget } = options
   const requests = new RequestBudget({ maxRequests, clock })
@@ -124,6 +128,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     perBlob: options.provider === undefined && isMediated(config),
   })
   const door = new Door()
+  const limiter = options.rateLimits && new RateLimiter(options.rateLimits, clock)
   const http = intercept(
     handle,
     door.guard,
@@ -133,8 +138,10 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
         isEndless === undefined ? credentials : patientProvider(credentials, { clock, isEndless }),
       scopeOf,
     }),
+    ...(limiter === undefined ? [] : [limiter.wait]),
     retry({ clock, budget: requests, callTimeoutMs, isEndless }),
     ...(options.hedge === undefined ? [] : [hedge({ ...options.hedge, clock, budget: requests })]),
+    ...(limiter === undefined ? [] : [limiter.count]),
     trace(clock),
     counter.intercept,
   )

@@ -82,6 +82,7 @@ export function defineMount(program: Command, context: CliContext): void {
         configFile === undefined ? given : await placesOf(given, configFile, command, context)
       return mount(argumentsOf(places, command.opts<MountCommandFlags>()), command, context)
     })
+  addLimitOptions(command)
   addReportOptions(command)
   command.addOption(command.createOption('--serve-launcher').hideHelp())
   addConnectionOptions(command)
@@ -99,6 +100,14 @@ function addOwnerOptions(command: Command): void {
       'show and write (write) the metadata of modes, owners and times, only show it (read), or off',
       'write',
     )
+}
+
+/** The flags that hold a drive back. */
+function addLimitOptions(command: Command): void {
+  command
+    .option('--max-read-rate <size>', 'bytes a second that Azure is asked for at most, such as 50M')
+    .option('--max-write-rate <size>', 'bytes a second that it is sent at most')
+    .option('--max-requests-per-second <number>', 'requests that it is sent at most')
 }
 
 /** The flags that say where a drive tells what it does. */

@@ -29,6 +29,9 @@ export interface MountFlags {
   readonly startTimeout: string
   readonly hard?: true
   readonly hedge?: true
+  readonly maxReadRate?: string
+  readonly maxWriteRate?: string
+  readonly maxRequestsPerSecond?: string
   readonly passthrough: boolean
   readonly driver: string
   readonly cacheDir?: string
@@ -77,6 +80,10 @@ export interface DriveSettings {
   readonly startTimeoutMs: number
   /** Whether a GET that is late is sent once more. */
   readonly hedge: boolean
+  /** Bytes a second of all drives of the daemon, and requests; absent: no limit. */
+  readonly maxReadRate: number | undefined
+  readonly maxWriteRate: number | undefined
+  readonly maxRequestsPerSecond: number | undefined
   /** Bytes of blobs that `--cache-dir` may hold; 0 keeps none there. */
   readonly cacheBytes: number
   readonly writeBack: boolean
@@ -143,6 +150,9 @@ export function parseDriveSettings(
     timeoutMs: flags.hard === true ? 0 : parseTimeout('--timeout', flags.timeout),
     startTimeoutMs: parseTimeout('--start-timeout', flags.startTimeout),
     hedge: flags.hedge === true,
+    maxReadRate: parseRate('--max-read-rate', flags.maxReadRate),
+    maxWriteRate: parseRate('--max-write-rate', flags.maxWriteRate),
+    maxRequestsPerSecond: parseRequestRate(flags.maxRequestsPerSecond),
     cacheBytes: parseSize('--cache-size', flags.cacheSize ?? '10G'),
     writeBack: flags.writeBack === true,
     xattrs: flags.xattr,
@@ -235,6 +245,17 @@ export function parseSize(flag: string, text: string): number {
   // A number without a unit is bytes, and hardly meant so.
   if (bytes !== undefined && bytes >= MiB) return bytes
   throw usageError(`${flag} must be a size of 1M or more such as 10G or 512M, not '${text}'`)
+}
+
+function parseRate(flag: string, text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseSize(flag, text.replace(/\/s$/, ''))
+}
+
+function parseRequestRate(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const perSecond = Number(text)
+  if (text.trim() !== '' && Number.isFinite(perSecond) && perSecond >= 1) return perSecond
+  throw usageError(`--max-requests-per-second must be a number from 1 on, not '${text}'`)
 }
 
 /** A number of seconds, not negative. */

@@ -124,6 +124,11 @@ class Daemon {
     const abandoned = () => this.#start.signal
     const listingTtlMs = settings.immutable ? Number.MAX_SAFE_INTEGER : undefined
     const hedge = settings.hedge ? {} : undefined
+    const rateLimits = {
+      readBytesPerSecond: settings.maxReadRate,
+      writeBytesPerSecond: settings.maxWriteRate,
+      requestsPerSecond: settings.maxRequestsPerSecond,
+    }
     const how = {
       target,
       access,
@@ -133,6 +138,7 @@ class Daemon {
       isEndless,
       abandoned,
       hedge,
+      rateLimits,
       listingTtlMs,
     }
     const account = await openAccount(this.#config, how)
