@@ -112,10 +112,9 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const provider = options.provider ?? mediator ?? (await openProvider(config, handle))
   const ahead = connectingAhead(provider, { target, prepare: sockets.prepare })
   const credentials = new CachedCredentialProvider(ahead, { clock })
-  // authorize is outermost: the credential is asked for once a call, not once an attempt, and a
-  // refusal by the connector is not retried here (its client has its own patience). retry is next.
-  // It sends an attempt when the account's budget has a place for it, and waits between attempts without one.
-  // Limits are waited for before that, so that no time-out runs and no place is held meanwhile.
+  // authorize is outermost: the credential is asked for once a call, not once an attempt, and a refusal by the
+  // connector is not retried here (its client has its own patience). Limits are waited for next: no time-out runs meanwhile.
+  // retry sends an attempt when the account's budget has a place for it, and waits between attempts without one.
   // trace is innermost: it counts what really went over the wire.
   const { callTimeoutMs, isEndless, requestBudget: maxRequests = config.requestBudget } = options
   const requests = new RequestBudget({ maxRequests, clock })
