@@ -29,6 +29,8 @@ Napi::Function NativeChannel::Define(Napi::Env env) {
                       InstanceMethod<&NativeChannel::Progress>("progress"),
                       InstanceMethod<&NativeChannel::InvalidateAttributes>("invalidateAttributes"),
                       InstanceMethod<&NativeChannel::InodeChanged>("inodeChanged"),
+                      InstanceMethod<&NativeChannel::NamesKnown>("namesKnown"),
+                      InstanceMethod<&NativeChannel::NamesChanged>("namesChanged"),
                       InstanceMethod<&NativeChannel::OfferXattrs>("offerXattrs"),
                       InstanceMethod<&NativeChannel::OfferNames>("offerNames"),
                       InstanceMethod<&NativeChannel::WithdrawNames>("withdrawNames"),

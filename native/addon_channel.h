@@ -59,6 +59,12 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   // (node: number): what was told of it is not true any more.
   void InodeChanged(const Napi::CallbackInfo& info);
 
+  // (directory: number, names: string[], holdsMs: number): all names of a directory, for so long.
+  void NamesKnown(const Napi::CallbackInfo& info);
+
+  // (directory: number): what was told of its names is not true any more.
+  void NamesChanged(const Napi::CallbackInfo& info);
+
   // (prefixes: string[]): the beginnings of names of extended attributes that are answered.
   void OfferXattrs(const Napi::CallbackInfo& info);
 

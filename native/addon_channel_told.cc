@@ -3,15 +3,25 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "addon_arguments.h"
 #include "addon_channel.h"
 #include "blocking_call.h"
 
 namespace abfs {
+
+namespace {
+
+// As good as for ever, and no overflow.
+constexpr double kLongestNs = 1e18;
+
+}  // namespace
 
 void NativeChannel::InvalidateAttributes(const Napi::CallbackInfo& info) {
   if (!info[0].IsNumber()) {
@@ -24,6 +34,24 @@ void NativeChannel::InvalidateAttributes(const Napi::CallbackInfo& info) {
 
 void NativeChannel::InodeChanged(const Napi::CallbackInfo& info) {
   if (AreNumbers(info, 1) && channel_) channel_->inodes().Changed(U64(info[0]));
+}
+
+void NativeChannel::NamesKnown(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber() || !info[1].IsArray() || !info[2].IsNumber()) {
+    Reject("expected a number, an array and a number: directory, names, holdsMs");
+    return;
+  }
+  std::vector<uint64_t> hashes;
+  for (const std::string& name : StringsOf(info[1].As<Napi::Array>())) {
+    hashes.push_back(NameHits::HashOf(name));
+  }
+  const double holds_ns = info[2].As<Napi::Number>().DoubleValue() * 1e6;
+  const int64_t until_ns = NowNs() + static_cast<int64_t>(std::clamp(holds_ns, 0.0, kLongestNs));
+  if (channel_) channel_->names().Learn(U64(info[0]), std::move(hashes), until_ns);
+}
+
+void NativeChannel::NamesChanged(const Napi::CallbackInfo& info) {
+  if (AreNumbers(info, 1) && channel_) channel_->names().Forget(U64(info[0]));
 }
 
 void NativeChannel::OfferXattrs(const Napi::CallbackInfo& info) {

@@ -135,6 +135,7 @@ int Channel::Send(int source, uint64_t unique, const iovec* parts, int count,
   for (const uint64_t node : request.changes) {
     if (node != 0) inodes_.Changed(node);
   }
+  if (request.made.directory != 0) names_.Add(request.made);
   // Whoever gets the reply may ask at once.
   for (const ToldInode& inode : told) inodes_.Tell(inode);
   const int result = Write(source, parts, count);

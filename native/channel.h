@@ -16,6 +16,7 @@
 #include "directory_hits.h"
 #include "inode_hits.h"
 #include "live_requests.h"
+#include "name_hits.h"
 #include "notifier.h"
 #include "sender.h"
 #include "splicer.h"
@@ -97,6 +98,8 @@ class Channel {
 
   // What is asked of inodes is answered from without the owner.
   InodeHits& inodes() { return inodes_; }
+  // What is asked of names is answered from without the owner.
+  NameHits& names() { return names_; }
   // Another descriptor of the connection, for whoever must not depend on how long this lives.
   UniqueFd DuplicateDevice() const;
 
@@ -146,6 +149,7 @@ class Channel {
   bool Admit(const Frame& frame);
   // Answers what is known here; false when the owner has to.
   bool AnswerHere(const Frame& frame, const fuse_in_header& head);
+  bool AnswerLookup(const Frame& frame, const fuse_in_header& head);
   bool AnswerGetattr(const Frame& frame, const fuse_in_header& head);
   bool AnswerGetxattr(const Frame& frame, const fuse_in_header& head);
   bool AnswerListxattr(const Frame& frame, const fuse_in_header& head);
@@ -154,6 +158,7 @@ class Channel {
   void TakeLookupsBack(const FirstNames& names);
   // Has what the request may change asked of the owner from now on.
   void NoteChanges(const Frame& frame, LiveRequest* request);
+  void ForgetNode(uint64_t node);
   void NoteForgets(const Frame& frame);
   // Keeps for the next Take what nobody waits for; false when the owner has to see the frame
   // itself.
@@ -185,6 +190,7 @@ class Channel {
   LiveRequests live_;
   DataHits hits_;
   InodeHits inodes_;
+  NameHits names_;
   DirectoryHits directories_;
   Watchdog watchdog_;
   Notifier notifier_;

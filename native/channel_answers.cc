@@ -22,6 +22,8 @@ constexpr int64_t kOfferNs = 50'000'000;
 
 bool Channel::AnswerHere(const Frame& frame, const fuse_in_header& head) {
   switch (head.opcode) {
+    case FUSE_LOOKUP:
+      return AnswerLookup(frame, head);
     case FUSE_READ:
       return AnswerRead(frame, head.unique);
     case FUSE_GETATTR:
@@ -36,6 +38,19 @@ bool Channel::AnswerHere(const Frame& frame, const fuse_in_header& head) {
     default:
       return false;
   }
+}
+
+bool Channel::AnswerLookup(const Frame& frame, const fuse_in_header& head) {
+  const auto length = static_cast<size_t>(frame.length_bytes);
+  const std::string_view name = NameAt(BytesOf(frame.slot), length, sizeof head);
+  int64_t rest_ns = 0;
+  if (!IsPlainName(name)) return false;
+  if (!names_.IsAbsent({head.nodeid, NameHits::HashOf(name)}, NowNs(), &rest_ns)) return false;
+  fuse_entry_out absent{};
+  absent.entry_valid = static_cast<uint64_t>(rest_ns / kSecondNs);
+  absent.entry_valid_nsec = static_cast<uint32_t>(rest_ns % kSecondNs);
+  AnswerWith(frame.source, head.unique, &absent, sizeof absent);
+  return true;
 }
 
 bool Channel::AnswerGetattr(const Frame& frame, const fuse_in_header& head) {
@@ -163,6 +178,8 @@ void Channel::NoteChanges(const Frame& frame, LiveRequest* request) {
   for (const uint64_t node : request->changes) {
     if (node != 0) inodes_.Changed(node);
   }
+  request->made = MadeName(request->opcode, bytes, length);
+  if (request->made.directory != 0) names_.Add(request->made);
   request->asked = inodes_.Moment();
 }
 
@@ -205,16 +222,21 @@ void Channel::WakeForDeferred() {
   if (!deferred_.Empty()) Wake(&lock);
 }
 
+void Channel::ForgetNode(uint64_t node) {
+  inodes_.Forget(node);
+  names_.Forget(node);
+}
+
 void Channel::NoteForgets(const Frame& frame) {
   const uint8_t* const bytes = BytesOf(frame.slot);
   const auto length = static_cast<size_t>(frame.length_bytes);
   const auto head = ReadStruct<fuse_in_header>(bytes);
-  if (head.opcode == FUSE_FORGET) inodes_.Forget(head.nodeid);
+  if (head.opcode == FUSE_FORGET) ForgetNode(head.nodeid);
   fuse_batch_forget_in batch{};
   if (head.opcode != FUSE_BATCH_FORGET || !ReadArgument(bytes, length, &batch)) return;
   size_t at = sizeof head + sizeof batch;
   for (uint32_t index = 0; index < batch.count && at + sizeof(fuse_forget_one) <= length; ++index) {
-    inodes_.Forget(ReadStruct<fuse_forget_one>(bytes + at).nodeid);
+    ForgetNode(ReadStruct<fuse_forget_one>(bytes + at).nodeid);
     at += sizeof(fuse_forget_one);
   }
 }

@@ -13,8 +13,6 @@ namespace abfs {
 
 namespace {
 
-constexpr int64_t kSecondNs = 1'000'000'000;
-
 int64_t Until(int64_t now_ns, uint64_t seconds, uint32_t nanoseconds) {
   // As good as for ever, and no overflow.
   constexpr uint64_t kMost = 1'000'000'000;

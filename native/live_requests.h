@@ -6,6 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "name_hits.h"
+
 namespace abfs {
 
 // A request that the kernel waits for.
@@ -19,6 +21,8 @@ struct LiveRequest {
   uint64_t asked;
   // The inodes that it may change; 0 for none.
   std::array<uint64_t, 2> changes;
+  // The name that it makes; directory 0 for none.
+  DirectoryName made;
   // When it came, or last got on. Nanoseconds of the monotonic clock, as are all times here.
   int64_t progress_ns;
   // When a signal met the caller; 0 before.

@@ -17,7 +17,6 @@ namespace abfs {
 
 namespace {
 
-constexpr int64_t kSecondNs = 1'000'000'000;
 // How long JavaScript may take to hear of a signal that does not kill before it is answered here.
 constexpr int64_t kInterruptGraceNs = kSecondNs;
 // Requests younger than this are not asked whether their caller dies: most are answered by then.

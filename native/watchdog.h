@@ -10,6 +10,8 @@
 
 namespace abfs {
 
+constexpr int64_t kSecondNs = 1'000'000'000;
+
 // Nanoseconds of the monotonic clock.
 int64_t NowNs();
 

@@ -35,6 +35,8 @@ export interface Exchange {
   readonly settled: SettledInode[]
   /** Takes the directories in which a name came or went: the kernel has forgotten what it knew of them. */
   readonly touched: Ino[]
+  /** Takes directories whose names may be known now. */
+  readonly listed: Ino[]
   /**
    * Takes what undoes the call where its reply reaches nobody: lookups that the kernel does not
    * know of, handles that it will not release.
@@ -170,7 +172,10 @@ async function answerName(
   switch (request.kind) {
     case 'lookup': {
       const found = await operations.lookup(parent, name, context)
-      if (found.kind === 'absent') return absentReply(unique, found.entryTtlMs)
+      if (found.kind === 'absent') {
+        exchange.listed.push(parent)
+        return absentReply(unique, found.entryTtlMs)
+      }
       settle(exchange, found.attributes)
       return answerEntry(exchange, found)
     }
@@ -198,6 +203,7 @@ async function answerMade(
 ): Promise<Message> {
   const entry = await made
   exchange.touched.push(parent)
+  exchange.listed.push(entry.attributes.ino)
   return answerEntry(exchange, entry)
 }
 

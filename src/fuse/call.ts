@@ -13,6 +13,8 @@ export class Call implements CallContext {
   readonly settled: SettledInode[] = []
   /** Directories of which more is told beside the reply. */
   readonly touched: Ino[] = []
+  /** Directories whose names may be known now, to be told before the reply. */
+  readonly listed: Ino[] = []
   readonly #undos: (() => unknown)[] = []
   readonly #dones: (() => void)[] = []
   #controller: AbortController | undefined

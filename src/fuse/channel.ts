@@ -103,6 +103,10 @@ export interface FuseChannel {
   sendLater?(source: number, parts: readonly Uint8Array[], whenSent: (result: number) => void): void
   /** What was told of `ino` is not true any more, and the kernel knows. */
   inodeChanged?(ino: number): void
+  /** All names in `directory`; others that are asked for within `holdsMs`, and were not made since, are absent. */
+  namesKnown?(directory: number, names: readonly string[], holdsMs: number): void
+  /** What was told of the names in `directory` is not true any more. */
+  namesChanged?(directory: number): void
   /** Extended attributes whose names begin otherwise may be refused without the session. */
   offerXattrs?(prefixes: readonly string[]): void
   /** Says that request `unique` gets on, so that its deadline begins anew. */

@@ -46,6 +46,8 @@ interface NativeConnection {
   progress(unique: bigint): void
   invalidateAttributes(ino: number): void
   inodeChanged(ino: number): void
+  namesKnown(directory: number, names: readonly string[], holdsMs: number): void
+  namesChanged(directory: number): void
   offerXattrs(prefixes: readonly string[]): void
   offerNames(handle: number, message: Uint8Array, end: number, settled: Float64Array): void
   withdrawNames(handle: number): void
@@ -173,6 +175,14 @@ export class NativeFuseChannel implements FuseChannel {
 
   inodeChanged(ino: number): void {
     this.#connection.inodeChanged(ino)
+  }
+
+  namesKnown(directory: number, names: readonly string[], holdsMs: number): void {
+    this.#connection.namesKnown(directory, names, holdsMs)
+  }
+
+  namesChanged(directory: number): void {
+    this.#connection.namesChanged(directory)
   }
 
   offerXattrs(prefixes: readonly string[]): void {

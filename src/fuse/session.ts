@@ -14,6 +14,7 @@ import { FUSE_KERNEL_VERSION, initFlags2, minKernelMinor, opcodes } from './abi.
 import { answer, type OperationRequest } from './answer.ts'
 import { Call } from './call.ts'
 import type { FuseChannel, HeldFrame } from './channel.ts'
+import { deferred } from './deferred.ts'
 import { limitsFor, maxRequestBytes, noLimits } from './limits.ts'
 import { OpenModes } from './open-modes.ts'
 import { parseRequest } from './parse-request.ts'
@@ -164,10 +165,10 @@ export class Session {
     try {
       const whenUnheard = (undo: () => unknown): void => call.whenUnheard(undo)
       const modes = this.#modes
-      const { settled, touched } = call
+      const { settled, touched, listed } = call
       const operations = this.#operations
       const { names } = this.#channel
-      const own = { settled, touched, whenUnheard }
+      const own = { settled, touched, listed, whenUnheard }
       const exchange = { operations, context: call, unique, modes, names, ...own }
       return await answer(exchange, request)
     } catch (error) {
@@ -176,7 +177,8 @@ export class Session {
   }
 
   #send(call: Call, reply: Message): void {
-    const { source, settled, touched } = call
+    const { source, settled, touched, listed } = call
+    for (const ino of listed) this.#tellNames(ino)
     const told = touched.length === 0 ? undefined : this.#tell(touched)
     this.#sent(call, this.#channel.send(source, reply, settled, told))
   }
@@ -185,6 +187,12 @@ export class Session {
   #tell(directories: readonly Ino[]): Uint8Array {
     const known = directories.map((ino) => this.#operations.attributesNow?.(ino))
     return toldAttributes(known.filter((attributes) => attributes !== undefined))
+  }
+
+  #tellNames(directory: Ino): void {
+    const known = this.#operations.namesNow?.(directory)
+    if (known === undefined) return
+    this.#channel.namesKnown?.(directory, known.names, known.believedMs)
   }
 
   /** Long ones are copied by another thread: this one has sockets to read meanwhile. */
@@ -204,6 +212,8 @@ export class Session {
   }
 
   async #undo(call: Call): Promise<void> {
+    // A name that was made after its caller was answered: whoever asks for it asks anew.
+    for (const ino of call.touched) this.#channel.namesChanged?.(ino)
     try {
       await call.undo()
     } catch (error) {
@@ -332,24 +342,6 @@ function tooOld(request: { readonly major: number; readonly minor: number }): Fi
 function hungUp(cause: Error | undefined): FileSystemError {
   const detail = 'the kernel ended the connection before the mount was ready'
   return new FileSystemError('EIO', 'mount', { detail, cause })
-}
-
-interface Deferred<T> {
-  readonly promise: Promise<T>
-  readonly resolve: (value: T) => void
-  readonly reject: (error: Error) => void
-}
-
-function deferred<T>(): Deferred<T> {
-  let resolve: (value: T) => void = () => {}
-  let reject: (error: Error) => void = () => {}
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve
-    reject = onReject
-  })
-  // A promise that nobody has looked at yet is not an unhandled failure.
-  promise.catch(() => {})
-  return { promise, resolve, reject }
 }
 
 /** Copying less takes no longer than handing it to another thread. */

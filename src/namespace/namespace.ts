@@ -18,7 +18,7 @@ import { type ChangeOptions, changeMetadata, setAttributes } from './entry-metad
 import { HierarchicalNames, type SettleOptions } from './hierarchical-names.ts'
 import { Leaving } from './leaving.ts'
 import { walkTree } from './listing.ts'
-import { ListingCache, type ListingCacheStats } from './listing-cache.ts'
+import { type Listing, ListingCache, type ListingCacheStats } from './listing-cache.ts'
 import { callOptions, Lookup } from './lookup.ts'
 import {
   entriesWithin,
@@ -350,11 +350,11 @@ export class Namespace {
   }
 
   /**
-   * Until when the names in `directory` and what is known of each are answered without asking;
+   * The names in `directory` and what is known of each, and until when that is answered without asking;
    * milliseconds since the epoch. `undefined` when they are not known.
    */
-  believedUntilMs(directory: BlobPath): number | undefined {
-    return this.#cache.fresh(directory)?.expiresAtMs
+  believed(directory: BlobPath): Pick<Listing, 'entries' | 'expiresAtMs'> | undefined {
+    return this.#cache.fresh(directory)
   }
 
   /** Forgets listings at and, unless `recursive` is false, below `path`; all when absent. */

@@ -27,6 +27,8 @@ export class Inode {
   removals = 0
   /** Of a directory: until when the listing was believed whose names the kernel may keep. */
   shownUntilMs: number | undefined
+  /** Of a directory: until when the listing is believed whose names were told to the session. */
+  namesToldUntilMs: number | undefined
   /** Of a directory: how often names in it came or went. */
   nameChanges = 0
   /** Of a directory: of what its names were, for each open reader of whom the kernel keeps them. */

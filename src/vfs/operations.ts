@@ -255,6 +255,12 @@ export interface ChangeListener {
   contentChanged(ino: Ino): Promise<void>
 }
 
+/** What a directory holds, and for how long that is believed. */
+export interface KnownNames {
+  readonly names: readonly string[]
+  readonly believedMs: number
+}
+
 /**
  * A file system as the kernel calls it: one method per system call, named after it. A method fails
  * by rejecting with a `FileSystemError`, whose code the caller gets; any other error reaches the
@@ -282,6 +288,11 @@ export interface FileOperations {
    * `undefined` where that is not known.
    */
   attributesNow?(ino: Ino): Attributes | undefined
+  /**
+   * All names in a directory, where they are known at no request and were not told of this listing before. Names that
+   * come later come by calls.
+   */
+  namesNow?(ino: Ino): KnownNames | undefined
   setattr(ino: Ino, changes: AttributeChanges, context: CallContext): Promise<Attributes>
   readlink(ino: Ino, context: CallContext): Promise<string>
   symlink(parent: Ino, name: string, target: string, context: CallContext): Promise<InodeEntry>

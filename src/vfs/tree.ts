@@ -167,7 +167,7 @@ export class Tree {
    * keep them. What it keeps is one list, which any reader fills: none keeps while another has older names.
    */
   namesMoment(directory: Inode, changes: number): NamesMoment | undefined {
-    const untilMs = this.namespace.believedUntilMs(this.pathOf(directory))
+    const untilMs = this.namespace.believed(this.pathOf(directory))?.expiresAtMs
     if (untilMs === undefined || this.#defaults.attrTtlMs === 0) return undefined
     if (changes !== directory.nameChanges) return undefined
     for (const kept of directory.keptNames ?? []) {
@@ -228,7 +228,7 @@ export class Tree {
   believedMs(directory: Inode | undefined): number {
     const { attrTtlMs } = this.#defaults
     if (attrTtlMs === 0 || directory === undefined) return attrTtlMs
-    const untilMs = this.namespace.believedUntilMs(this.pathOf(directory)) ?? 0
+    const untilMs = this.namespace.believed(this.pathOf(directory))?.expiresAtMs ?? 0
     return Math.max(attrTtlMs, untilMs - this.clock.nowMs())
   }
 

@@ -10,6 +10,7 @@ import { HandleTable } from './handle-table.ts'
 import { ExtendedAttributes } from './inode-attributes.ts'
 import type { Inode } from './inode-table.ts'
 import { journalsIn } from './journals.ts'
+import { knownNames } from './known-names.ts'
 import { LeaseLocks } from './lease-locks.ts'
 import { LocalContents } from './local-contents.ts'
 import { Naming } from './naming.ts'
@@ -30,6 +31,7 @@ import type {
   HandleId,
   Ino,
   InodeEntry,
+  KnownNames,
   LocalContent,
   NodeOptions,
   OpenedDirectory,
@@ -38,6 +40,7 @@ import type {
   XattrChange,
 } from './operations.ts'
 import { type Replayed, replay } from './replay.ts'
+import { boundlessRoom } from './room.ts'
 import { Tree } from './tree.ts'
 import { attributeDefaults, spoolOptions, type VfsOptions } from './vfs-options.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
@@ -133,6 +136,11 @@ export class Vfs implements FileOperations {
 
   attributesNow(ino: Ino): Attributes | undefined {
     return this.#tree.attributesNow(ino)
+  }
+
+  namesNow(ino: Ino): KnownNames | undefined {
+    const inode = this.#tree.table.find(ino)
+    return inode && knownNames(this.#tree, inode)
   }
 
   async setattr(ino: Ino, changes: AttributeChanges, context: CallContext): Promise<Attributes> {
@@ -345,19 +353,8 @@ export class Vfs implements FileOperations {
   /** Directories are stored when they are made: there is nothing to wait for. */
   async fsyncdir(_handle: HandleId, _context: CallContext): Promise<void> {}
 
-  /** A store without a size: one pebibyte, all of it free. */
   async statfs(_ino: Ino, _context: CallContext): Promise<FileSystemStatistics> {
-    const blockBytes = 2 ** 20
-    const blocks = 2 ** 30
-    return {
-      blockBytes,
-      totalBlocks: blocks,
-      freeBlocks: blocks,
-      availableBlocks: blocks,
-      totalFiles: blocks,
-      freeFiles: blocks,
-      maxNameBytes: 255,
-    }
+    return boundlessRoom
   }
 
   /**

@@ -65,6 +65,56 @@ t.test(
   },
 )
 
+t.test(
+  'in directories of its own the drive knows what there is not, while JavaScript hangs',
+  { skip },
+  async (t) => {
+    const { server, mountpoint } = await startDrive(t, {
+      listingTtlMs: 600_000,
+      attrTtlMs: 600_000,
+    })
+    await shell(`cd ${mountpoint} && mkdir d && cd d && echo one > a && mv a b && mkdir s`)
+    server.child.send('block')
+    await server.said('blocked')
+
+    const output = await shell(`cd ${mountpoint}/d && stat c; stat s/c; stat s/d/e`)
+
+    t.equal(output.match(/No such file/g)?.length, 3)
+  },
+)
+
+t.test('names that come and go in such a directory are seen', { skip }, async (t) => {
+  const { mountpoint } = await startDrive(t, { listingTtlMs: 600_000, attrTtlMs: 600_000 })
+  const named = ['f', 'd', 'l', 'p', 'g', 'é', 'x'.repeat(255)]
+  const show = `for i in ${named.join(' ')}; do test -e $i -o -L $i && printf 1 || printf 0; done; echo`
+
+  const output = await shell(
+    `cd ${mountpoint} && mkdir m && cd m && ${show}; ` +
+      `echo 1 > f; mkdir d; ln -s none l; mkfifo p; echo 1 > é; ${show}; ` +
+      `mv f g; mv d ${'x'.repeat(255)}; rm l p; ${show}; ` +
+      `echo 2 > f; rm g; mv ${'x'.repeat(255)} d; ${show}; stat ${'x'.repeat(256)}`,
+  )
+
+  const [none, made, moved, back, ...rest] = output.split('\n')
+  t.same([none, made, moved, back], ['0000000', '1111010', '0000111', '1100010'])
+  t.match(rest.join(), /File name too long/)
+})
+
+t.test(
+  'what others put into such a directory shows when it is believed no longer',
+  {
+    skip,
+  },
+  async (t) => {
+    const { server, mountpoint } = await startDrive(t, { listingTtlMs: 1000, attrTtlMs: 1000 })
+    await shell(`cd ${mountpoint} && mkdir d && test ! -e d/new`)
+    server.child.send({ put: 'd/new', text: 'x' })
+    await server.said('stored')
+
+    t.equal(await shell(`sleep 1.1; cat ${mountpoint}/d/new`), 'x')
+  },
+)
+
 t.test('with a lifetime of 0 the kernel asks every time', { skip }, async (t) => {
   const { server, mountpoint } = await startDrive(t, { listingTtlMs: 0, attrTtlMs: 0 })
   await shell(`cd ${mountpoint} && echo one > a && ls -l`)

@@ -474,6 +474,33 @@ t.test('a channel is offered the names of a directory that has few', async (t) =
   t.strictSame([...kernel.offered.keys()], [few], 'what nobody hears of is withdrawn')
 })
 
+t.test(
+  'a channel is told the names of a directory, until one came that nobody heard of',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    const kernel = new FakeChannel()
+    new Session(kernel, mount.vfs).start()
+    await kernel.initialize()
+    const make = (name: string) =>
+      kernel.ask(opcodes.mkdir, bodyOf(structs.mkdirIn, { mode: 0o755 }, `${name}\0`))
+    const first = Number((await make('first')).body.readBigUInt64LE(structs.entryOut.nodeid))
+    await kernel.ask(opcodes.opendir, bodyOf(structs.openIn))
+    const before = kernel.known.has(rootIno)
+    await kernel.ask(opcodes.lookup, Buffer.from('none\0'))
+    const after = kernel.known.get(rootIno)
+    kernel.known.delete(rootIno)
+    await kernel.ask(opcodes.lookup, Buffer.from('none\0'))
+    const again = kernel.known.has(rootIno)
+    kernel.sendResult = -errno.ENOENT
+    await make('second')
+    await tick()
+
+    t.strictSame(kernel.known.get(first), [])
+    t.strictSame([before, after?.includes('first'), again], [false, true, false])
+    t.notOk(kernel.known.has(rootIno))
+  },
+)
+
 t.test('a malformed request is EINVAL and a fault; one without reply only a fault', async (t) => {
   const { kernel, faults } = await serve(t)
   const before = kernel.replies.size

@@ -38,6 +38,8 @@ export class FakeChannel implements FuseChannel {
     offer: (handle, names) => this.offered.set(handle, names),
     withdraw: (handle) => this.offered.delete(handle),
   }
+  /** The names that were told of directories. */
+  readonly known: Map<number, readonly string[]> = new Map()
   xattrPrefixes: readonly string[] | undefined
   heldFrames = 0
   isClosed = false
@@ -60,6 +62,14 @@ export class FakeChannel implements FuseChannel {
 
   offerXattrs(prefixes: readonly string[]): void {
     this.xattrPrefixes = prefixes
+  }
+
+  namesKnown(directory: number, names: readonly string[]): void {
+    this.known.set(directory, names)
+  }
+
+  namesChanged(directory: number): void {
+    this.known.delete(directory)
   }
 
   send(
