@@ -31,6 +31,7 @@ Napi::Function NativeChannel::Define(Napi::Env env) {
                       InstanceMethod<&NativeChannel::InodeChanged>("inodeChanged"),
                       InstanceMethod<&NativeChannel::NamesKnown>("namesKnown"),
                       InstanceMethod<&NativeChannel::NamesChanged>("namesChanged"),
+                      InstanceMethod<&NativeChannel::HandleIdle>("handleIdle"),
                       InstanceMethod<&NativeChannel::OfferXattrs>("offerXattrs"),
                       InstanceMethod<&NativeChannel::OfferNames>("offerNames"),
                       InstanceMethod<&NativeChannel::WithdrawNames>("withdrawNames"),

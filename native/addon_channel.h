@@ -65,6 +65,9 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   // (directory: number): what was told of its names is not true any more.
   void NamesChanged(const Napi::CallbackInfo& info);
 
+  // (handle: number): JavaScript need not hear of its end soon, until it writes.
+  void HandleIdle(const Napi::CallbackInfo& info);
+
   // (prefixes: string[]): the beginnings of names of extended attributes that are answered.
   void OfferXattrs(const Napi::CallbackInfo& info);
 

@@ -54,6 +54,10 @@ void NativeChannel::NamesChanged(const Napi::CallbackInfo& info) {
   if (AreNumbers(info, 1) && channel_) channel_->names().Forget(U64(info[0]));
 }
 
+void NativeChannel::HandleIdle(const Napi::CallbackInfo& info) {
+  if (AreNumbers(info, 1) && channel_) channel_->HandleIdle(U64(info[0]));
+}
+
 void NativeChannel::OfferXattrs(const Napi::CallbackInfo& info) {
   if (!info[0].IsArray()) {
     Reject("expected an array: prefixes");

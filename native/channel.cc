@@ -95,8 +95,10 @@ int Channel::OpenReader(Reader* reader, int index) {
 void Channel::Take(std::vector<Frame>* frames) {
   frames->clear();
   const std::lock_guard lock(mutex_);
-  frames->swap(ready_);
+  // Who changes a file that was closed before finds it closed.
   TakeDeferred(frames);
+  frames->insert(frames->end(), ready_.begin(), ready_.end());
+  ready_.clear();
   owner_stuck_ = false;
   owner_woken_ = false;
   for (const Frame& frame : *frames) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -109,6 +110,10 @@ class Channel {
   // The kernel never heard of `handle`.
   void WithdrawNames(uint64_t handle);
 
+  // All that was written by open file `handle` is stored, or it cannot write: until it does, its end
+  // can wait.
+  void HandleIdle(uint64_t handle);
+
   // What reads are answered from without the owner.
   DataHits& hits() { return hits_; }
 
@@ -163,6 +168,8 @@ class Channel {
   // Keeps for the next Take what nobody waits for; false when the owner has to see the frame
   // itself.
   bool Defer(const Frame& frame, const fuse_in_header& head);
+  // Whether the RELEASE or RELEASEDIR in `frame` can wait.
+  bool ClosesIdle(const Frame& frame, const fuse_in_header& head);
   // Moves what was kept into slots that are free. Needs mutex_.
   void TakeDeferred(std::vector<Frame>* frames);
   void WakeForDeferred();
@@ -206,6 +213,8 @@ class Channel {
   bool owner_woken_ = false;
   // What the kernel waits for no answer to is no reason to wake the owner: it comes with the next.
   Deferred deferred_;
+  // Open files whose end can wait.
+  std::unordered_set<uint64_t> idle_handles_;
   std::vector<Expiry> expired_;
   // The owner has let frames wait for longer than a deadline: what comes is refused at once.
   bool owner_stuck_ = false;

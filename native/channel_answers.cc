@@ -175,6 +175,11 @@ void Channel::NoteChanges(const Frame& frame, LiveRequest* request) {
       request->changes[1] = copy.nodeid_out;
     }
   }
+  fuse_write_in write{};
+  if (request->opcode == FUSE_WRITE && ReadArgument(bytes, length, &write)) {
+    const std::lock_guard lock(mutex_);
+    idle_handles_.erase(write.fh);
+  }
   for (const uint64_t node : request->changes) {
     if (node != 0) inodes_.Changed(node);
   }
@@ -183,15 +188,35 @@ void Channel::NoteChanges(const Frame& frame, LiveRequest* request) {
   request->asked = inodes_.Moment();
 }
 
+void Channel::HandleIdle(uint64_t handle) {
+  const std::lock_guard lock(mutex_);
+  idle_handles_.insert(handle);
+}
+
+bool Channel::ClosesIdle(const Frame& frame, const fuse_in_header& head) {
+  fuse_release_in release{};
+  const auto length = static_cast<size_t>(frame.length_bytes);
+  const bool closes = head.opcode == FUSE_RELEASE || head.opcode == FUSE_RELEASEDIR;
+  if (!closes || length != Deferred::kReleaseBytes) return false;
+  ReadArgument(BytesOf(frame.slot), length, &release);
+  if (head.opcode == FUSE_RELEASEDIR) {
+    WithdrawNames(release.fh);
+    return true;
+  }
+  hits_.Detach(release.fh);
+  const std::lock_guard lock(mutex_);
+  const bool idle = idle_handles_.erase(release.fh) > 0;
+  // Somebody may wait for the lock.
+  return idle && (release.release_flags & FUSE_RELEASE_FLOCK_UNLOCK) == 0;
+}
+
 bool Channel::Defer(const Frame& frame, const fuse_in_header& head) {
   const uint8_t* const bytes = BytesOf(frame.slot);
   const auto length = static_cast<size_t>(frame.length_bytes);
   fuse_forget_in forget{};
   const bool forgets = head.opcode == FUSE_FORGET && ReadArgument(bytes, length, &forget);
-  const bool closes = head.opcode == FUSE_RELEASEDIR && length == Deferred::kReleaseBytes;
+  const bool closes = ClosesIdle(frame, head);
   if (!forgets && !closes) return false;
-  fuse_release_in release{};
-  if (closes && ReadArgument(bytes, length, &release)) WithdrawNames(release.fh);
   std::unique_lock lock(mutex_);
   if (deferred_.Full()) return false;
   if (forgets) deferred_.Forget(head.nodeid, forget.nlookup);

@@ -52,12 +52,6 @@ bool Channel::Admit(const Frame& frame) {
   if (Defer(frame, head)) return false;
   if (IsOneWay(head.opcode)) return true;
   if (AnswerHere(frame, head)) return false;
-  if (head.opcode == FUSE_RELEASE) {
-    fuse_release_in release{};
-    if (ReadArgument(bytes, static_cast<size_t>(frame.length_bytes), &release)) {
-      hits_.Detach(release.fh);
-    }
-  }
   LiveRequest request{};
   request.unique = head.unique;
   request.source = frame.source;

@@ -11,16 +11,16 @@
 namespace abfs {
 
 // What the owner is to hear of when it next comes, as nobody waits until it has: inodes that the
-// kernel has forgotten, as one request, and directories that were closed. Whoever calls holds a
-// lock.
+// kernel has forgotten, as one request, and files and directories that were closed. Whoever calls
+// holds a lock.
 class Deferred {
  public:
-  // A RELEASEDIR, as it came from the kernel.
+  // A RELEASE or RELEASEDIR, as it came from the kernel.
   static constexpr size_t kReleaseBytes = sizeof(fuse_in_header) + sizeof(fuse_release_in);
 
   bool Empty() const { return forgets_.empty() && releases_.empty(); }
   // So much that the owner has to be woken for it.
-  bool Presses() const { return forgets_.size() >= kMany || releases_.size() >= kMany; }
+  bool Presses() const { return forgets_.size() >= kMany || releases_.size() >= kManyClosed; }
   // There is no room.
   bool Full() const { return forgets_.size() >= kMost || releases_.size() >= kMost; }
 
@@ -39,6 +39,8 @@ class Deferred {
   };
 
   static constexpr size_t kMany = 256;
+  // Each takes a slot when the owner comes, and what comes after a file was closed is to find one.
+  static constexpr size_t kManyClosed = 16;
   static constexpr size_t kMost = 4096;
 
   size_t TakeForgets(uint8_t* slot, size_t size);

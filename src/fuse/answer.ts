@@ -1,7 +1,7 @@
 import { constants as fsConstants } from 'node:fs'
 import { constants, release } from 'node:os'
 import { FileSystemError } from '../errors.ts'
-import type { CallContext, FileOperations, Ino, InodeEntry } from '../vfs/operations.ts'
+import type { CallContext, FileOperations, HandleId, Ino, InodeEntry } from '../vfs/operations.ts'
 import type { NamesChannel, SettledInode } from './channel.ts'
 import { offerNames, settle } from './offer-names.ts'
 import type { OpenModes } from './open-modes.ts'
@@ -37,6 +37,8 @@ export interface Exchange {
   readonly touched: Ino[]
   /** Takes directories whose names may be known now. */
   readonly listed: Ino[]
+  /** Takes open files that have nothing to store. */
+  readonly idle: HandleId[]
   /**
    * Takes what undoes the call where its reply reaches nobody: lookups that the kernel does not
    * know of, handles that it will not release.
@@ -143,6 +145,7 @@ async function answerOpen(exchange: Exchange, request: RequestOf<'open'>): Promi
   })
   const opened = (await modes?.settle(ino, found)) ?? found
   const mode = modes?.opened(ino, opened)
+  if (noFlush) exchange.idle.push(opened.handle)
   if (mode?.kind === 'refused') {
     await operations.release(opened.handle, context)
     operations.renew?.(ino)
@@ -293,6 +296,7 @@ async function answerHandle(exchange: Exchange, request: HandleRequest): Promise
     }
     case 'flush':
       await operations.flush(handle, context)
+      if (operations.isStored?.(handle) === true) exchange.idle.push(handle)
       break
     case 'release':
       exchange.modes?.released(handle)

@@ -1,5 +1,5 @@
 import { FileSystemError } from '../errors.ts'
-import type { CallContext, Ino } from '../vfs/operations.ts'
+import type { CallContext, HandleId, Ino } from '../vfs/operations.ts'
 import type { SettledInode } from './channel.ts'
 import type { FuseRequest, RequestHeader } from './request.ts'
 
@@ -15,6 +15,8 @@ export class Call implements CallContext {
   readonly touched: Ino[] = []
   /** Directories whose names may be known now, to be told before the reply. */
   readonly listed: Ino[] = []
+  /** Open files that have nothing to store, to be told before the reply. */
+  readonly idle: HandleId[] = []
   readonly #undos: (() => unknown)[] = []
   readonly #dones: (() => void)[] = []
   #controller: AbortController | undefined

@@ -107,6 +107,8 @@ export interface FuseChannel {
   namesKnown?(directory: number, names: readonly string[], holdsMs: number): void
   /** What was told of the names in `directory` is not true any more. */
   namesChanged?(directory: number): void
+  /** Until it is written to, nothing waits for the end of `handle`: the session may hear of it with something else. */
+  handleIdle?(handle: HandleId): void
   /** Extended attributes whose names begin otherwise may be refused without the session. */
   offerXattrs?(prefixes: readonly string[]): void
   /** Says that request `unique` gets on, so that its deadline begins anew. */

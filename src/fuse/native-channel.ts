@@ -48,6 +48,7 @@ interface NativeConnection {
   inodeChanged(ino: number): void
   namesKnown(directory: number, names: readonly string[], holdsMs: number): void
   namesChanged(directory: number): void
+  handleIdle(handle: number): void
   offerXattrs(prefixes: readonly string[]): void
   offerNames(handle: number, message: Uint8Array, end: number, settled: Float64Array): void
   withdrawNames(handle: number): void
@@ -183,6 +184,10 @@ export class NativeFuseChannel implements FuseChannel {
 
   namesChanged(directory: number): void {
     this.#connection.namesChanged(directory)
+  }
+
+  handleIdle(handle: number): void {
+    this.#connection.handleIdle(handle)
   }
 
   offerXattrs(prefixes: readonly string[]): void {

@@ -165,10 +165,10 @@ export class Session {
     try {
       const whenUnheard = (undo: () => unknown): void => call.whenUnheard(undo)
       const modes = this.#modes
-      const { settled, touched, listed } = call
+      const { settled, touched, listed, idle } = call
       const operations = this.#operations
       const { names } = this.#channel
-      const own = { settled, touched, listed, whenUnheard }
+      const own = { settled, touched, listed, idle, whenUnheard }
       const exchange = { operations, context: call, unique, modes, names, ...own }
       return await answer(exchange, request)
     } catch (error) {
@@ -177,8 +177,9 @@ export class Session {
   }
 
   #send(call: Call, reply: Message): void {
-    const { source, settled, touched, listed } = call
+    const { source, settled, touched, listed, idle } = call
     for (const ino of listed) this.#tellNames(ino)
+    for (const handle of idle) this.#channel.handleIdle?.(handle)
     const told = touched.length === 0 ? undefined : this.#tell(touched)
     this.#sent(call, this.#channel.send(source, reply, settled, told))
   }

@@ -153,6 +153,13 @@ export class OpenFiles {
     if (storing) await this.lastClose.awaitCommit('flush', inode, { storing, context })
   }
 
+  /** Whether all that was written to the file is stored, and nobody has locked it. */
+  isStored(id: HandleId): boolean {
+    const { inode } = this.#handles.file(id)
+    const { writable, lock } = inode
+    return writable !== undefined && !writable.unborn && !writable.dirty && lock === undefined
+  }
+
   async fsync(id: HandleId, context: CallContext): Promise<void> {
     const { inode, writable } = this.#handles.file(id)
     const storing = writable && this.#content(inode).commit()

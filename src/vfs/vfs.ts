@@ -313,6 +313,10 @@ export class Vfs implements FileOperations {
     await this.#files.flush(handle, context)
   }
 
+  isStored(handle: HandleId): boolean {
+    return this.#files.isStored(handle)
+  }
+
   async release(handle: HandleId, _context: CallContext): Promise<void> {
     await this.#files.release(handle)
   }

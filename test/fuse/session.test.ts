@@ -1,3 +1,4 @@
+import { constants as fileConstants } from 'node:fs'
 import { constants } from 'node:os'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
@@ -500,6 +501,29 @@ t.test(
     t.notOk(kernel.known.has(rootIno))
   },
 )
+
+t.test('a channel is told which open files have nothing to store', async (t) => {
+  const mount = await VfsMount.make(t)
+  const kernel = new FakeChannel()
+  new Session(kernel, mount.vfs).start()
+  await kernel.initialize()
+  const flags = fileConstants.O_WRONLY
+  const created = await kernel.ask(opcodes.create, bodyOf(structs.createIn, { flags }, 'f\0'))
+  const nodeid = Number(created.body.readBigUInt64LE(structs.entryOut.nodeid))
+  const fh = Number(created.body.readBigUInt64LE(structs.entryOut.sizeBytes))
+  const flush = () => kernel.ask(opcodes.flush, bodyOf(structs.flushIn, { fh }), { nodeid })
+  await flush()
+  const unwritten = [...kernel.idle]
+  await kernel.ask(opcodes.write, bodyOf(structs.writeIn, { fh, size: 1 }, 'x'), { nodeid })
+  await flush()
+  const written = kernel.idle.splice(0)
+  const toRead = await kernel.ask(opcodes.open, bodyOf(structs.openIn), { nodeid })
+  await kernel.ask(opcodes.open, bodyOf(structs.openIn, { flags }), { nodeid })
+
+  t.strictSame(unwritten, [], 'what was only created is stored by its end')
+  t.strictSame(written, [fh])
+  t.strictSame(kernel.idle, [Number(toRead.body.readBigUInt64LE(0))])
+})
 
 t.test('a malformed request is EINVAL and a fault; one without reply only a fault', async (t) => {
   const { kernel, faults } = await serve(t)

@@ -40,6 +40,8 @@ export class FakeChannel implements FuseChannel {
   }
   /** The names that were told of directories. */
   readonly known: Map<number, readonly string[]> = new Map()
+  /** Open files of whose end nothing waits. */
+  readonly idle: number[] = []
   xattrPrefixes: readonly string[] | undefined
   heldFrames = 0
   isClosed = false
@@ -70,6 +72,10 @@ export class FakeChannel implements FuseChannel {
 
   namesChanged(directory: number): void {
     this.known.delete(directory)
+  }
+
+  handleIdle(handle: number): void {
+    this.idle.push(handle)
   }
 
   send(
