@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { abfsDrive, localDirectory, rcloneDrive, residentMiB } from './drive/contenders.mjs'
 import { peerDrives } from './drive/peers.mjs'
-import { rowsOf } from './drive/rows.mjs'
+import { namesInRepository, rowsOf } from './drive/rows.mjs'
 import { atEnd, detachBelow } from './endings.mjs'
 import { median, run } from './measure.mjs'
 import { startLatentSandbox } from './server/latent-sandbox.mjs'
@@ -22,6 +22,8 @@ Measures the drive beside rclone's and, for warm rows, a local directory. README
   --size-mib N           of the large file (1024)
   --files N              of durable creates (800)
   --directories N        of find (2000)
+  --clone-files N        of git clone (300; 60 where the sandbox waits)
+  --edit-mib N           of the file that is edited (as --size-mib; 64 where the sandbox waits)
   --latency-ms N         that the sandbox waits before each answer (0)
   --server KIND          sandbox, or plain or tls: a faster server, for rows that read (sandbox)
   --huge-mib N           of the file of random reads on such a server (16384)
@@ -38,6 +40,8 @@ const { values: flags } = parseArgs({
     'size-mib': { type: 'string', default: '1024' },
     files: { type: 'string', default: '800' },
     directories: { type: 'string', default: '2000' },
+    'clone-files': { type: 'string' },
+    'edit-mib': { type: 'string' },
     'latency-ms': { type: 'string', default: '0' },
     only: { type: 'string', default: '' },
     server: { type: 'string', default: 'sandbox' },
@@ -58,6 +62,10 @@ if (flags.help) {
 const runs = Number(flags.runs)
 const sizeMiB = Number(flags['size-mib'])
 const directories = Number(flags.directories)
+// One request after the other, or all of a file: with latency they would take longer than all other rows.
+const waits = Number(flags['latency-ms']) > 0
+const cloneFiles = Number(flags['clone-files'] ?? (waits ? 60 : 300))
+const editMiB = Number(flags['edit-mib'] ?? (waits ? 64 : sizeMiB))
 const hugeMiB = Number(flags['huge-mib'])
 const readsOnly = flags.server !== 'sandbox'
 const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
@@ -71,6 +79,7 @@ atEnd(() => {
 /** How what rows work on is made in the local directory. */
 const makers = {
   big: () => makeRandom(`big-${sizeMiB}`, sizeMiB),
+  edited: () => makeRandom(`edited-${editMiB}`, editMiB),
   parts: async () => {
     for (const part of [0, 1, 2, 3]) await makeRandom(`part-${part}`, sizeMiB / 4)
   },
@@ -110,9 +119,9 @@ function makeRepository() {
   const git = (...args) => execFileSync('git', ['-C', repository, ...args], { stdio: 'ignore' })
   mkdirSync(repository)
   git('init', '-q')
-  for (let i = 0; i < 300; i++) {
-    mkdirSync(join(repository, `d${i % 20}`), { recursive: true })
-    writeFileSync(join(repository, `d${i % 20}`, `f${i}`), 'line\n'.repeat(i))
+  for (const [i, name] of namesInRepository(cloneFiles).entries()) {
+    mkdirSync(join(repository, name, '..'), { recursive: true })
+    writeFileSync(join(repository, name), 'line\n'.repeat(i))
   }
   git('add', '.')
   git('-c', 'user.name=bench', '-c', 'user.email=bench@localhost', 'commit', '-qm', 'files')
@@ -155,8 +164,8 @@ async function measureRow(server, row, contenders, input) {
 
 /** What a peer cannot do, or not within its time, is told, and ends nothing. */
 async function unlessPeerFails(contender, { server, row, input }) {
-  if (!contender.isPeer) return measureOnce(server, { row, contender, input })
-  const stop = setTimeout(contender.stop, Number(flags['peer-seconds']) * 1000)
+  if (!contender.isPeer && !contender.mayFail) return measureOnce(server, { row, contender, input })
+  const stop = setTimeout(() => contender.stop?.(), Number(flags['peer-seconds']) * 1000)
   try {
     return await measureOnce(server, { row, contender, input })
   } catch (error) {
@@ -218,7 +227,8 @@ function print(title, results) {
 }
 
 async function main() {
-  const all = rowsOf({ sizeMiB, files: Number(flags.files), directories, hugeMiB, readsOnly })
+  const files = Number(flags.files)
+  const all = rowsOf({ sizeMiB, files, directories, cloneFiles, editMiB, hugeMiB, readsOnly })
   const rows = all.filter(({ title, reads }) => title.includes(flags.only) && (reads || !readsOnly))
   if (flags.rows) return console.log(rows.map(({ title }) => title).join('\n'))
   if (rows.length === 0) {

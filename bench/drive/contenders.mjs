@@ -60,6 +60,8 @@ export function rcloneDrive(server, { directory, name = 'rclone', mode = 'full' 
   const flags = ['--vfs-cache-mode', mode, '--cache-dir', cache, '--vfs-write-back', '0s']
   return {
     name,
+    // A `git clone` finds its own config.lock still there, now and then.
+    mayFail: true,
     async mount() {
       const mountpoint = mkdtempSync(join(directory, 'mnt-'))
       mkdirSync(cache, { recursive: true })

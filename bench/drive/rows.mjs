@@ -26,6 +26,11 @@ async function fio(mountpoint, args) {
   }
 }
 
+/** The files of the repository that is cloned. */
+export function namesInRepository(files) {
+  return Array.from({ length: files }, (_, i) => `d${i % 20}/f${i}`)
+}
+
 const dropKernelCaches = 'sync; echo 3 > /proc/sys/vm/drop_caches'
 
 /**
@@ -33,8 +38,10 @@ const dropKernelCaches = 'sync; echo 3 > /proc/sys/vm/drop_caches'
  * may return figures of its own; `warm` runs before it in the same mount; `changes` names what it writes,
  * to be waited for.
  */
-export function rowsOf({ sizeMiB, files, directories, hugeMiB, readsOnly }) {
+export function rowsOf(sizes) {
+  const { sizeMiB, files, directories, cloneFiles, editMiB, hugeMiB, readsOnly } = sizes
   const big = `big-${sizeMiB}`
+  const edited = `edited-${editMiB}`
   // Where there is one: readers that fetch a file whole never come to its end.
   const random = readsOnly
     ? { name: 'huge/directory-000000/file-00000000', title: `${hugeMiB} MiB` }
@@ -138,18 +145,19 @@ export function rowsOf({ sizeMiB, files, directories, hugeMiB, readsOnly }) {
       work: (at, { token }) => shell(`rm -r copy-${token}`, at),
     },
     {
-      title: 'git clone of 300 files',
+      title: `git clone of ${cloneFiles} files`,
       needs: ['repository'],
+      changes: ({ token }) => namesInRepository(cloneFiles).map((name) => `clone-${token}/${name}`),
       work: (at, { repository, token }) =>
         shell(`git clone -q ${repository} clone-${token} && git -C clone-${token} status -s`, at),
     },
     {
-      title: `4 KiB edit in ${sizeMiB} MiB, durable`,
-      needs: ['big'],
-      changes: () => [big],
+      title: `4 KiB edit in ${editMiB} MiB, durable`,
+      needs: ['edited'],
+      changes: () => [edited],
       work: (at) =>
         shell(
-          `dd if=/dev/urandom of=${big} bs=4k count=1 seek=5000 conv=notrunc,fsync status=none`,
+          `dd if=/dev/urandom of=${edited} bs=4k count=1 seek=5000 conv=notrunc,fsync status=none`,
           at,
         ),
     },
