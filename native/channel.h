@@ -110,8 +110,8 @@ class Channel {
   // The kernel never heard of `handle`.
   void WithdrawNames(uint64_t handle);
 
-  // All that was written by open file `handle` is stored, or it cannot write: until it does, its end
-  // can wait.
+  // All that was written by open file `handle` is stored, or it cannot write: until it does, its
+  // end can wait.
   void HandleIdle(uint64_t handle);
 
   // What reads are answered from without the owner.

@@ -56,8 +56,7 @@ bool IsPlainName(std::string_view name) {
   const auto plain = [](char character) {
     return character >= ' ' && character <= '~' && character != '\\';
   };
-  return !name.empty() && name.size() <= kLongest &&
-         std::all_of(name.begin(), name.end(), plain);
+  return !name.empty() && name.size() <= kLongest && std::all_of(name.begin(), name.end(), plain);
 }
 
 std::string_view NameAt(const uint8_t* frame, size_t length, size_t at) {
