@@ -109,8 +109,8 @@ export class BlobReader {
     const etag = () => this.#etag
     this.#source = new VersionSource({ ...options, path, sizeBytes, etag, disk: this.#disk })
     this.#detector = new SequenceDetector(maxWindowBytes)
-    this.#service = new NearService(options.store, options.streamBelowMs)
     this.#clock = options.clock
+    this.#service = new NearService({ ...options, belowMs: options.streamBelowMs })
     this.#chunkBytes = Math.max(alignDown(chunkBytes), granuleBytes)
     if (options.head !== undefined) this.#keepHead(options.head)
     this.#direct = new DirectReads({

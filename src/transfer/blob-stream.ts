@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { whenAborted } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
+import { readsOf } from './service-reads.ts'
 import { StreamPace } from './stream-pace.ts'
 
 // A stream goes this way:
@@ -22,10 +23,11 @@ export interface BlobStreamOptions {
   /** Told what the service says of the blob; what it throws fails the stream. */
   readonly check: (properties: BlobProperties) => void
   /**
-   * Called once when all connections to the service together bring less than `minStreamBytesPerMs`: more of them may
-   * bring more. The stream then serves the fills that it has and no others. Absent: that is nobody's concern.
+   * Called when all connections to the service together bring less than 100 MB/s, with what they bring in bytes a
+   * millisecond: more of them may bring more. True: the stream serves the fills that it has and no others. Absent: that is
+   * nobody's concern.
    */
-  readonly onSlow?: (() => void) | undefined
+  readonly onSlow?: ((bytesPerMs: number) => boolean) | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -138,11 +140,14 @@ export class BlobStream {
 
   #start(): void {
     this.#isRunning = true
-    this.#run().catch((error: unknown) => {
-      if (this.#abort.signal.aborted) return
-      this.#error = error
-      for (const fill of this.#fills.splice(0)) fill.fail(error)
-    })
+    const onEnd = readsOf(this.#options.store).add(this.#pace)
+    this.#run()
+      .catch((error: unknown) => {
+        if (this.#abort.signal.aborted) return
+        this.#error = error
+        for (const fill of this.#fills.splice(0)) fill.fail(error)
+      })
+      .finally(onEnd)
   }
 
   async #run(): Promise<void> {
@@ -196,7 +201,7 @@ export class BlobStream {
   #filled(count: number): void {
     const [fill] = this.#fills
     this.#received += count
-    if (this.#pace.isSlow(count)) this.#drain()
+    this.#notePace(count)
     if (fill === undefined) return
     fill.done += count
     if (fill.done < fill.target.byteLength) return
@@ -205,10 +210,10 @@ export class BlobStream {
     if (this.#isDraining && this.#fills.length === 0) this.close()
   }
 
-  #drain(): void {
-    if (this.#options.onSlow === undefined || this.#isDraining) return
-    this.#isDraining = true
-    this.#options.onSlow()
+  #notePace(count: number): void {
+    const slowBytesPerMs = this.#pace.note(count)
+    if (slowBytesPerMs === undefined || this.#isDraining) return
+    this.#isDraining = this.#options.onSlow?.(slowBytesPerMs) === true
   }
 }
 

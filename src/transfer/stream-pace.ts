@@ -7,7 +7,9 @@ const paceBytes = 32 * MiB
  * 100 MB/s. Services that limit each connection allow less than this; what brings more is limited by the machine, which
  * more connections would only make busier.
  */
-export const minStreamBytesPerMs = 100_000
+const minBytesPerMs = 100_000
+/** A stream that nobody has taken anything from for so long leaves the network to others. */
+const movingMs = 1000
 
 /**
  * Times each stretch of a stream, without the time in which no buffer waited, or we for a processor. Streams that are read
@@ -39,19 +41,24 @@ export class StreamPace {
     this.#paused = undefined
   }
 
-  /** Takes note of `count` bytes; true when they end a stretch that took too long. */
-  isSlow(count: number): boolean {
+  get isMoving(): boolean {
+    return this.#paused === undefined || this.#clock.nowMs() - this.#paused.ms < movingMs
+  }
+
+  /** Takes note of `count` bytes. When they end a stretch that took too long: what came meanwhile, in bytes a millisecond. */
+  note(count: number): number | undefined {
     this.#received += count
     const before = this.#stretch
     // The first bytes say when the answer began, not how fast it comes.
     if (before === undefined) this.#stretch = this.#begin()
-    if (before === undefined || this.#received < before.endsAt) return false
+    if (before === undefined || this.#received < before.endsAt) return undefined
     const next = this.#begin()
     this.#stretch = next
     // More requests would only make a busy machine busier.
     const queuedMs = next.queuedMs - before.queuedMs
     const tookMs = next.sinceMs - before.sinceMs - queuedMs
-    return next.bytesBefore - before.bytesBefore < tookMs * minStreamBytesPerMs
+    const bytes = next.bytesBefore - before.bytesBefore
+    return bytes < tookMs * minBytesPerMs ? bytes / tookMs : undefined
   }
 
   #begin(): Stretch {

@@ -4,8 +4,6 @@ import { AzureBlobStore } from '../../src/blob/azure-store.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobContent, BlobProperties, ContentSink, GetOptions } from '../../src/blob/store.ts'
 import { type ByteRange, KiB, MiB } from '../../src/byte-range.ts'
-import { systemClock } from '../../src/clock.ts'
-import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { type HttpHandler, intercept } from '../../src/http/handler.ts'
 import { retry } from '../../src/http/retry.ts'
 import { socketHandler } from '../../src/http/socket-handler.ts'
@@ -15,7 +13,7 @@ import { BlobStream } from '../../src/transfer/blob-stream.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import { readAhead } from '../../src/transfer/read-ahead.ts'
 import { CountingStore } from '../support/counting-store.ts'
-import { FakeClock, settle } from '../support/fake-clock.ts'
+import { settle } from '../support/fake-clock.ts'
 import { azureError, type Step, startFaultServer } from '../support/fault-server.ts'
 
 const path = { container: 'data', name: 'dir/file.bin' }
@@ -415,150 +413,4 @@ t.test('a listing tells how soon its service answers, until somebody reads', asy
   }
 
   t.same(told, [30, 30, 10], 'a page that takes longer to make says nothing')
-})
-
-/** A near service that takes `msPerMiB`, however many connections share that, by a clock of its own. */
-class PacedStore extends MemoryBlobStore {
-  readonly roundTripMs = 1
-  readonly clock: FakeClock & { queuedMs?: () => number } = new FakeClock()
-  readonly gets: (ByteRange | undefined)[] = []
-  readonly #msPerMiB: number
-  #receivedBytes = 0
-
-  get receivedBytes(): number {
-    return this.#receivedBytes
-  }
-
-  constructor(msPerMiB: number) {
-    super()
-    this.#msPerMiB = msPerMiB
-  }
-
-  override async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
-    this.gets.push(options.range)
-    const { sink } = options
-    if (sink === undefined) {
-      const content = await super.get(path, options)
-      this.#receivedBytes += content.data.byteLength
-      return content
-    }
-    const filled = (count: number) => {
-      void this.clock.advance((count / MiB) * this.#msPerMiB)
-      this.#receivedBytes += count
-      sink.filled(count)
-    }
-    return super.get(path, { ...options, sink: { ...sink, filled } })
-  }
-}
-
-async function openPaced(msPerMiB: number, sizeBytes = 100 * MiB) {
-  const store = new PacedStore(msPerMiB)
-  await store.createContainer(path.container)
-  const content = pattern(sizeBytes)
-  const properties = await store.put(path, content)
-  const reader = new BlobReader({ store, path, properties, clock: store.clock })
-  return { store, content, properties, reader }
-}
-
-t.test('a connection of 250 MB/s keeps the whole run', async (t) => {
-  const { store, content, reader } = await openPaced(4)
-
-  for await (const part of readAhead(reader, 0)) t.ok(part.length > 0)
-
-  t.same(store.gets, [{ start: 0, end: content.length }])
-})
-
-t.test('several requests take over from a connection of 50 MB/s', async (t) => {
-  const { store, content, reader } = await openPaced(20)
-  const parts: Uint8Array[] = []
-
-  for await (const part of readAhead(reader, 0)) parts.push(part)
-
-  t.ok(Buffer.concat(parts).equals(content))
-  t.same(store.gets[0], { start: 0, end: content.length })
-  t.ok(store.gets.length > 3, `${store.gets.length} requests`)
-  const second = store.gets[1]?.start ?? 0
-  t.ok(second >= 32 * MiB && second <= 40 * MiB, `taken over at ${second}`)
-  t.equal(reader.stream(0), undefined, 'this blob is not streamed again')
-})
-
-t.test('a download of one slow connection goes on by several requests', async (t) => {
-  const { store, content } = await openPaced(20)
-  const fs = new AzureBlobFileSystem({ store, clock: store.clock })
-
-  t.ok(content.equals(await fs.catFile(`abfs://${path.container}/${path.name}`)))
-  t.ok(store.gets.length > 4, `${store.gets.length} requests`)
-})
-
-t.test('a sequential reader of a slow connection goes on by several requests', async (t) => {
-  const { store, content, reader } = await openPaced(20)
-
-  for (let at = 0; at < content.length; at += MiB) {
-    const parts = await reader.read({ start: at, end: at + MiB })
-    if (!Buffer.concat(parts).equals(content.subarray(at, at + MiB))) t.fail(`differs at ${at}`)
-  }
-
-  const open = store.gets.filter((range) => (range?.end ?? 0) - (range?.start ?? 0) > 32 * MiB)
-  t.equal(open.length, 1, 'one long request')
-  t.ok(store.gets.length > 6, `${store.gets.length} requests`)
-})
-
-for (const { msPerMiB, title, most } of [
-  { msPerMiB: 4, title: 'four streams that share 250 MB/s keep their requests', most: 4 },
-  { msPerMiB: 20, title: 'four streams that share 50 MB/s go on by several requests', most: 200 },
-]) {
-  t.test(title, async (t) => {
-    const { store, content, properties } = await openPaced(msPerMiB, 64 * MiB)
-    const read = async () => {
-      const reader = new BlobReader({ store, path, properties, clock: store.clock })
-      for (let at = 0; at < content.length; at += MiB) {
-        const parts = await reader.read({ start: at, end: at + MiB })
-        if (!Buffer.concat(parts).equals(content.subarray(at, at + MiB))) t.fail(`differs at ${at}`)
-      }
-      reader.close()
-    }
-
-    await Promise.all([read(), read(), read(), read()])
-
-    t.ok(store.gets.length <= most, `${store.gets.length} requests`)
-    t.equal(store.gets.length > 4, most > 4)
-    t.equal(store.receivedBytes, 4 * content.length, 'no byte was received in vain')
-  })
-}
-
-t.test('a slow connection is kept where streams are demanded', async (t) => {
-  const { store, content, properties } = await openPaced(20)
-  const streamBelowMs = Number.POSITIVE_INFINITY
-  const reader = new BlobReader({ store, path, properties, clock: store.clock, streamBelowMs })
-
-  for await (const part of readAhead(reader, 0)) t.ok(part.length > 0)
-
-  t.same(store.gets, [{ start: 0, end: content.length }])
-})
-
-t.test('time in which the process waits for a processor is not the connection’s', async (t) => {
-  const { store, content, reader } = await openPaced(20)
-  store.clock.queuedMs = () => store.clock.nowMs() * 0.8
-
-  for await (const part of readAhead(reader, 0)) t.ok(part.length > 0)
-
-  t.same(store.gets, [{ start: 0, end: content.length }])
-})
-
-t.test('the system’s clock tells how long the process waited for a processor', (t) => {
-  const before = systemClock.queuedMs?.() ?? -1
-  t.ok(before >= 0)
-  t.ok((systemClock.queuedMs?.() ?? -1) >= before, 'it only grows')
-  t.end()
-})
-
-t.test('time in which nobody waits is not the connection’s', async (t) => {
-  const { store, content, reader } = await openPaced(1)
-
-  for await (const part of readAhead(reader, 0)) {
-    t.ok(part.length > 0)
-    await store.clock.advance(100)
-  }
-
-  t.same(store.gets, [{ start: 0, end: content.length }])
 })
