@@ -7,6 +7,7 @@ import type { DiskCache } from './disk-cache.ts'
 import type { DiskVersion } from './disk-version.ts'
 import { granuleBytes } from './granule.ts'
 import type { MemoryBudget } from './memory-budget.ts'
+import { SpentChunks } from './spent-chunks.ts'
 
 export interface ChunkCacheOptions {
   /** How many bytes of blobs stay in memory. Default 256 MiB. */
@@ -32,8 +33,10 @@ const onTheWayBytes = 128 * MiB
  * is all there is.
  */
 const maxKeptBytes = MiB
-/** What was read to its end, for whoever reads a little behind, and for an edit whose version somebody replaces meanwhile. */
+/** What was read to its end, for an edit whose version somebody replaces meanwhile: of files that can be here whole. */
 const spentBytes = 8 * MiB
+/** Of longer ones, for whoever reads a little behind. */
+const spentOfLongBytes = 2 * MiB
 
 /** One version of one blob. */
 export interface VersionOfBlob {
@@ -52,9 +55,8 @@ export class ChunkCache {
   readonly #versions = new Map<string, VersionChunks>()
   readonly #recent: LRUCache<Chunk, Uint8Array>
   readonly #arena: Arena | undefined
-  /** In the order in which they were read to their end. */
-  readonly #spent = new Set<Chunk>()
-  #spentBytes = 0
+  readonly #spent = new SpentChunks(spentBytes)
+  readonly #spentOfLong = new SpentChunks(spentOfLongBytes)
   readonly disk: DiskCache | undefined
   readonly #memory: MemoryBudget | undefined
 
@@ -158,13 +160,10 @@ export class ChunkCache {
   }
 
   #noteSpent(chunk: Chunk): void {
-    if (this.#spent.has(chunk) || !this.#recent.has(chunk)) return
-    this.#spent.add(chunk)
-    this.#spentBytes += lengthOf(chunk)
-    for (const oldest of this.#spent) {
-      if (this.#spentBytes <= spentBytes) return
-      this.#recent.delete(oldest)
-    }
+    if (!this.#recent.has(chunk)) return
+    const isLong = chunk.version.sizeBytes > spentBytes
+    const spent = isLong ? this.#spentOfLong : this.#spent
+    spent.add(chunk, (oldest) => this.#recent.delete(oldest))
   }
 
   #onDisk(of: VersionOfBlob & { readonly sizeBytes: number }): DiskVersion | undefined {
@@ -179,7 +178,8 @@ export class ChunkCache {
   }
 
   #evict(chunk: Chunk): void {
-    if (this.#spent.delete(chunk)) this.#spentBytes -= lengthOf(chunk)
+    this.#spent.delete(chunk)
+    this.#spentOfLong.delete(chunk)
     chunk.version.forget(chunk)
     this.#forgetIfUnused(chunk.version)
   }
@@ -213,7 +213,7 @@ export class VersionChunks {
   readers = 0
   /** Of the names that the version has, the latest. */
   etag: string
-  readonly #sizeBytes: number
+  readonly sizeBytes: number
   readonly #options: VersionChunksOptions
   #disk: DiskVersion | undefined
   /** Each chunk stands under every granule that it covers. */
@@ -224,7 +224,7 @@ export class VersionChunks {
     options: VersionChunksOptions,
   ) {
     this.etag = etag
-    this.#sizeBytes = sizeBytes
+    this.sizeBytes = sizeBytes
     this.#options = options
   }
 
@@ -294,7 +294,7 @@ export class VersionChunks {
   /** All bytes of the version, for ever; `undefined` unless they are here in one chunk. */
   get wholeBytes(): Uint8Array | undefined {
     const chunk = this.#byGranule.get(0)
-    if (chunk?.data === undefined || lengthOf(chunk) < this.#sizeBytes) return undefined
+    if (chunk?.data === undefined || lengthOf(chunk) < this.sizeBytes) return undefined
     return chunk.isLent ? Uint8Array.from(chunk.data) : chunk.data
   }
 

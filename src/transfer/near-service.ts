@@ -6,6 +6,9 @@ import { readsOf, type ServiceReads } from './service-reads.ts'
 
 /** What is fetched ahead from a near service: some milliseconds of work, little enough for the processor's caches. */
 const nearWindowBytes = 4 * MiB
+/** Of what streams have on their way together, their part; no less than two of the kernel's reads. */
+const nearWindowsBytes = 8 * MiB
+const leastWindowBytes = 2 * MiB
 /** And for each millisecond that an answer takes to begin, what the fastest networks bring: all streams share it. */
 const bytesPerMs = MiB
 
@@ -56,8 +59,11 @@ export class NearService {
    */
   worthAhead(windowBytes: number): number {
     const { roundTripMs = 0 } = this.#store
-    const farBytes = (roundTripMs * bytesPerMs) / this.#reads.streamCount
-    return this.isFast ? Math.min(windowBytes, nearWindowBytes + farBytes) : windowBytes
+    if (!this.isFast) return windowBytes
+    const { streamCount } = this.#reads
+    const shareBytes = Math.max(nearWindowsBytes / streamCount, leastWindowBytes)
+    const farBytes = (roundTripMs * bytesPerMs) / streamCount
+    return Math.min(windowBytes, Math.min(shareBytes, nearWindowBytes) + farBytes)
   }
 
   get #isDemanded(): boolean {

@@ -16,11 +16,15 @@ const path = { container: 'data', name: 'file.bin' }
 const seed = Number(process.env['ABFS_TEST_SEED'] ?? Date.now() % 1_000_000)
 t.comment(`seed ${seed}`)
 
-async function openBlob(content: Uint8Array, disk?: DiskCache) {
+async function storeOf(content: Uint8Array) {
   const memory = new MemoryBlobStore()
   const store = new CountingStore(memory)
   await memory.createContainer(path.container)
-  const properties = await memory.put(path, content)
+  return { store, properties: await memory.put(path, content) }
+}
+
+async function openBlob(content: Uint8Array, disk?: DiskCache) {
+  const { store, properties } = await storeOf(content)
   const cache = new ChunkCache({ maxBytes: MiB, reusesMemory: true, disk })
   const open = (streamBelowMs: number) =>
     new BlobReader({ store, path, properties, cache, streamBelowMs, maxWindowBytes: 4 * MiB })
@@ -132,3 +136,28 @@ t.test('what was read to its end makes room soon', async (t) => {
   t.ok(cache.sizeBytes <= 16 * MiB, `${cache.sizeBytes} bytes are kept`)
   reader.close()
 })
+
+for (const { sizeBytes, keptBytes } of [
+  { sizeBytes: 6 * MiB, keptBytes: 6 * MiB },
+  { sizeBytes: 24 * MiB, keptBytes: 2 * MiB },
+]) {
+  t.test(
+    `of ${sizeBytes / MiB} MiB that were read to their end ${keptBytes / MiB} stay`,
+    async (t) => {
+      const content = pattern(sizeBytes)
+      const { store, properties } = await storeOf(content)
+      const cache = new ChunkCache({ maxBytes: 64 * MiB, reusesMemory: true })
+      const reader = new BlobReader({ store, path, properties, cache, streamBelowMs: 0 })
+
+      for (let start = 0; start < sizeBytes; start += MiB) {
+        const lent = await readLent(reader, start, MiB)
+        t.ok(isRight(lent, content))
+        lent.giveBack()
+      }
+
+      const { sizeBytes: kept } = cache
+      t.ok(kept > keptBytes - MiB && kept <= keptBytes, `${kept} bytes`)
+      reader.close()
+    },
+  )
+}
