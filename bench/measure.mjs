@@ -38,7 +38,7 @@ export function median(values) {
 }
 
 /** Processor seconds of process `pid`, by field of `/proc/PID/stat` counted from 0; NaN elsewhere than on Linux. */
-function cpuOf(pid, fields = [13, 14]) {
+export function cpuOf(pid, fields = [13, 14]) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     // The name of the program may hold blanks and brackets: what counts begins behind the last one.
