@@ -41,6 +41,7 @@ const expectations: Readonly<Record<OptionName, Expectation | undefined>> = {
     wanted: '{ readBytesPerSecond, writeBytesPerSecond, requestsPerSecond }',
     holds: isObject,
   },
+  encryptionScope: { wanted: 'the name of an encryption scope', holds: isScope },
   hedge: { wanted: '{ percentile, maxRatio }', holds: isObject },
   listingTtlMs: { wanted: 'milliseconds, 0 or more', holds: isDuration },
   listingCacheEntries: { wanted: 'names, an integer of 1 or more', holds: isCount },
@@ -51,6 +52,14 @@ const expectations: Readonly<Record<OptionName, Expectation | undefined>> = {
   diskCache: { wanted: 'a DiskCache', holds: isObject },
   environment: { wanted: 'an object of variables', holds: isObject },
 }
+
+/** As the service names them; `$account-encryption-key` is the account's own. */
+function isScope(value: unknown): boolean {
+  return typeof value === 'string' && scopePattern.test(value)
+}
+
+/** Of encryption scopes: 3 to 63 letters, digits and hyphens. */
+export const scopePattern: RegExp = /^(?:[A-Za-z0-9-]{3,63}|\$account-encryption-key)$/
 
 interface Expectation {
   readonly wanted: string

@@ -54,6 +54,11 @@ export interface CreateFileSystemOptions
    */
   readonly callTimeoutMs?: number | undefined
   /**
+   * The encryption scope of files that are new: one that is edited, replaced in place or renamed keeps its own. Default: the
+   * container's.
+   */
+  readonly encryptionScope?: string | undefined
+  /**
    * A read whose answer has not begun in the time in which `percentile` (default 95) of the last ones had is
    * sent once more, for at most `maxRatio` (default 0.05) of the reads; the slower request is cancelled. Writes
    * never are. Default: none.
@@ -120,16 +125,11 @@ export async function createFileSystem(
     integrity,
     hedge,
     rateLimits,
+    encryptionScope,
     ...flags
   } = limited
-  const limits = {
-    requestBudget,
-    memoryBudgetBytes,
-    callTimeoutMs,
-    integrity,
-    hedge,
-    rateLimits,
-  }
+  const kinds = { integrity, hedge, encryptionScope, rateLimits }
+  const limits = { requestBudget, memoryBudgetBytes, callTimeoutMs, ...kinds }
   const said = hns === undefined ? {} : { hns: String(hns) }
   const config = loadConfig({ ...flags, ...said }, environment)
   const target = targetOf(config, url === undefined ? [] : [readUrl(url)])
@@ -216,6 +216,7 @@ type Tuning =
   | 'integrity'
   | 'hedge'
   | 'rateLimits'
+  | 'encryptionScope'
 
 function readUrl(url: string | URL): AzureUrl {
   try {

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { FileSystemError } from '../errors.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { HttpResponse } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { AzureCall } from './azure-client.ts'
@@ -11,12 +11,14 @@ import {
   resourceUrl,
 } from './azure-request.ts'
 import { propertiesFrom } from './azure-response.ts'
+import type { EncryptionScopes } from './encryption-scopes.ts'
 import type { CopiedProperties, CopyOptions } from './store.ts'
 
 interface CopyParts {
   readonly base: string
   readonly clock: Clock
   readonly call: (call: AzureCall) => Promise<HttpResponse>
+  readonly scopes: Pick<EncryptionScopes, 'of'>
 }
 
 interface Copy {
@@ -36,6 +38,40 @@ export async function copyWithin(
   copy: Copy,
   options: CopyOptions,
 ): Promise<CopiedProperties> {
+  const scope = await parts.scopes.of(resourceUrl(parts.base, copy.from), options.signal)
+  if (scope === undefined) return copyPlainly(parts, copy, options)
+  const call = copyCall(parts.base, copy, options)
+  const inScope = { ...call.headers, 'x-ms-requires-sync': 'true', 'x-ms-encryption-scope': scope }
+  try {
+    const { headers } = await parts.call({ ...call, headers: inScope })
+    return copiedFrom(headers)
+  } catch (error) {
+    // Of more than 256 MiB the service makes no such copy.
+    if (!isFileSystemError(error, 'EFBIG')) throw error
+    return copyByDefault(parts, copy, { ...options, scope })
+  }
+}
+
+/** A copy that its container's default encrypts, where that is what the source has. */
+async function copyByDefault(
+  parts: CopyParts,
+  copy: Copy,
+  { scope, ...options }: CopyOptions & { readonly scope: string },
+): Promise<CopiedProperties> {
+  const made = await copyPlainly(parts, copy, options)
+  const { signal } = options
+  const { headers } = await parts.call({ operation, method: 'HEAD', path: copy.to, signal })
+  if (headers['x-ms-encryption-scope'] === scope) return made
+  const ours = addConditions(baseHeaders(), { ifMatch: made.etag })
+  await parts.call({ operation: 'blob.delete', method: 'DELETE', path: copy.to, headers: ours })
+  throw outOfScope(copy, scope)
+}
+
+async function copyPlainly(
+  parts: CopyParts,
+  copy: Copy,
+  options: CopyOptions,
+): Promise<CopiedProperties> {
   let { headers } = await parts.call(copyCall(parts.base, copy, options))
   while (headers['x-ms-copy-status'] === 'pending') {
     await parts.clock.sleep(pollIntervalMs, options.signal)
@@ -46,6 +82,10 @@ export async function copyWithin(
   if (status !== 'success') {
     throw gaveUp(copy, headers['x-ms-copy-status-description'] ?? status)
   }
+  return copiedFrom(headers)
+}
+
+function copiedFrom(headers: HttpResponse['headers']): CopiedProperties {
   const { etag, lastModifiedMs } = propertiesFrom(headers)
   return { etag, lastModifiedMs }
 }
@@ -68,6 +108,17 @@ function copyCall(base: string, { from, to }: Copy, options: CopyOptions): Azure
     mustNotExist: options.ifNoneMatch !== undefined && sourceIfMatch === undefined,
     signal,
   }
+}
+
+function outOfScope({ from, to }: Copy, scope: string): FileSystemError {
+  const detail =
+    `the service copies no blob of more than 256 MiB within the encryption scope ${scope}, unless that is the ` +
+    'default of the container that it goes to'
+  return new FileSystemError('ENOTSUP', operation, {
+    path: formatPath(from),
+    dest: formatPath(to),
+    detail,
+  })
 }
 
 function gaveUp({ from, to }: Copy, reason: string): FileSystemError {

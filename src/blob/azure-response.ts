@@ -190,6 +190,8 @@ const errnoByServiceCode: Readonly<Record<string, ErrnoCode>> = {
   BlockCountExceedsLimit: 'EFBIG',
   BlockListTooLong: 'EFBIG',
   RequestBodyTooLarge: 'EFBIG',
+  BlobUsesCustomerSpecifiedEncryption: 'EACCES',
+  BlobCustomerSpecifiedEncryptionMismatch: 'EACCES',
   Crc64Mismatch: 'EBADMSG',
   Md5Mismatch: 'EBADMSG',
   OperationTimedOut: 'ETIMEDOUT',

@@ -23,6 +23,7 @@ import {
 import { changedProperties, propertiesFrom } from './azure-response.ts'
 import { AzureWrites } from './azure-writes.ts'
 import type { DeleteMany } from './deletion.ts'
+import { EncryptionScopes } from './encryption-scopes.ts'
 import { scanInTurns } from './list-scanner.ts'
 import { PageRooms } from './page-rooms.ts'
 import { ServicePace } from './service-pace.ts'
@@ -52,7 +53,7 @@ import type {
   PutOptions,
   StageOptions,
 } from './store.ts'
-import { checkBlobPath, checkContainer, checkGetOptions, checkMetadata } from './validate.ts'
+import { checkBlobPath, checkContainer, checkGetOptions, checkWrite } from './validate.ts'
 
 export interface AzureBlobStoreOptions {
   readonly account: string
@@ -66,6 +67,8 @@ export interface AzureBlobStoreOptions {
   readonly integrity?: Integrity | undefined
   /** Whether `http` waits however long the service is away. */
   readonly isEndless?: (() => boolean) | undefined
+  /** Encrypts blobs that are new. Default: the container's. */
+  readonly encryptionScope?: string | undefined
   /** Whether many blobs are deleted in one request. Default: yes. */
   readonly batches?: boolean | undefined
   /** Paces the polling of copies that the service finishes later. */
@@ -78,6 +81,7 @@ export interface AzureBlobStoreOptions {
 export class AzureBlobStore implements BlobStore {
   readonly account: string
   readonly #http: HttpHandler
+  readonly #scopes: EncryptionScopes
   readonly #base: string
   readonly integrity: Integrity
   readonly isEndless: (() => boolean) | undefined
@@ -96,19 +100,22 @@ export class AzureBlobStore implements BlobStore {
 
   constructor(options: AzureBlobStoreOptions) {
     this.account = options.account
-    this.#http = options.http
+    this.#scopes = new EncryptionScopes(options.http, options.encryptionScope)
+    this.#http = this.#scopes.handle
     this.#closeHttp = options.closeHttp
     this.#base = endpointBase(options.endpoint)
     this.integrity = options.integrity ?? 'none'
     this.isEndless = options.isEndless
-    this.#writes = new AzureWrites({
-      http: options.http,
-      base: this.#base,
-      integrity: this.integrity,
-    })
+    const wire = { http: this.#http, base: this.#base }
+    this.#writes = new AzureWrites({ ...wire, integrity: this.integrity })
     this.#clock = options.clock ?? systemClock
-    this.#containers = new AzureContainers({ http: options.http, base: this.#base })
-    if (options.batches !== false) this.deleteMany = this.#batches(options.http)
+    this.#containers = new AzureContainers(wire)
+    if (options.batches !== false) this.deleteMany = this.#batches(this.#http)
+  }
+
+  /** Sends what is about blobs, in the encryption scopes that they have. */
+  get http(): HttpHandler {
+    return this.#http
   }
 
   get endpoint(): string {
@@ -224,6 +231,7 @@ export class AzureBlobStore implements BlobStore {
     this.#pace.noteListing(firstByteMs)
     try {
       const page = Buffer.from(body.buffer, body.byteOffset, body.length)
+      this.#scopes.noteListing(page)
       const found = await scanInTurns(page, { ...options, pause: nextTurn })
       this.#rooms.give(body)
       return { ...found, waitedMs: firstByteMs }
@@ -257,7 +265,8 @@ export class AzureBlobStore implements BlobStore {
     checkBlobPath(from, operation)
     checkWrite(to, options, operation)
     const call = (request: AzureCall): Promise<HttpResponse> => this.#call(request)
-    return copyWithin({ base: this.#base, clock: this.#clock, call }, { from, to }, options)
+    const parts = { base: this.#base, clock: this.#clock, call, scopes: this.#scopes }
+    return copyWithin(parts, { from, to }, options)
   }
 
   /** Deletes the blob with its snapshots, which would otherwise forbid it. */
@@ -382,9 +391,4 @@ const maxListPageBytes = 128 * MiB
 function unreadableListing(prefix: BlobPath, cause: unknown): FileSystemError {
   const detail = 'the service sent a listing that cannot be read'
   return new FileSystemError('EIO', 'blob.list', { path: formatPath(prefix), detail, cause })
-}
-
-function checkWrite(path: BlobPath, options: PutOptions, operation: string): void {
-  checkBlobPath(path, operation)
-  if (options.metadata !== undefined) checkMetadata(options.metadata, path, operation)
 }

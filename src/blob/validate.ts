@@ -1,7 +1,7 @@
 import { MiB } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import type { GetOptions, Metadata } from './store.ts'
+import type { GetOptions, Metadata, PutOptions } from './store.ts'
 
 /** The longest body of one Put Blob, and of one get without a range, here; bytes. */
 export const maxBlobPutBytes: number = 256 * MiB
@@ -123,6 +123,16 @@ export function checkAppend(data: Uint8Array, position: number): void {
   if (!Number.isSafeInteger(position) || position < 0) {
     throw new RangeError(`position: expected bytes, 0 or more, got ${position}`)
   }
+}
+
+/** As `checkBlobPath`, with the metadata that is to be written. */
+export function checkWrite(
+  path: BlobPath,
+  { metadata }: Pick<PutOptions, 'metadata'>,
+  syscall: string,
+): void {
+  checkBlobPath(path, syscall)
+  if (metadata !== undefined) checkMetadata(metadata, path, syscall)
 }
 
 export function checkGetOptions(options: GetOptions): void {

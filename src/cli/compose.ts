@@ -1,7 +1,6 @@
 /**
  * Where the parts meet: reading `openAccount` tells what happens to a request, and in which order.
  */
-import { readFile } from 'node:fs/promises'
 import type { TokenExchange } from '../agent/token-exchange.ts'
 import type { BlobAdministration } from '../blob/administration.ts'
 import { AzureAdministration } from '../blob/azure-administration.ts'
@@ -15,10 +14,8 @@ import type { BlobStore, Integrity, LendRead } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { underEither } from '../concurrency.ts'
-import type { CallerProof, Config, ConnectorSettings } from '../config.ts'
-import type { Asking } from '../connector/asking.ts'
+import type { Config } from '../config.ts'
 import type { PrefixClient } from '../connector/prefix-client.ts'
-import type { CredentialKind } from '../connector/protocol.ts'
 import type { TokenVerification } from '../connector/verify-tokens.ts'
 import { hasFastCrc64 } from '../crc64.ts'
 import { authorize, lendRead } from '../credential/authorize.ts'
@@ -26,10 +23,14 @@ import { CachedCredentialProvider } from '../credential/cached-provider.ts'
 import type { CredentialProvider } from '../credential/credential.ts'
 import { patientProvider } from '../credential/patient-provider.ts'
 import { textSignerOf } from '../credential/text-signer.ts'
-import { FileSystemError } from '../errors.ts'
 import { AccountTree, type AzureBlobFileSystemOptions } from '../filesystem/account-tree.ts'
 import { Door } from '../http/door.ts'
-import { type ClosableHandler, type HttpHandler, intercept } from '../http/handler.ts'
+import {
+  type ClosableHandler,
+  type HttpHandler,
+  type Interceptor,
+  intercept,
+} from '../http/handler.ts'
 import { type HedgeOptions, hedge } from '../http/hedge.ts'
 import { RateLimiter, type RateLimits } from '../http/limit.ts'
 import { RequestBudget } from '../http/request-budget.ts'
@@ -43,6 +44,7 @@ import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCache } from '../transfer/disk-cache.ts'
 import { MemoryBudget } from '../transfer/memory-budget.ts'
 import { readAuthorities } from './authorities.ts'
+import { openAsking, openExchange, openProvider, patient } from './compose-asking.ts'
 import type { AccountTarget } from './location.ts'
 import { type AccessKind, requestScopes } from './request-scope.ts'
 
@@ -94,6 +96,8 @@ export interface AccountOptions
   readonly isEndless?: (() => boolean) | undefined
   /** While it gives a signal, that ends whatever is sent, for credentials too. */
   readonly abandoned?: (() => AbortSignal | undefined) | undefined
+  /** Encrypts blobs that are new. Absent: the container's. */
+  readonly encryptionScope?: string | undefined
   /** A second GET for what is late; absent: none. */
   readonly hedge?: HedgeOptions | undefined
   /** How much the account is asked for; absent: as much as it gives. */
@@ -112,12 +116,10 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const provider = options.provider ?? mediator ?? (await openProvider(config, handle))
   const ahead = connectingAhead(provider, { target, prepare: sockets.prepare })
   const credentials = new CachedCredentialProvider(ahead, { clock })
-  // authorize is outermost: the credential is asked for once a call, not once an attempt, and a refusal by the
-  // connector is not retried here (its client has its own patience). Limits are waited for next: no time-out runs meanwhile.
-  // retry sends an attempt when the account's budget has a place for it, and waits between attempts without one.
-  // trace is innermost: it counts what really went over the wire.
-  const { callTimeoutMs, isEndless, requestBudget: maxRequests = config.requestBudget } = options
-  const requests = new RequestBudget({ maxRequests, clock })
+  const requests = new RequestBudget({
+    maxRequests: options.requestBudget ?? config.requestBudget,
+    clock,
+  })
   const counter = new RequestCounter()
   const { account, blobEndpoint, dfsEndpoint } = target
   const scopeOf = requestScopes({
@@ -127,28 +129,17 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     perBlob: options.provider === undefined && isMediated(config),
   })
   const door = new Door()
-  const limiter = options.rateLimits && new RateLimiter(options.rateLimits, clock)
   const http = intercept(
     handle,
     door.guard,
     ...(mediator === undefined ? [] : [mediator.mediateLists(account, blobEndpoint)]),
-    authorize({
-      provider:
-        isEndless === undefined ? credentials : patientProvider(credentials, { clock, isEndless }),
-      scopeOf,
-    }),
-    ...(limiter === undefined ? [] : [limiter.wait]),
-    retry({ clock, budget: requests, callTimeoutMs, isEndless }),
-    ...(options.hedge === undefined ? [] : [hedge({ ...options.hedge, clock, budget: requests })]),
-    ...(limiter === undefined ? [] : [limiter.count]),
-    trace(clock),
-    counter.intercept,
+    ...sending(options, { credentials, scopeOf, requests, counter, clock }),
   )
   const closeHttp = () => {
     door.close()
     return sockets.close()
   }
-  const { store, hierarchyOf } = openStore(config, options, {
+  const { blobs, store, hierarchyOf } = openStore(config, options, {
     http,
     closeHttp,
     // Where credentials are for less than a container, a batch of it is refused.
@@ -157,7 +148,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const administration = new AzureAdministration({
     account,
     endpoint: blobEndpoint,
-    http,
+    http: blobs.http,
     clock,
     credentials,
     signer: textSignerOf(options.provider),
@@ -178,6 +169,38 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     clock,
     close: () => store.close(),
   }
+}
+
+interface Sending {
+  readonly credentials: CredentialProvider
+  readonly scopeOf: ReturnType<typeof requestScopes>
+  readonly requests: RequestBudget
+  readonly counter: RequestCounter
+  readonly clock: Clock
+}
+
+/**
+ * What a request meets on its way. authorize is outermost: the credential is asked for once a call, not once an attempt,
+ * and a refusal by the connector is not retried here (its client has its own patience). Limits are waited for next: no
+ * time-out runs meanwhile. retry sends an attempt when the account's budget has a place for it, and waits between
+ * attempts without one. trace and the counter are innermost: they tell what really went over the wire.
+ */
+function sending(
+  { callTimeoutMs, isEndless, hedge: hedged, rateLimits }: AccountOptions,
+  { credentials, scopeOf, requests: budget, counter, clock }: Sending,
+): Interceptor[] {
+  const limiter = rateLimits && new RateLimiter(rateLimits, clock)
+  const provider =
+    isEndless === undefined ? credentials : patientProvider(credentials, { clock, isEndless })
+  return [
+    authorize({ provider, scopeOf }),
+    ...(limiter === undefined ? [] : [limiter.wait]),
+    retry({ clock, budget, callTimeoutMs, isEndless }),
+    ...(hedged === undefined ? [] : [hedge({ ...hedged, clock, budget })]),
+    ...(limiter === undefined ? [] : [limiter.count]),
+    trace(clock),
+    counter.intercept,
+  ]
 }
 
 /** Connects to the account while somebody is asked for what the first request to it is sent with. */
@@ -207,16 +230,21 @@ function openStore(
   config: Config,
   options: AccountOptions,
   sending: Pick<AzureBlobStoreOptions, 'http' | 'closeHttp' | 'batches'>,
-): { readonly store: BlobStore; readonly hierarchyOf: HierarchyOf } {
-  const { target, isEndless } = options
+): {
+  readonly blobs: AzureBlobStore
+  readonly store: BlobStore
+  readonly hierarchyOf: HierarchyOf
+} {
+  const { target, isEndless, encryptionScope } = options
   const { account, blobEndpoint, dfsEndpoint } = target
   const integrity = options.integrity ?? config.integrity ?? usualIntegrity()
   const endpoint = blobEndpoint
-  const blobs = new AzureBlobStore({ ...sending, account, endpoint, integrity, isEndless })
+  const how = { account, endpoint, integrity, isEndless, encryptionScope }
+  const blobs = new AzureBlobStore({ ...sending, ...how })
   const endpoints = { account, blobEndpoint, dfsEndpoint, http: sending.http }
   const hierarchy = new DfsStore({ ...endpoints, isEndless })
   const hierarchyOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })
-  return { store: new ReplacingBlobStore(blobs, hierarchyOf), hierarchyOf }
+  return { blobs, store: new ReplacingBlobStore(blobs, hierarchyOf), hierarchyOf }
 }
 
 function memoryOf(config: Config, options: AccountOptions): Pick<Account, 'chunks' | 'memory'> {
@@ -347,59 +375,4 @@ export async function openVerifier(config: Config): Promise<Verifier> {
       for (const close of [...others, sockets.close]) await close()
     },
   }
-}
-
-async function openExchange(config: Config, http: HttpHandler): Promise<TokenExchange | undefined> {
-  const { connector } = config
-  if (connector === undefined) return undefined
-  const { TokenExchange } = await import('../agent/token-exchange.ts')
-  return new TokenExchange(await openAsking(connector, http))
-}
-
-/** How the connector is asked: with the caller's proof, or in sessions where that is wanted. */
-async function openAsking(
-  { url, proof, session }: ConnectorSettings,
-  http: HttpHandler,
-): Promise<Asking & { readonly clock: Clock }> {
-  const clock = systemClock
-  const { checkedProof } = await import('../connector/asking.ts')
-  const callerProof = (): Promise<string> => checkedProof(() => readProof(proof))
-  const asking = { endpoint: url, callerProof, http: patient(http, clock), clock }
-  if (!session) return asking
-  const { ClientSessions } = await import('../connector/client-session.ts')
-  return { ...asking, sessions: new ClientSessions(asking) }
-}
-
-/** Less patience than with storage: a connector is near, and every request waits for it. */
-function patient(http: HttpHandler, clock: Clock): HttpHandler {
-  return intercept(http, retry({ clock, maxAttempts: 4, deadlineMs: 30_000 }), trace(clock))
-}
-
-/** The connector that is configured; the process's own identity where none is. */
-async function openProvider(
-  config: Config,
-  http: HttpHandler,
-  kind?: CredentialKind,
-): Promise<CredentialProvider> {
-  const { connector } = config
-  if (connector === undefined) {
-    const { openOwnIdentity } = await import('./own-identity.ts')
-    return openOwnIdentity(config, readAuthorities(config))
-  }
-  const { ConnectorClient } = await import('../connector/client.ts')
-  return new ConnectorClient({ ...(await openAsking(connector, http)), kind })
-}
-
-/** Read anew each time: a workload's token is replaced under us. */
-async function readProof(proof: CallerProof): Promise<string> {
-  if (proof.kind === 'key') return proof.key.reveal()
-  try {
-    return await readFile(proof.file, 'utf8')
-  } catch (cause) {
-    throw unreadable(proof.file, 'the token file cannot be read', cause)
-  }
-}
-
-function unreadable(path: string, detail: string, cause: unknown): FileSystemError {
-  return new FileSystemError('EINVAL', 'config', { path, detail, cause })
 }

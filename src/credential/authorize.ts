@@ -146,8 +146,7 @@ async function withCredential(
   const request = withBody(given, credential)
   if (credential.kind === 'bearer') {
     const authorization = `Bearer ${credential.token}`
-    // A source that is read as a range proves itself by a header of its own.
-    const reads = request.headers['x-ms-source-range'] !== undefined && !isLent(request)
+    const reads = isReadByUrl(request) && !isLent(request)
     const source = reads ? { 'x-ms-copy-source-authorization': authorization } : {}
     return { ...request, headers: { ...request.headers, authorization, ...source } }
   }
@@ -163,6 +162,11 @@ async function withCredential(
   if (source === undefined || isLent(request)) return { ...request, url }
   const signed = await signedSource(request, new URL(source), { ...options, refresh })
   return { ...request, url, headers: { ...request.headers, 'x-ms-copy-source': signed } }
+}
+
+/** Such a source proves itself by a header of its own: what is read as a range, and what is copied with the answer. */
+function isReadByUrl({ headers }: HttpRequest): boolean {
+  return headers['x-ms-source-range'] !== undefined || headers['x-ms-requires-sync'] === 'true'
 }
 
 /** The source is of another account, which lent its own proof. */

@@ -60,6 +60,7 @@ export interface FaultyAccountOptions {
   readonly maxAttempts?: number
   readonly phaseMs?: number | undefined
   readonly settings?: Partial<AccountSettings>
+  readonly encryptionScope?: string
   /** Where what stands before the server is reached. */
   readonly via?: (endpoint: URL) => Promise<URL>
 }
@@ -94,7 +95,9 @@ export async function faultyAccount(
   const http = intercept(sockets.handle, retry({ clock: hasty, budget: requests, maxAttempts }))
   const own = new URL(`${await server.listen()}/${accountName}`)
   const endpoint = (await options.via?.(own)) ?? own
-  const store = new AzureBlobStore({ account: accountName, endpoint, http, integrity })
+  const { encryptionScope } = options
+  const named = { account: accountName, endpoint }
+  const store = new AzureBlobStore({ ...named, http, integrity, encryptionScope })
   const fs = new AzureBlobFileSystem({ store, memory, listingTtlMs: 0, blockBytes: 64 * KiB })
   t.teardown(async () => {
     control.close()
@@ -105,7 +108,7 @@ export async function faultyAccount(
   const administration = new AzureAdministration({
     account: accountName,
     endpoint,
-    http,
+    http: store.http,
     clock,
     credentials,
   })

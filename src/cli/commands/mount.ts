@@ -51,6 +51,7 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--attr-ttl <seconds>', 'how long names and attributes are believed', '1')
     .option('--timeout <seconds>', 'how long a call may go without progress', '60')
     .option('--start-timeout <seconds>', 'how long mounting goes on without an answer', '20')
+    .option('--encryption-scope <name>', 'encrypts files that are new; others keep their own')
     .option('--hedge', 'send a read that is late once more, for a few of a hundred')
     .option('--hard', 'let calls wait for ever instead')
     .option(

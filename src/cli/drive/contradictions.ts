@@ -18,6 +18,9 @@ export function refuseContradictions(flags: TypedFlags): void {
   const readOnly = (['readOnly', 'immutable', 'at', 'snapshot'] as const).find(isTyped)
   if (readOnly !== undefined && isTyped('writeBack')) throw useless('--write-back', readOnly)
   if (readOnly !== undefined && isTyped('onConflict')) throw useless('--on-conflict', readOnly)
+  if (readOnly !== undefined && isTyped('encryptionScope')) {
+    throw useless('--encryption-scope', readOnly)
+  }
   if (isTyped('immutable') && isTyped('attrTtl')) {
     throw usageError('--immutable believes names and attributes for ever: leave out --attr-ttl')
   }

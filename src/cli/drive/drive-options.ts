@@ -3,6 +3,7 @@ import { statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Moment } from '../../blob/past-names.ts'
 import { MiB, parseByteCount } from '../../byte-range.ts'
+import { scopePattern } from '../../check-options.ts'
 import { systemClock } from '../../clock.ts'
 import { type Environment, stateDirectory } from '../../config.ts'
 import type { ConflictPolicy } from '../../vfs/file-commit.ts'
@@ -32,6 +33,7 @@ export interface MountFlags {
   readonly maxReadRate?: string
   readonly maxWriteRate?: string
   readonly maxRequestsPerSecond?: string
+  readonly encryptionScope?: string
   readonly passthrough: boolean
   readonly driver: string
   readonly cacheDir?: string
@@ -84,6 +86,8 @@ export interface DriveSettings {
   readonly maxReadRate: number | undefined
   readonly maxWriteRate: number | undefined
   readonly maxRequestsPerSecond: number | undefined
+  /** Of files that are new; absent: the container's. */
+  readonly encryptionScope: string | undefined
   /** Bytes of blobs that `--cache-dir` may hold; 0 keeps none there. */
   readonly cacheBytes: number
   readonly writeBack: boolean
@@ -153,6 +157,7 @@ export function parseDriveSettings(
     maxReadRate: parseRate('--max-read-rate', flags.maxReadRate),
     maxWriteRate: parseRate('--max-write-rate', flags.maxWriteRate),
     maxRequestsPerSecond: parseRequestRate(flags.maxRequestsPerSecond),
+    encryptionScope: parseScope(flags.encryptionScope),
     cacheBytes: parseSize('--cache-size', flags.cacheSize ?? '10G'),
     writeBack: flags.writeBack === true,
     xattrs: flags.xattr,
@@ -221,6 +226,11 @@ function parsePolicy(text: string): ConflictPolicy {
   const policy = policies.find((each) => each === text)
   if (policy !== undefined) return policy
   throw usageError(`--on-conflict must be one of ${policies.join(', ')}, not '${text}'`)
+}
+
+function parseScope(text: string | undefined): string | undefined {
+  if (text === undefined || scopePattern.test(text)) return text
+  throw usageError(`--encryption-scope must be 3 to 63 letters, digits and hyphens, not '${text}'`)
 }
 
 function parsePosixUse(text: string): PosixUse {

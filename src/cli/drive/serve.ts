@@ -139,6 +139,7 @@ class Daemon {
       abandoned,
       hedge,
       rateLimits,
+      encryptionScope: settings.encryptionScope,
       listingTtlMs,
     }
     const account = await openAccount(this.#config, how)

@@ -9,6 +9,7 @@ import { readNewContentHeaders } from '../wire/content-headers.ts'
 import { integerHeader, readMetadata } from '../wire/metadata.ts'
 import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { assertEncryption, newEncryption } from './encryption.ts'
 import { storeBlob } from './store-blob.ts'
 import {
   type BlobTarget,
@@ -74,6 +75,7 @@ function createAppendBlob(context: VerbContext): StorageAnswer {
     metadata: readMetadata(request),
     tags: parseTagHeader(request.headers['x-ms-tags'] ?? ''),
     tier: inferredTier,
+    encryption: newEncryption(request, place.container.properties),
     appendedBlocks: 0,
     writtenBy: 'blob',
   })
@@ -137,7 +139,8 @@ function appendExtent(
 function assertAppendable(context: VerbContext, data: Uint8Array): BlobTarget {
   const { request } = context
   const target = existingTarget(context, 'AppendBlob')
-  const { content, sealed, appendedBlocks = 0 } = target.record
+  const { content, sealed, encryption, appendedBlocks = 0 } = target.record
+  assertEncryption(request, encryption, target.place.container.properties)
   if (sealed === true) throw refusal('BlobIsSealed')
   assertPosition(request, content.sizeBytes)
   const maxSize = integerHeader(request, 'x-ms-blob-condition-maxsize')

@@ -6,6 +6,7 @@ import { readContentHeaders } from '../wire/content-headers.ts'
 import { readMetadata } from '../wire/metadata.ts'
 import { refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { assertEncryption } from './encryption.ts'
 import { withPageProperties } from './page-blob.ts'
 import {
   existingTarget,
@@ -38,6 +39,9 @@ function setMetadata(context: VerbContext): StorageAnswer {
   if (targetOf(context).record === undefined) throw refusal('BlobNotFound')
   const { place, name, record } = writeTarget(context) as Target & { readonly record: PathRecord }
   const metadata = readMetadata(context.request)
+  if (record.kind === 'blob') {
+    assertEncryption(context.request, record.encryption, place.container.properties)
+  }
   const after = reviseCurrent(place, name, { ...record, ...stamp(place), metadata })
   return { status: 200, headers: writtenHeaders(after) }
 }

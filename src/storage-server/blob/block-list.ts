@@ -1,5 +1,5 @@
 import { emptyContent } from '../model/extent.ts'
-import type { Block } from '../model/record.ts'
+import type { Block, Encryption } from '../model/record.ts'
 import { parseTagHeader } from '../model/tags.ts'
 import type { Verb, VerbContext } from '../verb.ts'
 import type { StorageAnswer } from '../wire/answer.ts'
@@ -10,6 +10,7 @@ import { readMetadata } from '../wire/metadata.ts'
 import { parseXml, type XmlElement } from '../wire/parse-xml.ts'
 import { invalidQuery, refusal } from '../wire/refusals.ts'
 import { element, xmlDeclaration } from '../wire/xml.ts'
+import { newEncryption } from './encryption.ts'
 import { isBlockId } from './put-block.ts'
 import { assertReplaceable, storeBlob } from './store-blob.ts'
 import {
@@ -53,6 +54,8 @@ async function putBlockList(context: VerbContext): Promise<StorageAnswer> {
   assertCommittable(target)
   if (target.record !== undefined) context.authorize(needOnPath(request, 'write'))
   const blocks = resolveBlocks(entries, target)
+  const encryption = newEncryption(request, target.place.container.properties)
+  assertOneEncryption(blocks, encryption)
   const sizeBytes = blocks.reduce((sum, { extent }) => sum + extent.sizeBytes, 0)
   const extents = blocks.map(({ extent }) => extent)
   const headers = readContentHeaders(request)
@@ -67,6 +70,7 @@ async function putBlockList(context: VerbContext): Promise<StorageAnswer> {
     metadata: readMetadata(request),
     tags: parseTagHeader(request.headers['x-ms-tags'] ?? ''),
     tier: readTierHeader(request, account.nowMs()),
+    encryption,
     writtenBy: 'blob',
   })
   return { status: 201, headers: { ...writtenHeaders(record), ...checked } }
@@ -107,6 +111,16 @@ function resolveBlocks(entries: readonly ListedBlock[], { record, state }: Targe
     if (block === undefined) throw refusal('InvalidBlockList')
     return block
   })
+}
+
+/** Blocks are encrypted when they are staged: a blob is of one key. */
+function assertOneEncryption(
+  blocks: readonly Block[],
+  { scope, keySha256 }: Encryption = {},
+): void {
+  const isOther = ({ encryption }: Block) =>
+    encryption?.scope !== scope || encryption?.keySha256 !== keySha256
+  if (blocks.some(isOther)) throw refusal('BlobCustomerSpecifiedEncryptionMismatch')
 }
 
 function getBlockList(context: VerbContext): StorageAnswer {

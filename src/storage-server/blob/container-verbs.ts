@@ -8,8 +8,9 @@ import { checkWrite, readConditions } from '../wire/conditions.ts'
 import { httpDate } from '../wire/http-date.ts'
 import { metadataHeaders, readMetadata, requireHeader } from '../wire/metadata.ts'
 import { assertContainerName } from '../wire/parse-request.ts'
-import { invalidHeader, refusal } from '../wire/refusals.ts'
+import { invalidHeader, missingHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { accountScope } from './encryption.ts'
 
 /** Create, properties, metadata, delete and restore of containers. */
 export const containerVerbs: readonly Verb[] = [
@@ -128,9 +129,20 @@ function createContainer(context: VerbContext): StorageAnswer {
     lastModifiedMs: 0,
     metadata,
     publicAccess,
+    ...scopesOf(request),
     policies: new Map(),
   })
   return { status: 201, headers: changedHeaders(made) }
+}
+
+function scopesOf({
+  headers,
+}: StorageRequest): Pick<ContainerProperties, 'defaultScope' | 'deniesOtherScopes'> {
+  const defaultScope = headers['x-ms-default-encryption-scope']
+  const denies = headers['x-ms-deny-encryption-scope-override']?.toLowerCase()
+  if (defaultScope === undefined && denies === undefined) return {}
+  if (defaultScope === undefined) throw missingHeader('x-ms-default-encryption-scope')
+  return { defaultScope, deniesOtherScopes: denies === 'true' }
 }
 
 function getProperties(context: VerbContext): StorageAnswer {
@@ -147,8 +159,8 @@ function getProperties(context: VerbContext): StorageAnswer {
       'x-ms-has-immutability-policy': 'false',
       'x-ms-has-legal-hold': 'false',
       'x-ms-immutable-storage-with-versioning-enabled': 'false',
-      'x-ms-default-encryption-scope': '$account-encryption-key',
-      'x-ms-deny-encryption-scope-override': 'false',
+      'x-ms-default-encryption-scope': properties.defaultScope ?? accountScope,
+      'x-ms-deny-encryption-scope-override': String(properties.deniesOtherScopes ?? false),
     },
   }
 }

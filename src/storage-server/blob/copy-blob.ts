@@ -9,6 +9,7 @@ import type { StorageAnswer } from '../wire/answer.ts'
 import { readMetadata, requireHeader } from '../wire/metadata.ts'
 import { invalidHeader, invalidQuery, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { newEncryption } from './encryption.ts'
 import { assertReplaceable, storeBlob } from './store-blob.ts'
 import { needOnPath, stamp, type Target, targetOf, writeTarget, writtenHeaders } from './target.ts'
 import { inferredTier, readTierHeader } from './tier-header.ts'
@@ -92,6 +93,10 @@ function copyTarget(context: VerbContext, source: Source): Target {
 function copiedRecord(context: VerbContext, source: Source, { place, record }: Target): BlobRecord {
   const { request } = context
   const own = readMetadata(request)
+  // Only a copy that is done with its answer takes a scope.
+  const isSync = request.headers['x-ms-requires-sync'] === 'true'
+  const asked = isSync ? request : { ...request, headers: {} }
+  const encryption = newEncryption(asked, place.container.properties)
   const { blobType, content, headers, metadata, record: original } = source
   return {
     kind: 'blob',
@@ -103,7 +108,9 @@ function copiedRecord(context: VerbContext, source: Source, { place, record }: T
     metadata: Object.keys(own).length > 0 ? own : metadata,
     tags: {},
     tier: copiedTier(context, source),
-    blocks: original?.blocks,
+    encryption,
+    // Of what is encrypted anew the blocks are, too.
+    blocks: original?.blocks?.map(({ id, extent }) => ({ id, extent, encryption })),
     pages: original?.pages ?? (blobType === 'PageBlob' ? wholePages(content.sizeBytes) : undefined),
     appendedBlocks: original?.appendedBlocks ?? (blobType === 'AppendBlob' ? 1 : undefined),
     sequenceNumber: blobType === 'PageBlob' ? (original?.sequenceNumber ?? 0) : undefined,

@@ -9,6 +9,7 @@ import { readMetadata } from '../wire/metadata.ts'
 import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import { putCopy } from './copy-blob.ts'
+import { newEncryption } from './encryption.ts'
 import { blockIdOf, stageBlock, stagingTarget } from './put-block.ts'
 import { storeBlob } from './store-blob.ts'
 import { needOnPath, stamp, writeTarget, writtenHeaders } from './target.ts'
@@ -97,6 +98,7 @@ async function putBlobFromUrl(context: VerbContext): Promise<StorageAnswer> {
   const hash = await checkSourceMd5(request, source)
   const target = writeTarget(context)
   const { place, record } = target
+  const encryption = newEncryption(request, place.container.properties)
   if (record !== undefined) context.authorize(needOnPath(request, 'write'))
   const made = storeBlob(context, target, {
     kind: 'blob',
@@ -108,6 +110,7 @@ async function putBlobFromUrl(context: VerbContext): Promise<StorageAnswer> {
     metadata: readMetadata(request),
     tags: tagsOf(context, source),
     tier: readTierHeader(request, place.account.nowMs()),
+    encryption,
     writtenBy: 'blob',
   })
   return { status: 201, headers: { ...writtenHeaders(made), 'content-md5': hash } }

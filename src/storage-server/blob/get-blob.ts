@@ -10,6 +10,7 @@ import { contentRange, readRange, satisfyRange } from '../wire/range.ts'
 import { invalidHeader } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import { piecesOf } from '../wire/write-answer.ts'
+import { assertReadable } from './encryption.ts'
 import { blobHeaders, directoryHeaders } from './read-headers.ts'
 import { needOnPath, readTarget, subjectOf, type Target, targetOf } from './target.ts'
 import { assertOnline } from './tier-header.ts'
@@ -39,6 +40,7 @@ export function getBlob(context: VerbContext): StorageAnswer | Promise<StorageAn
   const { request } = context
   const target = readTarget(context)
   const { record } = target
+  assertReadable(context.request, record.encryption)
   assertOnline(record)
   const headers = { ...blobHeaders(target), ...overriddenHeaders(request, context.caller) }
   const { sizeBytes } = record.content
@@ -63,6 +65,7 @@ export function getProperties(context: VerbContext): StorageAnswer {
   if (directory !== undefined) return { status: 200, headers: directoryHeaders(directory) }
   const target = readTarget(context)
   const { record } = target
+  assertReadable(context.request, record.encryption)
   return {
     status: 200,
     headers: {

@@ -4,6 +4,7 @@ import type { Verb, VerbContext } from '../verb.ts'
 import type { StorageAnswer } from '../wire/answer.ts'
 import { httpDate } from '../wire/http-date.ts'
 import { element, metadataElement, textElement, xmlDeclaration, xmlText } from '../wire/xml.ts'
+import { accountScope } from './encryption.ts'
 import { endpointOf, includesOf, pageSizeOf, readMarker, writeMarker } from './list-request.ts'
 
 const includes: ReadonlySet<string> = new Set(['metadata', 'deleted', 'system'])
@@ -89,8 +90,8 @@ function containerElement(
     element('PublicAccess', properties.publicAccess),
     element('HasImmutabilityPolicy', 'false'),
     element('HasLegalHold', 'false'),
-    element('DefaultEncryptionScope', '$account-encryption-key'),
-    element('DenyEncryptionScopeOverride', 'false'),
+    element('DefaultEncryptionScope', properties.defaultScope ?? accountScope),
+    element('DenyEncryptionScopeOverride', String(properties.deniesOtherScopes ?? false)),
     deletionElements(properties, nowMs, account.settings.containerSoftDeleteDays ?? 0),
   ].join('')
   const deleted =

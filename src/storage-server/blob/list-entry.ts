@@ -117,6 +117,9 @@ function blobElements(record: BlobRecord, { includes }: RowStyle): string {
   if (record.sealed === true) text += '<Sealed>true</Sealed>'
   if (record.expiresMs !== undefined) text += element('Expiry-Time', httpDate(record.expiresMs))
   if (includes.has('copy') && record.copy !== undefined) text += copyElements(record.copy)
+  const { scope, keySha256 } = record.encryption ?? {}
+  if (scope !== undefined) text += element('EncryptionScope', scope)
+  if (keySha256 !== undefined) text += element('CustomerProvidedKeySha256', keySha256)
   const tags = Object.keys(record.tags).length
   return tags === 0 ? text : text + element('TagCount', tags)
 }
@@ -153,6 +156,9 @@ function ownerElements(ownership: Ownership | undefined): string {
 }
 
 function metadataOf(record: PathRecord): string {
+  // It is encrypted with the key, too, which a listing is not given.
+  const isHidden = record.kind === 'blob' && record.encryption?.keySha256 !== undefined
+  if (isHidden) return '<Metadata Encrypted="true" />'
   return record.kind === 'directory'
     ? metadataElement({ ...record.metadata, hdi_isfolder: 'true' })
     : metadataElement(record.metadata)

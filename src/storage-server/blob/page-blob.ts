@@ -17,6 +17,7 @@ import { integerHeader, readMetadata, requireHeader } from '../wire/metadata.ts'
 import { readRange } from '../wire/range.ts'
 import { invalidHeader, missingHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { newEncryption } from './encryption.ts'
 import { storeBlob } from './store-blob.ts'
 import { existingTarget, needOnPath, stamp, writeTarget, writtenHeaders } from './target.ts'
 import { inferredTier } from './tier-header.ts'
@@ -91,6 +92,7 @@ function createPageBlob(context: VerbContext): StorageAnswer {
     metadata: readMetadata(request),
     tags: parseTagHeader(request.headers['x-ms-tags'] ?? ''),
     tier: inferredTier,
+    encryption: newEncryption(request, place.container.properties),
     writtenBy: 'blob',
   })
   return { status: 201, headers: writtenHeaders(made) }

@@ -8,6 +8,7 @@ import { readNewContentHeaders } from '../wire/content-headers.ts'
 import { isFolderMarker, readMetadata, requireHeader } from '../wire/metadata.ts'
 import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { newEncryption } from './encryption.ts'
 import { assertReplaceable, storeBlob } from './store-blob.ts'
 import { needOnPath, stamp, writeTarget, writtenHeaders } from './target.ts'
 import { readTierHeader } from './tier-header.ts'
@@ -52,6 +53,7 @@ async function putBlob(context: VerbContext): Promise<StorageAnswer> {
     metadata: readMetadata(request),
     tags: parseTagHeader(request.headers['x-ms-tags'] ?? ''),
     tier: readTierHeader(request, account.nowMs()),
+    encryption: newEncryption(request, target.place.container.properties),
     writtenBy: 'blob',
   })
   return {

@@ -6,6 +6,7 @@ import type { StorageAnswer } from '../wire/answer.ts'
 import { checkBody } from '../wire/checksums.ts'
 import { invalidHeader, invalidQuery, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { newEncryption } from './encryption.ts'
 import { assertLength } from './put-blob.ts'
 import { assertReplaceable } from './store-blob.ts'
 import { needOnPath, type Target, targetOf } from './target.ts'
@@ -46,7 +47,9 @@ export async function stageBlock(
 ): Promise<void> {
   const extent = await context.account.extents.write(data)
   const { place, name, state } = stagingTarget(context, id)
-  place.container.paths.put({ ...state, name, staged: withBlock(state, { id, extent }) })
+  const encryption = newEncryption(context.request, place.container.properties)
+  const block = encryption === undefined ? { id, extent } : { id, extent, encryption }
+  place.container.paths.put({ ...state, name, staged: withBlock(state, block) })
 }
 
 /** The `blockid` of a request: 400 when it is absent, no base64 or longer than 64 bytes. */

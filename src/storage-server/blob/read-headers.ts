@@ -4,6 +4,7 @@ import { leaseHeaders } from '../model/lease.ts'
 import type { BlobRecord, CopyState, Ownership, PathRecord } from '../model/record.ts'
 import { httpDate } from '../wire/http-date.ts'
 import { metadataHeaders } from '../wire/metadata.ts'
+import { encryptionHeaders } from './encryption.ts'
 import type { ReadTarget, Target } from './target.ts'
 import { tierHeaders } from './tier-header.ts'
 
@@ -28,6 +29,7 @@ export function blobHeaders(target: ReadTarget): Headers {
     ...copyHeaders(record.copy),
     ...versionHeaders(target),
     ...tagCount(record),
+    ...encryptionHeaders(record.encryption),
     'x-ms-expiry-time': record.expiresMs === undefined ? undefined : httpDate(record.expiresMs),
     ...(place.account.settings.hierarchical ? resourceHeaders(record) : {}),
   }

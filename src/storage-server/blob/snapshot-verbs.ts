@@ -8,6 +8,7 @@ import type { StorageAnswer } from '../wire/answer.ts'
 import { readMetadata } from '../wire/metadata.ts'
 import { refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import { assertEncryption } from './encryption.ts'
 import { existingTarget, needOnPath, stamp, targetOf, writtenHeaders } from './target.ts'
 
 /** Snapshot Blob and Undelete Blob. */
@@ -33,6 +34,7 @@ export const snapshotVerbs: readonly Verb[] = [
 function takeSnapshot(context: VerbContext): StorageAnswer {
   const { request, account } = context
   const { place, name, record } = existingTarget(context, undefined, 'read')
+  assertEncryption(request, record.encryption, place.container.properties)
   const metadata = readMetadata(request)
   const snapshot = account.nextTimestamp()
   const own = Object.keys(metadata).length > 0

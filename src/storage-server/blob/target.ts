@@ -15,6 +15,7 @@ import { type ConditionSubject, checkRead, checkWrite, readConditions } from '..
 import { invalidHeader, invalidQuery, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import { StorageError } from '../wire/storage-error.ts'
+import { encryptionHeaders } from './encryption.ts'
 
 /** The path that a verb is about, as it shows now. */
 export interface Target {
@@ -134,6 +135,7 @@ export function writtenHeaders(record: PathRecord): Record<string, string | unde
     'last-modified': new Date(record.lastModifiedMs).toUTCString(),
     'x-ms-version-id': record.kind === 'blob' ? record.versionId : undefined,
     'x-ms-request-server-encrypted': 'true',
+    ...(record.kind === 'blob' ? encryptionHeaders(record.encryption) : {}),
   }
 }
 

@@ -13,6 +13,7 @@ import { readRange, satisfyRange } from '../wire/range.ts'
 import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import { StorageError } from '../wire/storage-error.ts'
+import { sourceKeyOf } from './encryption.ts'
 import { namedRecord, needOnPath, subjectOf } from './target.ts'
 import { inferredTier } from './tier-header.ts'
 
@@ -52,6 +53,7 @@ export async function openSource(context: VerbContext, access: SourceAccess): Pr
   if (request.account !== account.settings.name) return foreignSource(context, request, shown)
   await authorizeSource(context, request, access)
   const { record, state, isCurrent } = verified(() => namedRecord(sourceContext(context, request)))
+  if (record.encryption?.keySha256 !== sourceKeyOf(context.request)) throw sealedSource()
   checkSource(readConditions(context.request, 'x-ms-source-'), subjectOf(record))
   if (isCurrent) {
     const header = 'x-ms-source-lease-id'
@@ -234,6 +236,11 @@ function asSourceError(error: unknown): unknown {
 function cannotVerify(status: number, cause?: StorageError): StorageError {
   const message = cause?.message ?? 'The specified resource does not exist.'
   return new StorageError(status, 'CannotVerifyCopySource', message, { cause })
+}
+
+/** The service says so of what another key than the account's is needed for. */
+function sealedSource(): StorageError {
+  return cannotVerify(409, refusal('BlobUsesCustomerSpecifiedEncryption'))
 }
 
 function withoutQuery(url: string): string {

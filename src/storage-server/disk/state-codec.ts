@@ -1,6 +1,13 @@
 import { inferredTier } from '../blob/tier-header.ts'
 import type { Extent } from '../model/extent.ts'
-import type { BlobRecord, Block, DeletedRecord, PathRecord, PathState } from '../model/record.ts'
+import type {
+  BlobRecord,
+  Block,
+  DeletedRecord,
+  Encryption,
+  PathRecord,
+  PathState,
+} from '../model/record.ts'
 import { sliceExtent, zeroExtent } from '../model/sparse-content.ts'
 
 // Records go to JSON as they are, but for three things: maps are lists of pairs, extents are their
@@ -19,7 +26,7 @@ export type ExtentJson =
       partBytes: number,
     ]
 
-type BlockJson = readonly [id: string, extent: ExtentJson]
+type BlockJson = readonly [id: string, extent: ExtentJson, encryption?: Encryption]
 
 interface BlobRecordJson extends Omit<BlobRecord, 'content' | 'blocks'> {
   readonly content: readonly ExtentJson[]
@@ -113,8 +120,9 @@ function encodeBlob(record: BlobRecord, places: ExtentPlaces): BlobRecordJson {
   }
 }
 
-function encodeBlock({ id, extent }: Block, places: ExtentPlaces): BlockJson {
-  return [id, encodeExtent(extent, places)]
+function encodeBlock({ id, extent, encryption }: Block, places: ExtentPlaces): BlockJson {
+  const place = encodeExtent(extent, places)
+  return encryption === undefined ? [id, place] : [id, place, encryption]
 }
 
 function encodeExtent(extent: Extent, places: ExtentPlaces): ExtentJson {
@@ -146,8 +154,9 @@ function isInferred({ name, inferred, changedMs, rehydratingTo }: BlobRecord['ti
   return isPlain && inferred && name === inferredTier.name
 }
 
-function decodeBlock([id, extent]: BlockJson, places: ExtentPlaces): Block {
-  return { id, extent: decodeExtent(extent, places) }
+function decodeBlock([id, place, encryption]: BlockJson, places: ExtentPlaces): Block {
+  const extent = decodeExtent(place, places)
+  return encryption === undefined ? { id, extent } : { id, extent, encryption }
 }
 
 function decodeExtent(json: ExtentJson, places: ExtentPlaces): Extent {

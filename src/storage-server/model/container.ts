@@ -10,6 +10,9 @@ export interface ContainerProperties {
   readonly lease?: Lease | undefined
   /** Stored access policies by id. */
   readonly policies: ReadonlyMap<string, AccessPolicy>
+  /** What blobs are encrypted with where a request says nothing else; absent: the account's key. */
+  readonly defaultScope?: string | undefined
+  readonly deniesOtherScopes?: boolean | undefined
   readonly deletedMs?: number | undefined
   /** Owner and rights of the root directory of hierarchical accounts; absent: as created. */
   readonly rootOwnership?: Ownership | undefined

@@ -22,11 +22,19 @@ export interface Ownership {
   readonly sticky?: boolean | undefined
 }
 
+/** What a blob is encrypted with that is not the account's key: one of the two. */
+export interface Encryption {
+  readonly scope?: string | undefined
+  /** Base64 of the SHA-256 of the key that requests bring. */
+  readonly keySha256?: string | undefined
+}
+
 /** A block of a committed list, or one that waits for it. */
 export interface Block {
   /** Base64, as sent. */
   readonly id: string
   readonly extent: Extent
+  readonly encryption?: Encryption | undefined
 }
 
 /** What Copy Blob leaves on its destination. */
@@ -77,6 +85,7 @@ export interface BlobRecord extends RecordBase {
   readonly sealed?: boolean | undefined
   readonly tags: Readonly<Record<string, string>>
   readonly tier: TierState
+  readonly encryption?: Encryption | undefined
   readonly copy?: CopyState | undefined
   /** The face that wrote the content: their ways of writing do not mix on one file. */
   readonly writtenBy: 'blob' | 'dfs'

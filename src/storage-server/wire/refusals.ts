@@ -22,6 +22,10 @@ const refusals = {
     409,
     'This operation is not permitted because the blob is being rehydrated.',
   ],
+  BlobCustomerSpecifiedEncryptionMismatch: [
+    409,
+    'The given customer specified encryption does not match the encryption used to encrypt the blob.',
+  ],
   BlobImmutableDueToPolicy: [
     409,
     'This operation is not permitted as the blob is immutable due to a policy.',
@@ -35,6 +39,10 @@ const refusals = {
   BlobTagsNotSupportedForAccountType: [
     400,
     'Blob tags are not supported for accounts with a hierarchical namespace.',
+  ],
+  BlobUsesCustomerSpecifiedEncryption: [
+    409,
+    'The blob is encrypted with customer specified encryption, but it was not provided in the request.',
   ],
   BlockCountExceedsLimit: [
     409,
@@ -138,6 +146,10 @@ const refusals = {
   RequestBodyTooLarge: [
     413,
     'The request body is too large and exceeds the maximum permissible limit.',
+  ],
+  RequestForbiddenByContainerEncryptionPolicy: [
+    403,
+    'This request is not authorized to perform this operation because of the encryption policy of the container.',
   ],
   ResourceNotFound: [404, 'The specified resource does not exist.'],
   ResourceTypeMismatch: [409, 'The specified resource type is not the expected one.'],
