@@ -1,5 +1,5 @@
 import t from 'tap'
-import { crc64 } from '../../src/storage-server/wire/crc64.ts'
+import { crc64, crc64ByTables } from '../../src/storage-server/wire/crc64.ts'
 import { readMetadata } from '../../src/storage-server/wire/metadata.ts'
 import { parseRequest, type RawRequest } from '../../src/storage-server/wire/parse-request.ts'
 import { childText, parseXml } from '../../src/storage-server/wire/parse-xml.ts'
@@ -171,6 +171,10 @@ void t.test('CRC-64 has the check value of its definition, whatever the length',
   for (const length of [0, 1, 7, 8, 9, 15, 16, 17, 1000]) {
     const data = Buffer.from(Array.from({ length }, (_, at) => (at * 37 + 11) & 255))
     t.equal(crc64(data), naive(data), `${length} bytes`)
+  }
+  for (const length of [65_535, 65_536, 65_537, 300_001]) {
+    const data = Buffer.from(Array.from({ length }, (_, at) => (at * 41 + 7) & 255))
+    t.equal(crc64(data), crc64ByTables(data), `${length} bytes by either way`)
   }
 })
 
