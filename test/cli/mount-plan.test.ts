@@ -23,7 +23,8 @@ t.test('abfs mount --plan', { skip: whyNoCli() || whyNoMounts() }, async (t) => 
   const abfs = (...argv: string[]) => runAbfs(argv, { env: client })
   const plan = async (...argv: string[]) => {
     const { code, stdout, stderr } = await abfs('mount', '--json', ...argv)
-    t.equal(stderr, '')
+    // On a busy machine, what it waits for.
+    t.equal(stderr.replace(/^abfs: waiting for .*; giving up in \d+ s\n/gm, ''), '')
     const printed = JSON.parse(stdout) as PrintedPlan
     const found = (name: string) => printed.findings.find((each) => each.name === name)
     const setting = (name: string) => printed.settings.find((each) => each.name === name)
