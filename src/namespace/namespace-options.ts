@@ -40,7 +40,7 @@ const mostEntries = 200_000
 const bytesAnEntry = 512
 
 /** How many entries listings hold where transfers hold `budgetBytes`: of half as many bytes, and no more than the default. */
-export function entriesWithin(budgetBytes: number): number {
+export function entriesWithin(budgetBytes: number = Number.MAX_SAFE_INTEGER): number {
   return Math.max(1, Math.min(mostEntries, Math.floor(budgetBytes / 2 / bytesAnEntry)))
 }
 

@@ -63,16 +63,14 @@ export class Namespace {
 
   constructor(options: NamespaceOptions) {
     this.store = options.store
-    const { clock = systemClock, listingTtlMs: ttlMs = 5000 } = options
-    const { listingCacheEntries: maxEntries = entriesWithin(Number.MAX_SAFE_INTEGER) } = options
+    const { clock = systemClock, listingTtlMs: ttlMs = 5000, directoryMode = 'marker' } = options
+    const { listingCacheEntries: maxEntries = entriesWithin(), hierarchyOf = flatNames } = options
     this.#maxEntries = maxEntries
     this.#cache = new ListingCache({ clock, ttlMs, maxEntries })
     this.#onUnreachable = (path) => {
       this.#unreachableCount += 1
       options.onUnreachable?.(path)
     }
-    const hierarchyOf = options.hierarchyOf ?? flatNames
-    const { directoryMode = 'marker' } = options
     const parts = { store: this.store, cache: this.#cache, clock, hierarchyOf, directoryMode }
     const onUnreachable = this.#onUnreachable
     const scanned = { ...parts, onUnreachable, maxEntries: maxEntries / 2 }
