@@ -15,6 +15,7 @@ import {
   type HandleId,
   type Ino,
   type InodeEntry,
+  type KnownNames,
   type OpenedDirectory,
   type OpenedFile,
   type RenameTarget,
@@ -83,7 +84,7 @@ const ofNames: ReadonlySet<string | symbol> = new Set([
   ...['lookup', 'create', 'mknod', 'mkdir', 'symlink', 'unlink', 'rmdir', 'rename'],
 ])
 
-/** The top directory is listed without a blob that has the name of the reports. */
+/** The top directory is listed without a blob that has the name of the reports, and has that name. */
 class TopListing {
   readonly #options: ReportDirectoryOptions
   readonly #handles = new Set<unknown>()
@@ -98,7 +99,15 @@ class TopListing {
     const [first] = args
     if (call === 'opendir' && first === rootIno) return this.#note(result)
     if (call === 'releasedir') this.#handles.delete(first)
+    if (call === 'namesNow' && first === rootIno) return this.#withOwn(result)
     return call === 'readdir' && this.#handles.has(first) ? this.#without(result) : result
+  }
+
+  /** The reports are found by their name: it is among those that the directory has. */
+  #withOwn(known: unknown): KnownNames | undefined {
+    if (known === undefined) return undefined
+    const { names, believedMs } = known as KnownNames
+    return { names: [...names, this.#options.name], believedMs }
   }
 
   async #note(opening: unknown): Promise<unknown> {
@@ -134,6 +143,7 @@ class ReportDirectory {
     renew: () => {},
     getattr: async (ino) => this.#attributes(ino),
     attributesNow: () => undefined,
+    namesNow: () => undefined,
     open: async (ino, flags) => this.#open(ino, flags),
     read: async (handle, range) => this.#read(handle, range),
     flush: async () => {},

@@ -47,6 +47,9 @@ t.test('reports are found by name and shown in no listing', async (t) => {
 
   t.strictSame(await namesIn(operations, rootIno), ['.', '..', 'file'])
   t.strictSame(await namesIn(operations, directory), ['.', '..', 'count', 'empty'])
+  const names = operations.namesNow?.(rootIno)?.names ?? []
+  t.strictSame([...new Set(names)], ['file', name], 'it is no name that is known to be absent')
+  t.equal(operations.namesNow?.(directory), undefined)
 })
 
 t.test('each open has a text of its own, which stays', async (t) => {
