@@ -9,8 +9,10 @@ import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
 import { type Inode, InodeTable, type NamesMoment } from './inode-table.ts'
+import { Listing } from './listing.ts'
 import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from './operations.ts'
 import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
+import { type IsShown, showing } from './shown-names.ts'
 
 export interface TreeOptions {
   readonly namespace: Namespace
@@ -18,6 +20,7 @@ export interface TreeOptions {
   readonly defaults: AttributeDefaults
   readonly readOnly: boolean
   readonly posixAttrs: PosixUse
+  readonly isShown: IsShown | undefined
   readonly chunkCache: ChunkCache
   readonly clock: Clock
 }
@@ -36,6 +39,7 @@ export class Tree {
   listener: ChangeListener | undefined
   readonly #defaults: AttributeDefaults
   readonly #readOnly: boolean
+  readonly #shows: (directory: Inode, name: string, entry: Entry) => boolean
   /** No blob stands for a container's root: its attributes last as long as the mount. */
   #containerPosix: PosixAttributes = {}
   /** What a mounted prefix is: asked for after each change of a name in it, and in no listing of its own. */
@@ -51,6 +55,7 @@ export class Tree {
     this.#defaults = options.defaults
     this.#readOnly = options.readOnly
     this.posixAttrs = options.posixAttrs
+    this.#shows = showing(options.isShown, this.table)
   }
 
   pathOf(inode: Inode): BlobPath {
@@ -127,7 +132,8 @@ export class Tree {
     try {
       if (options.fresh !== true) await this.#learn(parent, options)
       const found = await this.namespace.find(this.table.pathIn(parent, name), options)
-      return found && this.#shown(found)
+      const isShown = found !== undefined && this.#shows(parent, name, found)
+      return isShown ? this.#shown(found) : undefined
     } catch (error) {
       if (isFileSystemError(error, 'ENOENT')) return undefined
       throw error
@@ -148,7 +154,8 @@ export class Tree {
     // A file that is stored and closed while the service lists is not in its answer, nor open any more.
     const unborn = this.#unbornIn(directory)
     const listed = await this.#listStored(directory, options)
-    const entries = new Map(listed.map((entry) => [baseName(entry.name), entry]))
+    const named = listed.map((entry) => [baseName(entry.name), entry] as const)
+    const entries = new Map(named.filter(([name, entry]) => this.#shows(directory, name, entry)))
     for (const child of unborn) {
       if (child.parent !== directory || child.unlinked || child.entry === undefined) continue
       if (!entries.has(child.name)) entries.set(child.name, child.entry)
@@ -378,20 +385,6 @@ export class Tree {
 
   #isContainer(inode: Inode): boolean {
     return inode === this.table.root && this.pathOf(inode).name === ''
-  }
-}
-
-/** How a listing is asked for. A call's signal, which takes 3 µs to make, is looked at only where somebody waits. */
-class Listing implements StatOptions {
-  readonly metadata = true
-  readonly #call: CallOptions
-
-  constructor(call: CallOptions) {
-    this.#call = call
-  }
-
-  get signal(): AbortSignal | undefined {
-    return this.#call.signal
   }
 }
 

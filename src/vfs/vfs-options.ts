@@ -10,6 +10,7 @@ import type { AzureAttributes } from './extended-attributes.ts'
 import type { ConflictPolicy } from './file-commit.ts'
 import type { Journals } from './journals.ts'
 import type { PosixUse } from './posix-use.ts'
+import type { IsShown } from './shown-names.ts'
 
 export interface VfsOptions {
   readonly namespace: Namespace
@@ -26,6 +27,8 @@ export interface VfsOptions {
   readonly posixAttrs?: PosixUse | undefined
   /** Every change is refused with `EROFS`. Default false. */
   readonly readOnly?: boolean | undefined
+  /** Which files are shown; others are as though they were not there. For mounts that change nothing. Absent: all. */
+  readonly isShown?: IsShown | undefined
   /** How long the kernel may answer from names and attributes; milliseconds. Default 1,000. */
   readonly attrTtlMs?: number | undefined
   /** Where writes are buffered that memory does not hold. */

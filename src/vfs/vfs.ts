@@ -72,6 +72,7 @@ export class Vfs implements FileOperations {
       defaults: attributeDefaults(options, clock.nowMs()),
       readOnly: options.readOnly ?? false,
       posixAttrs: options.posixAttrs ?? 'write',
+      isShown: options.isShown,
       chunkCache: options.chunkCache ?? new ChunkCache(),
       clock,
     })

@@ -83,7 +83,7 @@ export function defineMount(program: Command, context: CliContext): void {
         configFile === undefined ? given : await placesOf(given, configFile, command, context)
       return mount(argumentsOf(places, command.opts<MountCommandFlags>()), command, context)
     })
-  addLimitOptions(command)
+  addRestraints(command)
   addReportOptions(command)
   command.addOption(command.createOption('--serve-launcher').hideHelp())
   addConnectionOptions(command)
@@ -103,13 +103,29 @@ function addOwnerOptions(command: Command): void {
     )
 }
 
-/** The flags that hold a drive back. */
-function addLimitOptions(command: Command): void {
+/** The flags that hide files, and those that hold a drive back. */
+function addRestraints(command: Command): void {
   command
+    .option(
+      '--include <pattern>',
+      "of a read-only drive: show only files like '*.parquet', or with a slash 'train/**'; again for more",
+      gathered,
+    )
+    .option(
+      '--exclude <pattern>',
+      'show no files and directories like it; again for more',
+      gathered,
+    )
+    .option(
+      '--filter <condition>',
+      'show only files like size>1000 && format=csv, as blobfuse2 has it',
+    )
     .option('--max-read-rate <size>', 'bytes a second that Azure is asked for at most, such as 50M')
     .option('--max-write-rate <size>', 'bytes a second that it is sent at most')
     .option('--max-requests-per-second <number>', 'requests that it is sent at most')
 }
+
+const gathered = (word: string, before: readonly string[] = []): string[] => [...before, word]
 
 /** The flags that say where a drive tells what it does. */
 function addReportOptions(command: Command): void {

@@ -104,6 +104,7 @@ const flags: Readonly<Record<string, string>> = {
   'azstorage.type': 'hns',
   'azstorage.account-name': 'account',
   'azstorage.endpoint': 'blobEndpoint',
+  'azstorage.filter': 'filter',
   'azstorage.cap-iops': 'maxRequestsPerSecond',
   'block_cache.path': 'cacheDir',
   'block_cache.disk-size-mb': 'cacheSize',

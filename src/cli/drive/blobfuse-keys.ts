@@ -44,7 +44,6 @@ const refusedKeys: Readonly<Record<string, string>> = {
   'azstorage.preserve-acl': 'has no meaning: edits keep them',
   'azstorage.cpk-encryption-key': secret,
   'azstorage.cpk-encryption-key-sha256': secret,
-  'azstorage.filter': 'is not there: mount a directory instead',
   'azstorage.cap-mbps-read': 'is --max-read-rate here, in bytes a second',
   'block_cache.block-size-mb': bySelf,
   'block_cache.prefetch': bySelf,
@@ -114,6 +113,7 @@ const takenKeys: Readonly<Record<string, RegExp | undefined>> = {
   'azstorage.mode': /^(msi|spn|azcli|workloadidentity)$/i,
   // What a drive here does always, or never.
   'azstorage.cap-iops': isNumber,
+  'azstorage.filter': undefined,
   'azstorage.virtual-directory': isTrue,
   'azstorage.fail-unsupported-op': isTrue,
   'azstorage.cpk-enabled': isFalse,

@@ -12,6 +12,7 @@ import { usageError } from '../usage.ts'
 import { parseMoment } from './moment.ts'
 import { chooseOtlp, type OtlpSettings } from './otlp-settings.ts'
 import { listPrices, type Prices, parsePrices } from './request-cost.ts'
+import { type Hiding, shownBy } from './shown.ts'
 
 /** The flags of `abfs mount` as commander gives them. */
 export interface MountFlags {
@@ -30,6 +31,9 @@ export interface MountFlags {
   readonly startTimeout: string
   readonly hard?: true
   readonly hedge?: true
+  readonly include?: readonly string[]
+  readonly exclude?: readonly string[]
+  readonly filter?: string
   readonly maxReadRate?: string
   readonly maxWriteRate?: string
   readonly maxRequestsPerSecond?: string
@@ -82,6 +86,8 @@ export interface DriveSettings {
   readonly startTimeoutMs: number
   /** Whether a GET that is late is sent once more. */
   readonly hedge: boolean
+  /** What is shown of it, where not all is. */
+  readonly hiding: Hiding | undefined
   /** Bytes a second of all drives of the daemon, and requests; absent: no limit. */
   readonly maxReadRate: number | undefined
   readonly maxWriteRate: number | undefined
@@ -154,6 +160,7 @@ export function parseDriveSettings(
     timeoutMs: flags.hard === true ? 0 : parseTimeout('--timeout', flags.timeout),
     startTimeoutMs: parseTimeout('--start-timeout', flags.startTimeout),
     hedge: flags.hedge === true,
+    hiding: parseHiding(flags, readOnly),
     maxReadRate: parseRate('--max-read-rate', flags.maxReadRate),
     maxWriteRate: parseRate('--max-write-rate', flags.maxWriteRate),
     maxRequestsPerSecond: parseRequestRate(flags.maxRequestsPerSecond),
@@ -255,6 +262,16 @@ export function parseSize(flag: string, text: string): number {
   // A number without a unit is bytes, and hardly meant so.
   if (bytes !== undefined && bytes >= MiB) return bytes
   throw usageError(`${flag} must be a size of 1M or more such as 10G or 512M, not '${text}'`)
+}
+
+/** A file that is hidden could be replaced, and a directory removed that is not empty: only where nothing is changed. */
+function parseHiding(flags: MountFlags, readOnly: boolean): Hiding | undefined {
+  const { include = [], exclude = [], filter } = flags
+  const hiding = { include, exclude, filter }
+  if (shownBy(hiding) === undefined) return undefined
+  if (readOnly) return hiding
+  const flag = include.length > 0 ? 'include' : exclude.length > 0 ? 'exclude' : 'filter'
+  throw usageError(`--${flag} hides files, which is for drives that are read-only: add --read-only`)
 }
 
 function parseRate(flag: string, text: string | undefined): number | undefined {

@@ -152,13 +152,28 @@ function driveSettings(settings: DriveSettings, command: Command): PlannedSettin
   return Object.entries(settings).map(([name, value]) => {
     const implied = settings.immutable && (name === 'readOnly' || name === 'attrTtlMs')
     const hard = name === 'timeoutMs' && value === 0
-    const flag = implied ? 'immutable' : hard ? 'hard' : (flagOf[name] ?? name)
+    const flag =
+      name === 'hiding'
+        ? hidingFlag(command)
+        : implied
+          ? 'immutable'
+          : hard
+            ? 'hard'
+            : (flagOf[name] ?? name)
     const origin =
       (name === 'otlp' ? settings.otlp?.origin : undefined) ?? originOf(command, name, flag)
     // Its headers are secret.
     const shown = name === 'otlp' ? settings.otlp?.url.href.replace(/\?.*/, '') : value
     return { name, value: plain(name, shown), origin }
   })
+}
+
+/** The first of them that somebody gave. */
+function hidingFlag(command: Command): string {
+  const given = ['include', 'exclude', 'filter'].find(
+    (each) => command.getOptionValueSource(each) !== undefined,
+  )
+  return given ?? 'include'
 }
 
 function originOf(command: Command, name: string, flag: string): string {

@@ -25,6 +25,7 @@ import { errorFields } from './log.ts'
 import { DriveObserver } from './observer.ts'
 import { controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
 import { hiddenByReports } from './report-files.ts'
+import { shownBy } from './shown.ts'
 import type { StartWatch } from './start-watch.ts'
 
 /** What a drive shows, where, and with what. */
@@ -64,7 +65,8 @@ export class ServedDrive {
     const spoolDirectory = cacheDir ?? tmpdir()
     const journalDirectory = this.#journalDirectory()
     const where = { root: this.#root, spoolDirectory, spoolMemory, journalDirectory }
-    this.#vfs = composeVfs(account, { ...settings, ...where })
+    const isShown = settings.hiding && shownBy(settings.hiding)
+    this.#vfs = composeVfs(account, { ...settings, ...where, isShown })
     const { source } = this
     this.#observer = new DriveObserver({
       settings,
