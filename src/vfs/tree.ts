@@ -12,7 +12,7 @@ import { type Inode, InodeTable, type NamesMoment } from './inode-table.ts'
 import { Listing } from './listing.ts'
 import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from './operations.ts'
 import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
-import { type IsShown, showing } from './shown-names.ts'
+import { type IsShown, shownBelow } from './shown-names.ts'
 
 export interface TreeOptions {
   readonly namespace: Namespace
@@ -39,7 +39,8 @@ export class Tree {
   listener: ChangeListener | undefined
   readonly #defaults: AttributeDefaults
   readonly #readOnly: boolean
-  readonly #shows: (directory: Inode, name: string, entry: Entry) => boolean
+  /** Absent: all entries are shown. */
+  readonly #shows: ((entry: Entry) => boolean) | undefined
   /** No blob stands for a container's root: its attributes last as long as the mount. */
   #containerPosix: PosixAttributes = {}
   /** What a mounted prefix is: asked for after each change of a name in it, and in no listing of its own. */
@@ -55,7 +56,7 @@ export class Tree {
     this.#defaults = options.defaults
     this.#readOnly = options.readOnly
     this.posixAttrs = options.posixAttrs
-    this.#shows = showing(options.isShown, this.table)
+    this.#shows = options.isShown && shownBelow(options.root, options.isShown)
   }
 
   pathOf(inode: Inode): BlobPath {
@@ -132,8 +133,8 @@ export class Tree {
     try {
       if (options.fresh !== true) await this.#learn(parent, options)
       const found = await this.namespace.find(this.table.pathIn(parent, name), options)
-      const isShown = found !== undefined && this.#shows(parent, name, found)
-      return isShown ? this.#shown(found) : undefined
+      if (found === undefined || this.#shows?.(found) === false) return undefined
+      return this.#shown(found)
     } catch (error) {
       if (isFileSystemError(error, 'ENOENT')) return undefined
       throw error
@@ -154,8 +155,7 @@ export class Tree {
     // A file that is stored and closed while the service lists is not in its answer, nor open any more.
     const unborn = this.#unbornIn(directory)
     const listed = await this.#listStored(directory, options)
-    const named = listed.map((entry) => [baseName(entry.name), entry] as const)
-    const entries = new Map(named.filter(([name, entry]) => this.#shows(directory, name, entry)))
+    const entries = new Map(listed.map((entry) => [baseName(entry.name), entry]))
     for (const child of unborn) {
       if (child.parent !== directory || child.unlinked || child.entry === undefined) continue
       if (!entries.has(child.name)) entries.set(child.name, child.entry)
@@ -373,7 +373,8 @@ export class Tree {
 
   async #listStored(directory: Inode, options: CallOptions): Promise<readonly Entry[]> {
     try {
-      const listed = await this.namespace.list(this.pathOf(directory), new Listing(options))
+      const all = await this.namespace.list(this.pathOf(directory), new Listing(options))
+      const listed = this.#shows === undefined ? all : all.filter(this.#shows)
       return this.posixAttrs === 'off' ? listed.map(this.#shown) : listed
     } catch (error) {
       // A mounted prefix need not exist before the first file in it; a container must.

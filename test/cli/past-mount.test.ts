@@ -50,6 +50,17 @@ t.test('a mount of the past', { skip: whyNoCli() || whyNoMounts() }, async (t) =
     failsWith(t, await mount('--at', at, '--plan=write'), { code: 2, line: /leave out =write/ })
   })
 
+  t.test('it may hide a part', async (t) => {
+    const directory = await temporaryMountpoint(t)
+    const { code, stderr } = await abfs([
+      ...['mount', 'abfs://data', directory, '--at', at],
+      ...['--exclude', 'f'],
+    ])
+    t.equal(code, 0, stderr)
+    t.equal(await shell(`cd '${directory}' && find . -type f`), './dir/gone\n')
+    t.equal((await abfs(['unmount', directory])).code, 0)
+  })
+
   t.test('--plan tries the past too', async (t) => {
     const directory = await temporaryMountpoint(t)
     const flags = ['--at', at, '--plan', '--json']

@@ -63,12 +63,12 @@ async function evict(
   const cache = await openExistingCache(command, context)
   if (place === undefined) return cache.evict()
   const url = placeOf(place, context)
-  const { container, name } = url
+  const { container } = url
   const { signal } = context
   return withAccount(command, context, { access: 'read', urls: [url] }, async (account) => {
     const gone = { versions: 0, bytes: 0, pinned: 0 }
     for (const path of paths.length === 0 ? [''] : paths) {
-      for await (const file of filesAt(account, { container, name }, { path, signal })) {
+      for await (const file of filesAt(account, url, { path, signal })) {
         const version = versionOf(account, container, file)
         if (version === undefined) continue
         const { versions, bytes, pinned } = await cache.evict(version)

@@ -4,6 +4,7 @@ import type { FaultEvent } from '../../telemetry.ts'
 import type { VersionKey } from '../../transfer/disk-cache.ts'
 import type { Account } from '../compose.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
+import type { FilesPlace } from '../drive/cached-files.ts'
 import type { Warmed } from '../drive/warm.ts'
 import { ExitStatus, exitCodes } from '../exit-codes.ts'
 import { formatBytes, printable } from '../output.ts'
@@ -145,7 +146,7 @@ async function firstCacheFault(): Promise<() => string | undefined> {
 }
 
 interface Wanted {
-  readonly root: { readonly container: string; readonly name: string }
+  readonly root: FilesPlace
   readonly wanted: readonly string[]
   readonly signal: AbortSignal
   readonly onFailure: (path: string, error: unknown) => void
@@ -157,11 +158,11 @@ async function versionsOf(
   { root, wanted, signal, onFailure }: Wanted,
 ): Promise<VersionKey[]> {
   const { filesAt, versionOf } = await import('../drive/cached-files.ts')
-  const { container, name } = root
+  const { container } = root
   const versions = new Map<string, VersionKey>()
   for (const path of wanted) {
     try {
-      for await (const file of filesAt(account, { container, name }, { path, signal })) {
+      for await (const file of filesAt(account, root, { path, signal })) {
         const version = versionOf(account, container, file)
         if (version !== undefined) versions.set(file.name, version)
       }

@@ -8,17 +8,24 @@ import { type AzureUrl, parseAzureUrl } from '../../azure-url.ts'
 import { runtimeDirectory } from '../../config.ts'
 import { FileSystemError } from '../../errors.ts'
 import type { Entry } from '../../namespace/entry.ts'
-import type { BlobPath } from '../../path.ts'
+import { type BlobPath, formatPath } from '../../path.ts'
 import { DiskCache, type VersionKey } from '../../transfer/disk-cache.ts'
+import { shownBelow } from '../../vfs/shown-names.ts'
 import type { Account } from '../compose.ts'
 import { type CliContext, configOf } from '../context.ts'
 import { parseLocation } from '../location.ts'
 import { usageError } from '../usage.ts'
 import { parseSize } from './drive-options.ts'
 import { recallDrives } from './registry.ts'
+import { reachedBy, shownBy } from './shown.ts'
+
+/** Where files are, and which of them are meant, where not all. */
+export interface FilesPlace extends BlobPath {
+  readonly isShown?: ((entry: Entry) => boolean) | undefined
+}
 
 /** The place that `text` names: a URL, or what the drive shows that a local directory lies in. */
-export function placeOf(text: string, { environment }: CliContext): AzureUrl {
+export function placeOf(text: string, { environment }: CliContext): AzureUrl & FilesPlace {
   const location = parseLocation(text)
   if (location.kind === 'remote') return location.url
   const place = resolve(text)
@@ -31,8 +38,13 @@ export function placeOf(text: string, { environment }: CliContext): AzureUrl {
     throw usageError(`${drive.directory} shows the past, which is kept when it is read: read it`)
   }
   const url = parseAzureUrl(drive.source)
-  const name = joined(url.name.replace(/\/+$/, ''), place.slice(drive.directory.length))
-  return { ...url, name }
+  const root = { ...url, name: url.name.replace(/\/+$/, '') }
+  const isShown = drive.hiding && shownBy(drive.hiding)
+  return {
+    ...url,
+    name: joined(root.name, place.slice(drive.directory.length)),
+    isShown: isShown && shownBelow(root, reachedBy(isShown)),
+  }
 }
 
 /** As {@link openCache}, where nothing is to be made: `ENOENT` for a directory that is not there. */
@@ -60,18 +72,22 @@ export async function readManifest(file: string, { stdin }: CliContext): Promise
   return lines.filter((line) => line !== '')
 }
 
-/** The files that `path` below `root` is, or has below it; rejects as the namespace does. */
+/** The files that are shown of what `path` below `root` is, or has below it; rejects as the namespace does. */
 export async function* filesAt(
   { namespace }: Account,
-  root: BlobPath,
+  { isShown = () => true, ...root }: FilesPlace,
   { path, signal }: { readonly path: string; readonly signal: AbortSignal },
 ): AsyncGenerator<Entry> {
   const place = { ...root, name: joined(root.name.replace(/\/+$/, ''), path) }
   const entry = await namespace.stat(place, { signal })
+  if (!isShown(entry)) {
+    const detail = 'the drive does not show it: name it by its abfs:// URL'
+    throw new FileSystemError('ENOENT', 'stat', { path: formatPath(place), detail })
+  }
   if (entry.type === 'file') yield entry
   if (entry.type !== 'directory') return
   for await (const each of namespace.listTree(place, { signal })) {
-    if (each.type === 'file') yield each
+    if (each.type === 'file' && isShown(each)) yield each
   }
 }
 

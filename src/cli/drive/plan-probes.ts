@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { FileSystemError, isFileSystemError } from '../../errors.ts'
 import type { Entry } from '../../namespace/entry.ts'
 import type { BlobPath } from '../../path.ts'
+import { type IsShown, shownBelow } from '../../vfs/shown-names.ts'
 import type { Account } from '../compose.ts'
 import { describeError } from '../report-error.ts'
 import type { Finding } from './examine.ts'
@@ -15,16 +16,21 @@ export interface ProbeOptions {
   readonly write: boolean
   /** What the directory of reports would be called. */
   readonly statsDir: string | undefined
+  /** What the drive would show of it; absent: all. */
+  readonly isShown: IsShown | undefined
   readonly signal: AbortSignal
 }
 
 /** Tries what the drive would do, with the credentials it would have. Never rejects for a refusal. */
 export async function probePlace(account: Account, options: ProbeOptions): Promise<Finding[]> {
-  const { root, signal } = options
+  const { root, isShown, signal } = options
   let entries: readonly Entry[] | undefined
   const looked = await look('list', async () => {
-    entries = await listRoot(account, root, signal)
-    return `signed in to ${account.target.account}; ${describeEntries(entries, root)}`
+    const all = await listRoot(account, root, signal)
+    entries = isShown === undefined ? all : all?.filter(shownBelow(root, isShown))
+    const hidden = (all?.length ?? 0) - (entries?.length ?? 0)
+    const more = isShown === undefined ? '' : `, and ${hidden} hidden`
+    return `signed in to ${account.target.account}; ${describeEntries(entries, root)}${more}`
   })
   // Whoever may not list may not do the rest either, and would be told so four times.
   if (looked.verdict === 'failed') return [looked]

@@ -18,6 +18,7 @@ import { examineMachine, type Finding } from './examine.ts'
 import { tellStarter } from './launch.ts'
 import { accountInThePast } from './past-account.ts'
 import { probePlace } from './plan-probes.ts'
+import { shownBy } from './shown.ts'
 import { StartWatch } from './start-watch.ts'
 
 /** One value that counts, and what gave it: a flag, a variable, or `default`. */
@@ -70,6 +71,7 @@ export async function planDrive(
         root,
         write,
         statsDir: settings.statsDir,
+        isShown: settings.hiding && shownBy(settings.hiding),
         signal: AbortSignal.any([signal, context.signal]),
       }),
     )
@@ -150,16 +152,7 @@ const flagOf: Readonly<Record<string, string>> = {
 
 function driveSettings(settings: DriveSettings, command: Command): PlannedSetting[] {
   return Object.entries(settings).map(([name, value]) => {
-    const implied = settings.immutable && (name === 'readOnly' || name === 'attrTtlMs')
-    const hard = name === 'timeoutMs' && value === 0
-    const flag =
-      name === 'hiding'
-        ? hidingFlag(command)
-        : implied
-          ? 'immutable'
-          : hard
-            ? 'hard'
-            : (flagOf[name] ?? name)
+    const flag = countingFlag(name, settings, command)
     const origin =
       (name === 'otlp' ? settings.otlp?.origin : undefined) ?? originOf(command, name, flag)
     // Its headers are secret.
@@ -168,12 +161,14 @@ function driveSettings(settings: DriveSettings, command: Command): PlannedSettin
   })
 }
 
-/** The first of them that somebody gave. */
-function hidingFlag(command: Command): string {
-  const given = ['include', 'exclude', 'filter'].find(
-    (each) => command.getOptionValueSource(each) !== undefined,
-  )
-  return given ?? 'include'
+/** The flag that gave the setting `name`; of several the first. */
+function countingFlag(name: string, settings: DriveSettings, command: Command): string {
+  const isAged = name === 'readOnly' || name === 'attrTtlMs'
+  if (settings.immutable && isAged) return 'immutable'
+  if (name === 'timeoutMs' && settings.timeoutMs === 0) return 'hard'
+  if (name !== 'hiding') return flagOf[name] ?? name
+  const isGiven = (flag: string) => command.getOptionValueSource(flag) !== undefined
+  return ['include', 'exclude', 'filter'].find(isGiven) ?? name
 }
 
 function originOf(command: Command, name: string, flag: string): string {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { makeDirectoriesSync } from '../../make-directories.ts'
 import { startTimeOf } from '../../process-identity.ts'
+import type { Hiding } from './shown.ts'
 
 /** Which process serves a drive, and where it writes. */
 export interface DriveRecord {
@@ -16,6 +17,8 @@ export interface DriveRecord {
   readonly below?: string | undefined
   /** Whether it shows what was there once. */
   readonly isPast?: boolean | undefined
+  /** What it shows of it, where not all. */
+  readonly hiding?: Hiding | undefined
   readonly logFile?: string | undefined
   readonly statsFile?: string | undefined
   /** When it was mounted; milliseconds since the epoch. */
@@ -31,6 +34,13 @@ const driveRecord: z.ZodType<DriveRecord> = z.object({
   source: z.string(),
   below: z.string().optional(),
   isPast: z.boolean().optional(),
+  hiding: z
+    .object({
+      include: z.array(z.string()),
+      exclude: z.array(z.string()),
+      filter: z.string().optional(),
+    })
+    .optional(),
   logFile: z.string().optional(),
   statsFile: z.string().optional(),
   sinceMs: z.number().optional(),

@@ -149,7 +149,7 @@ export class ServedDrive {
   async #note(mounted: Mount): Promise<void> {
     const { mountpoint: directory, detachedDead } = mounted
     const { log, registry, settings } = this.#options
-    const { logFile, statsFile, moment } = settings
+    const { logFile, statsFile, moment, hiding } = settings
     const { source } = this
     const passthrough = (await this.#tryPassthrough(mounted)) ?? 'on'
     log.info({ source, directory, detachedDead, passthrough }, 'mounted')
@@ -159,7 +159,7 @@ export class ServedDrive {
     const { below } = this.#options
     const isPast = moment !== undefined
     const files = { logFile, statsFile, controlSocket }
-    rememberDrive(registry, { directory, source, below, isPast, sinceMs, ...files })
+    rememberDrive(registry, { directory, source, below, isPast, hiding, sinceMs, ...files })
     // Until it has sent everything.
     this.#observer.onClosed(() => forgetDrive(registry, directory))
   }
