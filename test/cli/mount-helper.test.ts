@@ -160,7 +160,7 @@ while True: print(s.recv(4096).decode(),flush=True)`
       const ended = once(service, 'exit')
       service.kill('SIGTERM')
       await until(() => !isMounted(directory))
-      t.ok(told.stdout.includes('STOPPING=1'), told.stdout)
+      await until(() => told.stdout.includes('STOPPING=1'))
       user.stdin?.end('late\n')
       t.strictSame(await ended, [0, null])
       const { stdout } = await runAbfs(['cat', 'abfs://data/open'], { env: client })
