@@ -1,4 +1,5 @@
 import type { CreateFileSystemOptions } from './create-file-system.ts'
+import { CustomerKey } from './customer-key.ts'
 import { FileSystemError } from './errors.ts'
 import { shown } from './expect-option.ts'
 
@@ -14,6 +15,13 @@ const expectations: Readonly<Record<OptionName, Expectation | undefined>> = {
   caFile: { wanted: "a file's name", holds: isText },
   connectorUrl: { wanted: 'a URL as text', holds: isText },
   connectorKeyFile: { wanted: "a file's name", holds: isText },
+  encryptionKeyFile: { wanted: "a file's name", holds: isText },
+  customerProvidedKey: {
+    wanted:
+      'an AES-256 key: a Uint8Array of 32 bytes, base64 of them, or a function that gives one',
+    holds: isKey,
+    secret: true,
+  },
   connectorTokenFile: { wanted: "a file's name", holds: isText },
   connectorSession: undefined,
   cacheDir: { wanted: "a directory's name", holds: isText },
@@ -77,13 +85,32 @@ export function checkOptions(options: object): void {
     if (!isOptionName(name)) throw mistake(name, unknownName(name))
     const expectation = expectations[name]
     if (value === undefined || expectation === undefined || expectation.holds(value)) continue
-    const got = expectation.secret ? `a ${typeof value}` : shown(value)
+    const got = expectation.secret ? kindOf(value) : shown(value)
     throw mistake(name, `expected ${expectation.wanted}, got ${got}`)
   }
-  const { anonymous, credential }: { anonymous?: unknown; credential?: unknown } = options
+  refuseBoth(options)
+}
+
+/** `EINVAL` for options of which one would not be used. */
+function refuseBoth(options: {
+  readonly anonymous?: unknown
+  readonly credential?: unknown
+  readonly customerProvidedKey?: unknown
+  readonly encryptionKeyFile?: unknown
+  readonly encryptionScope?: unknown
+}): void {
+  const { anonymous, credential, customerProvidedKey: key, encryptionKeyFile: file } = options
+  if (key !== undefined && file !== undefined) {
+    throw mistake('customerProvidedKey', 'expected without encryptionKeyFile, which is not read')
+  }
   if (anonymous === true && credential !== undefined) {
     throw mistake('anonymous', 'expected without a credential, which would not be used')
   }
+}
+
+/** What a secret is, without telling it. */
+function kindOf(value: unknown): string {
+  return value instanceof Uint8Array ? `${value.byteLength} bytes` : `a ${typeof value}`
 }
 
 function isOptionName(name: string): name is OptionName {
@@ -99,6 +126,10 @@ function unknownName(name: string): string {
 
 function mistake(path: string, detail: string): FileSystemError {
   return new FileSystemError('EINVAL', 'config', { path, detail })
+}
+
+function isKey(value: unknown): boolean {
+  return typeof value === 'function' || CustomerKey.from(value) !== undefined
 }
 
 function isText(value: unknown): boolean {

@@ -3,7 +3,9 @@ import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { MiB, parseByteCount } from './byte-range.ts'
+import { readCustomerKey } from './config-customer-key.ts'
 import { type Environment, type Found, mistake, Source } from './config-source.ts'
+import type { CustomerKey } from './customer-key.ts'
 import { FileSystemError } from './errors.ts'
 import { shown } from './expect-option.ts'
 
@@ -42,6 +44,7 @@ export interface ConfigFlags {
   readonly memoryBudget?: string | undefined
   readonly requestBudget?: string | undefined
   readonly integrity?: string | undefined
+  readonly encryptionKeyFile?: string | undefined
 }
 
 /** How a caller proves to the connector who it is. */
@@ -94,6 +97,8 @@ export interface Config {
   readonly requestBudget: number | undefined
   /** What protects bytes; `undefined`: `crc64` with the native addon, else `none`. */
   readonly integrity: (typeof integrities)[number] | undefined
+  /** Of the customer's, which encrypts blobs; `undefined`: the account's. */
+  readonly customerKey: CustomerKey | undefined
   /** `socket` unless said otherwise. */
   readonly transport: Transport
   /** Whether errors are shown with stack and causes. */
@@ -149,6 +154,7 @@ export function loadConfig(flags: ConfigFlags, environment: Environment): Config
     memoryBudgetBytes: readMemoryBudget(source),
     requestBudget: readRequestBudget(source),
     integrity: readIntegrity(source),
+    customerKey: readCustomerKey(source),
     debug: environment['ABFS_DEBUG'] === '1',
   }
   return Object.freeze({ ...config, origins: Object.freeze({ ...source.origins }) })

@@ -13,6 +13,7 @@ import {
   loadConfig,
   processEnvironment,
 } from './config.ts'
+import { CustomerKey } from './customer-key.ts'
 import { FileSystemError } from './errors.ts'
 import { shown } from './expect-option.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
@@ -21,6 +22,12 @@ import type { HedgeOptions } from './http/hedge.ts'
 import type { RateLimits } from './http/limit.ts'
 import type { DirectoryMode } from './namespace/namespace.ts'
 import type { DiskCache } from './transfer/disk-cache.ts'
+
+/** A key of the customer's, or what gives it. */
+export type GivenKey =
+  | Uint8Array
+  | string
+  | (() => Uint8Array | string | Promise<Uint8Array | string>)
 
 /** Where a file system connects. What is given here beats the environment. */
 export interface CreateFileSystemOptions
@@ -58,6 +65,12 @@ export interface CreateFileSystemOptions
    * container's.
    */
   readonly encryptionScope?: string | undefined
+  /**
+   * Encrypts all that is written, and is brought to read it: an AES-256 key, 32 bytes or base64 of them, or what gives it, which
+   * is asked once. Over https only, on flat accounts, not with `encryptionScope`. Never part of `toJSON`. Default: that of
+   * `encryptionKeyFile` or the environment, else none. See docs/filesystem.md.
+   */
+  readonly customerProvidedKey?: GivenKey | undefined
   /**
    * A read whose answer has not begun in the time in which `percentile` (default 95) of the last ones had is
    * sent once more, for at most `maxRatio` (default 0.05) of the reads; the slower request is cancelled. Writes
@@ -126,17 +139,20 @@ export async function createFileSystem(
     hedge,
     rateLimits,
     encryptionScope,
+    customerProvidedKey,
     ...flags
   } = limited
   const kinds = { integrity, hedge, encryptionScope, rateLimits }
   const limits = { requestBudget, memoryBudgetBytes, callTimeoutMs, ...kinds }
   const said = hns === undefined ? {} : { hns: String(hns) }
   const config = loadConfig({ ...flags, ...said }, environment)
+  const customerKey = await givenKey(customerProvidedKey)
+  refuseScope(encryptionScope, customerKey ?? config.customerKey)
   const target = targetOf(config, url === undefined ? [] : [readUrl(url)])
   const access = readOnly === true ? 'read' : 'write'
   const provider = isAnonymous ? anonymous() : credential && providerOf(credential, systemClock)
   const names = { listingTtlMs, listingCacheEntries, directoryMode }
-  const shared = { ...names, diskCache, ...limits }
+  const shared = { ...names, diskCache, customerKey, ...limits }
   const account = await openAccount(config, { target, access, provider, ...shared })
   const tuning = { blockBytes, concurrency, ...names, ...limits }
   const recipe = recipeOf(config, target, {
@@ -144,8 +160,24 @@ export async function createFileSystem(
     readOnly,
     anonymous: isAnonymous,
     credential,
+    customerKey: customerKey ?? config.customerKey,
   })
   return composeFileSystem(account, { blockBytes, concurrency, recipe })
+}
+
+async function givenKey(given: GivenKey | undefined): Promise<CustomerKey | undefined> {
+  if (given === undefined) return undefined
+  const key = CustomerKey.from(typeof given === 'function' ? await given() : given)
+  if (key !== undefined) return key
+  const detail = 'the function gave what is no AES-256 key: 32 bytes, or base64 of them'
+  throw new FileSystemError('EINVAL', 'config', { path: 'customerProvidedKey', detail })
+}
+
+function refuseScope(scope: string | undefined, key: CustomerKey | undefined): void {
+  if (scope === undefined || key === undefined) return
+  const detail =
+    "expected without a key of the customer's (customerProvidedKey, encryptionKeyFile or the environment's)"
+  throw new FileSystemError('EINVAL', 'config', { path: 'encryptionScope', detail })
 }
 
 /**
@@ -154,9 +186,11 @@ export async function createFileSystem(
  */
 export type FileSystemRecipe = Omit<
   CreateFileSystemOptions,
-  'url' | 'environment' | 'credential' | 'diskCache'
+  'url' | 'environment' | 'credential' | 'diskCache' | 'customerProvidedKey'
 > & {
   readonly credential?: 'given' | undefined
+  /** The key is to be given again. */
+  readonly customerProvidedKey?: 'given' | undefined
 }
 
 /**
@@ -166,16 +200,23 @@ export type FileSystemRecipe = Omit<
  */
 export async function fromJSON(
   recipe: FileSystemRecipe,
-  options: Pick<CreateFileSystemOptions, 'credential' | 'diskCache' | 'environment'> = {},
+  options: Pick<
+    CreateFileSystemOptions,
+    'credential' | 'customerProvidedKey' | 'diskCache' | 'environment'
+  > = {},
 ): Promise<AzureBlobFileSystem> {
   if (typeof recipe !== 'object' || recipe === null || Array.isArray(recipe)) {
     const detail = `expected what toJSON() of a file system gave, got ${shown(recipe)}`
     throw new FileSystemError('EINVAL', 'fromJSON', { path: 'recipe', detail })
   }
-  const { credential, ...rest } = recipe
+  const { credential, customerProvidedKey, ...rest } = recipe
   if (credential === 'given' && options.credential === undefined) {
     const detail = 'the file system had a credential of its program; give it again'
     throw new FileSystemError('EINVAL', 'fromJSON', { path: 'credential', detail })
+  }
+  if (customerProvidedKey === 'given' && options.customerProvidedKey === undefined) {
+    const detail = "the file system had a key of the customer's; give it again"
+    throw new FileSystemError('EINVAL', 'fromJSON', { path: 'customerProvidedKey', detail })
   }
   return createFileSystem({ ...rest, ...options })
 }
@@ -183,10 +224,12 @@ export async function fromJSON(
 function recipeOf(
   config: Config,
   target: AccountTarget,
-  options: Pick<CreateFileSystemOptions, Tuning | 'readOnly' | 'anonymous' | 'credential'>,
+  options: Pick<CreateFileSystemOptions, Tuning | 'readOnly' | 'anonymous' | 'credential'> & {
+    readonly customerKey: CustomerKey | undefined
+  },
 ): FileSystemRecipe {
   const { connector, caFile, cacheDir, hns, transport } = config
-  const { credential, ...tuning } = options
+  const { credential, customerKey, ...tuning } = options
   const proof = connector?.proof
   return {
     ...tuning,
@@ -201,6 +244,7 @@ function recipeOf(
     connectorTokenFile: proof?.kind === 'token-file' ? proof.file : undefined,
     connectorSession: connector?.session === true ? '1' : undefined,
     ...(credential === undefined ? {} : { credential: 'given' }),
+    ...(customerKey === undefined ? {} : { customerProvidedKey: 'given' }),
   }
 }
 

@@ -32,6 +32,7 @@ export {
   createFileSystem,
   type FileSystemRecipe,
   fromJSON,
+  type GivenKey,
 } from './create-file-system.ts'
 export {
   type ConnectorTokenCredential,

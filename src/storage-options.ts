@@ -1,6 +1,7 @@
 import type { TokenCredential } from '@azure/core-auth'
 import { systemClock } from './clock.ts'
 import { type CreateFileSystemOptions, createFileSystem } from './create-file-system.ts'
+import { CustomerKey } from './customer-key.ts'
 import { FileSystemError } from './errors.ts'
 import { shown } from './expect-option.ts'
 import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts'
@@ -33,6 +34,8 @@ export interface StorageOptions {
   readonly request_budget?: number | undefined
   /** abfs's own: bytes that all transfers hold in memory together. Default 256 MiB. */
   readonly memory_budget?: number | undefined
+  /** As clients of Azure's Python library have it: `key_value` is base64 of 32 bytes, and its sum is not needed. */
+  readonly cpk?: { readonly key_value: string; readonly key_hash?: string | undefined } | undefined
   readonly [name: string]: unknown
 }
 
@@ -58,6 +61,7 @@ export async function fromStorageOptions(
     listingTtlMs: listingTtlOf(options),
     requestBudget: options.request_budget,
     memoryBudgetBytes: options.memory_budget,
+    ...keyOf(options),
   })
 }
 
@@ -138,6 +142,13 @@ async function credentialOf(
   }
   if (signature !== undefined) return fixedSignature(signature)
   return clientId === undefined ? undefined : servicePrincipal(options, clientId)
+}
+
+function keyOf({ cpk }: StorageOptions): Pick<CreateFileSystemOptions, 'customerProvidedKey'> {
+  if (cpk === undefined) return {}
+  const key = CustomerKey.from(typeof cpk === 'object' ? cpk?.key_value : undefined)
+  if (key !== undefined) return { customerProvidedKey: cpk.key_value }
+  throw mistake('cpk', 'expected { key_value }, base64 of an AES-256 key of 32 bytes')
 }
 
 function isSignature(text: string): boolean {

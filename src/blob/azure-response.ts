@@ -52,6 +52,8 @@ export function propertiesFrom(headers: HttpResponse['headers']): BlobProperties
   // Set where there is something to set: spread into the literal, they cost as much as all the others.
   const written = parseMark(headers[markHeader])
   if (written !== undefined) properties.written = written
+  const customerKey = headers['x-ms-encryption-key-sha256']
+  if (customerKey !== undefined) properties.customerKeySha256 = customerKey
   const facts = factsFrom(headers)
   if (facts !== undefined) properties.facts = facts
   return properties
@@ -192,6 +194,7 @@ const errnoByServiceCode: Readonly<Record<string, ErrnoCode>> = {
   RequestBodyTooLarge: 'EFBIG',
   BlobUsesCustomerSpecifiedEncryption: 'EACCES',
   BlobCustomerSpecifiedEncryptionMismatch: 'EACCES',
+  BlobDoesNotUseCustomerSpecifiedEncryption: 'EACCES',
   Crc64Mismatch: 'EBADMSG',
   Md5Mismatch: 'EBADMSG',
   OperationTimedOut: 'ETIMEDOUT',
@@ -260,6 +263,14 @@ const details: Readonly<Record<string, string>> = {
   BlockCountExceedsLimit:
     'a blob has at most 50,000 blocks, and 100,000 that are staged and not committed; those of writers ' +
     'that died go when the file is written whole, from its beginning',
+  BlobUsesCustomerSpecifiedEncryption:
+    "the blob is encrypted with a key of the customer's, or in an encryption scope, that was not said: give that key " +
+    '(customerProvidedKey, --encryption-key-file or ABFS_ENCRYPTION_KEY_FILE)',
+  BlobCustomerSpecifiedEncryptionMismatch:
+    "the blob is encrypted with another key of the customer's, or in another encryption scope: use the key that it was " +
+    'written with (customerProvidedKey, --encryption-key-file or ABFS_ENCRYPTION_KEY_FILE)',
+  BlobDoesNotUseCustomerSpecifiedEncryption:
+    "the blob is encrypted with no key of the customer's: leave the key out, or write the blob anew with it",
   Crc64Mismatch: 'the bytes were damaged on their way to the service, twice; nothing was written',
   Md5Mismatch: 'the bytes were damaged on their way to the service, twice; nothing was written',
   InvalidBlobOrBlock:

@@ -1,14 +1,15 @@
-import { MiB } from '../byte-range.ts'
-import { type Clock, nextTurn, systemClock } from '../clock.ts'
-import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import type { CustomerKey } from '../customer-key.ts'
+import { isFileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpResponse } from '../http/handler.ts'
-import { type BlobPath, formatPath } from '../path.ts'
+import type { BlobPath } from '../path.ts'
 import { rememberingRecent } from '../recent.ts'
 import { AzureBatches } from './azure-batch.ts'
 import { blockListCall, blocksFrom, listedBlocks, stageFromCall } from './azure-blocks.ts'
 import { type AzureCall, callAzure } from './azure-client.ts'
 import { AzureContainers } from './azure-containers.ts'
 import { copyWithin } from './azure-copies.ts'
+import { listCall, readListing } from './azure-listing.ts'
 import { checkLength, checkStatus, contentFrom, rangeCall } from './azure-ranges.ts'
 import {
   addConditions,
@@ -16,15 +17,14 @@ import {
   baseHeaders,
   endpointBase,
   formerQuery,
-  listQuery,
   resourceUrl,
-  startFromVersion,
 } from './azure-request.ts'
 import { changedProperties, propertiesFrom } from './azure-response.ts'
 import { AzureWrites } from './azure-writes.ts'
+import { CustomerKeys } from './customer-keys.ts'
 import type { DeleteMany } from './deletion.ts'
 import { EncryptionScopes } from './encryption-scopes.ts'
-import { scanInTurns } from './list-scanner.ts'
+import { copyWithKey } from './keyed-copies.ts'
 import { PageRooms } from './page-rooms.ts'
 import { ServicePace } from './service-pace.ts'
 import { SinkReceiver } from './sink-receiver.ts'
@@ -69,6 +69,8 @@ export interface AzureBlobStoreOptions {
   readonly isEndless?: (() => boolean) | undefined
   /** Encrypts blobs that are new. Default: the container's. */
   readonly encryptionScope?: string | undefined
+  /** Encrypts all that is written, and is brought to read. Not beside a scope. */
+  readonly customerKey?: CustomerKey | undefined
   /** Whether many blobs are deleted in one request. Default: yes. */
   readonly batches?: boolean | undefined
   /** Paces the polling of copies that the service finishes later. */
@@ -82,6 +84,7 @@ export class AzureBlobStore implements BlobStore {
   readonly account: string
   readonly #http: HttpHandler
   readonly #scopes: EncryptionScopes
+  readonly #keys: CustomerKeys | undefined
   readonly #base: string
   readonly integrity: Integrity
   readonly isEndless: (() => boolean) | undefined
@@ -101,9 +104,11 @@ export class AzureBlobStore implements BlobStore {
   constructor(options: AzureBlobStoreOptions) {
     this.account = options.account
     this.#scopes = new EncryptionScopes(options.http, options.encryptionScope)
-    this.#http = this.#scopes.handle
+    const { customerKey: key, endpoint } = options
+    this.#keys = key && new CustomerKeys(options.http, key, endpoint)
+    this.#http = this.#keys?.handle ?? this.#scopes.handle
     this.#closeHttp = options.closeHttp
-    this.#base = endpointBase(options.endpoint)
+    this.#base = endpointBase(endpoint)
     this.integrity = options.integrity ?? 'none'
     this.isEndless = options.isEndless
     const wire = { http: this.#http, base: this.#base }
@@ -214,30 +219,15 @@ export class AzureBlobStore implements BlobStore {
   }
 
   async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
-    const operation = 'blob.list'
-    checkContainer(prefix.container, operation)
-    const headers = baseHeaders()
-    if (options.startFrom !== undefined) headers['x-ms-version'] = startFromVersion
-    const { body, firstByteMs } = await this.#call({
-      operation,
-      method: 'GET',
-      path: { container: prefix.container, name: '' },
-      headers,
-      query: listQuery(prefix.name, options),
-      maxBodyBytes: maxListPageBytes,
-      room: this.#rooms.take(),
-      signal: options.signal,
-    })
+    checkContainer(prefix.container, 'blob.list')
+    const { body, firstByteMs } = await this.#call(listCall(prefix, options, this.#rooms.take()))
     this.#pace.noteListing(firstByteMs)
-    try {
-      const page = Buffer.from(body.buffer, body.byteOffset, body.length)
-      this.#scopes.noteListing(page)
-      const found = await scanInTurns(page, { ...options, pause: nextTurn })
-      this.#rooms.give(body)
-      return { ...found, waitedMs: firstByteMs }
-    } catch (cause) {
-      throw unreadableListing(prefix, cause)
-    }
+    const bytes = Buffer.from(body.buffer, body.byteOffset, body.length)
+    this.#scopes.noteListing(bytes)
+    const page = await readListing(bytes, prefix, options)
+    this.#rooms.give(body)
+    const listed = { ...page, waitedMs: firstByteMs }
+    return this.#keys?.complete(listed, prefix, { ...options, store: this }) ?? listed
   }
 
   async setMetadata(
@@ -264,6 +254,7 @@ export class AzureBlobStore implements BlobStore {
     const operation = 'blob.copy'
     checkBlobPath(from, operation)
     checkWrite(to, options, operation)
+    if (this.#keys !== undefined) return copyWithKey(this, { from, to }, options)
     const call = (request: AzureCall): Promise<HttpResponse> => this.#call(request)
     const parts = { base: this.#base, clock: this.#clock, call, scopes: this.#scopes }
     return copyWithin(parts, { from, to }, options)
@@ -383,12 +374,4 @@ export class AzureBlobStore implements BlobStore {
     const properties = await this.#head(path, 'blob.get', { ifMatch, signal, former })
     return { data: options.into?.subarray(0, 0) ?? new Uint8Array(0), properties }
   }
-}
-
-/** 5,000 entries with 8 KiB of metadata each, in XML. */
-const maxListPageBytes = 128 * MiB
-
-function unreadableListing(prefix: BlobPath, cause: unknown): FileSystemError {
-  const detail = 'the service sent a listing that cannot be read'
-  return new FileSystemError('EIO', 'blob.list', { path: formatPath(prefix), detail, cause })
 }

@@ -254,7 +254,9 @@ class ListScanner extends XmlCursor {
     else if (this.is('Content-MD5')) properties.contentMd5 = this.#nonEmpty()
     else if (this.is('BlobType')) properties.blobType = blobTypeOf(this.value())
     else if (this.is('AccessTier')) properties.accessTier = this.#nonEmpty()
-    else if (this.#withState && this.is('DeletedTime')) this.#state.deletedMs = this.#date()
+    else if (this.is('CustomerProvidedKeySha256')) {
+      properties.customerKeySha256 = this.#nonEmpty()
+    } else if (this.#withState && this.is('DeletedTime')) this.#state.deletedMs = this.#date()
     else if (this.#withState && this.is('RemainingRetentionDays')) {
       this.#state.daysLeft = Number(this.value())
     } else this.skip()

@@ -6,6 +6,7 @@ import type { BlobAdministration } from '../blob/administration.ts'
 import { AzureAdministration } from '../blob/azure-administration.ts'
 import { resourceUrl } from '../blob/azure-request.ts'
 import { AzureBlobStore, type AzureBlobStoreOptions } from '../blob/azure-store.ts'
+import { flatAlone } from '../blob/customer-keys.ts'
 import { DfsStore } from '../blob/dfs-store.ts'
 import type { HierarchyOf } from '../blob/hierarchy.ts'
 import { type NamespaceChoice, namespaceKind } from '../blob/namespace-kind.ts'
@@ -23,6 +24,7 @@ import { CachedCredentialProvider } from '../credential/cached-provider.ts'
 import type { CredentialProvider } from '../credential/credential.ts'
 import { patientProvider } from '../credential/patient-provider.ts'
 import { textSignerOf } from '../credential/text-signer.ts'
+import type { CustomerKey } from '../customer-key.ts'
 import { AccountTree, type AzureBlobFileSystemOptions } from '../filesystem/account-tree.ts'
 import { Door } from '../http/door.ts'
 import {
@@ -98,6 +100,8 @@ export interface AccountOptions
   readonly abandoned?: (() => AbortSignal | undefined) | undefined
   /** Encrypts blobs that are new. Absent: the container's. */
   readonly encryptionScope?: string | undefined
+  /** Of the customer's, instead of the configuration's. Not beside a scope. */
+  readonly customerKey?: CustomerKey | undefined
   /** A second GET for what is late; absent: none. */
   readonly hedge?: HedgeOptions | undefined
   /** How much the account is asked for; absent: as much as it gives. */
@@ -156,6 +160,8 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const held = memoryOf(config, options)
   const listingCacheEntries = options.listingCacheEntries ?? entriesWithin(held.memory.maxBytes)
   const names = { ...options, store, hierarchyOf, clock, listingCacheEntries }
+  // What a key encrypts the service of another account cannot read.
+  const lends = mediator === undefined && (options.customerKey ?? config.customerKey) === undefined
   return {
     store,
     administration,
@@ -164,7 +170,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     requests,
     counter,
     credentials,
-    lendRead: mediator === undefined ? lender(credentials, target, config.prefix) : undefined,
+    lendRead: lends ? lender(credentials, target, config.prefix) : undefined,
     target,
     clock,
     close: () => store.close(),
@@ -239,11 +245,13 @@ function openStore(
   const { account, blobEndpoint, dfsEndpoint } = target
   const integrity = options.integrity ?? config.integrity ?? usualIntegrity()
   const endpoint = blobEndpoint
-  const how = { account, endpoint, integrity, isEndless, encryptionScope }
+  const customerKey = options.customerKey ?? config.customerKey
+  const how = { account, endpoint, integrity, isEndless, encryptionScope, customerKey }
   const blobs = new AzureBlobStore({ ...sending, ...how })
   const endpoints = { account, blobEndpoint, dfsEndpoint, http: sending.http }
   const hierarchy = new DfsStore({ ...endpoints, isEndless })
-  const hierarchyOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })
+  const kindOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })
+  const hierarchyOf = customerKey === undefined ? kindOf : flatAlone(kindOf)
   return { blobs, store: new ReplacingBlobStore(blobs, hierarchyOf), hierarchyOf }
 }
 

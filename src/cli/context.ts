@@ -47,6 +47,10 @@ export function addConnectionOptions(command: Command): Command {
     )
     .option('--request-budget <n>', 'requests under way at once (ABFS_REQUEST_BUDGET)')
     .option('--integrity <sum>', 'sums of uploads: crc64, md5 or none (ABFS_INTEGRITY)')
+    .option(
+      '--encryption-key-file <file>',
+      'AES-256 key that encrypts blobs and reads them, mode 600 (ABFS_ENCRYPTION_KEY_FILE)',
+    )
     .option('--stats-file <file>', 'write what went over the wire as JSON at the end')
     .optionsGroup('Options:')
 }

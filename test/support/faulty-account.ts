@@ -5,6 +5,7 @@ import { AzureBlobStore } from '../../src/blob/azure-store.ts'
 import type { Integrity } from '../../src/blob/store.ts'
 import { KiB } from '../../src/byte-range.ts'
 import type { Clock } from '../../src/clock.ts'
+import type { CustomerKey } from '../../src/customer-key.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { intercept } from '../../src/http/handler.ts'
 import { RequestBudget } from '../../src/http/request-budget.ts'
@@ -17,6 +18,7 @@ import { createStorageServer } from '../../src/storage-server/server.ts'
 import { MemoryBudget } from '../../src/transfer/memory-budget.ts'
 import { FakeClock } from './fake-clock.ts'
 import { ScriptedProvider } from './scripted-provider.ts'
+import { generateServerCertificate } from './server-certificate.ts'
 import { accountName, addContainer, testAccount } from './storage-request.ts'
 
 const everybody: AccessControl = {
@@ -61,6 +63,8 @@ export interface FaultyAccountOptions {
   readonly phaseMs?: number | undefined
   readonly settings?: Partial<AccountSettings>
   readonly encryptionScope?: string
+  /** Then the store speaks TLS. */
+  readonly customerKey?: CustomerKey | undefined
   /** Where what stands before the server is reached. */
   readonly via?: (endpoint: URL) => Promise<URL>
 }
@@ -85,7 +89,10 @@ export async function faultyAccount(
   addContainer(account, 'box')
   const accounts = new Map([[accountName, account]])
   const server = createStorageServer({ accounts, access: everybody, hooks: control, clock })
+  const { customerKey } = options
+  const tls = customerKey && (await generateServerCertificate())
   const sockets = socketHandler({
+    ca: tls?.cert,
     headersTimeoutMs: phaseMs,
     bodyIdleTimeoutMs: phaseMs,
     sendIdleTimeoutMs: phaseMs,
@@ -94,10 +101,11 @@ export async function faultyAccount(
   const memory = new MemoryBudget({ maxBytes: 4096 * KiB })
   const http = intercept(sockets.handle, retry({ clock: hasty, budget: requests, maxAttempts }))
   const own = new URL(`${await server.listen()}/${accountName}`)
-  const endpoint = (await options.via?.(own)) ?? own
+  const secure = tls && new URL(`${await server.listen({ tls })}/${accountName}`)
+  const endpoint = secure ?? (await options.via?.(own)) ?? own
   const { encryptionScope } = options
   const named = { account: accountName, endpoint }
-  const store = new AzureBlobStore({ ...named, http, integrity, encryptionScope })
+  const store = new AzureBlobStore({ ...named, http, integrity, encryptionScope, customerKey })
   const fs = new AzureBlobFileSystem({ store, memory, listingTtlMs: 0, blockBytes: 64 * KiB })
   t.teardown(async () => {
     control.close()

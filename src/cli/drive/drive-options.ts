@@ -6,6 +6,7 @@ import { MiB, parseByteCount } from '../../byte-range.ts'
 import { scopePattern } from '../../check-options.ts'
 import { systemClock } from '../../clock.ts'
 import { type Environment, stateDirectory } from '../../config.ts'
+import { hasCustomerKey } from '../../config-customer-key.ts'
 import type { ConflictPolicy } from '../../vfs/file-commit.ts'
 import type { PosixUse } from '../../vfs/posix-use.ts'
 import { usageError } from '../usage.ts'
@@ -38,6 +39,7 @@ export interface MountFlags {
   readonly maxWriteRate?: string
   readonly maxRequestsPerSecond?: string
   readonly encryptionScope?: string
+  readonly encryptionKeyFile?: string
   readonly passthrough: boolean
   readonly driver: string
   readonly cacheDir?: string
@@ -94,7 +96,7 @@ export interface DriveSettings {
   readonly maxRequestsPerSecond: number | undefined
   /** Of files that are new; absent: the container's. */
   readonly encryptionScope: string | undefined
-  /** Bytes of blobs that `--cache-dir` may hold; 0 keeps none there. */
+  /** Bytes of blobs that `--cache-dir` may hold; 0 keeps none there, as by default with a key of the customer's. */
   readonly cacheBytes: number
   readonly writeBack: boolean
   readonly xattrs: boolean
@@ -144,6 +146,8 @@ export function parseDriveSettings(
   const immutable = flags.immutable === true
   const readOnly = flags.readOnly === true || immutable || moment !== undefined
   const attrTtlMs = parseSeconds('--attr-ttl', flags.attrTtl) * 1000
+  // What it encrypts at Azure would lie in --cache-dir as it is read: only for who says how much.
+  const hasKey = hasCustomerKey(flags.encryptionKeyFile, environment)
   return {
     directory: resolve(directory),
     readOnly,
@@ -164,8 +168,8 @@ export function parseDriveSettings(
     maxReadRate: parseRate('--max-read-rate', flags.maxReadRate),
     maxWriteRate: parseRate('--max-write-rate', flags.maxWriteRate),
     maxRequestsPerSecond: parseRequestRate(flags.maxRequestsPerSecond),
-    encryptionScope: parseScope(flags.encryptionScope),
-    cacheBytes: parseSize('--cache-size', flags.cacheSize ?? '10G'),
+    encryptionScope: parseScope(flags.encryptionScope, hasKey),
+    cacheBytes: parseSize('--cache-size', flags.cacheSize ?? (hasKey ? '0' : '10G')),
     writeBack: flags.writeBack === true,
     xattrs: flags.xattr,
     onConflict: parsePolicy(flags.onConflict ?? 'error'),
@@ -235,7 +239,12 @@ function parsePolicy(text: string): ConflictPolicy {
   throw usageError(`--on-conflict must be one of ${policies.join(', ')}, not '${text}'`)
 }
 
-function parseScope(text: string | undefined): string | undefined {
+function parseScope(text: string | undefined, hasKey: boolean): string | undefined {
+  if (text !== undefined && hasKey) {
+    throw usageError(
+      '--encryption-scope and a key (--encryption-key-file, ABFS_ENCRYPTION_KEY_FILE or ABFS_ENCRYPTION_KEY) exclude each other: leave one out',
+    )
+  }
   if (text === undefined || scopePattern.test(text)) return text
   throw usageError(`--encryption-scope must be 3 to 63 letters, digits and hyphens, not '${text}'`)
 }

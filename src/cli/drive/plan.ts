@@ -214,6 +214,11 @@ function connectionSettings(
       value: connector?.proof.kind ?? null,
       origin: from('connectorProof'),
     },
+    {
+      name: 'encryptionKey',
+      value: config.customerKey === undefined ? null : 'given',
+      origin: from('encryptionKeyFile'),
+    },
     { name: 'cacheDir', value: config.cacheDir ?? null, origin: from('cacheDir') },
     { name: 'logLevel', value: config.logLevel, origin: from('logLevel') },
     { name: 'transport', value: config.transport, origin: from('transport') },

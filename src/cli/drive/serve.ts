@@ -232,6 +232,11 @@ class Daemon {
   #openDiskCache(): DiskCache | undefined {
     const { cacheDir: directory } = this.#config
     const { cacheBytes: maxBytes } = this.#options.settings
+    if (directory !== undefined && maxBytes === 0 && this.#config.customerKey !== undefined) {
+      const why =
+        "what is read is not kept in --cache-dir, where the customer's key does not protect it, unless --cache-size says how much"
+      this.#log.info({ directory }, why)
+    }
     if (directory === undefined || maxBytes === 0) return undefined
     const { pendingBytes: maxPendingBytes } = this.#memory
     return new DiskCache({ directory, maxBytes, maxPendingBytes })

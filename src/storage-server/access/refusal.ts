@@ -109,7 +109,10 @@ export function authorizationFailure(): StorageError {
 export function withoutSecrets(text: string): string {
   return text
     .replace(/\bsig=[^&\s]*/gi, 'sig=REDACTED')
-    .replace(/^(x-ms-(?:encryption-key|copy-source-authorization)):.*$/gim, '$1:REDACTED')
+    .replace(
+      /^(x-ms-(?:(?:source-)?encryption-key|copy-source-authorization)):.*$/gim,
+      '$1:REDACTED',
+    )
 }
 
 function mismatch(code: string, what: string): StorageError {

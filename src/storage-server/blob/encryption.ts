@@ -7,6 +7,7 @@ import type { ContainerProperties } from '../model/container.ts'
 import type { Encryption } from '../model/record.ts'
 import { invalidHeader, missingHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
+import type { StorageError } from '../wire/storage-error.ts'
 
 /** The container's default where none is said. */
 export const accountScope = '$account-encryption-key'
@@ -43,9 +44,14 @@ export function assertEncryption(
 export function assertReadable(request: StorageRequest, encryption: Encryption | undefined): void {
   const asked = askedEncryption(request)?.keySha256
   if (asked === encryption?.keySha256) return
-  throw refusal(
-    asked === undefined
-      ? 'BlobUsesCustomerSpecifiedEncryption'
+  if (asked === undefined) throw refusal('BlobUsesCustomerSpecifiedEncryption')
+  throw otherKey(encryption)
+}
+
+function otherKey(encryption: Encryption | undefined): StorageError {
+  return refusal(
+    encryption?.keySha256 === undefined
+      ? 'BlobDoesNotUseCustomerSpecifiedEncryption'
       : 'BlobCustomerSpecifiedEncryptionMismatch',
   )
 }
@@ -64,6 +70,15 @@ export function encryptionHeaders(
 /** The key of a copy's source, which requests bring since 2026-02-06. */
 export function sourceKeyOf({ headers, version }: StorageRequest): string | undefined {
   return version < '2026-02-06' ? undefined : keyIn(headers, 'x-ms-source-encryption-')
+}
+
+/** The same as who reads the source itself would bring it: names and values in turn. */
+export function sourceKeyHeaders(request: StorageRequest): readonly string[] {
+  if (sourceKeyOf(request) === undefined) return []
+  return ['key', 'key-sha256', 'algorithm'].flatMap((name) => {
+    const value = request.headers[`x-ms-source-encryption-${name}`]
+    return value === undefined ? [] : [`x-ms-encryption-${name}`, value]
+  })
 }
 
 function askedEncryption({ headers }: StorageRequest): Encryption | undefined {

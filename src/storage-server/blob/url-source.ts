@@ -13,7 +13,7 @@ import { readRange, satisfyRange } from '../wire/range.ts'
 import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import { StorageError } from '../wire/storage-error.ts'
-import { sourceKeyOf } from './encryption.ts'
+import { sourceKeyHeaders, sourceKeyOf } from './encryption.ts'
 import { namedRecord, needOnPath, subjectOf } from './target.ts'
 import { inferredTier } from './tier-header.ts'
 
@@ -118,7 +118,11 @@ function sourceRequest(request: StorageRequest): StorageRequest {
     {
       method: 'HEAD',
       url: `${url.pathname}${url.search}`,
-      rawHeaders: ['host', url.host, 'x-ms-version', request.version, ...credentials],
+      rawHeaders: [
+        ...['host', url.host, 'x-ms-version', request.version],
+        ...credentials,
+        ...sourceKeyHeaders(request),
+      ],
       secure: url.protocol === 'https:',
       remoteAddress: request.remoteAddress,
       requestId: request.requestId,

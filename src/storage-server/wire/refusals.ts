@@ -26,6 +26,10 @@ const refusals = {
     409,
     'The given customer specified encryption does not match the encryption used to encrypt the blob.',
   ],
+  BlobDoesNotUseCustomerSpecifiedEncryption: [
+    409,
+    'The blob is not encrypted with customer specified encryption, but it was provided in the request.',
+  ],
   BlobImmutableDueToPolicy: [
     409,
     'This operation is not permitted as the blob is immutable due to a policy.',
