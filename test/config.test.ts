@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import t from 'tap'
@@ -262,3 +264,38 @@ t.test('a name that is no account cannot choose a host', async (t) => {
     })
   }
 })
+
+t.test(
+  'a key of the customer’s is read from a file of its owner’s, or the environment',
+  async (t) => {
+    const directory = t.testdir()
+    const bytes = randomBytes(32)
+    const file = join(directory, 'key')
+    const config = (flags: object, environment = {}) => loadConfig(flags, environment)
+    for (const content of [bytes, `${bytes.toString('base64')}\n`]) {
+      writeFileSync(file, content, { mode: 0o600 })
+      const { customerKey, origins } = config({ encryptionKeyFile: file })
+      t.equal(customerKey?.reveal(), bytes.toString('base64'))
+      t.equal(origins['encryptionKeyFile'], '--encryption-key-file')
+    }
+    const own = { ABFS_ENCRYPTION_KEY: bytes.toString('base64') }
+    t.equal(config({}, own).customerKey?.reveal(), bytes.toString('base64'))
+    t.equal(config({}, own).origins['encryptionKeyFile'], 'ABFS_ENCRYPTION_KEY')
+    t.ok(
+      config({ encryptionKeyFile: file }, { ABFS_ENCRYPTION_KEY: 'hidden by the flag' })
+        .customerKey,
+    )
+    t.notMatch(inspect(config({}, own), { depth: 9, showHidden: true }), own.ABFS_ENCRYPTION_KEY)
+
+    const both = { ...own, ABFS_ENCRYPTION_KEY_FILE: file }
+    t.throws(() => config({}, both), { code: 'EINVAL', message: /are both set: keep one/ })
+    t.throws(() => config({}, { ABFS_ENCRYPTION_KEY: 'short' }), { code: 'EINVAL' })
+    t.throws(() => config({ encryptionKeyFile: join(directory, 'none') }), { code: 'ENOENT' })
+    for (const mode of [0o644, 0o660, 0o620, 0o602]) {
+      chmodSync(file, mode)
+      t.throws(() => config({ encryptionKeyFile: file }), { code: 'EACCES', message: /chmod 600/ })
+    }
+    chmodSync(file, 0o440)
+    t.ok(config({ encryptionKeyFile: file }).customerKey)
+  },
+)

@@ -1,5 +1,10 @@
+import { inspect } from 'node:util'
 import t from 'tap'
-import { type CreateFileSystemOptions, createFileSystem } from '../src/create-file-system.ts'
+import {
+  type CreateFileSystemOptions,
+  createFileSystem,
+  fromJSON,
+} from '../src/create-file-system.ts'
 import { sasProvider } from '../src/credential/sas-provider.ts'
 import { fromStorageOptions } from '../src/storage-options.ts'
 
@@ -30,6 +35,28 @@ const refusals: readonly (readonly [object, string, RegExp])[] = [
   [{ anonymous: true, credential }, 'anonymous', /without a credential/],
   [{ credential: {} }, 'credential', /a provider as sasProvider\(\) gives.*got a object/],
   [{ url: 's3://bucket/x' }, 'url', /has the scheme 's3'/],
+  [
+    { customerProvidedKey: new Uint8Array(31) },
+    'customerProvidedKey',
+    /AES-256 key: a Uint8Array of 32 bytes, .*got 31 bytes/,
+  ],
+  [{ customerProvidedKey: 'x' }, 'customerProvidedKey', /base64 of them.*got a string/],
+  [{ customerProvidedKey: () => 'x' }, 'customerProvidedKey', /the function gave what is no/],
+  [
+    { customerProvidedKey: new Uint8Array(32), encryptionScope: 'one' },
+    'encryptionScope',
+    /without a key of the customer's/,
+  ],
+  [
+    { customerProvidedKey: new Uint8Array(32), encryptionKeyFile: 'x' },
+    'customerProvidedKey',
+    /without encryptionKeyFile/,
+  ],
+  [
+    { customerProvidedKey: new Uint8Array(32), blobEndpoint: 'http://127.0.0.1:1/prod' },
+    'customerProvidedKey',
+    /over https only/,
+  ],
 ]
 
 for (const [options, path, message] of refusals) {
@@ -43,6 +70,27 @@ t.test('what is no credential is refused without repeating it', async (t) => {
 
   t.match(refused, { code: 'EINVAL', path: 'credential', message: /fromStorageOptions/ })
   t.notMatch(String(refused), 'hunter2')
+})
+
+t.test('a key of the customer’s is in no message, and has to be given again', async (t) => {
+  const key = Buffer.from('thirty-two bytes that are a key!').toString('base64')
+  const refused = await connect({ customerProvidedKey: `${key}x` }).catch((e: unknown) => e)
+  t.notMatch(inspect(refused, { depth: 9 }), key)
+
+  await using fs = await createFileSystem({
+    credential,
+    environment,
+    hns: false,
+    customerProvidedKey: async () => key,
+  })
+  const recipe = fs.toJSON()
+  t.match(recipe, { customerProvidedKey: 'given' })
+  t.notMatch(JSON.stringify(recipe) + inspect(fs, { depth: 9, showHidden: true }), key)
+  const again = { credential, environment }
+  const path = 'customerProvidedKey'
+  await t.rejects(fromJSON(recipe, again), { code: 'EINVAL', path, message: /give it again/ })
+  await using same = await fromJSON(recipe, { ...again, customerProvidedKey: key })
+  t.match(same.toJSON(), { customerProvidedKey: 'given' })
 })
 
 t.test('an account key that is none is refused without repeating it', async (t) => {

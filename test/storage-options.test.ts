@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { MiB } from '../src/byte-range.ts'
 import { createFileSystem, fromJSON } from '../src/create-file-system.ts'
@@ -33,6 +34,17 @@ for (const [title, options] of ways) {
     t.notMatch(JSON.stringify(fs), accountKey)
   })
 }
+
+t.test('a key as Azure’s Python library has it encrypts what is written', async (t) => {
+  const keyValue = randomBytes(32).toString('base64')
+  const signed = { ...where, account_key: accountKey }
+  const refused = fromStorageOptions({ ...signed, cpk: { key_value: 'short' } }, more)
+  await t.rejects(refused, { code: 'EINVAL', path: 'cpk', message: /32 bytes/ })
+  await using fs = await fromStorageOptions({ ...signed, cpk: { key_value: keyValue } }, more)
+
+  t.match(fs.toJSON(), { customerProvidedKey: 'given' })
+  t.notMatch(JSON.stringify(fs), keyValue)
+})
 
 t.test('anon sends no credential, which a private container refuses', async (t) => {
   // As adlfs has it, `anon` beats a key beside it.

@@ -64,7 +64,8 @@ export class CustomerKeys {
   }
 
   /** Sends a request of the account's blobs. */
-  readonly handle: HttpHandler = (request) => {
+  readonly handle: HttpHandler = async (request) => {
+    if (isCopy(request)) throw notCopied(request)
     if (!takesKey(request)) return this.#next(request)
     const headers = { ...request.headers, ...this.#headers, ...this.#ofSource(request) }
     return this.#next({ ...request, headers })
@@ -96,7 +97,7 @@ export class CustomerKeys {
   ): Promise<BlobProperties> {
     const former = state === undefined || state.isCurrent ? undefined : formerOf(state)
     const key = `${path.container}/${path.name}`
-    const known = this.#known.get(key)
+    const known = former === undefined ? this.#known.get(key) : undefined
     if (known?.etag === properties.etag) return { ...properties, metadata: known.metadata }
     try {
       const found = await store.head(path, { former, signal })
@@ -148,14 +149,25 @@ function keyHeaders(name: string, key: CustomerKey): Readonly<Record<string, str
 }
 
 /** Told by the request itself: many of them are the Azure SDK's. */
-function takesKey({ method, url, headers }: HttpRequest): boolean {
+function takesKey({ method, url }: HttpRequest): boolean {
   const { searchParams } = url
   if (searchParams.has('restype')) return false
   const comp = searchParams.get('comp')
   if (method === 'GET' || method === 'HEAD') return comp === null || comp === 'metadata'
-  if (method !== 'PUT') return false
-  // Copy Blob takes none.
-  return comp === null ? headers['x-ms-copy-source'] === undefined : takingPuts.has(comp)
+  return method === 'PUT' && (comp === null || takingPuts.has(comp))
+}
+
+/** Copy Blob, which takes no key: it cannot read what has one, and makes what has none. */
+function isCopy({ method, url, headers }: HttpRequest): boolean {
+  return (
+    method === 'PUT' && !url.searchParams.has('comp') && headers['x-ms-copy-source'] !== undefined
+  )
+}
+
+function notCopied({ operation, path = '' }: HttpRequest): FileSystemError {
+  const detail =
+    "the service copies nothing with a key of the customer's: read the former state, and write it anew"
+  return new FileSystemError('ENOTSUP', operation, { path, detail })
 }
 
 function formerOf({ versionId, snapshot }: NonNullable<ListedBlob['state']>): FormerId | undefined {

@@ -81,7 +81,9 @@ t.test('goes with requests that the service takes one with, and with no other', 
   for (const comp of ['tags', 'tier', 'lease', 'properties', 'undelete', 'expiry']) {
     t.strictSame(await ask('PUT', `?comp=${comp}`), {}, comp)
   }
-  t.strictSame(await ask('PUT', '', source), source, 'Copy Blob')
+  const count = sent.length
+  await t.rejects(ask('PUT', '', source), { code: 'ENOTSUP', message: /write it anew/ })
+  t.equal(sent.length, count, 'Copy Blob would make what has no key')
   t.strictSame(await ask('DELETE', ''), {})
   t.strictSame(await ask('POST', '?comp=batch'), {})
   t.strictSame(await ask('GET', '?restype=container&comp=list'), {})
@@ -318,6 +320,23 @@ t.test('append blobs are not copied, and nothing is changed', async (t) => {
   await t.rejects(store.copy(at('log'), at('to')), { code: 'ENOTSUP', message })
   t.equal(await textOf(account, 'log'), 'line')
   await t.rejects(store.head(at('to')), { code: 'ENOENT' })
+})
+
+t.test('a former state is read and not restored', async (t) => {
+  const account = await faultyAccount(t, { customerKey: newKey() })
+  const { store, administration } = account
+  await put(account, 'a', 'one', { colour: 'blue' })
+  const snapshot = await administration.createSnapshot(at('a'))
+  await put(account, 'a', 'two', { colour: 'red' })
+
+  const restored = administration.restore(at('a'), { snapshot })
+  await t.rejects(restored, { code: 'ENOTSUP', message: /write it anew/ })
+  const { data } = await store.get(at('a'), { former: { snapshot } })
+  t.equal(Buffer.from(data).toString(), 'one')
+  t.equal(await textOf(account, 'a'), 'two')
+  const { entries } = await store.listPage(at(''), { snapshots: true })
+  const metadata = entries.map((entry) => entry.kind === 'blob' && entry.properties.metadata)
+  t.strictSame(metadata, [{ colour: 'blue' }, { colour: 'red' }], 'each has its own metadata')
 })
 
 t.test('a blob that is copied onto itself keeps its bytes, whatever is staged', async (t) => {

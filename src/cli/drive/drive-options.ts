@@ -169,7 +169,10 @@ export function parseDriveSettings(
     maxWriteRate: parseRate('--max-write-rate', flags.maxWriteRate),
     maxRequestsPerSecond: parseRequestRate(flags.maxRequestsPerSecond),
     encryptionScope: parseScope(flags.encryptionScope, hasKey),
-    cacheBytes: parseSize('--cache-size', flags.cacheSize ?? (hasKey ? '0' : '10G')),
+    cacheBytes:
+      hasKey && flags.cacheSize === undefined
+        ? 0
+        : parseSize('--cache-size', flags.cacheSize ?? '10G'),
     writeBack: flags.writeBack === true,
     xattrs: flags.xattr,
     onConflict: parsePolicy(flags.onConflict ?? 'error'),
