@@ -52,19 +52,69 @@ export async function copyWithin(
   }
 }
 
-/** A copy that its container's default encrypts, where that is what the source has. */
+type ScopedOptions = CopyOptions & { readonly scope: string }
+
+/**
+ * A copy that its container's default encrypts, where that is what the source has. Who may not ask for the container's
+ * finds it out by the copy: where it is another, that is deleted, unless it took the place of something.
+ */
 async function copyByDefault(
   parts: CopyParts,
   copy: Copy,
-  { scope, ...options }: CopyOptions & { readonly scope: string },
+  { scope, ...options }: ScopedOptions,
 ): Promise<CopiedProperties> {
-  const made = await copyPlainly(parts, copy, options)
+  const usual = await defaultScope(parts, copy.to, options)
+  if (usual === undefined) return copyOnTrial(parts, copy, { ...options, scope })
+  if (usual !== scope) throw outOfScope(copy, scope)
+  return copyPlainly(parts, copy, options)
+}
+
+/** The scope of what is put into a container; `undefined` where a credential is for its blobs alone. */
+async function defaultScope(
+  parts: CopyParts,
+  { container }: BlobPath,
+  { signal }: CopyOptions,
+): Promise<string | undefined> {
+  const path = { container, name: '' }
+  const query = '?restype=container'
+  try {
+    const { headers } = await parts.call({ operation, method: 'HEAD', path, query, signal })
+    return headers['x-ms-default-encryption-scope']
+  } catch (error) {
+    if (!isFileSystemError(error, 'EACCES')) throw error
+    return undefined
+  }
+}
+
+async function copyOnTrial(
+  parts: CopyParts,
+  copy: Copy,
+  { scope, ...options }: ScopedOptions,
+): Promise<CopiedProperties> {
   const { signal } = options
+  const isNew = options.ifNoneMatch !== undefined || !(await exists(parts, copy.to, signal))
+  const ifNoneMatch = isNew ? '*' : undefined
+  const made = await copyPlainly(parts, copy, { ...options, ifNoneMatch })
   const { headers } = await parts.call({ operation, method: 'HEAD', path: copy.to, signal })
   if (headers['x-ms-encryption-scope'] === scope) return made
   const ours = addConditions(baseHeaders(), { ifMatch: made.etag })
-  await parts.call({ operation: 'blob.delete', method: 'DELETE', path: copy.to, headers: ours })
+  const remove = { operation: 'blob.delete', method: 'DELETE', path: copy.to } as const
+  if (isNew) await parts.call({ ...remove, headers: ours })
   throw outOfScope(copy, scope)
+}
+
+async function exists(
+  parts: CopyParts,
+  path: BlobPath,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    await parts.call({ operation, method: 'HEAD', path, signal })
+    return true
+  } catch (error) {
+    if (isFileSystemError(error, 'ENOENT')) return false
+    throw error
+  }
 }
 
 async function copyPlainly(

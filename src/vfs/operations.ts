@@ -327,9 +327,9 @@ export interface FileOperations {
   fallocate?(handle: HandleId, allocation: Allocation, context: CallContext): Promise<void>
   /** Each close(2) of a descriptor; its error is what close(2) reports. */
   flush(handle: HandleId, context: CallContext): Promise<void>
-  /** The last close. Nobody gets its error but the fault channel. */
   /** Whether the end of `handle`, which was flushed, stores nothing and frees no lock. */
   isStored?(handle: HandleId): boolean
+  /** The last close. Nobody gets its error but the fault channel. */
   release(handle: HandleId, context: CallContext): Promise<void>
   /** `dataOnly` for fdatasync(2). */
   fsync(handle: HandleId, dataOnly: boolean, context: CallContext): Promise<void>

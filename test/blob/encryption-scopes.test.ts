@@ -88,6 +88,43 @@ t.test('a copy that the service cannot make in its scope is not made', async (t)
   await t.rejects(account.store.head(at('copy')), { code: 'ENOENT' })
 })
 
+t.test('what lies where such a copy was to go stays', async (t) => {
+  const account = await faultyAccount(t)
+  await make(account, 'large')
+  await account.store.head(at('large'))
+  await account.box.getBlockBlobClient('copy').upload('before', 6)
+  const tooLarge = { kind: 'status', status: 413, code: 'RequestBodyTooLarge' } as const
+  account.control.replaceFaults([{ verb: 'CopyBlobFromUrl', count: 1, effect: tooLarge }])
+
+  await t.rejects(account.store.copy(at('large'), at('copy')), { code: 'ENOTSUP' })
+
+  const kept = await account.store.get(at('copy'))
+  t.equal(Buffer.from(kept.data).toString(), 'before')
+})
+
+t.test('who may not ask for a container finds its scope out, and loses nothing', async (t) => {
+  const account = await faultyAccount(t)
+  await make(account, 'large')
+  await account.store.head(at('large'))
+  const plain = account.box.getBlockBlobClient('there')
+  await plain.upload('before', 6)
+  const tooLarge = { kind: 'status', status: 413, code: 'RequestBodyTooLarge' } as const
+  const refused = { kind: 'status', status: 403, code: 'AuthorizationPermissionMismatch' } as const
+  const faults = [
+    { verb: 'CopyBlobFromUrl', count: 1, effect: tooLarge },
+    { verb: 'GetContainerProperties', count: 1, effect: refused },
+  ]
+
+  account.control.replaceFaults(faults)
+  await t.rejects(account.store.copy(at('large'), at('new')), { code: 'ENOTSUP' })
+  account.control.replaceFaults(faults)
+  await t.rejects(account.store.copy(at('large'), at('there')), { code: 'ENOTSUP' })
+
+  await t.rejects(account.store.head(at('new')), { code: 'ENOENT' })
+  const there = await account.store.get(at('there'))
+  t.equal(Buffer.from(there.data).toString(), 'content', 'there is a whole version')
+})
+
 t.test('one that goes where its scope is the default is made, however large', async (t) => {
   const account = await faultyAccount(t)
   await make(account, 'large')
