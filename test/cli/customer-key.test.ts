@@ -4,15 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import {
-  outputOf,
-  runAbfs,
-  startAbfs,
-  startCliSandbox,
-  temporaryDirectory,
-  until,
-  whyNoCli,
-} from '../support/cli.ts'
+import { runAbfs, startCliSandbox, temporaryDirectory, whyNoCli } from '../support/cli.ts'
+import { startDrive } from '../support/cli-drive.ts'
 import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
 t.test('a drive with a key', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
@@ -27,20 +20,10 @@ t.test('a drive with a key', { skip: whyNoCli() || whyNoMounts() }, async (t) =>
   const sum = createHash('sha256').update(key).digest('base64')
   const written: (() => string)[] = []
   const mounted = async (variables: typeof env, ...flags: string[]) => {
-    const directory = await temporaryMountpoint(t)
-    const flag = ['--attr-ttl', '0', '--foreground', '--log-level', 'trace', ...flags]
-    const daemon = startAbfs(['mount', 'abfs://data', directory, ...flag], { env: variables })
-    t.teardown(() => daemon.kill('SIGKILL'))
-    const output = outputOf(daemon)
-    written.push(() => output.stdout + output.stderr)
-    await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
-    if (daemon.exitCode !== null) throw new Error(output.stderr)
-    const end = async () => {
-      daemon.kill('SIGTERM')
-      await until(() => daemon.exitCode !== null)
-      return daemon.exitCode
-    }
-    return { directory, end, daemon, output }
+    const usual = ['--attr-ttl', '0', '--log-level', 'trace']
+    const drive = await startDrive(t, [...usual, ...flags], { env: variables })
+    written.push(() => drive.output.stdout + drive.output.stderr)
+    return drive
   }
   const cache = await temporaryDirectory(t)
 

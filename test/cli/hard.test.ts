@@ -3,16 +3,9 @@ import { execFile } from 'node:child_process'
 import { createServer, connect as dial, type Socket } from 'node:net'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import {
-  outputOf,
-  runAbfs,
-  startAbfs,
-  startCliSandbox,
-  temporaryDirectory,
-  until,
-  whyNoCli,
-} from '../support/cli.ts'
-import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+import { runAbfs, startCliSandbox, temporaryDirectory, until, whyNoCli } from '../support/cli.ts'
+import { startDrive } from '../support/cli-drive.ts'
+import { whyNoMounts } from '../support/temp-mount.ts'
 
 const run = promisify(execFile)
 const shell = (script: string) =>
@@ -63,16 +56,7 @@ t.test('drives whose service goes away', { skip: whyNoCli() || whyNoMounts() }, 
   for (const name of ['read', 'other']) {
     await runAbfs(['cp', '-', `abfs://data/${name}`], { env: client, input: name })
   }
-  const mounted = async (...flags: string[]) => {
-    const directory = await temporaryMountpoint(t)
-    const argv = ['mount', 'abfs://data', directory, '--foreground', '--attr-ttl', '0', ...flags]
-    const daemon = startAbfs(argv, { env })
-    t.teardown(() => daemon.kill('SIGKILL'))
-    const output = outputOf(daemon)
-    await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
-    t.equal(daemon.exitCode, null, output.stderr)
-    return { directory, daemon }
-  }
+  const mounted = (...flags: string[]) => startDrive(t, ['--attr-ttl', '0', ...flags], { env })
   const hard = await mounted('--hard')
   const soft = await mounted()
 

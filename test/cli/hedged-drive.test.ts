@@ -1,16 +1,15 @@
 /** A drive whose service keeps single reads waiting. */
 import t from 'tap'
 import {
-  outputOf,
   runAbfs,
-  startAbfs,
   startCliSandbox,
   temporaryDirectory,
   until,
   type Variables,
   whyNoCli,
 } from '../support/cli.ts'
-import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+import { startDrive } from '../support/cli-drive.ts'
+import { shell, whyNoMounts } from '../support/temp-mount.ts'
 
 const bytes = 'x'.repeat(1000)
 
@@ -20,11 +19,7 @@ t.test('a drive with --hedge', { skip: whyNoCli() || whyNoMounts() }, async (t) 
   const source = await temporaryDirectory(t)
   await shell(`for n in $(seq 76); do printf ${bytes} > '${source}'/$n; done`)
   await runAbfs(['cp', '-r', `${source}/`, 'abfs://data'], { env })
-  const directory = await temporaryMountpoint(t)
-  const daemon = startAbfs(['mount', 'abfs://data', directory, '--foreground', '--hedge'], { env })
-  t.teardown(() => daemon.kill('SIGKILL'))
-  const output = outputOf(daemon)
-  await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
+  const { directory, daemon, output } = await startDrive(t, ['--hedge'], { env })
   const stats = async () => {
     const { stdout } = await runAbfs(['stats', directory, '--json'], { env })
     return JSON.parse(stdout) as Stats

@@ -1,15 +1,8 @@
 /** A drive of what nobody changes, beside one that looks again. */
 import t from 'tap'
-import {
-  outputOf,
-  runAbfs,
-  startAbfs,
-  startCliSandbox,
-  temporaryDirectory,
-  until,
-  whyNoCli,
-} from '../support/cli.ts'
-import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+import { runAbfs, startCliSandbox, temporaryDirectory, whyNoCli } from '../support/cli.ts'
+import { startDrive } from '../support/cli-drive.ts'
+import { shell, whyNoMounts } from '../support/temp-mount.ts'
 
 t.test('a drive that is --immutable', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
   const { client } = await startCliSandbox(t, '--engine', 'abfs')
@@ -19,20 +12,11 @@ t.test('a drive that is --immutable', { skip: whyNoCli() || whyNoMounts() }, asy
   await write('d/one', 'one')
   await write('d/two', 'two')
   const mounted = async (...flags: string[]) => {
-    const directory = await temporaryMountpoint(t)
-    const daemon = startAbfs(['mount', 'abfs://data', directory, '--foreground', ...flags], { env })
-    t.teardown(() => daemon.kill('SIGKILL'))
-    const output = outputOf(daemon)
-    await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
+    const { directory, end } = await startDrive(t, flags, { env })
     const requests = async () => {
       const { stdout } = await runAbfs(['stats', directory, '--json'], { env })
       const { traffic } = JSON.parse(stdout) as { readonly traffic: { readonly requests: number } }
       return traffic.requests
-    }
-    const end = async () => {
-      daemon.kill('SIGTERM')
-      await until(() => daemon.exitCode !== null)
-      return daemon.exitCode
     }
     return { directory, requests, end }
   }

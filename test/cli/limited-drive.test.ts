@@ -4,15 +4,14 @@ import t from 'tap'
 import { MiB } from '../../src/byte-range.ts'
 import {
   failsWith,
-  outputOf,
   runAbfs,
-  startAbfs,
   startCliSandbox,
   temporaryDirectory,
   until,
   whyNoCli,
 } from '../support/cli.ts'
-import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+import { startDrive } from '../support/cli-drive.ts'
+import { shell, whyNoMounts } from '../support/temp-mount.ts'
 
 t.test('a drive with limits', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
   const { client } = await startCliSandbox(t, '--engine', 'abfs')
@@ -21,13 +20,8 @@ t.test('a drive with limits', { skip: whyNoCli() || whyNoMounts() }, async (t) =
   const bytes = randomBytes(8 * MiB)
   const sum = createHash('sha256').update(bytes).digest('hex')
   await runAbfs(['cp', '-', 'abfs://data/large'], { env, input: bytes })
-  const directory = await temporaryMountpoint(t)
   const rates = ['--max-read-rate', '2M', '--max-write-rate', '4M']
-  const argv = ['mount', 'abfs://data', directory, '--foreground', ...rates]
-  const daemon = startAbfs(argv, { env })
-  t.teardown(() => daemon.kill('SIGKILL'))
-  const output = outputOf(daemon)
-  await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
+  const { directory, daemon, output } = await startDrive(t, rates, { env })
 
   const beganMs = performance.now()
   const reading = shell(`sha256sum < '${directory}/large'`)

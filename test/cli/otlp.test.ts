@@ -8,15 +8,8 @@ import { type DriveReport, readReport } from '../../src/cli/drive/drive-report.t
 import { OtlpExporter } from '../../src/cli/drive/otlp-export.ts'
 import { otlpMetrics } from '../../src/cli/drive/otlp-metrics.ts'
 import { chooseOtlp, type OtlpSettings } from '../../src/cli/drive/otlp-settings.ts'
-import {
-  outputOf,
-  runAbfs,
-  startAbfs,
-  startCliSandbox,
-  temporaryDirectory,
-  until,
-  whyNoCli,
-} from '../support/cli.ts'
+import { runAbfs, startCliSandbox, temporaryDirectory, until, whyNoCli } from '../support/cli.ts'
+import { startDrive } from '../support/cli-drive.ts'
 import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
 const secret = 'collector-password-17'
@@ -250,20 +243,8 @@ t.test('a drive with --otlp-endpoint', { skip: whyNoCli() || whyNoMounts() }, as
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
   }
   await runAbfs(['cp', '-', 'abfs://data/one'], { env, input: 'one' })
-  const mounted = async (url: string) => {
-    const directory = await temporaryMountpoint(t)
-    const argv = ['mount', 'abfs://data', directory, '--foreground', '--otlp-endpoint', url]
-    const daemon = startAbfs([...argv, '--log-file', logFile], { env })
-    t.teardown(() => daemon.kill('SIGKILL'))
-    const output = outputOf(daemon)
-    await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
-    const end = async () => {
-      daemon.kill('SIGTERM')
-      await until(() => daemon.exitCode !== null)
-      return daemon.exitCode
-    }
-    return { directory, end }
-  }
+  const mounted = (url: string) =>
+    startDrive(t, ['--otlp-endpoint', url, '--log-file', logFile], { env })
 
   await t.test('sends what it does again and again, and the whole of it at its end', async (t) => {
     const { url, bodies, heads } = await collector(t)

@@ -1,33 +1,13 @@
 /** Drives that show metadata of modes, owners and times without writing any, or neither. */
 import t from 'tap'
-import {
-  outputOf,
-  runAbfs,
-  startAbfs,
-  startCliSandbox,
-  temporaryDirectory,
-  until,
-  whyNoCli,
-} from '../support/cli.ts'
-import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+import { runAbfs, startCliSandbox, temporaryDirectory, whyNoCli } from '../support/cli.ts'
+import { startDrive } from '../support/cli-drive.ts'
+import { shell, whyNoMounts } from '../support/temp-mount.ts'
 
 t.test('drives by --posix-attrs', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
   const { client } = await startCliSandbox(t, '--engine', 'abfs')
   const env = { ...client, XDG_STATE_HOME: await temporaryDirectory(t) }
-  const mounted = async (...flags: string[]) => {
-    const directory = await temporaryMountpoint(t)
-    const flag = ['--attr-ttl', '0', '--foreground', ...flags]
-    const daemon = startAbfs(['mount', 'abfs://data', directory, ...flag], { env })
-    t.teardown(() => daemon.kill('SIGKILL'))
-    const output = outputOf(daemon)
-    await until(() => output.stderr.includes('mounted on') || daemon.exitCode !== null)
-    const end = async () => {
-      daemon.kill('SIGTERM')
-      await until(() => daemon.exitCode !== null)
-      return daemon.exitCode
-    }
-    return { directory, end }
-  }
+  const mounted = (...flags: string[]) => startDrive(t, ['--attr-ttl', '0', ...flags], { env })
   const metadataOf = async (name: string) => {
     const { stdout } = await runAbfs(['stat', '--json', `abfs://data/${name}`], { env })
     return (JSON.parse(stdout) as { readonly metadata?: unknown }).metadata
