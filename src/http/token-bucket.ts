@@ -6,6 +6,8 @@ interface Waiter {
   readonly start: () => void
 }
 
+const longestSleepMs = 60_000
+
 /**
  * So many tokens a second, a tenth of them in stock at most. Those who wait for some are served in turns, a slice at a time:
  * whoever wants few is not kept by one who wants many.
@@ -72,9 +74,15 @@ export class TokenBucket {
       const share = Math.min(this.#slice, waiter.left)
       this.#refill()
       if (this.#tokens >= share) this.#give(waiter, share)
-      else await this.#clock.sleep(Math.max(1, Math.ceil((share - this.#tokens) / this.#perMs)))
+      else await this.#clock.sleep(this.#msUntil(share))
     }
     this.#serves = false
+  }
+
+  /** A timer of more than 24 days ends at once, and what is given back is looked at sooner. */
+  #msUntil(share: number): number {
+    const ms = Math.ceil((share - this.#tokens) / this.#perMs)
+    return Math.min(Math.max(ms, 1), longestSleepMs)
   }
 
   #give(waiter: Waiter, share: number): void {

@@ -54,6 +54,25 @@ t.test('requests go out at the rate that is allowed', async (t) => {
   )
 })
 
+t.test('the lowest rate sleeps for no longer than a timer can', async (t) => {
+  const clock = new FakeClock()
+  const slept: number[] = []
+  const sleep = (ms: number): Promise<void> => {
+    slept.push(ms)
+    return clock.sleep(ms)
+  }
+  const bucket = new TokenBucket(1e-9, 1, { nowMs: () => clock.nowMs(), sleep })
+  await bucket.take(1, undefined)
+  const abort = new AbortController()
+  const waiting = bucket.take(1, abort.signal)
+  await settle()
+
+  t.strictSame(slept, [60_000])
+  abort.abort(new Error('enough'))
+  await t.rejects(waiting, { message: 'enough' })
+  await clock.advance(60_000)
+})
+
 t.test('bytes that are read, and those that are written, have a rate each', async (t) => {
   const { clock, http, times } = limited({
     readBytesPerSecond: 1 * MiB,
