@@ -138,12 +138,19 @@ async function measureOnce(server, { row, contender, input }) {
     await server.reset()
     const start = process.hrtime.bigint()
     const told = await row.work(mountpoint, context)
+    const doneSeconds = Number(process.hrtime.bigint() - start) / 1e9
     await contender.flush(row.changes?.(context) ?? [])
     const seconds = Number(process.hrtime.bigint() - start) / 1e9
     const { requests, bytesIn, bytesOut } = await server.counts()
     const sums = { requests: Object.values(requests).reduce((a, b) => a + b, 0), bytesIn, bytesOut }
     const memory = row.tellsMemory ? residentMiB(contender.pid(mountpoint)) : Number.NaN
-    return { seconds, ...sums, residentMiB: memory, ...(typeof told === 'object' ? told : {}) }
+    return {
+      seconds,
+      doneSeconds,
+      ...sums,
+      residentMiB: memory,
+      ...(typeof told === 'object' ? told : {}),
+    }
   } finally {
     await contender.unmount(mountpoint)
   }
@@ -189,6 +196,7 @@ function mediansOf(samples) {
   const of = (field) => median(samples.map((sample) => sample[field] ?? Number.NaN))
   const fields = [
     'seconds',
+    'doneSeconds',
     'requests',
     'bytesIn',
     'bytesOut',
@@ -208,14 +216,19 @@ function ratioOf(ours, result) {
   return ratio.toFixed(2)
 }
 
+/** The same of the moment at which programs were done, stored or not. */
+const doneRatioOf = (ours, result) => (result.doneSeconds / ours.doneSeconds).toFixed(2)
+
 function print(title, results) {
   for (const result of results) {
     const shown = (value, digits) => (Number.isNaN(value) ? '' : value.toFixed(digits))
-    const cells = [shown(result.seconds, 3), shown(result.perSecond, 0), shown(result.requests, 0)]
+    const cells = [shown(result.doneSeconds, 3), shown(result.seconds, 3)]
+    cells.push(shown(result.perSecond, 0), shown(result.requests, 0))
     cells.push(shown(result.bytesIn / 2 ** 20, 1), shown(result.bytesOut / 2 ** 20, 1))
     cells.push(
       shown(result.bytesOut / result.asked, 1),
       shown(result.residentMiB, 0),
+      doneRatioOf(results[0], result),
       ratioOf(results[0], result),
     )
     console.log(
@@ -256,22 +269,35 @@ async function main() {
       cache: 'abfs-cache',
       flags: [...flags.flag, '--read-only'],
     })
+    // As rclone's: calls do not wait for the service.
+    const writeBack = abfsDrive(server, {
+      directory,
+      name: 'abfs w-back',
+      cache: 'abfs-cache',
+      flags: [...flags.flag, '--write-back'],
+    })
     const columns = [
-      'seconds',
+      'done',
+      'stored',
       'ops/s',
       'requests',
       'MiB up',
       'MiB down',
       'down/asked',
       'RSS MiB',
-      'ratio',
+      'x done',
+      'x stored',
     ]
     console.log(
       ['work'.padEnd(46), 'who'.padEnd(12), ...columns.map((name) => name.padStart(9))].join(' '),
     )
     const report = []
     for (const row of rows) {
-      const others = [...(row.passthrough ? [readOnly] : []), ...(row.local ? [local] : [])]
+      const others = [
+        ...(row.writesBack ? [writeBack] : []),
+        ...(row.passthrough ? [readOnly] : []),
+        ...(row.local ? [local] : []),
+      ]
       const contenders = [...drives, ...others]
       const results = await measureRow(server, row, contenders, input)
       print(row.title, results)

@@ -35,8 +35,10 @@ export function abfsDrive(server, { directory, name = 'abfs', flags = [], cache 
       await run(process.execPath, [cli, ...args], { env })
       return mountpoint
     },
-    // close(2) and fsync(2) return when the service has it.
-    flush: async () => undefined,
+    // Without write-back close(2) and fsync(2) return when the service has it.
+    flush: async (paths) => {
+      if (flags.includes('--write-back')) await server.waitForWrites(paths)
+    },
     pid: (mountpoint) => processWith(mountpoint, 'node'),
     async unmount(mountpoint) {
       await run(process.execPath, [cli, 'unmount', mountpoint], { env })

@@ -35,7 +35,7 @@ const dropKernelCaches = 'sync; echo 3 > /proc/sys/vm/drop_caches'
 
 /**
  * What is measured; `needs` names what of the input it works on; `reads` needs no server that keeps what it is sent. `copied` names a directory that is copied to `copy-TOKEN` before; `work` is timed and
- * may return figures of its own; `warm` runs before it in the same mount; `changes` names what it writes,
+ * may return figures of its own; `writesBack`: the drive takes part a second time, with `--write-back`; `warm` runs before it in the same mount; `changes` names what it writes,
  * to be waited for.
  */
 export function rowsOf(sizes) {
@@ -115,6 +115,7 @@ export function rowsOf(sizes) {
     },
     {
       title: `durable create of ${files} files of 10 KiB, 8 jobs`,
+      writesBack: true,
       changes: ({ token }) =>
         Array.from({ length: 8 }, (_, job) => `made-${token}/${job}/${Math.floor(files / 8) - 1}`),
       work: (at, { token }) => {
@@ -147,6 +148,7 @@ export function rowsOf(sizes) {
     {
       title: `git clone of ${cloneFiles} files`,
       needs: ['repository'],
+      writesBack: true,
       changes: ({ token }) => namesInRepository(cloneFiles).map((name) => `clone-${token}/${name}`),
       work: (at, { repository, token }) =>
         shell(`git clone -q ${repository} clone-${token} && git -C clone-${token} status -s`, at),
