@@ -51,7 +51,14 @@ function isAboutCredentials(error: unknown): boolean {
 
 const HELP_HINT = 'abfs --help, or abfs COMMAND --help, shows usage and settings'
 
+const KEY_HINT =
+  'name the file of the key that it was written with: --encryption-key-file FILE (ABFS_ENCRYPTION_KEY_FILE); another caller or policy changes nothing'
+
 const HINTS_BY_SERVICE_CODE: Readonly<Record<string, string>> = {
+  BlobUsesCustomerSpecifiedEncryption: KEY_HINT,
+  BlobCustomerSpecifiedEncryptionMismatch: KEY_HINT,
+  BlobDoesNotUseCustomerSpecifiedEncryption:
+    'leave out --encryption-key-file (ABFS_ENCRYPTION_KEY_FILE) to read it; with the key it can be written anew',
   ContainerNotFound: 'abfs ls lists the containers; abfs mkdir abfs://NAME creates one',
   AuthorizationPermissionMismatch:
     'the credential does not allow this: ask the operator for the permission in the connector’s policy or a role on the container',

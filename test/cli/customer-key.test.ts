@@ -61,6 +61,29 @@ t.test('a drive with a key', { skip: whyNoCli() || whyNoMounts() }, async (t) =>
     t.not(code, 0)
     t.match(stderr, /EACCES: .*give that key .*--encryption-key-file/)
     t.match(stderr, 'abfs://data/grove/file')
+    t.match(stderr, /^hint: .*--encryption-key-file FILE/m)
+    t.notMatch(stderr, 'connector check', 'no other caller would get further')
+  })
+
+  await t.test('says which key it wants, where there is another or one too many', async (t) => {
+    const other = randomBytes(32).toString('base64')
+    const wrong = { ...env, ABFS_ENCRYPTION_KEY: other }
+    for (const argv of [
+      ['cat', 'abfs://data/grove/file'],
+      ['stat', 'abfs://data/grove/file'],
+      ['cp', 'abfs://data/grove/file', 'abfs://data/grove/copy'],
+    ]) {
+      const refused = await runAbfs(argv, { env: wrong })
+      t.not(refused.code, 0, argv[0])
+      t.match(refused.stderr, /EACCES: .*encrypted with another key/)
+      t.match(refused.stderr, /^hint: .*the key that it was written with: --encryption-key-file/m)
+      t.notOk(refused.stderr.includes(other))
+    }
+    await runAbfs(['cp', '-', 'abfs://data/plain'], { env, input: 'plain' })
+    const plain = await runAbfs(['cat', 'abfs://data/plain'], { env: keyed })
+    t.match(plain.stderr, /EACCES: .*with no key of the customer's/)
+    t.match(plain.stderr, /^hint: leave out --encryption-key-file/m)
+    await runAbfs(['rm', 'abfs://data/plain'], { env })
   })
 
   await t.test('commands take it from the environment', async (t) => {
