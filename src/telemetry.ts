@@ -78,6 +78,8 @@ export interface AgentEvent {
 
 /** Published per HTTP attempt: {@link HttpEvent}. */
 export const httpChannel: Channel = channel('abfs:http')
+/** Published, with nothing to tell, while requests wait for their turn of a rate: at each turn, and several times a second. */
+export const heldChannel: Channel = channel('abfs:held')
 /** Published per credential received: {@link CredentialEvent}. */
 export const credentialChannel: Channel = channel('abfs:credential')
 /** Published per error that could not be returned to its caller: {@link FaultEvent}. */

@@ -77,7 +77,12 @@ export class Session {
       inodeChanged: (ino) => this.#channel.inodeChanged?.(ino),
       contentChanged: async (ino) => this.#channel.invalidateContent?.(ino),
     })
-    this.#stopWatching = watchProgress(() => this.#noteProgress())
+    this.#stopWatching = watchProgress({
+      // Calls that wait for many answers may go on.
+      answered: () => this.#prolong(({ kind }) => !ofOneAnswer.has(kind)),
+      // Whoever is held back on purpose is not late, and nobody knows whose requests wait.
+      held: () => this.#prolong(() => true),
+    })
     this.#channel.receive({
       onFrame: (frame, source) => this.#receive(frame, source),
       onExpired: (unique, code) => this.#expire(unique, code),
@@ -280,11 +285,10 @@ export class Session {
     reportFault(call.kind, call.header.nodeid, error)
   }
 
-  /** The service has answered something: calls that wait for many answers may go on. */
-  #noteProgress(): void {
+  #prolong(may: (call: Call) => boolean): void {
     if (this.#channel.progress === undefined) return
     for (const [unique, call] of this.#calls) {
-      if (!ofOneAnswer.has(call.kind)) this.#channel.progress(unique)
+      if (may(call)) this.#channel.progress(unique)
     }
   }
 

@@ -1,12 +1,14 @@
 import type { Clock } from '../clock.ts'
 import { whenAborted } from '../concurrency.ts'
+import { heldChannel } from '../telemetry.ts'
 
 interface Waiter {
   left: number
   readonly start: () => void
 }
 
-const longestSleepMs = 60_000
+/** Whoever watches deadlines hears so often that somebody waits here. */
+const longestSleepMs = 200
 
 /**
  * So many tokens a second, a tenth of them in stock at most. Those who wait for some are served in turns, a slice at a time:
@@ -75,11 +77,11 @@ export class TokenBucket {
       this.#refill()
       if (this.#tokens >= share) this.#give(waiter, share)
       else await this.#clock.sleep(this.#msUntil(share))
+      heldChannel.publish(undefined)
     }
     this.#serves = false
   }
 
-  /** A timer of more than 24 days ends at once, and what is given back is looked at sooner. */
   #msUntil(share: number): number {
     const ms = Math.ceil((share - this.#tokens) / this.#perMs)
     return Math.min(Math.max(ms, 1), longestSleepMs)

@@ -52,4 +52,17 @@ t.test('a drive with limits', { skip: whyNoCli() || whyNoMounts() }, async (t) =
       failsWith(t, result, { code: 2, line: new RegExp(`${wrong.split('=')[0]} must be`) })
     }
   })
+
+  t.test('lets no call be late that waits for its turn only', async (t) => {
+    const zeros = new Uint8Array(64 * MiB)
+    await runAbfs(['cp', '-', 'abfs://data/zeros'], { env, input: zeros })
+    const slow = await startDrive(t, ['--max-read-rate', '1M', '--timeout', '5'], { env })
+    // Each asks for a piece of its own, and they take turns: all of them wait for most of the time.
+    const slowMs = performance.now()
+    const pieces = `seq 4 4 252 | xargs -P 63 -I{} dd bs=256K skip={} count=1 status=none if='${slow.directory}/zeros'`
+    const read = await shell(`${pieces} | wc -c`)
+    t.equal(Number(read), 63 * 256 * 1024)
+    t.ok(performance.now() - slowMs > 10_000, 'longer than a call may take')
+    t.equal(await slow.end(), 0, slow.output.stderr)
+  })
 })

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { FileSystemError } from '../../src/errors.ts'
 import { initFlags, opcodes, structs } from '../../src/fuse/abi.ts'
 import { Session } from '../../src/fuse/session.ts'
-import { type FaultEvent, faultChannel, httpChannel } from '../../src/telemetry.ts'
+import { type FaultEvent, faultChannel, heldChannel, httpChannel } from '../../src/telemetry.ts'
 import { rootIno, toIno } from '../../src/vfs/operations.ts'
 import { bodyOf, FakeChannel, frameOf } from '../support/fake-channel.ts'
 import { MemoryOperations } from '../support/memory-operations.ts'
@@ -601,6 +601,17 @@ t.test('answers of the service prolong the deadlines of calls that wait for many
   saving.resolve(undefined)
 
   t.strictSame(kernel.progressed, [flush])
+})
+
+t.test('while requests are held to a rate, no call is late', async (t) => {
+  const operations = new MemoryOperations()
+  const { kernel } = await serve(t, operations)
+  const handle = await open(kernel, operations.addFile('stuck', Buffer.from('x')))
+  const read = kernel.post(opcodes.read, readBody(handle, 0, 1))
+
+  heldChannel.publish(undefined)
+
+  t.strictSame(kernel.progressed, [read])
 })
 
 t.test('the end of the mount aborts reads, awaits what saves, then closes', async (t) => {

@@ -51,7 +51,10 @@ export class StartWatch {
     const onProgress = (): void => {
       this.#looks = 0
     }
-    const stops = [watchProgress(onProgress), this.#watchCredentials()]
+    const stops = [
+      watchProgress({ answered: onProgress, held: onProgress }),
+      this.#watchCredentials(),
+    ]
     const ended = this.#giveUpInTime(late, done.signal)
     try {
       return await abortable(work(late.signal), late.signal)
