@@ -23,10 +23,17 @@ const pieceBytes = 4 * MiB
 const blockBytes = 64 * MiB
 const blocksAtOnce = 4
 const piecesAtOnce = 2
+/** Of a block's id: what tells blocks of one copy from all others, and which of them it is. */
+const sessionBytes = 12
+const indexBytes = 4
+/** With fewer, blocks of two writers might have one id. */
+const leastSessionBytes = 8
+/** What a blob may have staged (Put Block). */
+const maxStaged = 100_000
 
 type Parts = Pick<
   BlobStore,
-  'get' | 'put' | 'stageBlock' | 'stageBlockFrom' | 'commitBlocks' | 'getBlocks'
+  'get' | 'put' | 'stageBlock' | 'stageBlockFrom' | 'commitBlocks' | 'getBlocks' | 'getStagedBlocks'
 >
 
 interface Copy {
@@ -82,10 +89,38 @@ async function commitAnew(store: Parts, source: Source): Promise<CopiedPropertie
   const ids = blocks.map(({ id }) => id)
   if (ids.length > 0) return commit(store, { ...source, described: condition }, ids)
   if (version.sizeBytes === start.byteLength) return store.put(to, start, condition)
+  const anew = { ...source, described: condition }
+  const session = await sessionBeside(store, anew)
+  return session === undefined
+    ? putWhole(store, anew)
+    : commit(store, anew, await stageAll(store, anew, session))
+}
+
+/**
+ * How long the session's part of an id is beside what is staged for the blob, whose ids all have one length; `undefined` where
+ * blocks of this copy cannot stand there.
+ */
+async function sessionBeside(
+  store: Parts,
+  { from, version, described: { signal } }: Source,
+): Promise<number | undefined> {
+  const [first, ...others] = await store.getStagedBlocks(from, { signal })
+  if (first === undefined) return sessionBytes
+  const blocks = Math.ceil(version.sizeBytes / pieceBytes)
+  if (others.length + 1 + blocks > maxStaged) return undefined
+  const length = Buffer.from(first.id, 'base64').byteLength - indexBytes
+  return length < leastSessionBytes ? undefined : length
+}
+
+/** Takes the blob's own size of memory: a blob that is put at once is no larger than one request may be. */
+async function putWhole(
+  store: Parts,
+  { from, to, version, described }: Source,
+): Promise<CopiedProperties> {
   const range = { start: 0, end: version.sizeBytes }
   const { signal } = described
   const { data } = await store.get(from, { range, ifMatch: version.etag, signal })
-  return store.put(to, data, condition)
+  return store.put(to, data, described)
 }
 
 const operation = 'blob.copy'
@@ -98,10 +133,14 @@ function commit(
   return store.commitBlocks(to, ids, { ...described, sizeBytes })
 }
 
-async function stageAll(store: Parts, source: Source): Promise<readonly string[]> {
+async function stageAll(
+  store: Parts,
+  source: Source,
+  length: number = sessionBytes,
+): Promise<readonly string[]> {
   const { to, version, start, described } = source
   const { leaseId, signal } = described
-  const session = randomBytes(12)
+  const session = randomBytes(length)
   const begin = idOf(session, 0)
   await store.stageBlock(to, begin, start, { leaseId, signal })
   const rest = { start: start.byteLength, end: version.sizeBytes }
@@ -109,7 +148,10 @@ async function stageAll(store: Parts, source: Source): Promise<readonly string[]
     return [begin, ...(await stageOnService(store, source, { rest, session }))]
   } catch (error) {
     if (!isBeyondReach(error)) throw error
-    return [begin, ...(await stageThroughHere(store, source, { rest, session: randomBytes(12) }))]
+    return [
+      begin,
+      ...(await stageThroughHere(store, source, { rest, session: randomBytes(length) })),
+    ]
   }
 }
 
@@ -154,10 +196,9 @@ function divided(range: ByteRange, usual: number): ByteRange[] {
 }
 
 function idOf(session: Buffer, index: number): string {
-  const id = Buffer.alloc(16)
-  session.copy(id)
-  id.writeUInt32BE(index, 12)
-  return id.toString('base64')
+  const end = Buffer.alloc(indexBytes)
+  end.writeUInt32BE(index)
+  return Buffer.concat([session, end]).toString('base64')
 }
 
 function otherType({ from, to }: Copy, { blobType }: BlobProperties) {

@@ -360,6 +360,36 @@ t.test('a blob that is copied onto itself keeps its bytes, whatever is staged', 
   t.equal(await textOf(account, 'small'), 'content')
 })
 
+t.test('so does a large one that was put at once, by blocks beside others', async (t) => {
+  const account = await faultyAccount(t, { customerKey: newKey() })
+  const { store, control } = account
+  const idOf = (text: string, length: number) => Buffer.from(text.padEnd(length)).toString('base64')
+  const bytes = randomBytes(10 * MiB)
+  await store.put(at('a'), bytes, { metadata: { colour: 'blue' } })
+  await store.stageBlock(at('a'), idOf('left', 30), randomBytes(10))
+  await store.put(at('b'), bytes)
+  const began = control.ledger.entries().length
+
+  await store.copy(at('a'), at('a'))
+  await store.copy(at('b'), at('b'))
+
+  const verbs = control.ledger.entries().slice(began)
+  t.notOk(verbs.some(({ verb }) => verb === 'PutBlob'))
+  t.equal(verbs.filter(({ verb }) => verb === 'PutBlockList').length, 2)
+  t.strictSame(await store.getStagedBlocks(at('a')), [])
+  const { data, properties } = await store.get(at('a'))
+  t.ok(bytes.equals(data))
+  t.match(properties.metadata, { colour: 'blue' })
+  t.ok(bytes.equals((await store.get(at('b'))).data))
+
+  // Beside ids of four bytes none would be this copy's own.
+  await store.put(at('c'), bytes)
+  await store.stageBlock(at('c'), idOf('1', 4), randomBytes(10))
+  await store.copy(at('c'), at('c'))
+  t.strictSame(await store.getStagedBlocks(at('c')), [])
+  t.ok(bytes.equals((await store.get(at('c'))).data))
+})
+
 t.test('files and trees are renamed, and lie at one place at least whatever fails', async (t) => {
   const customerKey = newKey()
   const account = await faultyAccount(t, { customerKey, maxAttempts: 1 })

@@ -74,7 +74,7 @@ t.test('a drive with a key', { skip: whyNoCli() || whyNoMounts() }, async (t) =>
       ['cp', 'abfs://data/grove/file', 'abfs://data/grove/copy'],
     ]) {
       const refused = await runAbfs(argv, { env: wrong })
-      t.not(refused.code, 0, argv[0])
+      t.not(refused.code, 0, argv.join(' '))
       t.match(refused.stderr, /EACCES: .*encrypted with another key/)
       t.match(refused.stderr, /^hint: .*the key that it was written with: --encryption-key-file/m)
       t.notOk(refused.stderr.includes(other))
