@@ -3,6 +3,9 @@ import type { Account } from './compose.ts'
 
 // Apart from `compose.ts`, which commands load that have no drive.
 
+/** Programs that make many small files close the next one sooner; milliseconds. */
+const writeBackQuietMs = 100
+
 /** What a drive adds to an account: the place it shows and how the kernel sees it. */
 export type DriveOptions = Omit<
   VfsOptions,
@@ -18,5 +21,14 @@ export function composeVfs(account: Account, options: DriveOptions): Vfs {
   // Tags and tiers are those of the present alone.
   const administration = account.isPast === true ? undefined : account.administration
   const leases = options.locks === 'lease' ? administration : undefined
-  return new Vfs({ ...options, namespace, chunkCache, memory, clock, administration, leases })
+  return new Vfs({
+    ...options,
+    writeBackQuietMs,
+    namespace,
+    chunkCache,
+    memory,
+    clock,
+    administration,
+    leases,
+  })
 }

@@ -11,10 +11,10 @@ import type { WritableFile } from './writable-file.ts'
  */
 export class FileAttributes {
   readonly #tree: Tree
-  readonly #settle: () => Promise<void>
+  readonly #settle: (inode: Inode) => Promise<void>
 
-  /** `settle` waits for commits under way, which send attributes as well. */
-  constructor(tree: Tree, settle: () => Promise<void>) {
+  /** `settle` waits for commits of a file that are under way, which send attributes as well. */
+  constructor(tree: Tree, settle: (inode: Inode) => Promise<void>) {
     this.#tree = tree
     this.#settle = settle
   }
@@ -24,7 +24,8 @@ export class FileAttributes {
     if (this.#tree.posixAttrs !== 'write') return
     const kept = inode.unlinked ? inode.writable : writtenContent(inode)
     if (kept !== undefined) return kept.setAttributes(changes)
-    await this.#settle()
+    if ((await inode.writable?.amend(changes)) === true) return
+    await this.#settle(inode)
     const before = await this.#tree.entryOf(inode)
     const different = withoutStored(changes, before.posix)
     if (Object.keys(different).length === 0) return
@@ -54,7 +55,7 @@ export class FileAttributes {
     inode: Inode,
     change: (metadata: Metadata) => Metadata | undefined,
   ): Promise<void> {
-    await this.#settle()
+    await this.#settle(inode)
     const path = this.#tree.pathOf(inode)
     if (path.name === '') throw this.#tree.failure('ENOTSUP', 'setxattr', path)
     const before = await this.#tree.entryOf(inode)

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { ByteRange } from '../byte-range.ts'
+import { type ByteRange, KiB, lengthOf } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
 import { crc32 } from '../crc32.ts'
 import { FileSystemError } from '../errors.ts'
@@ -39,14 +40,32 @@ export interface KeptVersion {
   readonly replaces?: string | undefined
   /** The version that shows through up to `endBytes` where no part lies. */
   readonly base?: (BaseVersion & { readonly endBytes: number }) | undefined
-  /** What lies in the data file, each with its CRC-32; a part without one is zeros. */
+  /** What lies in the data file, each with its CRC-32; a part without one is zeros. Of small files it is in the record. */
   readonly parts: readonly KeptPart[]
   readonly description: Described
 }
 
 export interface KeptPart extends ByteRange {
   readonly crc32?: number | undefined
+  /** The bytes, as base64, where no data file has them. */
+  readonly bytes?: string | undefined
 }
+
+/** How a version is written down. */
+export interface KeepOptions {
+  /** Whatever can be had of the version below, too, so that the data file is the file. Default false. */
+  readonly all?: boolean | undefined
+  /**
+   * Whether it is on the disk when the call resolves. Otherwise a small file outlives this process, and a crash of the
+   * machine from a second later on. Default true.
+   */
+  readonly synced?: boolean | undefined
+}
+
+/** So many bytes stand in the record itself: it is one small file, written at once. */
+const mostInRecord = 64 * KiB
+/** When what was not synced is; milliseconds. */
+const syncAfterMs = 1000
 
 const described = z.object({
   metadata: z.record(z.string(), z.string()).optional(),
@@ -73,18 +92,25 @@ const record: z.ZodType<KeptVersion> = z.object({
   sizeBytes: count,
   replaces: z.string().optional(),
   base: z.object({ path, etag: z.string(), sizeBytes: count, endBytes: count }).optional(),
-  parts: z.array(z.object({ start: count, end: count, crc32: count.optional() })),
+  parts: z.array(
+    z.object({ start: count, end: count, crc32: count.optional(), bytes: z.string().optional() }),
+  ),
   description: described,
 })
 
 /**
  * Versions of files that are not in Azure yet, or never will be, on the local disk: `ID.data` has the
  * bytes where they are in the file, `ID.json` says what they are. The record is written last and
- * removed first, so what has none is nothing; each is on the disk when a call resolves.
+ * removed first, so what has none is nothing. What is small has its bytes in the record.
  */
 export class Journal {
   readonly #options: JournalOptions
   #count = 0
+  /** Those without a data file. */
+  readonly #small = new Set<string>()
+  /** Written, and not yet sure to outlive the machine. */
+  readonly #unsynced = new Set<string>()
+  #syncing: Promise<void> | undefined
 
   constructor(options: JournalOptions) {
     this.#options = options
@@ -99,19 +125,21 @@ export class Journal {
     return join(this.#options.directory, `${id}.data`)
   }
 
-  /**
-   * Writes down what differs from the version that `content` began with; with `all`, whatever can be
-   * had of the rest too, so that the data file is the file. `ENOSPC` and `EIO` when the disk fails.
-   */
+  /** Writes down what differs from the version that `content` began with. `ENOSPC` and `EIO` when the disk fails. */
   async keep(
     version: Omit<KeptVersion, 'id' | 'base' | 'parts' | 'sizeBytes'>,
     content: FileContent,
-    { all = false }: { readonly all?: boolean } = {},
+    { all = false, synced = true }: KeepOptions = {},
   ): Promise<KeptVersion> {
     const id = this.#newId(version.path)
     const { sizeBytes } = content
     try {
       await makeDirectories(this.#options.directory, 0o700)
+      const inRecord = all ? undefined : await partsInRecord(content)
+      if (inRecord !== undefined) {
+        const small = { ...version, id, sizeBytes, base: content.base, parts: inRecord }
+        return await this.#keepSmall(small, synced)
+      }
       this.#step('data')
       const parts = await this.#writeData(id, content, all)
       const kept = { ...version, id, sizeBytes, base: content.base, parts }
@@ -122,9 +150,23 @@ export class Journal {
     }
   }
 
+  /** Resolves when a version is on the disk. */
+  async sync({ id }: Pick<KeptVersion, 'id'>): Promise<void> {
+    if (!this.#unsynced.delete(id)) return
+    try {
+      this.#step('sync record')
+      await syncFile(join(this.#options.directory, `${id}.json`))
+      await syncDirectory(this.#options.directory)
+    } catch (error) {
+      throw describeFailure(error, this.#options.directory)
+    }
+  }
+
   /** Forgets a version, which is in Azure now. */
   async remove({ id }: Pick<KeptVersion, 'id'>): Promise<void> {
     this.#step('remove record')
+    this.#unsynced.delete(id)
+    if (this.#small.delete(id)) return rmSync(join(this.#options.directory, `${id}.json`))
     await rm(join(this.#options.directory, `${id}.json`), { force: true })
     this.#step('remove data')
     await rm(this.placeOf({ id }), { force: true })
@@ -148,14 +190,20 @@ export class Journal {
   async restore(version: KeptVersion, content: FileContent): Promise<void> {
     content.truncate(Math.min(content.sizeBytes, version.base?.endBytes ?? 0))
     content.truncate(version.sizeBytes)
-    const file = await open(this.placeOf(version), 'r')
+    const place = this.placeOf(version)
+    const isApart = version.parts.some(
+      (part) => part.crc32 !== undefined && part.bytes === undefined,
+    )
+    const file = isApart ? await open(place, 'r') : undefined
     try {
       for (const part of version.parts) {
         if (part.crc32 === undefined) content.zero(part)
-        else await content.write(part.start, await readPart(file, part, this.placeOf(version)))
+        else if (part.bytes !== undefined) await content.write(part.start, bytesIn(part, place))
+        else if (file !== undefined)
+          await content.write(part.start, await readPart(file, part, place))
       }
     } finally {
-      await file.close()
+      await file?.close()
     }
   }
 
@@ -208,6 +256,34 @@ export class Journal {
     await syncDirectory(directory)
   }
 
+  /** At once: each step by another thread costs more than all of them do here, and somebody waits. */
+  async #keepSmall(version: KeptVersion, synced: boolean): Promise<KeptVersion> {
+    const { id } = version
+    const place = join(this.#options.directory, `${id}.json`)
+    this.#step('record')
+    try {
+      writeFileSync(`${place}.new`, JSON.stringify(version), { mode: 0o600 })
+      this.#step('name record')
+      renameSync(`${place}.new`, place)
+    } catch (error) {
+      rmSync(`${place}.new`, { force: true })
+      throw error
+    }
+    this.#small.add(id)
+    this.#unsynced.add(id)
+    if (synced) await this.sync(version)
+    else this.#syncing ??= this.#syncSoon()
+    // The bytes are on the disk: memory need not have them twice.
+    return { ...version, parts: [] }
+  }
+
+  /** What the disk refuses is told by the next call that asks for it. */
+  async #syncSoon(): Promise<void> {
+    await this.#options.clock.sleep(syncAfterMs)
+    this.#syncing = undefined
+    for (const id of [...this.#unsynced]) await this.sync({ id }).catch(() => undefined)
+  }
+
   #step(step: string): void {
     this.#options.onStep?.(step)
   }
@@ -224,12 +300,45 @@ export class Journal {
   }
 }
 
+/** What differs, with its bytes; `undefined` where that is too much for a record. */
+async function partsInRecord(content: FileContent): Promise<KeptPart[] | undefined> {
+  const changes = [...content.changesIn({ start: 0, end: content.sizeBytes })]
+  if (changes.reduce((total, change) => total + lengthOf(change), 0) > mostInRecord)
+    return undefined
+  const parts: KeptPart[] = []
+  for await (const { range, bytes } of content.changes()) {
+    const text =
+      bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
+    parts.push(bytes === undefined ? range : { ...range, crc32: crc32(bytes), bytes: text })
+  }
+  return parts
+}
+
+function bytesIn(part: KeptPart, place: string): Uint8Array {
+  const bytes = Buffer.from(part.bytes ?? '', 'base64')
+  if (bytes.length === lengthOf(part) && crc32(bytes) === part.crc32) return bytes
+  throw damaged(place)
+}
+
+function damaged(place: string): FileSystemError {
+  const detail = 'the bytes are not those that were written: the disk has damaged them'
+  return new FileSystemError('EIO', 'replay', { path: place, detail })
+}
+
+async function syncFile(place: string): Promise<void> {
+  const file = await open(place, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
 async function readPart(file: FileHandle, part: KeptPart, place: string): Promise<Uint8Array> {
   const bytes = Buffer.alloc(part.end - part.start)
   const { bytesRead } = await file.read(bytes, 0, bytes.length, part.start)
   if (bytesRead === bytes.length && crc32(bytes) === part.crc32) return bytes
-  const detail = 'the bytes are not those that were written: the disk has damaged them'
-  throw new FileSystemError('EIO', 'replay', { path: place, detail })
+  throw damaged(place)
 }
 
 async function writeSynced(place: string, text: string): Promise<void> {
@@ -243,13 +352,8 @@ async function writeSynced(place: string, text: string): Promise<void> {
 }
 
 /** A name is on the disk only when its directory is. */
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+function syncDirectory(directory: string): Promise<void> {
+  return syncFile(directory)
 }
 
 function parseJson(text: string): unknown {

@@ -1,3 +1,4 @@
+import { MiB } from '../byte-range.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { asFailure, publishFault, type Unsaved } from './fault.ts'
@@ -6,9 +7,13 @@ import type { Journals } from './journals.ts'
 import type { CallContext } from './operations.ts'
 import type { Tree } from './tree.ts'
 import type { WritableFile } from './writable-file.ts'
+import type { WritableFileContext } from './writable-file-options.ts'
+import { WriteBackTurns } from './write-back-turns.ts'
 
 const minRetryMs = 1000
 const maxRetryMs = 60_000
+/** Larger ones are not renamed or removed as soon as they are made; bytes. */
+const maxWaitingBytes = MiB
 
 /** A commit under way, and who waits for it. */
 interface AwaitedCommit {
@@ -20,16 +25,22 @@ interface AwaitedCommit {
 export class LastClose {
   readonly #tree: Tree
   readonly #journals: Journals | undefined
-  readonly #finishing = new Set<Promise<void>>()
+  /** What is under way for each file. */
+  readonly #finishing = new Map<WritableFile, Promise<unknown>>()
   readonly #lost: Unsaved[] = []
   /** What failed and may be stored yet. */
   readonly #pending = new Map<WritableFile, Unsaved>()
   readonly #unheard = new Map<string, FileSystemError>()
   readonly #closing = new AbortController()
+  readonly #turns: WriteBackTurns
 
-  constructor(tree: Tree, journals: Journals | undefined) {
+  constructor(
+    tree: Tree,
+    { journals, writeBackQuietMs = 0 }: Pick<WritableFileContext, 'journals' | 'writeBackQuietMs'>,
+  ) {
     this.#tree = tree
     this.#journals = journals
+    this.#turns = new WriteBackTurns(tree.clock, writeBackQuietMs, this.#closing.signal)
   }
 
   /** What could not be stored since the mount began, and what is not stored so far though somebody tried. */
@@ -61,15 +72,42 @@ export class LastClose {
     }
   }
 
-  /** Takes a writer off; the last one commits what no flush did. */
+  /** Takes a writer off; the last one commits what no flush did. What may be stored later is not waited for. */
   leaveWriters(inode: Inode, writable: WritableFile): Promise<void> {
     writable.writers--
-    if (writable.writers > 0) return Promise.resolve()
-    const work = this.finish(inode, writable)
-      .then(() => this.#closeUnused(inode, writable))
-      .finally(() => this.#finishing.delete(work))
-    this.#finishing.add(work)
+    if (writable.writers > 0 || this.#turns.isWaiting(writable)) return Promise.resolve()
+    if (!this.#mayWait(inode, writable)) return this.#end(inode, writable)
+    const work = this.#turns.wait(writable).then(() => this.#endUnlessOpen(inode, writable))
+    this.#note(writable, work)
+    return Promise.resolve()
+  }
+
+  /** Who has opened it again may be in the middle of it, and closes it again. */
+  async #endUnlessOpen(inode: Inode, writable: WritableFile): Promise<void> {
+    if (writable.writers === 0) await this.#finishAndClose(inode, writable)
+  }
+
+  #mayWait(inode: Inode, writable: WritableFile): boolean {
+    if (!this.#turns.areTaken || !writable.isPromised || inode.lock !== undefined) return false
+    return writable.entry().sizeBytes <= maxWaitingBytes
+  }
+
+  #end(inode: Inode, writable: WritableFile): Promise<void> {
+    const work = this.#finishAndClose(inode, writable)
+    this.#note(writable, work)
     return work
+  }
+
+  async #finishAndClose(inode: Inode, writable: WritableFile): Promise<void> {
+    await this.finish(inode, writable)
+    await this.#closeUnused(inode, writable)
+  }
+
+  #note(writable: WritableFile, work: Promise<void>): void {
+    const all = Promise.allSettled([this.#finishing.get(writable), work]).then(() => {
+      if (this.#finishing.get(writable) === all) this.#finishing.delete(writable)
+    })
+    this.#finishing.set(writable, all)
   }
 
   /** Stores what is left. What the journal has promised is tried again while the mount lives. */
@@ -82,7 +120,7 @@ export class LastClose {
     const { signal } = this.#closing
     for (let delayMs = minRetryMs; ; delayMs = Math.min(2 * delayMs, maxRetryMs)) {
       try {
-        await writable.finish()
+        await this.#turns.store(() => writable.finish())
         if (writable.dirty) await this.#preserve(inode, writable, undefined)
         return
       } catch (error) {
@@ -96,7 +134,14 @@ export class LastClose {
 
   /** Resolves when every release under way has committed or failed. */
   async settle(): Promise<void> {
-    await Promise.all(this.#finishing)
+    await Promise.all(this.#finishing.values())
+  }
+
+  /** The same of one file, whose turn it is then. */
+  async settleFile({ writable }: Inode): Promise<void> {
+    if (writable === undefined) return
+    this.#turns.hurry(writable)
+    await this.#finishing.get(writable)
   }
 
   /** From here on nothing that failed is tried again. */

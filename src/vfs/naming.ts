@@ -142,13 +142,23 @@ export class Naming {
     for (const file of writablesBelow(source)) if (file.isSent) await file.commitLocked()
     if (source.writable?.unborn === true) await this.#moveUnborn(source.writable, what)
     else await this.#moveStored(move, what)
-    await replaced?.writable?.discardLocked()
+    const isUnborn = source.writable?.unborn === true
+    if (!isUnborn) await replaced?.writable?.discardLocked()
     this.#tree.table.move(source, move.newParent, move.newName)
     this.#tree.touchNames(move.parent)
     this.#tree.touchNames(move.newParent)
     this.#tree.touch(source)
-    if (source.writable?.unborn === true) await source.writable.renamedLocked()
+    if (isUnborn) await this.#promiseMoved(what)
     else await this.#follow(source)
+  }
+
+  /** The journal loses what was promised for the name only when it has what takes its place. */
+  async #promiseMoved({ source, replaced }: Moved): Promise<void> {
+    try {
+      await source.writable?.renamedLocked()
+    } finally {
+      await replaced?.writable?.discardLocked()
+    }
   }
 
   /** Only the name changes; the commit to come replaces what lies under the new one. */

@@ -47,8 +47,8 @@ export class OpenFiles {
     this.#tree = options.tree
     this.#handles = options.handles
     this.#options = options
-    this.lastClose = new LastClose(options.tree, options.files.journals)
-    this.attributes = new FileAttributes(options.tree, () => this.lastClose.settle())
+    this.lastClose = new LastClose(options.tree, options.files)
+    this.attributes = new FileAttributes(options.tree, (inode) => this.lastClose.settleFile(inode))
   }
 
   async open(inode: Inode, flags: number, context: CallContext): Promise<OpenedFile> {

@@ -51,6 +51,11 @@ export interface VfsOptions {
    * close, or by the next mount. Default false: they return when Azure has it.
    */
   readonly writeBack?: boolean | undefined
+  /**
+   * With `writeBack`: small files are stored when none was closed for so long, and after ten times as long at the
+   * latest; milliseconds. What is renamed, removed or given other times before costs no request. Default 0: at once.
+   */
+  readonly writeBackQuietMs?: number | undefined
   /** Has flock(2) lock files for other machines too, by leases. Absent: for this machine alone. */
   readonly leases?: Leases | undefined
   /** What becomes of a version in whose place somebody else's is. Default `error`. */

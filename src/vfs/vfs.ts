@@ -83,6 +83,7 @@ export class Vfs implements FileOperations {
       clock,
       journals: options.journals ?? journalsIn(options.journalDirectory, clock),
       writeBack: options.writeBack,
+      writeBackQuietMs: options.writeBackQuietMs,
       onConflict: options.onConflict,
       posixAttrs: this.#tree.posixAttrs,
       onUnsaved: (version) => this.#conflicts.push(version),

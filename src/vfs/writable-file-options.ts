@@ -15,6 +15,8 @@ export interface WritableFileContext extends CommitContext {
   readonly memory?: MemoryBudget | undefined
   /** close(2) and fsync(2) write down what is to be stored, and it is stored after the last close. */
   readonly writeBack?: boolean | undefined
+  /** For so long no file is closed before those that the journal has are stored; milliseconds. Default 0: at once. */
+  readonly writeBackQuietMs?: number | undefined
 }
 
 export interface WritableFileOptions {

@@ -22,6 +22,8 @@ import {
   writing,
 } from './written-content.ts'
 
+type MetadataChange = (metadata: Metadata) => Metadata | undefined
+
 /**
  * A file that is open for writing: its content and attributes until a commit has made them a blob.
  * All handles of one inode share it.
@@ -188,16 +190,14 @@ export class WritableFile {
    * Changes metadata of others: with the next commit while the content is to be stored, at once
    * otherwise. `undefined` changes nothing; whether it did change.
    */
-  changeMetadata(change: (metadata: Metadata) => Metadata | undefined): Promise<boolean> {
+  changeMetadata(change: MetadataChange): Promise<boolean> {
     return this.mutex.run(async () => {
       if (!this.#changes.inContent) return this.#changeStoredMetadata(change)
       return this.#changes.changeMetadata(change)
     })
   }
 
-  async #changeStoredMetadata(
-    change: (metadata: Metadata) => Metadata | undefined,
-  ): Promise<boolean> {
+  async #changeStoredMetadata(change: MetadataChange): Promise<boolean> {
     const before = this.stored
     const entry = await this.#context.namespace.changeMetadata(this.#path(), change, this.#lease)
     if (entry.etag === before?.etag) return false
@@ -213,13 +213,13 @@ export class WritableFile {
    */
   flush(): Promise<void> {
     return this.mutex.storing(async () => {
-      if (this.#failure !== undefined || this.#changes.touched) await this.#secure()
+      if (this.#failure !== undefined || this.#changes.touched) await this.#secure(false)
     })
   }
 
   /** Makes durable all that differs from what is stored, as fsync(2) does. */
   commit(): Promise<void> {
-    return this.mutex.storing(() => this.#secure())
+    return this.mutex.storing(() => this.#secure(true))
   }
 
   /** Whether the journal holds what is not stored yet, for the next mount if not for this one. */
@@ -248,12 +248,23 @@ export class WritableFile {
   }
 
   /** In the journal where the mount writes back, in Azure otherwise, or where the journal fails. */
-  async #secure(): Promise<void> {
+  async #secure(synced: boolean): Promise<void> {
     const mayWait = this.#changes.inContent && this.#failure === undefined && !this.#discarded
-    if (!mayWait) return this.commitLocked()
-    if (this.#promised.exists && !this.#changes.touched) return
-    if (!(await this.#promised.write(() => this.#newVersion()))) return this.commitLocked()
+    const how = { synced, isNew: this.#changes.touched }
+    if (!mayWait || !(await this.#promised.secure(() => this.#newVersion(), how))) {
+      return this.commitLocked()
+    }
     this.#changes.touched = false
+  }
+
+  /** As `setAttributes`, where the journal has the file and its commit is to come; whether it is so. */
+  amend(changes: PosixAttributes): Promise<boolean> {
+    return this.mutex.run(async () => {
+      if (!this.isPromised || !this.#changes.inContent || this.#discarded) return false
+      this.#changes.setAttributes(changes)
+      await this.#secure(false)
+      return true
+    })
   }
 
   /** Stores all that differs from what is stored, for a caller that holds the mutex. */
@@ -280,7 +291,9 @@ export class WritableFile {
 
   /** For a holder of the mutex: the file has another path now, and what was promised is meant for that. */
   async renamedLocked(): Promise<void> {
-    if (this.#promised.exists) await this.#promised.write(() => this.#newVersion())
+    if (!this.isPromised) return
+    this.#changes.touched = true
+    await this.#secure(false)
   }
 
   /** The file lost its name: nothing of it is committed any more. */

@@ -192,7 +192,7 @@ t.test(
 
     await mount.vfs.flush(handle, caller)
     t.strictSame(mount.requests(), [])
-    t.equal(owned(directory).length, 2)
+    t.equal(owned(directory).length, 1)
     t.equal(await mount.load('f'), 'later')
 
     await mount.vfs.release(handle, caller)
@@ -201,6 +201,52 @@ t.test(
     t.strictSame(owned(directory), [])
   },
 )
+
+t.test('what was just closed changes without a request while others are closed', async (t) => {
+  const directory = scratch(t)
+  const options = { journalDirectory: directory, writeBack: true, writeBackQuietMs: 100 }
+  const mount = await VfsMount.make(t, options)
+  await mount.save('config', 'one')
+  await mount.list('')
+  mount.requests()
+
+  await mount.save('f.lock', 'two')
+  await mount.vfs.setattr(await mount.ino('f.lock'), { mtimeNs: 5n }, caller)
+  await mount.rename('f.lock', 'f')
+  await mount.save('gone', 'three')
+  await mount.unlink('gone')
+  t.strictSame(mount.requests(), [])
+  t.equal(owned(directory).length, 2)
+  t.equal(await mount.stored('f'), undefined)
+
+  await mount.clock.advance(50)
+  const again = await mount.open('config', constants.O_WRONLY)
+  await mount.write(again, 0, 'n')
+  await mount.clock.advance(100)
+  for (let i = 0; i < 1000 && (await mount.stored('f')) === undefined; i++) {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.strictSame(mount.requests(), ['put'], 'who is in the middle of a file is let finish')
+  t.equal(await mount.stored('f'), 'two')
+  t.equal((await mount.stat('f')).mtimeNs, 5n)
+
+  await mount.close(again)
+  await mount.vfs.close()
+  t.equal(await mount.stored('config'), 'nne')
+  t.strictSame(owned(directory), [])
+})
+
+t.test('an attribute of another kind does not wait for its file', async (t) => {
+  const mount = await VfsMount.make(t, { writeBack: true, writeBackQuietMs: 100 })
+  await mount.save('f', 'one')
+  const value = Buffer.from('blue')
+  const change = { value, create: false, replace: false }
+
+  await mount.vfs.setxattr(await mount.ino('f'), 'user.colour', change, caller)
+
+  t.equal(await mount.stored('f'), 'one')
+  t.same(await mount.vfs.getxattr(await mount.ino('f'), 'user.colour', caller), value)
+})
 
 t.test('with write-back a service that is away is asked again until it is there', async (t) => {
   const mount = await VfsMount.make(t, { writeBack: true })
@@ -270,6 +316,8 @@ t.test(
 interface Life {
   readonly lifetime: number
   readonly last: 'lost' | 'done'
+  /** How long no file is closed before what the journal has is stored. */
+  readonly writeBackQuietMs: number
 }
 
 /** A mount whose process dies at some step, on the disk or at the service. */
@@ -279,9 +327,13 @@ async function mortalMount(
   life: Life,
 ): Promise<{ readonly mount: VfsMount; steps(): number }> {
   let steps = 0
+  let giveUp = (): void => undefined
   const die = (): void => {
     steps += 1
-    if (steps >= life.lifetime) throw new FileSystemError('EINTR', 'death')
+    if (steps < life.lifetime) return
+    // A dead process tries nothing again.
+    giveUp()
+    throw new FileSystemError('EINTR', 'death')
   }
   const { directory } = place
   const clock = new FakeClock()
@@ -299,7 +351,10 @@ async function mortalMount(
       }
     },
   })
-  const mount = await VfsMount.make(t, { account, blockBytes, journals, writeBack: true })
+  const { writeBackQuietMs } = life
+  const options = { account, blockBytes, journals, writeBack: true, writeBackQuietMs }
+  const mount = await VfsMount.make(t, options)
+  giveUp = () => mount.vfs.giveUp()
   return { mount, steps: () => steps }
 }
 
@@ -309,6 +364,9 @@ const writes: ReadonlySet<string> = new Set([
   'stageBlockFrom',
   'commitBlocks',
   'getBlocks',
+  'setMetadata',
+  'copy',
+  'delete',
 ])
 
 const absent = Buffer.from('absent')
@@ -342,17 +400,41 @@ async function program(mount: VfsMount, promised: Map<string, Buffer[]>): Promis
   await mount.write(edited, MiB + 5, 'edited')
   await sync(edited, 'big', next)
   await mount.close(edited)
+
+  const save = async (name: string, content: Buffer) => {
+    const file = await mount.create(name)
+    await mount.write(file, 0, content)
+    began(name, content)
+    await mount.close(file)
+    promise(name, content)
+  }
+  const [one, two, three] = ['one', 'two', 'three'].map((each) => Buffer.from(each))
+  for (const name of ['config', 'config.lock', 'gone']) promise(name, absent)
+  await save('config', one as Buffer)
+  await save('config.lock', two as Buffer)
+  began('config', two as Buffer)
+  began('config.lock', absent)
+  await mount.rename('config.lock', 'config')
+  promise('config', two as Buffer)
+  promise('config.lock', absent)
+  await mount.vfs.setattr(await mount.ino('config'), { mtimeNs: 5n }, caller)
+  await save('gone', three as Buffer)
+  began('gone', absent)
+  await mount.unlink('gone')
+  promise('gone', absent)
 }
 
 for (const last of ['lost', 'done'] as const) {
-  t.test(
-    `what was promised is stored by the next mount; the last request is ${last}`,
-    async (t) => {
-      let lifetime = 1
-      while (await dieAndReplay(t, { lifetime, last })) lifetime += 1
-      t.ok(lifetime > 25, `${lifetime - 1} deaths`)
-    },
-  )
+  for (const writeBackQuietMs of [0, 100]) {
+    t.test(
+      `what was promised is stored by the next mount; the last request is ${last}; ${writeBackQuietMs} ms`,
+      async (t) => {
+        let lifetime = 1
+        while (await dieAndReplay(t, { lifetime, last, writeBackQuietMs })) lifetime += 1
+        t.ok(lifetime > 25, `${lifetime - 1} deaths`)
+      },
+    )
+  }
 }
 
 /** Whether the program got so far as to die. */
@@ -363,9 +445,8 @@ async function dieAndReplay(t: Test, life: Life): Promise<boolean> {
   const promised = new Map([['big', [big]]])
   const { mount, steps } = await mortalMount(t, { account, directory }, life)
   const running = program(mount, promised).catch((error: unknown) => error)
-  // A dead process tries nothing again.
-  mount.vfs.giveUp()
   await running
+  await mount.vfs.close().catch(() => undefined)
   if (steps() < life.lifetime) return false
 
   const clock = new FakeClock()
@@ -400,15 +481,18 @@ t.test('what the disk has damaged is never stored', async (t) => {
   const handle = await mount.create('f')
   await mount.write(handle, 0, 'promised')
   await mount.vfs.fsync(handle, false, caller)
-  const data = safeList(join(directory, 'dead')).find((name) => name.endsWith('.data')) ?? ''
-  writeFileSync(join(directory, 'dead', data), 'pr0mised')
+  const [name = ''] = owned(directory)
+  const place = join(directory, 'dead', name)
+  const record = readFileSync(place, 'utf8')
+  const bytes = (text: string) => Buffer.from(text).toString('base64')
+  writeFileSync(place, record.replace(bytes('promised'), bytes('pr0mised')))
 
   const journals = new Journals({ directory, clock: new FakeClock(), isAlive: () => false })
   const next = await VfsMount.make(t, { account, journals })
 
   t.match(await next.vfs.replay(), [{ outcome: 'failed', error: { code: 'EIO' } }])
   t.equal(await next.stored('f'), undefined)
-  t.equal(owned(directory).length, 2)
+  t.equal(owned(directory).length, 1)
 })
 
 t.test('a promise whose place somebody else took is kept for its owner', async (t) => {
