@@ -23,15 +23,11 @@ import {
 } from './written-content.ts'
 
 type MetadataChange = (metadata: Metadata) => Metadata | undefined
-
 /**
- * A file that is open for writing: its content and attributes until a commit has made them a blob.
- * All handles of one inode share it.
- *
- * Of an existing file only what a block holds is downloaded when the first write arrives; of a
- * larger one what is not written over is left where it is. From then on the content here is what
- * every reader in this mount sees. A commit replaces the version that the content began with and no
- * other: `ESTALE` when there is another.
+ * A file that is open for writing: its content and attributes until a commit has made them a blob. All handles of one inode
+ * share it. Of an existing file only what a block holds is downloaded when the first write arrives; of a larger one what is
+ * not written over is left where it is. From then on the content here is what every reader in this mount sees. A commit
+ * replaces the version that the content began with and no other: `ESTALE` when there is another.
  */
 export class WritableFile {
   readonly mutex: FileMutex = new FileMutex()
@@ -186,10 +182,7 @@ export class WritableFile {
     return this.mutex.run(async () => this.#changes.setAttributes(changes))
   }
 
-  /**
-   * Changes metadata of others: with the next commit while the content is to be stored, at once
-   * otherwise. `undefined` changes nothing; whether it did change.
-   */
+  /** Changes metadata of others: with the next commit while the content is to be stored, else at once; whether it changed. */
   changeMetadata(change: MetadataChange): Promise<boolean> {
     return this.mutex.run(async () => {
       if (!this.#changes.inContent) return this.#changeStoredMetadata(change)
@@ -207,9 +200,8 @@ export class WritableFile {
   }
 
   /**
-   * Commits what a close(2) must make durable: everything that was written or set. A file that was
-   * only created or truncated waits for its first write or its release, because a shell closes one
-   * of its descriptors before the program that it starts writes through the other.
+   * Commits what a close(2) must make durable: everything that was written or set. A file that was only created or truncated waits
+   * for its first write or its release: a shell closes one of its descriptors before the program that it starts writes to another.
    */
   flush(): Promise<void> {
     return this.mutex.storing(async () => {
@@ -227,10 +219,7 @@ export class WritableFile {
     return this.#promised.exists
   }
 
-  /**
-   * Stores what no flush did; a failure that a caller already knows is not met again, unless the
-   * journal has promised that it will be stored.
-   */
+  /** Stores what no flush did; a failure that a caller knows is not met again, unless the journal has promised to store it. */
   finish(): Promise<void> {
     return this.mutex.storing(async () => {
       if (this.#changes.reported === undefined || this.isPromised) await this.commitLocked()
@@ -269,8 +258,7 @@ export class WritableFile {
 
   /** Stores all that differs from what is stored, for a caller that holds the mutex. */
   async commitLocked(): Promise<void> {
-    if (!this.dirty && this.#failure === undefined) return
-    if (this.#discarded) return
+    if (this.#discarded || (!this.dirty && this.#failure === undefined)) return
     try {
       if (this.#failure !== undefined) throw this.#failure
       this.#lock()?.check()
@@ -396,8 +384,7 @@ export class WritableFile {
 
   /** Somebody else's version is the file from here on. */
   async #becomeTheirs(): Promise<void> {
-    const { namespace } = this.#context
-    const theirs = await unlessMissing(namespace.stat(this.#path(), { fresh: true }))
+    const theirs = await unlessMissing(this.#context.namespace.stat(this.#path(), { fresh: true }))
     this.#changes.drop()
     await this.#content.release()
     await this.#promised.forget()
