@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
-import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type ByteRange, KiB, lengthOf } from '../byte-range.ts'
@@ -108,8 +108,8 @@ export class Journal {
   #count = 0
   /** Those without a data file. */
   readonly #small = new Set<string>()
-  /** Written, and not yet sure to outlive the machine. */
-  readonly #unsynced = new Set<string>()
+  /** Written, and not yet sure to outlive the machine; with what the disk refused that with. */
+  readonly #unsynced = new Map<string, { readonly refusal?: unknown }>()
   #syncing: Promise<void> | undefined
 
   constructor(options: JournalOptions) {
@@ -150,15 +150,24 @@ export class Journal {
     }
   }
 
-  /** Resolves when a version is on the disk. */
+  /**
+   * Resolves when a version is on the disk, or has gone from here. What the disk has refused once stays
+   * refused: to be asked again it may say yes, and have nothing.
+   */
   async sync({ id }: Pick<KeptVersion, 'id'>): Promise<void> {
-    if (!this.#unsynced.delete(id)) return
+    const state = this.#unsynced.get(id)
+    if (state === undefined) return
+    if (state.refusal !== undefined) throw state.refusal
     try {
       this.#step('sync record')
       await syncFile(join(this.#options.directory, `${id}.json`))
       await syncDirectory(this.#options.directory)
+      this.#unsynced.delete(id)
     } catch (error) {
-      throw describeFailure(error, this.#options.directory)
+      if (!this.#unsynced.has(id)) return
+      const refusal = describeFailure(error, this.#options.directory)
+      this.#unsynced.set(id, { refusal })
+      throw refusal
     }
   }
 
@@ -207,12 +216,17 @@ export class Journal {
     }
   }
 
-  /** Takes away what a process that died in the middle has left: it was never promised. */
+  /**
+   * Takes away what a process that died in the middle has left, which was never promised, and the empty
+   * records that a machine leaves which stops before they are synced.
+   */
   async sweep(): Promise<void> {
     const names = new Set(await this.#names())
     for (const name of names) {
+      const place = join(this.#options.directory, name)
       const isLeft = name.endsWith('.data') && !names.has(name.replace(/data$/, 'json'))
-      if (isLeft || name.endsWith('.new')) await rm(join(this.#options.directory, name))
+      const isEmpty = name.endsWith('.json') && (await stat(place)).size === 0
+      if (isLeft || isEmpty || name.endsWith('.new')) await rm(place)
     }
   }
 
@@ -270,18 +284,18 @@ export class Journal {
       throw error
     }
     this.#small.add(id)
-    this.#unsynced.add(id)
+    this.#unsynced.set(id, {})
     if (synced) await this.sync(version)
     else this.#syncing ??= this.#syncSoon()
     // The bytes are on the disk: memory need not have them twice.
     return { ...version, parts: [] }
   }
 
-  /** What the disk refuses is told by the next call that asks for it. */
+  /** What the disk refuses is told by the fsync that asks for it. */
   async #syncSoon(): Promise<void> {
     await this.#options.clock.sleep(syncAfterMs)
     this.#syncing = undefined
-    for (const id of [...this.#unsynced]) await this.sync({ id }).catch(() => undefined)
+    for (const id of [...this.#unsynced.keys()]) await this.sync({ id }).catch(() => undefined)
   }
 
   #step(step: string): void {

@@ -1,0 +1,80 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
+import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
+import { FileContent } from '../../src/transfer/file-content.ts'
+import { Journal, type KeptVersion } from '../../src/vfs/journal.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+
+interface Given {
+  readonly journal: Journal
+  readonly directory: string
+  readonly clock: FakeClock
+  /** Keeps five bytes, which no sync has followed yet. */
+  readonly keep: () => Promise<KeptVersion>
+}
+
+function journalWith(t: Test, onStep: (step: string) => void): Given {
+  const directory = mkdtempSync(join(tmpdir(), 'abfs-journal-sync-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const clock = new FakeClock()
+  const journal = new Journal({ directory: join(directory, 'journal'), clock, onStep })
+  const keep = async (): Promise<KeptVersion> => {
+    const store = new MemoryBlobStore({ account: 'account' })
+    const parts = { store, chunkCache: new ChunkCache(), spool: { directory }, base: undefined }
+    const content = new FileContent(parts)
+    await content.write(0, Buffer.from('12345'))
+    const path = { container: 'data', name: 'f' }
+    const version = { path, description: {}, reason: 'pending' as const }
+    const kept = await journal.keep(version, content, { synced: false })
+    await content.close()
+    return kept
+  }
+  return { journal, directory: journal.directory, clock, keep }
+}
+
+t.test('what the disk refused in the background, fsync is told each time', async (t) => {
+  let syncs = 0
+  const onStep = (step: string): void => {
+    if (step !== 'sync record') return
+    syncs += 1
+    if (syncs === 1) throw Object.assign(new Error('disk'), { code: 'EIO' })
+  }
+  const { journal, clock, keep } = journalWith(t, onStep)
+  const kept = await keep()
+  await clock.advance(1000)
+  while (syncs === 0) await new Promise((resolve) => setImmediate(resolve))
+
+  await t.rejects(journal.sync(kept), { code: 'EIO' })
+  await t.rejects(journal.sync(kept), { code: 'EIO' })
+  t.equal(syncs, 1, 'a disk that has lost the bytes is not asked again')
+})
+
+t.test('two that want the same version on the disk both wait for it', async (t) => {
+  let syncs = 0
+  const { journal, keep } = journalWith(t, (step) => void (syncs += Number(step === 'sync record')))
+  const kept = await keep()
+  await Promise.all([journal.sync(kept), journal.sync(kept)])
+  t.equal(syncs, 2)
+  await journal.sync(kept)
+  t.equal(syncs, 2, 'what is on the disk is not synced again')
+})
+
+t.test('a version that is stored meanwhile needs no disk', async (t) => {
+  const { journal, keep } = journalWith(t, () => undefined)
+  const kept = await keep()
+  const synced = journal.sync(kept)
+  await journal.remove(kept)
+  await t.resolves(synced)
+})
+
+t.test('empty records, which a machine leaves that stops, are swept; others stay', async (t) => {
+  const { journal, directory, keep } = journalWith(t, () => undefined)
+  const kept = await keep()
+  writeFileSync(join(directory, 'torn.json'), '')
+  writeFileSync(join(directory, 'unknown.json'), '{"of": "another day"}')
+  await journal.sweep()
+  t.same(readdirSync(directory).sort(), [`${kept.id}.json`, 'unknown.json'])
+})
