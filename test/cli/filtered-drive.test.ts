@@ -89,7 +89,20 @@ for (const kind of ['flat', 'hierarchical']) {
       })
       t.match(JSON.parse((await abfs('pin', drive, '--json')).stdout), { files: 4 + links })
       t.match(await warm('abfs://data'), { files: 8 + links, failures: 0 })
+
+      const unpin = async (place: string) =>
+        JSON.parse((await abfs('unpin', place, '--json')).stdout)
+      t.match(JSON.parse((await abfs('pin', 'abfs://data', '--json')).stdout), { files: 8 + links })
+      t.match(await unpin(join(drive, 'tmp')), { files: 0 }, 'it is hidden')
+      t.match(await unpin(join(drive, 'train')), { files: 2 }, 'not the large one')
+      t.match(await unpin(drive), { files: 2 + links })
+      t.match(await unpin('abfs://data'), { files: 4 })
       await unmount(drive)
+      const timed = await mounted('--read-only', '--filter', 'modtime>2020-01-01')
+      const { code, stderr } = await abfs('unpin', timed)
+      t.equal(code, 2)
+      t.match(stderr, /by their times, which the cache does not know: name abfs:/)
+      await unmount(timed)
     })
 
     if (kind === 'hierarchical') return

@@ -1,4 +1,6 @@
 import type { Command } from 'commander'
+import type { Entry } from '../../namespace/entry.ts'
+import type { VersionKey } from '../../transfer/disk-cache.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { usageError } from '../usage.ts'
 
@@ -9,6 +11,7 @@ interface UnpinFlags {
 
 const HELP = `
 What is let go stays until the cache needs its room; abfs evict removes it. Asks Azure nothing.
+By a directory of a drive: what the drive shows.
 
 Examples:
   abfs unpin abfs://models/base --cache-dir /var/cache/abfs
@@ -45,13 +48,24 @@ async function unpin(
   const cache = await openExistingCache(command, context)
   try {
     if (place === undefined) return await cache.unpin(() => true)
-    const { container, name } = placeOf(place, context)
+    const { container, name, hidesByTime, isShown = () => true } = placeOf(place, context)
+    if (hidesByTime === true) {
+      throw usageError(
+        `${place} shows files by their times, which the cache does not know: name abfs://CONTAINER[/PATH]`,
+      )
+    }
     const top = name.replace(/\/+$/, '')
-    return await cache.unpin(({ path }) => {
+    return await cache.unpin((version) => {
+      const { path } = version
       const isBelow = top === '' || path.name === top || path.name.startsWith(`${top}/`)
-      return path.container === container && isBelow
+      return path.container === container && isBelow && isShown(fileOf(version))
     })
   } finally {
     await cache.close()
   }
+}
+
+/** What a drive would have looked at, but for times. */
+function fileOf({ path: { name }, etag, sizeBytes }: VersionKey): Entry {
+  return { name, type: 'file', sizeBytes, etag, lastModifiedMs: undefined, posix: {}, metadata: {} }
 }

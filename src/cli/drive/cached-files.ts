@@ -17,11 +17,13 @@ import { parseLocation } from '../location.ts'
 import { usageError } from '../usage.ts'
 import { parseSize } from './drive-options.ts'
 import { recallDrives } from './registry.ts'
-import { reachedBy, shownBy } from './shown.ts'
+import { hidesByTime, reachedBy, shownBy } from './shown.ts'
 
 /** Where files are, and which of them are meant, where not all. */
 export interface FilesPlace extends BlobPath {
   readonly isShown?: ((entry: Entry) => boolean) | undefined
+  /** Whether that takes the time of a file. */
+  readonly hidesByTime?: boolean | undefined
 }
 
 /** The place that `text` names: a URL, or what the drive shows that a local directory lies in. */
@@ -44,6 +46,7 @@ export function placeOf(text: string, { environment }: CliContext): AzureUrl & F
     ...url,
     name: joined(root.name, place.slice(drive.directory.length)),
     isShown: isShown && shownBelow(root, reachedBy(isShown)),
+    hidesByTime: drive.hiding && hidesByTime(drive.hiding),
   }
 }
 

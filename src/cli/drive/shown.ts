@@ -33,6 +33,11 @@ export function shownBy({ include, exclude, filter }: Hiding): IsShown | undefin
   }
 }
 
+/** Whether what is shown depends on when it was written. */
+export function hidesByTime({ filter = '' }: Hiding): boolean {
+  return /(^|[|&])\s*modtime\b/i.test(filter)
+}
+
 /** As `isShown`, where no directory above was looked at: one that is hidden hides what is in it. The top is always shown. */
 export function reachedBy(isShown: IsShown): IsShown {
   return (path, entry) => {
