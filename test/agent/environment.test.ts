@@ -23,6 +23,8 @@ t.test('a child gets the agent, and no other credential of the environment', asy
   for (const name of [
     'AZURE_CLIENT_SECRET',
     'ABFS_CONNECTOR_KEY',
+    'ABFS_ENCRYPTION_KEY',
+    'ABFS_ENCRYPTION_KEY_FILE',
     'MSI_ENDPOINT',
     'IMDS_ENDPOINT',
   ]) {

@@ -95,6 +95,21 @@ t.test('a drive with a key', { skip: whyNoCli() || whyNoMounts() }, async (t) =>
     t.equal(listed.code, 0)
   })
 
+  await t.test('a daemon has a key of the environment by a channel, not in its own', async (t) => {
+    const directory = await temporaryMountpoint(t)
+    const own = { ...env, ABFS_ENCRYPTION_KEY: key.toString('base64') }
+    const started = await runAbfs(['mount', 'abfs://data', directory], { env: own })
+    t.equal(started.code, 0, started.stderr)
+    t.equal(await shell(`cat '${directory}/grove/file'`), 'content\nmore\n')
+    const { stdout } = await runAbfs(['status', '--json'], { env })
+    const [drive] = JSON.parse(stdout) as { readonly pid: number }[]
+    const environ = readFileSync(`/proc/${drive?.pid}/environ`, 'latin1')
+    t.match(environ, `ABFS_ACCOUNT=${env['ABFS_ACCOUNT']}`, 'it is the daemon')
+    t.notMatch(environ, 'ABFS_ENCRYPTION_KEY')
+    for (const secret of shown) t.notOk((environ + stdout).includes(secret))
+    t.equal((await runAbfs(['unmount', directory], { env })).code, 0)
+  })
+
   await t.test('a plan says that there is one, and not which', async (t) => {
     const directory = await temporaryMountpoint(t)
     const argv = ['mount', '--plan', '--json', 'abfs://data', directory]

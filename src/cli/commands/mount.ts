@@ -232,7 +232,14 @@ function argumentsOf(
   return { places, flags, plan: plan === undefined ? 'no' : plan === 'write' ? 'write' : 'read' }
 }
 
-async function mount(
+async function mount(given: MountArguments, command: Command, context: CliContext): Promise<void> {
+  if (given.flags.serveLauncher !== true) return mountPlaces(given, command, context)
+  const { withSecrets } = await import('../drive/launched-secrets.ts')
+  const environment = await withSecrets(context.environment)
+  return mountPlaces(given, command, { ...context, environment })
+}
+
+async function mountPlaces(
   { places: words, flags, plan }: MountArguments,
   command: Command,
   context: CliContext,

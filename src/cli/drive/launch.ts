@@ -1,7 +1,8 @@
 /**
  * A drive that outlives its command. In the order things happen:
  *
- * 1. `abfs mount` starts itself again, detached, with `--serve-launcher` and a channel to it.
+ * 1. `abfs mount` starts itself again, detached, with `--serve-launcher` and a channel to it, by which it sends the
+ *    variables that are secrets.
  * 2. The child connects, mounts, and sends `mounted`; or sends `failed` with the line to print.
  *    Lines of `notice` that come before are printed: whom it waits for, what is not there yet.
  * 3. The parent returns with the child's verdict. The child closes the channel and serves on, its
@@ -18,6 +19,7 @@ import { codeOf, type ExitCode, exitCodes } from '../exit-codes.ts'
 import { ReportedError } from '../report-error.ts'
 import { selfCommand } from '../self.ts'
 import { daemonProcess } from './daemon-process.ts'
+import { withoutSecrets } from './launched-secrets.ts'
 
 /** The hidden flag that tells the child to answer its parent. */
 export const launcherFlag = '--serve-launcher'
@@ -108,12 +110,16 @@ function spawnDaemon(options: LaunchOptions): ReturnType<typeof spawn> {
   const log = openSync(options.logFile, 'a', 0o600)
   try {
     const [program, argv] = selfCommand([...options.argv, launcherFlag])
-    const { flags, env } = daemonProcess(process.execArgv, process.env)
-    return spawn(program, [...flags, ...argv], {
+    const { flags, env: whole } = daemonProcess(process.execArgv, process.env)
+    const { env, secrets } = withoutSecrets(whole)
+    const child = spawn(program, [...flags, ...argv], {
       env,
       detached: true,
       stdio: ['ignore', log, log, ...passed(options.descriptors ?? [])],
     })
+    // Of a child that did not start another event tells.
+    child.send(secrets, () => undefined)
+    return child
   } finally {
     closeSync(log)
   }
