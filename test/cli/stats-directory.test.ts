@@ -97,5 +97,14 @@ t.test('a drive with --stats-dir', { skip: whyNoCli() || whyNoMounts() }, async 
       t.equal(wrong.code, 2, wrong.stderr)
       t.match(wrong.stderr, /--stats-dir must be one name such as \.abfs/)
     }
+    const other = await abfs(
+      'mount',
+      'abfs://data',
+      directory,
+      '--stats-dir',
+      '--driver=fuse-native',
+    )
+    t.equal(other.code, 2)
+    t.match(other.stderr, /--stats-dir needs the native driver/)
   })
 })

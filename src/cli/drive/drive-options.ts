@@ -185,7 +185,7 @@ export function parseDriveSettings(
     metricsListen: parseListen('--metrics-listen', flags.metricsListen),
     ...chooseOtlp(flags.otlpEndpoint, environment),
     healthFile: placeOf('--health-file', flags.healthFile),
-    statsDir: parseStatsDir(flags.statsDir),
+    statsDir: parseStatsDir(flags),
     accessLog: placeOf('--access-log', flags.accessLog),
     slowMs: parseSeconds('--slow', flags.slow) * 1000,
     prices: flags.prices === undefined ? listPrices : parsePrices(flags.prices),
@@ -212,8 +212,13 @@ function placeOf(flag: string, file: string | undefined): string | undefined {
 }
 
 /** One name, which a blob could have. */
-function parseStatsDir(name: string | true | undefined): string | undefined {
+function parseStatsDir({ statsDir: name, driver }: MountFlags): string | undefined {
   if (name === undefined) return undefined
+  if (driver !== 'native') {
+    throw usageError(
+      '--stats-dir needs the native driver: fuse-native reads no file of unknown size',
+    )
+  }
   const chosen = name === true ? '.abfs' : name
   const isName = !/^\.{0,2}$|[\0/]/.test(chosen) && Buffer.byteLength(chosen) <= 255
   if (isName) return chosen
