@@ -104,7 +104,7 @@ t.test('a drive with a key', { skip: whyNoCli() || whyNoMounts() }, async (t) =>
     const { stdout } = await runAbfs(['status', '--json'], { env })
     const [drive] = JSON.parse(stdout) as { readonly pid: number }[]
     const environ = readFileSync(`/proc/${drive?.pid}/environ`, 'latin1')
-    t.match(environ, `ABFS_ACCOUNT=${env['ABFS_ACCOUNT']}`, 'it is the daemon')
+    t.match(environ, `XDG_STATE_HOME=${state}`, 'it is the daemon')
     t.notMatch(environ, 'ABFS_ENCRYPTION_KEY')
     for (const secret of shown) t.notOk((environ + stdout).includes(secret))
     t.equal((await runAbfs(['unmount', directory], { env })).code, 0)
