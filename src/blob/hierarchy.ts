@@ -171,18 +171,27 @@ export type HierarchyOf = (
   options?: CallOptions,
 ) => Promise<HierarchyStore | undefined>
 
+/** The pages of what is in `directory`, one after the other. `ENOENT`. */
+export async function* listPathPages(
+  hierarchy: HierarchyStore,
+  directory: BlobPath,
+  options: ListPathsOptions = {},
+): AsyncGenerator<readonly PathProperties[], void, undefined> {
+  let continuation = options.continuation
+  do {
+    const page = await hierarchy.listPaths(directory, { ...options, continuation })
+    yield page.paths
+    continuation = page.continuation
+  } while (continuation !== undefined)
+}
+
 /** All that is in `directory`, page after page. */
 export async function* listAllPaths(
   hierarchy: HierarchyStore,
   directory: BlobPath,
   options: ListPathsOptions = {},
 ): AsyncGenerator<PathProperties, void, undefined> {
-  let continuation = options.continuation
-  do {
-    const page = await hierarchy.listPaths(directory, { ...options, continuation })
-    yield* page.paths
-    continuation = page.continuation
-  } while (continuation !== undefined)
+  for await (const paths of listPathPages(hierarchy, directory, options)) yield* paths
 }
 
 /** Deletes a directory with all that is below it, page after page. */

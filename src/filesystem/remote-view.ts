@@ -86,9 +86,10 @@ export class RemoteView implements TreeView<FileInfo> {
     if (name === '') return yield await this.#containers(options)
     const path = pathOf(name)
     const metadata = this.#metadata || options.metadata
-    const entries = await this.#namespace.list(path, { ...options, metadata })
-    for await (const part of inTurns(entries)) {
-      yield part.map((entry) => toFileInfo(path.container, entry))
+    for await (const entries of this.#namespace.listPages(path, { ...options, metadata })) {
+      for await (const part of inTurns(entries)) {
+        yield part.map((entry) => toFileInfo(path.container, entry))
+      }
     }
   }
 

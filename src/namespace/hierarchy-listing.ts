@@ -1,14 +1,18 @@
-import { type HierarchyStore, listAllPaths, type PathProperties } from '../blob/hierarchy.ts'
+import {
+  type HierarchyStore,
+  listAllPaths,
+  listPathPages,
+  type PathProperties,
+} from '../blob/hierarchy.ts'
 import { type BlobStore, type CallOptions, listAll } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
-import { inTurns } from '../turns.ts'
+import { collectPages, inTurns } from '../turns.ts'
 import { bitsInMetadata, entryFromBlob, entryFromPath } from './blob-entry.ts'
-import { baseName, childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
+import { childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
 import type { Entry } from './entry.ts'
-import { EntryMap } from './entry-map.ts'
-import type { OneLevel, UnreachableListener } from './listing.ts'
+import type { LevelPart, UnreachableListener } from './listing.ts'
 
 /** Both faces of an account. */
 export interface Faces {
@@ -25,29 +29,36 @@ interface PathListingOptions extends CallOptions {
 const headsAtOnce = 16
 
 /**
- * Lists what lies directly in `directory`, all pages. With `metadata` the blobs are listed beside
- * the paths: the one tells what each entry is and who owns it, the other what is stored with it.
- * No listing of one level tells the metadata of directories: each is asked for by itself. Empty for
- * a missing directory.
+ * What lies directly in `directory`, page by page; nothing where it is missing. With `metadata` the blobs are listed beside
+ * the paths, all at first: the one tells what each entry is and who owns it, the other what is stored with it.
+ * No listing of one level tells the metadata of directories: each is asked for by itself.
  */
-export async function listOneLevelOfPaths(
+export async function* listLevelOfPaths(
   faces: Faces,
   directory: BlobPath,
   options: PathListingOptions,
-): Promise<OneLevel> {
-  const [paths, blobs] = await Promise.all([
-    listPaths(faces.hierarchy, directory, options),
-    options.metadata === true
-      ? listBlobs(faces.store, { ...directory, name: childPrefix(directory.name) }, options)
-      : new Map<string, Entry>(),
-  ])
-  if (options.metadata === true)
-    await askDirectories(faces.store, { directory, paths, blobs }, options)
-  const found = new EntryMap()
-  for await (const part of inTurns(paths)) {
-    for (const path of part) found.set(baseName(path.name), merged(path, blobs.get(path.name)))
+): AsyncGenerator<LevelPart, void, undefined> {
+  const pages = shownPages(faces.hierarchy, directory, options)
+  if (options.metadata === true) return yield* listWholeLevel(faces, { directory, pages }, options)
+  for await (const paths of pages) {
+    yield { entries: paths.map((path) => merged(path, undefined)), isMore: false }
   }
-  return { entries: found, slashMarker: undefined, hasUnreachable: false }
+}
+
+async function* listWholeLevel(
+  { store }: Faces,
+  { directory, pages }: Pick<Level, 'directory'> & { pages: AsyncIterable<PathProperties[]> },
+  options: PathListingOptions,
+): AsyncGenerator<LevelPart, void, undefined> {
+  const prefix = { ...directory, name: childPrefix(directory.name) }
+  const [paths, blobs] = await Promise.all([
+    collectPages(pages),
+    listBlobs(store, prefix, { signal: options.signal }),
+  ])
+  await askDirectories(store, { directory, paths, blobs }, options)
+  for await (const part of inTurns(paths)) {
+    yield { entries: part.map((path) => merged(path, blobs.get(path.name))), isMore: false }
+  }
 }
 
 interface Level {
@@ -102,21 +113,19 @@ export async function* walkPaths(
   }
 }
 
-async function listPaths(
+async function* shownPages(
   hierarchy: HierarchyStore,
   directory: BlobPath,
   options: PathListingOptions,
-): Promise<PathProperties[]> {
-  const paths: PathProperties[] = []
+): AsyncGenerator<PathProperties[], void, undefined> {
   try {
-    for await (const path of listAllPaths(hierarchy, directory, { signal: options.signal })) {
-      if (isShown(path, directory, options)) paths.push(path)
+    for await (const paths of listPathPages(hierarchy, directory, { signal: options.signal })) {
+      yield paths.filter((path) => isShown(path, directory, options))
     }
   } catch (error) {
     // Whether it is missing or a file is asked by who needs to know.
     if (directory.name === '' || !isFileSystemError(error, 'ENOENT', 'ENOTDIR')) throw error
   }
-  return paths
 }
 
 /** By name. */

@@ -146,6 +146,16 @@ export class ListingCache {
     for (const each of this.#trees) if (each === tree) this.#trees.delete(each)
   }
 
+  /** Whether a listing of so many names may be kept. */
+  hasRoomFor(names: number): boolean {
+    return names < this.#listings.maxSize
+  }
+
+  /** Forgets the listing of `directory`, which was seen to be of too many names to be kept. */
+  outgrown(directory: BlobPath): void {
+    this.#listings.delete(keyOf(directory))
+  }
+
   /** Keeps a complete listing; `sinceMs` is when it was begun, where that is not just now. */
   keep(
     directory: BlobPath,

@@ -2,49 +2,93 @@ import { type BlobStore, type CallOptions, type ListEntry, listPages } from '../
 import type { BlobPath } from '../path.ts'
 import { inTurns } from '../turns.ts'
 import { entryFromBlob, impliedDirectory, mergeEntries } from './blob-entry.ts'
-import { baseName, childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
+import { childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
 import { listPagesDivided } from './divided-listing.ts'
 import type { Entry } from './entry.ts'
-import { type EntriesByName, EntryMap } from './entry-map.ts'
 
 /** Told of each blob whose name cannot be a path. */
 export type UnreachableListener = (path: BlobPath) => void
 
-/** What one level of a container shows. */
-export interface OneLevel {
-  /** By base name; a directory and a file of one name are one entry: the directory. */
-  readonly entries: EntriesByName
-  /** The blob `dir/` itself, when there is one. */
-  readonly slashMarker: Entry | undefined
-  /** Whether something lies there whose name cannot be a path (`a//b`). */
-  readonly hasUnreachable: boolean
+/** A part of what one level of a container shows. */
+export interface LevelPart {
+  /** No name is in two parts: a directory and a file of one name are one entry, the directory. */
+  readonly entries: readonly Entry[]
+  /** Whether something else lies there too: the blob `dir/` itself, or what has a name that cannot be a path (`a//b`). */
+  readonly isMore: boolean
 }
 
-/** Lists what lies directly in `directory`, all pages. */
-export async function listOneLevel(
+/** What lies directly in `directory`, page by page, in the service's order. */
+export async function* listLevel(
   store: BlobStore,
   directory: BlobPath,
   options: CallOptions & { readonly onUnreachable: UnreachableListener },
-): Promise<OneLevel> {
+): AsyncGenerator<LevelPart, void, undefined> {
   const prefix = childPrefix(directory.name)
-  const entries = new EntryMap()
-  let slashMarker: Entry | undefined
-  let hasUnreachable = false
+  const walk = new LevelWalk()
+  let isMore = false
   const { signal, onUnreachable } = options
   const take = (row: ListEntry) => {
     if (isReserved(withoutSlash(row.name))) return
-    if (row.name === prefix && row.kind === 'blob')
-      slashMarker = entryFromBlob(row.name, row.properties)
+    if (row.name === prefix && row.kind === 'blob') isMore = true
     else if (!isRowPath(row)) {
-      hasUnreachable = true
+      isMore = true
       onUnreachable({ ...directory, name: row.name })
-    } else addRow(entries, row)
+    } else walk.add(row)
   }
   const level = { delimiter: '/', signal } as const
   for await (const rows of listPages(store, { ...directory, name: prefix }, level)) {
     for await (const part of inTurns(rows, rowsATurn)) for (const row of part) take(row)
+    yield { entries: walk.take(), isMore }
   }
-  return { entries, slashMarker, hasUnreachable }
+  yield { entries: walk.end(), isMore }
+}
+
+/**
+ * Makes one entry of the rows of one name. On a page all blobs may come before all prefixes, and a page may repeat the
+ * last prefix of the one before. So at its end those are held back which something on the next may still be merged with:
+ * a name that the last row begins with, unless what follows there sorts behind `/`. Those are very few.
+ */
+class LevelWalk {
+  #open = new Map<string, Entry>()
+  #lastBlob = ''
+  #lastPrefix = ''
+
+  add(row: ListEntry): void {
+    const found = entryOfRow(row)
+    this.#open.set(found.name, mergeEntries(this.#open.get(found.name), found))
+    if (row.kind === 'blob') this.#lastBlob = row.name
+    else this.#lastPrefix = row.name
+  }
+
+  /** What no other page can change, at the end of one. */
+  take(): readonly Entry[] {
+    const [blob, prefix] = [this.#lastBlob, this.#lastPrefix]
+    if (blob === '' && prefix === '') return []
+    const held = new Map<string, Entry>()
+    for (const name of [...heads(blob), ...heads(prefix)].sort()) {
+      const entry = this.#open.get(name)
+      if (entry !== undefined && this.#open.delete(name)) held.set(name, entry)
+    }
+    const sure = this.end()
+    this.#open = held
+    this.#lastBlob = ''
+    this.#lastPrefix = ''
+    return sure
+  }
+
+  /** The rest. */
+  end(): readonly Entry[] {
+    return [...this.#open.values()]
+  }
+}
+
+/** The beginnings of `name` which, with a slash behind, are it or sort behind it. */
+function heads(name: string): string[] {
+  const found = [name]
+  for (let end = 1; end < name.length; end++) {
+    if (name.charAt(end) <= '/') found.push(name.slice(0, end))
+  }
+  return found
 }
 
 /** Some two milliseconds, with what becomes of them; ten in a process that has only begun. */
@@ -147,13 +191,10 @@ class TreeWalk {
   }
 }
 
-function addRow(entries: EntriesByName, row: ListEntry): void {
-  const found =
-    row.kind === 'prefix'
-      ? impliedDirectory(withoutSlash(row.name))
-      : entryFromBlob(row.name, row.properties)
-  const key = baseName(found.name)
-  entries.set(key, mergeEntries(entries.get(key), found))
+function entryOfRow(row: ListEntry): Entry {
+  return row.kind === 'prefix'
+    ? impliedDirectory(withoutSlash(row.name))
+    : entryFromBlob(row.name, row.properties)
 }
 
 function isRowPath(row: ListEntry): boolean {

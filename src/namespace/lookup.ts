@@ -6,9 +6,9 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { entryFromBlob, impliedDirectory } from './blob-entry.ts'
 import { baseName, childPrefix } from './blob-name.ts'
 import type { Entry } from './entry.ts'
-import type { EntriesByName } from './entry-map.ts'
-import { listOneLevelOfPaths } from './hierarchy-listing.ts'
-import { listOneLevel, type OneLevel, type UnreachableListener } from './listing.ts'
+import { type EntriesByName, EntryMap } from './entry-map.ts'
+import { listLevelOfPaths } from './hierarchy-listing.ts'
+import { type LevelPart, listLevel, type UnreachableListener } from './listing.ts'
 import { type ListingCache, parentOf } from './listing-cache.ts'
 import type { TreeScans } from './tree-scans.ts'
 
@@ -106,8 +106,16 @@ export class Lookup {
     if (options.fresh === true || siblings === undefined || !this.#isRelisted(parent, siblings)) {
       return (await this.#ask(path, options)) ?? 'ENOENT'
     }
-    const listed = await unlessMissing(this.entries(parent, options))
-    return listed?.get(baseName(path.name)) ?? 'ENOENT'
+    return (await unlessMissing(this.#listed(path, options))) ?? 'ENOENT'
+  }
+
+  /** Lists all that is beside `path`. */
+  async #listed({ container, name }: BlobPath, options: LookupOptions): Promise<Entry | undefined> {
+    let found: Entry | undefined
+    for await (const entries of this.pages(parentOf({ container, name }), options)) {
+      found ??= entries.find((entry) => entry.name === name)
+    }
+    return found
   }
 
   /** Whether a name in `directory`, which had so many, is worth a listing. */
@@ -138,28 +146,35 @@ export class Lookup {
     return above.type === 'directory' ? undefined : 'ENOTDIR'
   }
 
-  /** What `directory` holds, by base name; `ENOENT`, `ENOTDIR`. Not to be changed. */
-  async entries(directory: BlobPath, options: LookupOptions = {}): Promise<EntriesByName> {
+  /**
+   * What `directory` holds, in the service's order: at once where it is known, else as it is listed, which is all that is held
+   * of a listing that is too long to be kept. `ENOENT`, `ENOTDIR`.
+   */
+  async *pages(
+    directory: BlobPath,
+    options: LookupOptions = {},
+  ): AsyncGenerator<readonly Entry[], void, undefined> {
     const kept = this.#kept(directory, options)
     if (options.fresh !== true) this.#cache.count(kept !== undefined)
-    if (kept !== undefined) return kept
+    // As of one moment: it changes when we change something.
+    if (kept !== undefined) return yield [...kept.values()]
     const known = options.fresh === true ? undefined : this.#said(directory)
     requireDirectory(known, directory)
     await this.#cover(directory, options)
     const covered = this.#kept(directory, options)
-    if (covered !== undefined) return covered
+    if (covered !== undefined) return yield [...covered.values()]
     const pending = this.#cache.begin(directory)
     try {
-      const { entries, slashMarker, hasUnreachable } = await this.#listOneLevel(directory, options)
-      // Not to be taken for an empty directory without asking.
-      const isMore = slashMarker !== undefined || hasUnreachable
-      const shown = entries.size > 0 || isMore || directory.name === ''
-      if (!shown) await this.#requireMarked(directory, known, options)
-      if (!pending.changed) {
-        this.#cache.keep(directory, entries, { slashMarker: isMore })
+      const found = new FoundLevel(this.#cache)
+      for await (const part of this.#level(directory, options)) {
+        found.add(part)
+        yield part.entries
       }
+      // Not to be taken for an empty directory without asking.
+      if (found.isNothing && directory.name !== '')
+        await this.#requireMarked(directory, known, options)
+      if (!pending.changed) found.keepAs(directory)
       this.#scans?.listed(directory)
-      return entries
     } finally {
       this.#cache.end(directory, pending)
     }
@@ -198,12 +213,15 @@ export class Lookup {
     return rows
   }
 
-  async #listOneLevel(directory: BlobPath, options: LookupOptions): Promise<OneLevel> {
+  async *#level(
+    directory: BlobPath,
+    options: LookupOptions,
+  ): AsyncGenerator<LevelPart, void, undefined> {
     const hierarchy = await this.#hierarchyOf(directory.container, callOptions(options))
     const { metadata } = options
     const listing = { ...callOptions(options), onUnreachable: this.#onUnreachable, metadata }
-    if (hierarchy === undefined) return listOneLevel(this.#store, directory, listing)
-    return listOneLevelOfPaths({ hierarchy, store: this.#store }, directory, listing)
+    if (hierarchy === undefined) yield* listLevel(this.#store, directory, listing)
+    else yield* listLevelOfPaths({ hierarchy, store: this.#store }, directory, listing)
   }
 
   async #root(path: BlobPath, options: LookupOptions): Promise<Entry> {
@@ -256,6 +274,35 @@ export class Lookup {
     const blob = await unlessMissing(this.#store.head(directory, callOptions(options)))
     const found = blob === undefined ? 'ENOENT' : entryFromBlob(directory.name, blob)
     requireDirectory(found, directory)
+  }
+}
+
+/** What a listing has told so far, while it is short enough to be kept. */
+class FoundLevel {
+  readonly #cache: ListingCache
+  #entries: EntryMap | undefined = new EntryMap()
+  #isEmpty = true
+  #isMore = false
+
+  constructor(cache: ListingCache) {
+    this.#cache = cache
+  }
+
+  get isNothing(): boolean {
+    return this.#isEmpty && !this.#isMore
+  }
+
+  add({ entries, isMore }: LevelPart): void {
+    this.#isEmpty &&= entries.length === 0
+    this.#isMore ||= isMore
+    for (const entry of entries) this.#entries?.set(baseName(entry.name), entry)
+    if (this.#entries && !this.#cache.hasRoomFor(this.#entries.size)) this.#entries = undefined
+  }
+
+  /** The complete listing of `directory`. */
+  keepAs(directory: BlobPath): void {
+    if (this.#entries === undefined) this.#cache.outgrown(directory)
+    else this.#cache.keep(directory, this.#entries, { slashMarker: this.#isMore })
   }
 }
 

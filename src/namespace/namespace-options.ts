@@ -44,6 +44,11 @@ export function entriesWithin(budgetBytes: number = Number.MAX_SAFE_INTEGER): nu
   return Math.max(1, Math.min(mostEntries, Math.floor(budgetBytes / 2 / bytesAnEntry)))
 }
 
+/** An account without a hierarchy. */
+export async function flatNames(): Promise<undefined> {
+  return undefined
+}
+
 /** Options of `stat`, `exists` and `list`; `fresh` asks the service whatever the cache knows. */
 export type StatOptions = LookupOptions
 

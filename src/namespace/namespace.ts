@@ -3,7 +3,7 @@ import type { BlobStore, CallOptions, Conditions, Metadata } from '../blob/store
 import { systemClock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import { collectPages, inTurns } from '../turns.ts'
+import { collectPages } from '../turns.ts'
 import { checkPath, isReserved } from './blob-name.ts'
 import { listContainers, makeContainer } from './containers.ts'
 import {
@@ -22,6 +22,7 @@ import { type Listing, ListingCache, type ListingCacheStats } from './listing-ca
 import { callOptions, Lookup } from './lookup.ts'
 import {
   entriesWithin,
+  flatNames,
   type MakeDirectoryOptions,
   type NamespaceOptions,
   type StatOptions,
@@ -56,7 +57,6 @@ export class Namespace {
   readonly #cache: ListingCache
   readonly #lookup: Lookup
   readonly #parts: NamespaceParts
-  readonly #maxEntries: number
   readonly #onUnreachable: (path: BlobPath) => void
   #unreachableCount = 0
   #names: HierarchicalNames | undefined
@@ -65,7 +65,6 @@ export class Namespace {
     this.store = options.store
     const { clock = systemClock, listingTtlMs: ttlMs = 5000, directoryMode = 'marker' } = options
     const { listingCacheEntries: maxEntries = entriesWithin(), hierarchyOf = flatNames } = options
-    this.#maxEntries = maxEntries
     this.#cache = new ListingCache({ clock, ttlMs, maxEntries })
     this.#onUnreachable = (path) => {
       this.#unreachableCount += 1
@@ -115,13 +114,18 @@ export class Namespace {
   }
 
   /** What lies directly in `directory`, in the service's order; in the account's root: containers. `ENOENT`, `ENOTDIR`. */
-  async list(directory: BlobPath, options: StatOptions = {}): Promise<readonly Entry[]> {
+  list(directory: BlobPath, options: StatOptions = {}): Promise<readonly Entry[]> {
+    return collectPages(this.listPages(directory, options))
+  }
+
+  /** As {@link list}, page by page: what is too much to be kept is not held. */
+  async *listPages(
+    directory: BlobPath,
+    options: StatOptions = {},
+  ): AsyncGenerator<readonly Entry[], void, undefined> {
     checkPath(directory, 'list')
-    if (directory.container === '') return listContainers(this.#parts, options)
-    const entries = await this.#lookup.entries(directory, options)
-    // What is kept is told as of one moment: it changes when we change something.
-    if (entries.size <= this.#maxEntries) return [...entries.values()]
-    return collectPages(inTurns(entries.values()))
+    if (directory.container === '') yield await listContainers(this.#parts, options)
+    else yield* this.#lookup.pages(directory, options)
   }
 
   /**
@@ -371,10 +375,6 @@ export class Namespace {
     this.#names ??= new HierarchicalNames(this.#parts, hierarchy)
     return this.#names
   }
-}
-
-async function flatNames(): Promise<undefined> {
-  return undefined
 }
 
 function refuseRoot(path: BlobPath, syscall: string): void {

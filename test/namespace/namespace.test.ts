@@ -220,6 +220,18 @@ t.test('list', async (t) => {
 
     t.same(store.take(), ['listPage a/'])
   })
+
+  t.test('that has become too long to be kept takes the former along', async (t) => {
+    const { namespace, memory, store } = await over(['a/1'], { listingCacheEntries: 4 })
+    await namespace.list(at('a'))
+    for (const name of ['a/2', 'a/3', 'a/4']) await memory.put(at(name), none)
+    await namespace.list(at('a'), { fresh: true })
+    store.take()
+
+    t.equal(await namespace.exists(at('a/4')), true)
+    t.same(store.take(), ['head a/4'])
+    t.equal(namespace.listingStats.entries, 0)
+  })
 })
 
 t.test('listTree', async (t) => {
