@@ -1,13 +1,14 @@
 import { isDeepStrictEqual } from 'node:util'
+import { ExpectedBytes, viewOf } from './expected-bytes.ts'
 import type { BlobProperties, ListEntry } from './store.ts'
 
 /** A listed blob. */
 export type ListedBlob = Extract<ListEntry, { kind: 'blob' }>
 
-/** A page, and its bytes as Latin-1 text, in which positions are the same. */
-export interface PageText {
-  readonly text: string
+/** A page, or a turn of it, and the same memory to be read by the word. */
+export interface PageBytes {
   readonly bytes: Buffer
+  readonly view: DataView
 }
 
 /** Turns the bytes of one value into what an entry has of it. */
@@ -23,8 +24,6 @@ export interface PatternMatch {
   readonly end: number
 }
 
-type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
-
 /** The elements whose values differ from blob to blob. */
 const varying = [
   'Name',
@@ -39,8 +38,10 @@ type Varying = (typeof varying)[number]
 
 /** Before each varying value, the text that leads to it. */
 interface Step {
-  readonly before: string
+  readonly before: ExpectedBytes
   readonly field: Varying
+  /** Of a field in which most blobs have what the one before had. */
+  readonly repeated: RepeatedValue | undefined
 }
 
 /** Nothing here may vary in what a pattern does not look at. */
@@ -48,20 +49,19 @@ const tooSpecial = /<Metadata(?! ?\/>)|<!|<\?|<Tags/
 
 /**
  * The form of one listed blob: the text between its values. A page repeats one form thousands of times, and
- * comparing it with what comes next costs a third of reading it tag by tag. A pattern is only kept when it
+ * comparing it with what comes next costs a fraction of reading it tag by tag. A pattern is only kept when it
  * reads the blob that it was learned from exactly as the scanner did; what it does not match, the scanner reads.
  */
 export class ListPattern {
   readonly #steps: readonly Step[]
-  readonly #tail: Buffer
-  readonly #model: ListedBlob
+  readonly #tail: ExpectedBytes
+  readonly #model: BlobProperties
   readonly #starts: number[]
   readonly #ends: number[]
-  #lastType: { readonly raw: string; readonly value: string | undefined } | undefined
 
-  private constructor(steps: readonly Step[], tail: string, model: ListedBlob) {
+  private constructor(steps: readonly Step[], tail: ExpectedBytes, model: BlobProperties) {
     this.#steps = steps
-    this.#tail = Buffer.from(tail, 'latin1')
+    this.#tail = tail
     this.#model = model
     this.#starts = steps.map(() => 0)
     this.#ends = steps.map(() => 0)
@@ -69,81 +69,145 @@ export class ListPattern {
 
   /** The form of `model`, which lies from `start` to `end`; `undefined` when it has more to it. */
   static learn(
-    page: PageText,
+    page: PageBytes,
     { start, end }: { readonly start: number; readonly end: number },
     { model, values }: { readonly model: ListedBlob; readonly values: ListValues },
   ): ListPattern | undefined {
-    const source = page.text.slice(start, end)
+    const source = page.bytes.toString('latin1', start, end)
     const steps = tooSpecial.test(source) ? undefined : stepsOf(source)
     if (steps === undefined) return undefined
     const last = source.lastIndexOf(`</${steps.at(-1)?.field}>`)
-    const pattern = new ListPattern(steps, source.slice(last), model)
+    const pattern = new ListPattern(steps, expected(source.slice(last)), model.properties)
     const again = pattern.match(page, start, values)
     return isDeepStrictEqual(again, { blob: model, end }) ? pattern : undefined
   }
 
   /** The blob at `at`, when it has this form. */
-  match({ text, bytes }: PageText, at: number, values: ListValues): PatternMatch | undefined {
+  match(page: PageBytes, at: number, values: ListValues): PatternMatch | undefined {
     let position = at
     for (let index = 0; index < this.#steps.length; index++) {
-      const before = this.#steps[index]?.before ?? ''
-      if (!text.startsWith(before, position)) return undefined
-      const start = position + before.length
-      position = text.indexOf('<', start)
-      if (position === -1) return undefined
+      const step = this.#steps[index]
+      if (step === undefined || !step.before.isAt(page.view, position)) return undefined
+      const start = position + step.before.length
+      position = step.repeated?.endAt(page, start, values) ?? endOfValue(page.bytes, start)
       this.#starts[index] = start
       this.#ends[index] = position
     }
-    const end = position + this.#tail.length
-    // Hundreds of characters: as strings they would be compared one by one.
-    if (end > bytes.length || bytes.compare(this.#tail, 0, this.#tail.length, position, end) !== 0)
-      return undefined
-    return { blob: this.#blob(text, values), end }
+    if (!this.#tail.isAt(page.view, position)) return undefined
+    return { blob: this.#blob(page.bytes, values), end: position + this.#tail.length }
   }
 
-  #blob(text: string, values: ListValues): ListedBlob {
-    let name = ''
-    const properties: Mutable<BlobProperties> = { ...this.#model.properties }
+  /** With all fields at once: an object that fields are added to takes twice the memory, and leaves garbage. */
+  #blob(bytes: Buffer, values: ListValues): ListedBlob {
+    const { blobType, accessTier, customerKeySha256, metadata } = this.#model
+    let [name, etag, sizeBytes, lastModifiedMs] = ['', '', 0, 0]
+    let { createdMs, contentType, contentMd5 } = this.#model
     for (let index = 0; index < this.#steps.length; index++) {
       const start = this.#starts[index] ?? 0
       const end = this.#ends[index] ?? 0
-      switch (this.#steps[index]?.field) {
+      const step = this.#steps[index]
+      switch (step?.field) {
         case 'Name':
           name = values.text(start, end)
           break
         case 'Creation-Time':
-          properties.createdMs = values.dateMs(start, end)
+          createdMs = step.repeated?.dateMs
           break
         case 'Last-Modified':
-          properties.lastModifiedMs = values.dateMs(start, end)
+          lastModifiedMs = step.repeated?.dateMs ?? 0
           break
         case 'Etag':
-          properties.etag = values.etag(start, end)
+          etag = values.etag(start, end)
           break
         case 'Content-Length':
-          properties.sizeBytes = Number(text.slice(start, end))
+          sizeBytes = wholeNumber(bytes, start, end)
           break
         case 'Content-Type':
-          properties.contentType = this.#contentType(text, { start, end, values })
+          contentType = step.repeated?.text
           break
         default:
-          properties.contentMd5 = values.text(start, end) || undefined
+          contentMd5 = values.text(start, end) || undefined
       }
+    }
+    const properties: BlobProperties = {
+      sizeBytes,
+      etag,
+      lastModifiedMs,
+      createdMs,
+      contentType,
+      contentMd5,
+      blobType,
+      accessTier,
+      customerKeySha256,
+      metadata,
     }
     return { kind: 'blob', name, properties }
   }
+}
 
-  /** Most blobs of a page have the same as the one before. */
-  #contentType(
-    text: string,
-    { start, end, values }: { start: number; end: number; values: ListValues },
-  ): string | undefined {
-    const known = this.#lastType
-    if (known?.raw.length === end - start && text.startsWith(known.raw, start)) return known.value
-    const value = values.text(start, end) || undefined
-    this.#lastType = { raw: text.slice(start, end), value }
-    return value
+/** A value that is read anew only where it differs from that of the blob before. */
+class RepeatedValue {
+  readonly #isDate: boolean
+  readonly #raw = new ExpectedBytes()
+  #dateMs = 0
+  #text: string | undefined
+
+  constructor(field: Varying) {
+    this.#isDate = field !== 'Content-Type'
   }
+
+  get dateMs(): number {
+    return this.#dateMs
+  }
+
+  get text(): string | undefined {
+    return this.#text
+  }
+
+  /** Where the value that begins at `start` ends; it is then known. */
+  endAt({ bytes, view }: PageBytes, start: number, values: ListValues): number {
+    const raw = this.#raw
+    const known = start + raw.length
+    if (raw.isAt(view, start) && bytes[known] === LESS) return known
+    const end = endOfValue(bytes, start)
+    raw.learn(view, start, end)
+    if (this.#isDate) this.#dateMs = values.dateMs(start, end)
+    else this.#text = values.text(start, end) || undefined
+    return end
+  }
+}
+
+const repeatedFields: ReadonlySet<Varying> = new Set([
+  'Creation-Time',
+  'Last-Modified',
+  'Content-Type',
+])
+
+const LESS = 0x3c
+
+/** Up to the next tag, or the end of the page. */
+function endOfValue(bytes: Buffer, start: number): number {
+  let end = start
+  while (end < bytes.length && bytes[end] !== LESS) end++
+  return end
+}
+
+/** Digits, as a number. */
+function wholeNumber(bytes: Buffer, start: number, end: number): number {
+  let value = 0
+  for (let at = start; at < end; at++) {
+    const digit = (bytes[at] ?? 0) - 0x30
+    if (digit < 0 || digit > 9) return Number(bytes.toString('latin1', start, end))
+    value = value * 10 + digit
+  }
+  return value
+}
+
+function expected(text: string): ExpectedBytes {
+  const bytes = Buffer.from(text, 'latin1')
+  const found = new ExpectedBytes()
+  found.learn(viewOf(bytes), 0, bytes.length)
+  return found
 }
 
 /** In the order in which the varying elements stand; `undefined` when one stands there twice. */
@@ -160,8 +224,12 @@ function stepsOf(source: string): readonly Step[] | undefined {
   if (found[0]?.field !== 'Name') return undefined
   let from = 0
   return found.map(({ field, start }) => {
-    const before = source.slice(from, start)
+    const before = expected(source.slice(from, start))
     from = source.indexOf('<', start)
-    return { before, field }
+    return {
+      before,
+      field,
+      repeated: repeatedFields.has(field) ? new RepeatedValue(field) : undefined,
+    }
   })
 }

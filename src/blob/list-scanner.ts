@@ -1,6 +1,7 @@
 import { KiB } from '../byte-range.ts'
 import { quoted } from './azure-request.ts'
-import { type ListedBlob, ListPattern, type ListValues, type PageText } from './list-pattern.ts'
+import { viewOf } from './expected-bytes.ts'
+import { type ListedBlob, ListPattern, type ListValues, type PageBytes } from './list-pattern.ts'
 import { decodeText, parseHttpDate, quotedEtag } from './list-values.ts'
 import type { BlobProperties, ListEntry, ListOptions, ListPage, StateMark } from './store.ts'
 import { markKey } from './written-mark.ts'
@@ -61,12 +62,16 @@ export async function scanInTurns(
 function endOfTurn(page: Buffer, at: number): number {
   const from = at + turnBytes
   if (from >= page.length) return page.length
-  const near = page.subarray(from, from + entryBytes)
-  const ends = entryEnds.flatMap((mark) => {
+  let near = page.subarray(from, from + entryBytes)
+  let end = page.length
+  for (const mark of entryEnds) {
     const found = near.indexOf(mark)
-    return found === -1 ? [] : [from + found + mark.length]
-  })
-  return ends.length === 0 ? page.length : Math.min(...ends)
+    if (found === -1) continue
+    end = from + found + mark.length
+    // The other is looked for before it alone.
+    near = near.subarray(0, found)
+  }
+  return end
 }
 
 const entryEnds = ['</Blob>', '</BlobPrefix>'] as const
@@ -75,6 +80,20 @@ const entryEnds = ['</Blob>', '</BlobPrefix>'] as const
 const freeForms = 8
 /** Shared by all entries that have none. */
 const noMetadata: Readonly<Record<string, string>> = Object.freeze({})
+
+/** With a place for each field that a listing tells, as those that a pattern makes. */
+const noProperties: BlobProperties = {
+  sizeBytes: 0,
+  etag: '',
+  lastModifiedMs: 0,
+  createdMs: undefined,
+  contentType: undefined,
+  contentMd5: undefined,
+  blobType: undefined,
+  accessTier: undefined,
+  customerKeySha256: undefined,
+  metadata: undefined,
+}
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
 
@@ -95,7 +114,7 @@ class ListScanner extends XmlCursor {
   #learned = 0
   #matched = 0
   readonly #values: ListValues
-  #page: PageText = { text: '', bytes: Buffer.alloc(0) }
+  #page: PageBytes = { bytes: this.bytes, view: viewOf(this.bytes) }
 
   constructor(options: ScanOptions) {
     super()
@@ -112,7 +131,7 @@ class ListScanner extends XmlCursor {
   /** Reads the page, or what follows of it, up to the end of an entry. */
   read(bytes: Buffer): void {
     this.look(bytes)
-    this.#page = { text: this.text, bytes }
+    this.#page = { bytes, view: viewOf(bytes) }
     while (this.at < bytes.length) {
       if (this.#isInBlobs) this.#isInBlobs = this.#blobOrEnd()
       else if (!this.#element()) return
@@ -180,7 +199,7 @@ class ListScanner extends XmlCursor {
   #blob(): ListedBlob {
     let name = ''
     let metadata: Readonly<Record<string, string>> | undefined
-    const properties: Mutable<BlobProperties> = { sizeBytes: 0, etag: '', lastModifiedMs: 0 }
+    const properties: Mutable<BlobProperties> = { ...noProperties }
     this.#state = {}
     if (!this.isEmpty) {
       while (this.child()) {
@@ -317,11 +336,10 @@ class ListScanner extends XmlCursor {
 
   /** A page often repeats one second many times over. */
   #dateAt(start: number, end: number): number {
-    if (this.#dateText.length === end - start && this.text.startsWith(this.#dateText, start)) {
-      return this.#dateMs
-    }
-    this.#dateText = this.bytes.toString('latin1', start, end)
-    this.#dateMs = parseHttpDate(this.#dateText)
+    const text = this.bytes.toString('latin1', start, end)
+    if (text === this.#dateText) return this.#dateMs
+    this.#dateText = text
+    this.#dateMs = parseHttpDate(text)
     return this.#dateMs
   }
 }

@@ -23,9 +23,21 @@ export function parseHttpDate(text: string): number {
 
 /** The text of a value, its entities resolved. */
 export function decodeText(bytes: Buffer, start: number, end: number): string {
+  if (isPlain(bytes, start, end)) return bytes.toString('latin1', start, end)
   const text = bytes.toString('utf8', start, end)
   return text.includes('&') ? text.replace(entityPattern, decodeEntity) : text
 }
+
+/** Whether each byte is a character: ASCII without entities. */
+function isPlain(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] ?? 0
+    if (byte > 0x7f || byte === ampersand) return false
+  }
+  return true
+}
+
+const ampersand = 0x26
 
 const entityPattern = /&(?:#(\d+)|#x([0-9a-fA-F]+)|(lt|gt|amp|quot|apos));/g
 

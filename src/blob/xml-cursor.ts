@@ -17,7 +17,7 @@ const EXCLAMATION = 0x21
  */
 export class XmlCursor {
   protected bytes: Buffer = Buffer.alloc(0)
-  protected text = ''
+  #text: string | undefined
   /** Where the next token begins. */
   protected at = 0
   /** The element of the last tag: where its name lies, and whether it is `<Name/>`. */
@@ -28,8 +28,14 @@ export class XmlCursor {
   /** Goes on at the beginning of `bytes`. */
   protected look(bytes: Buffer): void {
     this.bytes = bytes
-    this.text = bytes.toString('latin1')
+    this.#text = undefined
     this.at = 0
+  }
+
+  /** Made where it is looked at: most of a long page is known by its bytes. */
+  protected get text(): string {
+    this.#text ??= this.bytes.toString('latin1')
+    return this.#text
   }
 
   /** The text of the element whose opening tag was just read; moves behind its closing tag. */
