@@ -28,6 +28,7 @@ Napi::Function NativeChannel::Define(Napi::Env env) {
                       InstanceMethod<&NativeChannel::SendLater>("sendLater"),
                       InstanceMethod<&NativeChannel::Progress>("progress"),
                       InstanceMethod<&NativeChannel::InvalidateAttributes>("invalidateAttributes"),
+                      InstanceMethod<&NativeChannel::ExpireName>("expireName"),
                       InstanceMethod<&NativeChannel::InodeChanged>("inodeChanged"),
                       InstanceMethod<&NativeChannel::NamesKnown>("namesKnown"),
                       InstanceMethod<&NativeChannel::NamesChanged>("namesChanged"),

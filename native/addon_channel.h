@@ -56,6 +56,9 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   // (node: number)
   void InvalidateAttributes(const Napi::CallbackInfo& info);
 
+  // (directory: number, name: string): others have made, replaced or removed it.
+  void ExpireName(const Napi::CallbackInfo& info);
+
   // (node: number): what was told of it is not true any more.
   void InodeChanged(const Napi::CallbackInfo& info);
 

@@ -32,6 +32,14 @@ void NativeChannel::InvalidateAttributes(const Napi::CallbackInfo& info) {
   if (channel_) channel_->InvalidateAttributes(node);
 }
 
+void NativeChannel::ExpireName(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber() || !info[1].IsString()) {
+    Reject("expected a number and a string: directory, name");
+    return;
+  }
+  if (channel_) channel_->ExpireName(U64(info[0]), info[1].As<Napi::String>().Utf8Value());
+}
+
 void NativeChannel::InodeChanged(const Napi::CallbackInfo& info) {
   if (AreNumbers(info, 1) && channel_) channel_->inodes().Changed(U64(info[0]));
 }

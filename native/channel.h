@@ -97,6 +97,13 @@ class Channel {
     notifier_.InvalidateAttributes(node);
   }
 
+  // As InvalidateAttributes, of a name that others have made, replaced or removed.
+  void ExpireName(uint64_t directory, const std::string& name) {
+    inodes_.Changed(directory);
+    names_.Forget(directory);
+    notifier_.ExpireName(directory, name);
+  }
+
   // What is asked of inodes is answered from without the owner.
   InodeHits& inodes() { return inodes_; }
   // What is asked of names is answered from without the owner.

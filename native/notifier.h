@@ -3,8 +3,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <set>
+#include <string>
 #include <thread>
 #include <unordered_set>
+#include <utility>
 
 namespace abfs {
 
@@ -27,6 +30,9 @@ class Notifier {
   void Stop();
   // Attributes of `node`. May run on any thread, does not wait.
   void InvalidateAttributes(uint64_t node);
+  // What `name` in `directory` stands for, the names that the kernel keeps of `directory`, and its
+  // attributes. May run on any thread, does not wait.
+  void ExpireName(uint64_t directory, const std::string& name);
 
  private:
   void Run();
@@ -37,6 +43,7 @@ class Notifier {
   std::condition_variable changed_;
   // Guarded by mutex_.
   std::unordered_set<uint64_t> nodes_;
+  std::set<std::pair<uint64_t, std::string>> names_;
   bool stopping_ = false;
 };
 

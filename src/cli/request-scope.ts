@@ -30,7 +30,8 @@ export function requestScopes(options: RequestScopeOptions): (request: HttpReque
   const same = sameObject()
   return (request) => {
     const permissions = specialPermissions(request) ?? general
-    const scope = scopeFor(request.url, endpoints, { permissions, prefix, perBlob })
+    const wanted = scopeFor(request.url, endpoints, { permissions, prefix, perBlob })
+    const scope = wanted.container === feedContainer ? feedScope(wanted) : wanted
     // A container is made and deleted in the account: no signature for the container reaches so far.
     return same(
       accountOperations.has(request.operation)
@@ -38,6 +39,13 @@ export function requestScopes(options: RequestScopeOptions): (request: HttpReque
         : scope,
     )
   }
+}
+
+const feedContainer = '$blobchangefeed'
+
+/** The change feed is of the whole account, and nobody writes to it. */
+function feedScope({ account, service, container }: Scope): Scope {
+  return { account, service, container, permissions: PERMISSIONS.read }
 }
 
 /** Gives the first scope of those that are equal. Scopes of single blobs are too many to keep. */

@@ -34,7 +34,10 @@ export function isAccountName(name: string): boolean {
 
 /** Whether `name` is what Azure accepts as the name of a container. */
 export function isContainerName(name: string): boolean {
-  return /^(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*$/.test(name) || /^\$(root|web|logs)$/.test(name)
+  return (
+    /^(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*$/.test(name) ||
+    /^\$(root|web|logs|blobchangefeed)$/.test(name)
+  )
 }
 
 /** What makes a prefix unacceptable; `undefined` when nothing does. */

@@ -119,6 +119,11 @@ export interface FuseChannel {
    */
   invalidateAttributes?(ino: number): void
   /**
+   * The same of what `name` in `directory` stands for, of the names that it keeps of the directory, and of the
+   * directory's attributes.
+   */
+  expireName?(directory: number, name: string): void
+  /**
    * Has the kernel drop what it holds of `ino`'s content; resolves when it has. Absent where there is
    * no way to tell.
    */

@@ -45,6 +45,7 @@ interface NativeConnection {
   sendLater(source: number, parts: readonly Uint8Array[], ticket: number): number
   progress(unique: bigint): void
   invalidateAttributes(ino: number): void
+  expireName(directory: number, name: string): void
   inodeChanged(ino: number): void
   namesKnown(directory: number, names: readonly string[], holdsMs: number): void
   namesChanged(directory: number): void
@@ -172,6 +173,10 @@ export class NativeFuseChannel implements FuseChannel {
 
   invalidateAttributes(ino: number): void {
     this.#connection.invalidateAttributes(ino)
+  }
+
+  expireName(directory: number, name: string): void {
+    this.#connection.expireName(directory, name)
   }
 
   inodeChanged(ino: number): void {

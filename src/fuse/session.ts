@@ -74,6 +74,7 @@ export class Session {
   start(): void {
     this.#operations.watchChanges?.({
       attributesChanged: (ino) => this.#channel.invalidateAttributes?.(ino),
+      nameChanged: (directory, name) => this.#channel.expireName?.(directory, name),
       inodeChanged: (ino) => this.#channel.inodeChanged?.(ino),
       contentChanged: async (ino) => this.#channel.invalidateContent?.(ino),
     })

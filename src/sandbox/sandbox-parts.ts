@@ -30,6 +30,7 @@ export interface ParsedOptions {
   readonly engine: StorageEngine
   readonly controlPort: number | undefined
   readonly perAccountAudiences: boolean
+  readonly changeFeedDelayMs: number | undefined
   readonly directory: string | undefined
   readonly accessLogFile: string | undefined
   readonly containers: readonly string[]

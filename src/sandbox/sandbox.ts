@@ -34,6 +34,11 @@ export interface SandboxOptions {
   /** The engine `abfs` refuses tokens for all accounts: only `https://ACCOUNT.FACE.core.windows.net` passes. */
   readonly perAccountAudiences?: boolean
   /**
+   * Flat accounts of the engine `abfs` keep a change feed, which has a change after so many milliseconds: with 0
+   * before its request is answered. None when absent.
+   */
+  readonly changeFeedDelayMs?: number
+  /**
    * Where blobs are kept, on disk; in memory when absent. Not removed by `close`. The engines do not
    * read each other's directories.
    */
@@ -176,12 +181,15 @@ function parseOptions(options: SandboxOptions): ParsedOptions {
   const { controlPort, perAccountAudiences = false } = options
   const [first, ...others] = parseAccounts([account, ...moreAccounts])
   if (first === undefined) throw new TypeError('expected an account')
-  const needsOwn = controlPort !== undefined || perAccountAudiences
+  const { changeFeedDelayMs } = options
+  const needsOwn =
+    controlPort !== undefined || perAccountAudiences || changeFeedDelayMs !== undefined
   const parsed: ParsedOptions = {
     accounts: [first, ...others],
     engine: engineFor([first, ...others], options.engine, needsOwn),
     controlPort,
     perAccountAudiences,
+    changeFeedDelayMs,
     directory: options.directory,
     accessLogFile: options.accessLogFile,
     containers: options.containers ?? [],
@@ -190,6 +198,7 @@ function parseOptions(options: SandboxOptions): ParsedOptions {
     tokenLifetimeMs: options.tokenLifetimeMs ?? defaultTokenLifetimeMs,
   }
   checkEngine(parsed)
+  checkFeed(parsed)
   if (parsed.azure !== undefined) checkResources(parsed.azure)
   return parsed
 }
@@ -199,6 +208,18 @@ function checkEngine(options: ParsedOptions): void {
     if (options.controlPort !== undefined) throw onlyOf('controlPort')
     if (options.perAccountAudiences) throw onlyOf('perAccountAudiences')
   }
+}
+
+function checkFeed({ changeFeedDelayMs: delayMs, engine, accounts }: ParsedOptions): void {
+  if (delayMs === undefined) return
+  if (engine === 'azurite') throw onlyOf('changeFeedDelayMs')
+  if (!(delayMs >= 0 && delayMs <= 3_600_000)) {
+    throw new RangeError(`changeFeedDelayMs is ${delayMs}; expected 0 to 3600000`)
+  }
+  if (accounts.some(({ hierarchical }) => !hierarchical)) return
+  throw new RangeError(
+    'changeFeedDelayMs: hierarchical accounts have no change feed; expected a flat one',
+  )
 }
 
 function onlyOf(argument: string): RangeError {

@@ -10,6 +10,7 @@ import {
   openStorageDirectory,
   type StorageDirectory,
 } from '../storage-server/disk/storage-directory.ts'
+import { openChangeFeed } from '../storage-server/feed/change-feed.ts'
 import type { StorageAccount } from '../storage-server/model/account.ts'
 import { accountSettings, createAccount } from '../storage-server/model/memory-account.ts'
 import { createStorageServer } from '../storage-server/server.ts'
@@ -53,6 +54,8 @@ export interface StorageServiceOptions {
   readonly directory?: string | undefined
   /** Tokens for all accounts are refused. */
   readonly perAccountAudiences: boolean
+  /** How long changes wait until the feeds of flat accounts have them, milliseconds; absent: there are none. */
+  readonly changeFeedDelayMs?: number | undefined
   /** Gets one line of JSON per request. */
   readonly accessLogFile?: string | undefined
   readonly runDirectory: string
@@ -108,7 +111,7 @@ async function listen(
 }
 
 async function openAccounts(
-  { accounts, directory }: StorageServiceOptions,
+  { accounts, directory, changeFeedDelayMs: delayMs }: StorageServiceOptions,
   control: ServerControl,
   closers: Closers,
 ): Promise<ReadonlyMap<string, StorageAccount>> {
@@ -121,6 +124,10 @@ async function openAccounts(
     const account = storage?.openAccount(settings) ?? createAccount(settings, { clock })
     // The sandbox tells its clients the keys of this run.
     if (storage !== undefined) account.changeSettings({ keys: [key] })
+    if (delayMs !== undefined && !hierarchical) {
+      const feed = openChangeFeed({ account, clock, delayMs })
+      closers.add(() => feed.close())
+    }
     return [name, account] as const
   })
   if (storage !== undefined) keepEpochs(storage, control)

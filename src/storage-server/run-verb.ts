@@ -1,4 +1,5 @@
 import type { AccessControl } from './access/access.ts'
+import { feedContainer } from './feed/change-feed.ts'
 import type { StorageAccount } from './model/account.ts'
 import type { Container } from './model/container.ts'
 import type { Verb, VerbContext } from './verb.ts'
@@ -45,7 +46,11 @@ export async function runRequest(
   // Nothing is changed on top of changes that could not be written, and no answer goes out before
   // what it says will outlive the process.
   await account.settled()
-  const answer = await verb.run(context)
+  if (request.container === feedContainer && account.feed !== undefined) {
+    throw refusal('AuthorizationPermissionMismatch')
+  }
+  const run = () => verb.run(context)
+  const answer = await (account.feed?.during(verb.name, request, run) ?? run())
   await account.settled()
   return answer
 }

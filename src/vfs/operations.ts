@@ -249,6 +249,8 @@ export interface FileSystemStatistics {
 /** Hears of what was told to the kernel and is not true any more, for another reason than its own calls. */
 export interface ChangeListener {
   attributesChanged(ino: Ino): void
+  /** Others have made, replaced or removed `name`: what was told of it, and of all names in `directory`, is not true any more. */
+  nameChanged(directory: Ino, name: string): void
   /** It changed, by a call of the kernel or in a way that shows in no attribute that is kept: no need to tell it. */
   inodeChanged(ino: Ino): void
   /** Resolves when no reader is given what the kernel held of the content before. */

@@ -280,7 +280,7 @@ export class Tree {
   /** This mount made version `after` of `before`: nothing that reads or caches it is out of date. */
   replaced(inode: Inode, before: Entry | undefined, after: Entry): void {
     inode.entry = this.#shown(after)
-    if (inode === this.table.root) this.#forgetPrefix()
+    if (inode === this.table.root) this.forgetPrefix()
     this.listener?.inodeChanged(inode.ino)
     for (const reader of inode.readers) reader.follow(before, after)
   }
@@ -346,7 +346,8 @@ export class Tree {
     return this.#prefix?.entry
   }
 
-  #forgetPrefix(): void {
+  /** A mounted prefix may be another than was found. */
+  forgetPrefix(): void {
     this.#prefix = undefined
     this.#prefixChanges += 1
   }

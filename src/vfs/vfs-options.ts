@@ -8,6 +8,7 @@ import type { SpoolFile, SpoolOptions } from '../transfer/spool.ts'
 import { type AttributeDefaults, millisecondsToNs } from './attributes.ts'
 import type { AzureAttributes } from './extended-attributes.ts'
 import type { ConflictPolicy } from './file-commit.ts'
+import type { ForeignChanges } from './foreign-changes.ts'
 import type { Journals } from './journals.ts'
 import type { PosixUse } from './posix-use.ts'
 import type { IsShown } from './shown-names.ts'
@@ -77,6 +78,8 @@ export interface VfsOptions {
   /** Counts what of written files is in memory, which nobody waits for; shared by all mounts of the process. */
   readonly spoolMemory?: MemoryBudget | undefined
   readonly clock?: Clock | undefined
+  /** Tells what others change. Absent: that shows when listings and attributes have expired. */
+  readonly foreignChanges?: ForeignChanges | undefined
 }
 
 /** What a mount that began at `nowMs` shows where nothing is said. */

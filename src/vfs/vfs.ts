@@ -76,6 +76,7 @@ export class Vfs implements FileOperations {
       chunkCache: options.chunkCache ?? new ChunkCache(),
       clock,
     })
+    options.foreignChanges?.attach(this.#tree)
     const { administration } = options
     this.#fileContext = {
       namespace: options.namespace,

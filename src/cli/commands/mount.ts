@@ -47,8 +47,8 @@ export function defineMount(program: Command, context: CliContext): void {
     .option('--allow <pattern...>', 'of mount all: only these containers; * and ? stand for any')
     .option('--deny <pattern...>', 'of mount all: not these')
   addOwnerOptions(command)
+  addBeliefs(command)
   command
-    .option('--attr-ttl <seconds>', 'how long names and attributes are believed', '1')
     .option('--timeout <seconds>', 'how long a call may go without progress', '60')
     .option('--start-timeout <seconds>', 'how long mounting goes on without an answer', '20')
     .option('--encryption-scope <name>', 'encrypts files that are new; others keep their own')
@@ -100,6 +100,16 @@ function addOwnerOptions(command: Command): void {
       '--posix-attrs <use>',
       'show and write (write) the metadata of modes, owners and times, only show it (read), or off',
       'write',
+    )
+}
+
+/** The flags that say how long what was seen is believed. */
+function addBeliefs(command: Command): void {
+  command
+    .option('--attr-ttl <seconds>', 'how long names and attributes are believed', '1')
+    .option(
+      '--change-feed [seconds]',
+      "read the account's change feed so often (default: 60), and believe the rest for --attr-ttl",
     )
 }
 
@@ -194,18 +204,18 @@ async function placesOf(
     if (command.getOptionValueSource(flag) === 'cli') continue
     command.setOptionValueWithSource(flag, value, `${file}: ${key}`)
   }
-  const { plan, statsDir } = command.opts<MountCommandFlags>()
-  const isNamed = [...given, plan, statsDir].some(
+  const { plan, statsDir, changeFeed } = command.opts<MountCommandFlags>()
+  const isNamed = [...given, plan, statsDir, changeFeed].some(
     (each) => typeof each === 'string' && each.includes('://'),
   )
   const isWhole = isNamed || given[0] === 'all' || url === undefined
   return isWhole ? given : [url, ...given]
 }
 
-/** Gives back the place that `--plan` or `--stats-dir` took for its value: `--plan abfs://data /mnt`. */
+/** Gives back the place that `--plan`, `--stats-dir` or `--change-feed` took for its value: `--plan abfs://data /mnt`. */
 function argumentsOf(
   given: readonly string[],
-  { plan, statsDir, ...others }: MountCommandFlags,
+  { plan, statsDir, changeFeed, ...others }: MountCommandFlags,
 ): MountArguments {
   const places = [...given]
   const giveBack = (place: string): void => {
@@ -213,10 +223,18 @@ function argumentsOf(
     else places.push(place)
   }
   if (typeof plan === 'string' && plan !== 'read' && plan !== 'write') giveBack(plan)
-  const isPlace = typeof statsDir === 'string' && statsDir.includes('/')
-  if (isPlace) giveBack(statsDir)
-  const own = statsDir === undefined ? {} : { statsDir: isPlace ? (true as const) : statsDir }
-  const flags = { ...others, ...own }
+  /** `undefined` for a flag that was not given. */
+  const ownValue = (value: string | true | undefined): string | true | undefined => {
+    if (typeof value !== 'string' || !value.includes('/')) return value
+    giveBack(value)
+    return true
+  }
+  const [stats, feed] = [ownValue(statsDir), ownValue(changeFeed)]
+  const flags = {
+    ...others,
+    ...(stats === undefined ? {} : { statsDir: stats }),
+    ...(feed === undefined ? {} : { changeFeed: feed }),
+  }
   if (places.length === 0) throw usageError("missing required argument 'url'")
   if (places.length === 1 && places[0] !== 'list')
     throw usageError("missing required argument 'directory'")

@@ -11,6 +11,7 @@ export interface SandboxFlags {
   readonly engine?: 'abfs' | 'azurite'
   readonly account: readonly AccountFlag[]
   readonly controlPort?: number
+  readonly changeFeed?: number | true
   readonly management?: boolean
   readonly registry: readonly string[]
   readonly cluster: readonly ClusterFlag[]
@@ -63,6 +64,11 @@ export function defineSandbox(program: Command, context: CliContext): void {
       [],
     )
     .option('--control-port <port>', 'faults, ledger and clock over HTTP; 0: any free', readPort)
+    .option(
+      '--change-feed [seconds]',
+      'flat accounts keep a change feed, which has a change so much later (default: 1)',
+      readDelay,
+    )
     .option('--management', 'run a stand-in for Azure Resource Manager')
     .option(
       '--registry <name>',
@@ -109,6 +115,14 @@ function readCluster(text: string, others: readonly ClusterFlag[]): readonly Clu
     throw new InvalidArgumentError('expected GROUP/NAME')
   }
   return [...others, { group, name }]
+}
+
+function readDelay(text: string): number {
+  const seconds = Number(text)
+  if (text.trim() === '' || !(seconds >= 0 && seconds <= 3600)) {
+    throw new InvalidArgumentError('expected seconds from 0 to 3600')
+  }
+  return seconds
 }
 
 function readPort(text: string): number {

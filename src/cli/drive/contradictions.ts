@@ -24,6 +24,12 @@ export function refuseContradictions(flags: TypedFlags): void {
   if (isTyped('immutable') && isTyped('attrTtl')) {
     throw usageError('--immutable believes names and attributes for ever: leave out --attr-ttl')
   }
+  const unchanging = (['immutable', 'at', 'snapshot'] as const).find(isTyped)
+  if (unchanging !== undefined && isTyped('changeFeed')) {
+    throw usageError(
+      `--change-feed is for drives that others change: leave it out, or --${unchanging}`,
+    )
+  }
   if (isTyped('hard') && isTyped('timeout')) {
     throw usageError('--hard lets calls wait for ever: leave out --timeout, or --hard')
   }

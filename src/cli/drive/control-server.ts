@@ -116,10 +116,13 @@ function sendHealth(response: ServerResponse, reports: readonly DriveReport[]): 
 export function unsavedState(reports: readonly DriveReport[]): {
   readonly serving: true
   readonly unsavedFiles: number
+  /** Why the change feed cannot be read, where it is to be. */
+  readonly changeFeedFailing?: string | undefined
 } {
   return {
     serving: true,
     unsavedFiles: reports.reduce((sum, each) => sum + each.unsaved.length, 0),
+    changeFeedFailing: reports.find((each) => each.changeFeed?.failing)?.changeFeed?.failing,
   }
 }
 

@@ -28,6 +28,7 @@ export interface MountFlags {
   readonly dirMode: string
   readonly posixAttrs: string
   readonly attrTtl: string
+  readonly changeFeed?: string | true
   readonly timeout: string
   readonly startTimeout: string
   readonly hard?: true
@@ -80,6 +81,8 @@ export interface DriveSettings {
   /** What becomes of metadata of modes, owners and times. */
   readonly posixAttrs: PosixUse
   readonly attrTtlMs: number
+  /** How often the account's change feed is read; milliseconds; absent: it is not. */
+  readonly changeFeedMs: number | undefined
   /** The past that it shows; the present when absent. */
   readonly moment: Moment | undefined
   /** 0 with `--hard`: calls wait for ever. */
@@ -161,6 +164,7 @@ export function parseDriveSettings(
     dirMode: parseMode('--dir-mode', flags.dirMode),
     posixAttrs: parsePosixUse(flags.posixAttrs),
     attrTtlMs: immutable || moment !== undefined ? Math.max(attrTtlMs, pastTtlMs) : attrTtlMs,
+    changeFeedMs: parseChangeFeed(flags),
     timeoutMs: flags.hard === true ? 0 : parseTimeout('--timeout', flags.timeout),
     startTimeoutMs: parseTimeout('--start-timeout', flags.startTimeout),
     hedge: flags.hedge === true,
@@ -239,6 +243,20 @@ function defaultLogFile(directory: string, environment: Environment): string {
   const place = resolve(directory)
   const hash = createHash('sha256').update(place).digest('hex').slice(0, 8)
   return join(stateDirectory(environment), `mount-${basename(place)}-${hash}.log`)
+}
+
+function parseChangeFeed({ changeFeed, driver }: MountFlags): number | undefined {
+  if (changeFeed === undefined) return undefined
+  if (driver === 'fuse-native') {
+    throw usageError(
+      '--change-feed needs the native driver: fuse-native cannot have the kernel forget',
+    )
+  }
+  const seconds = changeFeed === true ? 60 : Number(changeFeed)
+  if (seconds >= 1 && seconds <= 86_400) return seconds * 1000
+  throw usageError(
+    `--change-feed must be seconds from 1 to 86400 between readings, not '${changeFeed}'`,
+  )
 }
 
 function parsePolicy(text: string): ConflictPolicy {

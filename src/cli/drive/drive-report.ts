@@ -20,8 +20,23 @@ export interface DriveReport {
   readonly estimatedDollars: number
   /** Why the kernel reads no cached file by itself; `undefined` when it does, or may. */
   readonly whyNoPassthrough?: string | undefined
+  /** `undefined` without `--change-feed`. */
+  readonly changeFeed?: ChangeFeedReport | undefined
   /** What could not be stored since the drive began, and what was tried and is not stored so far. */
   readonly unsaved: readonly UnsavedFile[]
+}
+
+/** How the account's change feed is read. */
+export interface ChangeFeedReport {
+  /** When it was last read whole; milliseconds since the epoch; `undefined` before that. */
+  readonly readAtMs?: number | undefined
+  /** Changes that it told of, of all containers. */
+  readonly changes: number
+  /** Those of them for which something was forgotten. */
+  readonly foreign: number
+  readonly failures: number
+  /** Why it cannot be read, as of the last try: changes of others show after `--attr-ttl`. */
+  readonly failing?: string | undefined
 }
 
 /** A file whose last version is not in Azure. */
@@ -90,6 +105,14 @@ const diskCache: z.ZodType<DiskCacheStats> = z.object({
   failureCount: count,
 })
 
+const changeFeed: z.ZodType<ChangeFeedReport> = z.object({
+  readAtMs: z.number().optional(),
+  changes: count,
+  foreign: count,
+  failures: count,
+  failing: z.string().optional(),
+})
+
 const driveReport: z.ZodType<DriveReport> = z.object({
   directory: z.string(),
   source: z.string(),
@@ -102,6 +125,7 @@ const driveReport: z.ZodType<DriveReport> = z.object({
   traffic,
   estimatedDollars: count,
   whyNoPassthrough: z.string().optional(),
+  changeFeed: changeFeed.optional(),
   unsaved,
 })
 

@@ -1,5 +1,5 @@
 import type { CallReport } from './call-meter.ts'
-import type { DriveReport } from './drive-report.ts'
+import type { ChangeFeedReport, DriveReport } from './drive-report.ts'
 import { requestClass } from './request-cost.ts'
 
 /** One figure that is told of drives, whatever the format. Prometheus' name says the unit. */
@@ -77,7 +77,7 @@ function driveMetrics(reports: readonly DriveReport[], named: boolean): Metric[]
   ]
 }
 
-function daemonMetrics({ traffic, diskCache, ...report }: DriveReport): Metric[] {
+function daemonMetrics({ traffic, diskCache, changeFeed, ...report }: DriveReport): Metric[] {
   const requests = Object.entries(traffic.requestsByOperation).map(([operation, value]) => {
     return { labels: { operation, class: requestClass(operation) }, value }
   })
@@ -102,11 +102,21 @@ function daemonMetrics({ traffic, diskCache, ...report }: DriveReport): Metric[]
       only(traffic.credentials.lifeLeftMs / 1000),
     ),
   ]
+  if (changeFeed !== undefined) metrics.push(...feedMetrics(changeFeed))
   if (diskCache === undefined) return metrics
   return [
     ...metrics,
     counter('disk_hit_bytes_total', 'Found on the local disk.', only(diskCache.hitBytes)),
     counter('disk_missed_bytes_total', 'Not found there.', only(diskCache.missedBytes)),
+  ]
+}
+
+function feedMetrics({ failing, changes, foreign, failures }: ChangeFeedReport): Metric[] {
+  return [
+    gauge('change_feed_up', '1 while it can be read.', only(failing === undefined ? 1 : 0)),
+    counter('change_feed_changes_total', 'Changes that it told of.', only(changes)),
+    counter('change_feed_foreign_total', 'Changes that made something untrue.', only(foreign)),
+    counter('change_feed_failures_total', 'Readings that failed.', only(failures)),
   ]
 }
 

@@ -11,7 +11,7 @@ import { CallLog } from './access-log.ts'
 import { CallMeter } from './call-meter.ts'
 import { serveControl } from './control-server.ts'
 import type { DriveSettings } from './drive-options.ts'
-import type { DriveReport } from './drive-report.ts'
+import type { ChangeFeedReport, DriveReport } from './drive-report.ts'
 import { errorFields } from './log.ts'
 import { reportFiles } from './report-files.ts'
 import { estimateDollars } from './request-cost.ts'
@@ -25,6 +25,8 @@ export interface ObserverOptions {
   readonly vfs: Vfs
   readonly traffic: Traffic
   readonly log: Logger
+  /** Tells how the change feed is read, where it is. */
+  readonly changeFeed: (() => ChangeFeedReport) | undefined
 }
 
 /** Makes a drive tell what it does: counts, metrics, logs, the socket of its daemon. */
@@ -89,7 +91,7 @@ export class DriveObserver {
   }
 
   report(): DriveReport {
-    const { settings, source, account, vfs, traffic } = this.#options
+    const { settings, source, account, vfs, traffic, changeFeed } = this.#options
     const report = traffic.report()
     return {
       directory: settings.directory,
@@ -103,6 +105,7 @@ export class DriveObserver {
       traffic: report,
       estimatedDollars: estimateDollars(report.requestsByOperation, settings.prices),
       whyNoPassthrough: this.#whyNoPassthrough(),
+      changeFeed: changeFeed?.(),
       unsaved: vfs.unsaved.map(unsavedFile),
     }
   }
@@ -123,8 +126,9 @@ export class DriveObserver {
   }
 
   #writeHealth(file: string): void {
-    const { directory, source, pid, traffic, unsaved } = this.report()
-    const health = { directory, source, pid, atMs: traffic.atMs, faults: traffic.faults, unsaved }
+    const { directory, source, pid, traffic, unsaved, changeFeed } = this.report()
+    const { atMs, faults } = traffic
+    const health = { directory, source, pid, atMs, faults, unsaved, changeFeed }
     try {
       writeFileSync(file, `${JSON.stringify(health)}\n`)
     } catch (error) {

@@ -1,5 +1,6 @@
 /** What a drive would need of its place in Azure, tried without mounting it. */
 import { randomUUID } from 'node:crypto'
+import { ChangeFeed } from '../../change-feed/change-feed.ts'
 import { FileSystemError, isFileSystemError } from '../../errors.ts'
 import type { Entry } from '../../namespace/entry.ts'
 import type { BlobPath } from '../../path.ts'
@@ -16,6 +17,8 @@ export interface ProbeOptions {
   readonly write: boolean
   /** What the directory of reports would be called. */
   readonly statsDir: string | undefined
+  /** Whether the drive would read the account's change feed. */
+  readonly usesChangeFeed: boolean
   /** What the drive would show of it; absent: all. */
   readonly isShown: IsShown | undefined
   readonly signal: AbortSignal
@@ -37,7 +40,25 @@ export async function probePlace(account: Account, options: ProbeOptions): Promi
   const list = entries === undefined ? lesser({ ...looked, verdict: 'failed' }) : looked
   const read = await look('read', () => readOne(account, { root, entries: entries ?? [], signal }))
   const reports = await probeReports(account, options)
-  return [list, read, ...reports, ...(options.write ? await probeWriting(account, options) : [])]
+  const feed = await probeFeed(account, options)
+  return [
+    list,
+    read,
+    ...reports,
+    ...feed,
+    ...(options.write ? await probeWriting(account, options) : []),
+  ]
+}
+
+/** A drive works without: it then shows what others change later. */
+async function probeFeed({ store }: Account, options: ProbeOptions): Promise<Finding[]> {
+  if (!options.usesChangeFeed) return []
+  const looked = await look('change-feed', async () => {
+    await new ChangeFeed(store).poll({ signal: options.signal })
+    return 'the account has one, and it may be read'
+  })
+  const why = `${looked.detail}; changes of others would show after --attr-ttl`
+  return [looked.verdict === 'failed' ? { ...looked, verdict: 'warned', detail: why } : looked]
 }
 
 async function probeReports(account: Account, options: ProbeOptions): Promise<Finding[]> {

@@ -71,6 +71,7 @@ export async function planDrive(
         root,
         write,
         statsDir: settings.statsDir,
+        usesChangeFeed: settings.changeFeedMs !== undefined,
         isShown: settings.hiding && shownBy(settings.hiding),
         signal: AbortSignal.any([signal, context.signal]),
       }),
@@ -141,6 +142,7 @@ const takesNames = (directory: string): Promise<boolean> =>
 /** Settings whose flag is named otherwise. */
 const flagOf: Readonly<Record<string, string>> = {
   attrTtlMs: 'attrTtl',
+  changeFeedMs: 'changeFeed',
   timeoutMs: 'timeout',
   startTimeoutMs: 'startTimeout',
   cacheBytes: 'cacheSize',

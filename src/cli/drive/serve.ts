@@ -19,6 +19,7 @@ import { Traffic, writeReport } from '../traffic.ts'
 import { serveMetrics } from './control-server.ts'
 import { optimizeLater } from './daemon-process.ts'
 import type { DriveSettings } from './drive-options.ts'
+import type { FeedWatch } from './feed-watch.ts'
 import { answerLauncher, tellStarter } from './launch.ts'
 import { errorFields, openLogFile } from './log.ts'
 import { type DriveMemory, driveMemory } from './memory.ts'
@@ -68,6 +69,14 @@ function endSoon(): void {
   void systemClock.sleep(200).then(() => process.exit())
 }
 
+/** Who is told of changes need not list often: names are then believed as long as attributes. */
+function feedTtlMs({ changeFeedMs, attrTtlMs }: DriveSettings): number | undefined {
+  return changeFeedMs === undefined || attrTtlMs < usualTtlMs ? undefined : attrTtlMs
+}
+
+/** Of listings, where nothing is said. */
+const usualTtlMs = 5000
+
 type DaemonOptions = Omit<ServeOptions, 'places'> & { readonly places: readonly DrivePlace[] }
 
 class Daemon {
@@ -83,6 +92,7 @@ class Daemon {
   readonly #spoolMemory: MemoryBudget
   readonly #tell: (line: string) => void
   readonly #start: StartWatch
+  #feed: FeedWatch | undefined
   /** All drives are up. */
   #serves = false
 
@@ -122,7 +132,7 @@ class Daemon {
     const isHard = settings.timeoutMs === 0
     const isEndless = isHard ? () => this.#serves && !this.#context.signal.aborted : undefined
     const abandoned = () => this.#start.signal
-    const listingTtlMs = settings.immutable ? Number.MAX_SAFE_INTEGER : undefined
+    const listingTtlMs = settings.immutable ? Number.MAX_SAFE_INTEGER : feedTtlMs(settings)
     const hedge = settings.hedge ? {} : undefined
     const rateLimits = {
       readBytesPerSecond: settings.maxReadRate,
@@ -143,12 +153,14 @@ class Daemon {
       listingTtlMs,
     }
     const account = await openAccount(this.#config, how)
+    this.#feed = await this.#openFeed(account)
     try {
       await this.#serve(account, diskCache !== undefined)
     } catch (error) {
       this.#log.error(errorFields(error), 'failed')
       throw error
     } finally {
+      await this.#feed?.close()
       await account.close()
       await diskCache?.close()
       this.#writeStatistics()
@@ -173,6 +185,7 @@ class Daemon {
         await mounted
       }
       this.#serves = true
+      this.#feed?.start()
       this.#obeySignals()
       await rehearsed
       await this.#announce()
@@ -206,7 +219,16 @@ class Daemon {
       signal,
       start: this.#start,
       tell: this.#tell,
+      feed: this.#feed,
     })
+  }
+
+  async #openFeed(account: Account): Promise<FeedWatch | undefined> {
+    const { changeFeedMs: intervalMs } = this.#options.settings
+    if (intervalMs === undefined) return undefined
+    const { FeedWatch } = await import('./feed-watch.ts')
+    const { store, clock } = account
+    return new FeedWatch({ store, clock, intervalMs, log: this.#log, tell: this.#tell })
   }
 
   /** Before there is a drive: an address that is taken is told at once. */

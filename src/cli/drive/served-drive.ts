@@ -21,6 +21,7 @@ import type { Traffic } from '../traffic.ts'
 import type { DriveSettings } from './drive-options.ts'
 import type { DriveReport } from './drive-report.ts'
 import { sweepDeadDrives } from './drive-states.ts'
+import type { FeedWatch } from './feed-watch.ts'
 import { errorFields } from './log.ts'
 import { DriveObserver } from './observer.ts'
 import { controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
@@ -48,6 +49,8 @@ export interface ServedDriveOptions {
   readonly start: StartWatch
   /** Takes a line for who mounts. */
   readonly tell: (line: string) => void
+  /** Reads the account's change feed for all drives, where that is asked for. */
+  readonly feed: FeedWatch | undefined
 }
 
 /** A drive, from its mount to its end. */
@@ -66,7 +69,8 @@ export class ServedDrive {
     const journalDirectory = this.#journalDirectory()
     const where = { root: this.#root, spoolDirectory, spoolMemory, journalDirectory }
     const isShown = settings.hiding && shownBy(settings.hiding)
-    this.#vfs = composeVfs(account, { ...settings, ...where, isShown })
+    const foreignChanges = options.feed?.join()
+    this.#vfs = composeVfs(account, { ...settings, ...where, isShown, foreignChanges })
     const { source } = this
     this.#observer = new DriveObserver({
       settings,
@@ -75,6 +79,7 @@ export class ServedDrive {
       vfs: this.#vfs,
       traffic,
       log,
+      changeFeed: options.feed?.report,
     })
   }
 

@@ -23,12 +23,24 @@ export function describeReport(
       `retries ${report.traffic.retries}   hedges ${report.traffic.hedges}   faults ${report.traffic.faults}   ` +
       `unsaved ${report.unsaved.length}`,
     `passthrough ${report.whyNoPassthrough === undefined ? 'on' : `off: ${report.whyNoPassthrough}`}`,
+    ...feedLine(report),
     '',
     ...callTable(report, before, seconds),
     '',
     ...requestTable(report, before, seconds),
     `about ${formatDollars(dollars)} for all requests since the drive began (an estimate: docs/drive.md)`,
   ]
+}
+
+function feedLine({ changeFeed, traffic }: DriveReport): string[] {
+  if (changeFeed === undefined) return []
+  const { readAtMs, changes, foreign, failing } = changeFeed
+  const ago =
+    readAtMs === undefined
+      ? 'not read yet'
+      : `read ${Math.round((traffic.atMs - readAtMs) / 1000)} s ago`
+  const state = failing === undefined ? '' : `; failing: ${failing}`
+  return [`change feed ${ago}, ${changes} changes, ${foreign} of others here${state}`]
 }
 
 /** Cents and more as such, less with two digits that are not zero. */

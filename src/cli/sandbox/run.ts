@@ -28,6 +28,7 @@ export async function runSandbox(flags: SandboxFlags, context: CliContext): Prom
     ...azureOf(flags),
     ...(flags.engine === undefined ? {} : { engine: flags.engine }),
     ...(flags.controlPort === undefined ? {} : { controlPort: flags.controlPort }),
+    ...(flags.changeFeed === undefined ? {} : feedOf(flags.changeFeed)),
     containers: flags.container,
     ...(directory === undefined ? {} : { directory }),
     ...(flags.accessLog === undefined ? {} : { accessLogFile: resolve(flags.accessLog) }),
@@ -46,6 +47,10 @@ export async function runSandbox(flags: SandboxFlags, context: CliContext): Prom
     if (envFile !== undefined) await rm(envFile, { force: true })
     await sandbox.close()
   }
+}
+
+function feedOf(delay: number | true): SandboxOptions {
+  return { changeFeedDelayMs: (delay === true ? 1 : delay) * 1000 }
 }
 
 async function start(options: SandboxOptions): Promise<Sandbox> {

@@ -1,5 +1,8 @@
+import type { StorageRequest } from '../wire/request.ts'
 import type { Container, ContainerProperties } from './container.ts'
 import type { ExtentStore } from './extent.ts'
+import type { PathChange } from './path-index.ts'
+import type { PathState } from './record.ts'
 
 /** How an account is made. */
 export interface AccountSettings {
@@ -30,12 +33,21 @@ export interface AccountSettings {
 /** Settings that hold from the next request on. */
 export type ChangeableSettings = Omit<AccountSettings, 'name' | 'hierarchical'>
 
+/** Hears of all changes of an account's blobs: its change feed. */
+export interface ChangeSink {
+  /** Runs what answers `request`, so that changes within are told as the verb's. */
+  during<T>(verb: string, request: StorageRequest, run: () => T | Promise<T>): Promise<T>
+  note(container: string, change: PathChange, before: PathState | undefined): void
+}
+
 /** One storage account: what both faces see. */
 export interface StorageAccount {
   readonly settings: AccountSettings
   /** Replaces some of the settings: Set Blob Service Properties. */
   changeSettings(changes: Partial<ChangeableSettings>): void
   readonly extents: ExtentStore
+  /** Absent: the account keeps no change feed. */
+  feed?: ChangeSink | undefined
   /** In order of names. */
   containers(): Iterable<Container>
   container(name: string): Container | undefined

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../../clock.ts'
-import type { AccountSettings, ChangeableSettings, StorageAccount } from './account.ts'
+import type { AccountSettings, ChangeableSettings, ChangeSink, StorageAccount } from './account.ts'
 import type { Container, ContainerProperties, PathIndex } from './container.ts'
 import { type ExtentStore, memoryExtents } from './extent.ts'
 import { createPathIndex, type PathChange } from './path-index.ts'
@@ -54,6 +54,7 @@ export function accountSettings(
 
 class MemoryAccount implements StorageAccount {
   readonly extents: ExtentStore
+  feed: ChangeSink | undefined
   #settings: AccountSettings
   readonly #clock: Clock
   readonly #stamps: TimeStamps
@@ -154,7 +155,10 @@ class MemoryAccount implements StorageAccount {
       properties,
       paths: createPathIndex({
         hierarchical,
-        onChange: (change) => this.#onChange({ kind: 'path', container, change }),
+        onChange: (change, before) => {
+          this.#onChange({ kind: 'path', container, change })
+          this.feed?.note(container.properties.name, change, before)
+        },
       }),
     }
     this.#containers.set(properties.name, container)

@@ -14,8 +14,8 @@ export type PathChange =
 export interface PathIndexOptions {
   /** Orders segment by segment, so that a directory's descendants follow it at once. */
   readonly hierarchical: boolean
-  /** Called after each change. */
-  readonly onChange?: ((change: PathChange) => void) | undefined
+  /** Called after each change; `before` is what the name of a put or a removal was. */
+  readonly onChange?: ((change: PathChange, before?: PathState) => void) | undefined
 }
 
 interface Entry {
@@ -35,7 +35,7 @@ export function createPathIndex(options: PathIndexOptions): PathIndex {
 
 class ChunkedPathIndex implements PathIndex {
   readonly #hierarchical: boolean
-  readonly #onChange: (change: PathChange) => void
+  readonly #onChange: (change: PathChange, before?: PathState) => void
   readonly #entries = new Map<string, Entry>()
   #chunks: Entry[][] = []
   #shape = 0
@@ -54,12 +54,14 @@ class ChunkedPathIndex implements PathIndex {
   }
 
   put(state: PathState): void {
+    const before = this.get(state.name)
     this.#set(state)
-    this.#onChange({ kind: 'put', state })
+    this.#onChange({ kind: 'put', state }, before)
   }
 
   remove(name: string): void {
-    if (this.#drop(name)) this.#onChange({ kind: 'remove', name })
+    const before = this.get(name)
+    if (this.#drop(name)) this.#onChange({ kind: 'remove', name }, before)
   }
 
   from(name: string, exclusive = false): Iterable<PathState> {
