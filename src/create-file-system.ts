@@ -2,7 +2,7 @@ import { type AzureUrl, parseAzureUrl } from './azure-url.ts'
 import type { NamespaceChoice } from './blob/namespace-kind.ts'
 import type { Integrity } from './blob/store.ts'
 import { checkOptions } from './check-options.ts'
-import { openAccount } from './cli/compose.ts'
+import { openAccount, usualRequests } from './cli/compose.ts'
 import { composeFileSystem } from './cli/compose-file-system.ts'
 import { type AccountTarget, targetOf } from './cli/location.ts'
 import { systemClock } from './clock.ts'
@@ -44,9 +44,9 @@ export interface CreateFileSystemOptions
   readonly anonymous?: boolean | undefined
   /** Bytes per request of a transfer. Default 8 MiB. */
   readonly blockBytes?: number | undefined
-  /** Files of a tree under way at once. Default 16. */
+  /** Files of a tree under way at once. Default 16, and 32 of those up to 64 KiB. */
   readonly concurrency?: number | undefined
-  /** Requests to the account under way at once; fewer while it is busy. Default 16, or `concurrency`. */
+  /** Requests to the account under way at once; fewer while it is busy. Default 32, or `concurrency`. */
   readonly requestBudget?: number | undefined
   /**
    * What protects bytes on their way and at rest; see docs/filesystem.md. Default `crc64` where the native addon
@@ -153,7 +153,13 @@ export async function createFileSystem(
   const provider = isAnonymous ? anonymous() : credential && providerOf(credential, systemClock)
   const names = { listingTtlMs, listingCacheEntries, directoryMode }
   const shared = { ...names, diskCache, customerKey, ...limits }
-  const account = await openAccount(config, { target, access, provider, ...shared })
+  const account = await openAccount(config, {
+    target,
+    access,
+    provider,
+    ...shared,
+    requestBudget: requestBudget ?? config.requestBudget ?? usualRequests,
+  })
   const tuning = { blockBytes, concurrency, ...names, ...limits }
   const recipe = recipeOf(config, target, {
     ...tuning,

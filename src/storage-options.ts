@@ -30,7 +30,7 @@ export interface StorageOptions {
   /** Seconds; `null` is for ever. */
   readonly listings_expiry_time?: number | null | undefined
   readonly use_listings_cache?: boolean | undefined
-  /** abfs's own: requests to the account under way at once. Default 16, or `max_concurrency`. */
+  /** abfs's own: requests to the account under way at once. Default 32, or `max_concurrency`. */
   readonly request_budget?: number | undefined
   /** abfs's own: bytes that all transfers hold in memory together. Default 256 MiB. */
   readonly memory_budget?: number | undefined

@@ -11,8 +11,8 @@ const signature = {
   expiresAtMs: Date.now() + 86_400_000,
 }
 const credential = { getCredential: async () => signature }
-const { integrity } = options
-const fs = await createFileSystem({ credential, hns: false, integrity })
+const { integrity, concurrency } = options
+const fs = await createFileSystem({ credential, hns: false, integrity, concurrency })
 
 /** Filled once while it warms up, as the buffers of the bare loop: pages of fresh memory are no work of a reader's. */
 const buffer = Buffer.allocUnsafeSlow(64 * 1024 * 1024)

@@ -110,6 +110,9 @@ export interface AccountOptions
   readonly provider?: CredentialProvider | undefined
 }
 
+/** Requests of the library under way at once, where nobody says: as many as small files of a tree. */
+export const usualRequests = 32
+
 /** Connects to an account. Nothing is sent before the first call needs it. */
 export async function openAccount(config: Config, options: AccountOptions): Promise<Account> {
   const { target, abandoned } = options

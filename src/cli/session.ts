@@ -27,11 +27,12 @@ export async function withAccount<T>(
   use: (account: Account) => Promise<T>,
 ): Promise<T> {
   const config = await configOf(command, context)
-  const { openAccount } = await import('./compose.ts')
+  const { openAccount, usualRequests } = await import('./compose.ts')
   const finish = await countTraffic(command.opts<{ statsFile?: string }>().statsFile)
   const target = targetOf(config, options.urls)
   const { access, abandoned } = options
-  const account = await openAccount(config, { target, access, abandoned })
+  const requestBudget = config.requestBudget ?? usualRequests
+  const account = await openAccount(config, { target, access, abandoned, requestBudget })
   try {
     return await use(account)
   } finally {

@@ -43,7 +43,7 @@ export interface AzureBlobFileSystemOptions {
   /** The memory that all transfers share; absent: 256 MiB of its own. */
   readonly memory?: MemoryBudget | undefined
   readonly clock?: Clock | undefined
-  /** Requests under way at once, and files of a tree. Default 16. */
+  /** Requests under way at once, and files of a tree. Default 16, and 32 of files up to 64 KiB. */
   readonly concurrency?: number | undefined
   /** How long a listing answers without being asked again, without `namespace`. Default 5,000 ms. */
   readonly listingTtlMs?: number | undefined
@@ -130,6 +130,7 @@ export class AccountTree {
     expectWhole('listingCacheEntries', options.listingCacheEntries, 'names', 1)
     expectDuration('streamBelowMs', options.streamBelowMs)
     const { store, clock = systemClock, concurrency = 16 } = options
+    const smallConcurrency = options.concurrency ?? 2 * concurrency
     const listingTtlMs = options.listingTtlMs ?? defaultListingTtlMs
     const { administration, hierarchyOf, directoryMode } = options
     const memory = options.memory ?? new MemoryBudget()
@@ -144,9 +145,11 @@ export class AccountTree {
       namespace,
       clock,
       concurrency,
+      smallConcurrency,
       caches: new Map(),
       chunkCache: options.chunkCache ?? new ChunkCache({ maxBytes: 64 * MiB }),
       limiter: new Limiter(concurrency),
+      smallLimiter: new Limiter(smallConcurrency),
       memory,
       spareBuffers: [],
       blockBytes: options.blockBytes ?? 8 * MiB,

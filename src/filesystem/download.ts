@@ -1,6 +1,6 @@
 import type { BlobContent, BlobProperties, CallOptions } from '../blob/store.ts'
 import { type ByteRange, clampRange, KiB, lengthOf, MiB, splitRange } from '../byte-range.ts'
-import { forEachConcurrent } from '../concurrency.ts'
+import { forEachConcurrent, type Limiter } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { typeFromBlob } from '../namespace/blob-entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -245,16 +245,18 @@ interface FirstOptions extends Pick<DownloadOptions, 'ifMatch' | 'likelyEmpty' |
   readonly range: ByteRange
   /** As long as the range. */
   readonly into?: Uint8Array | undefined
+  /** Absent: that of all content. */
+  readonly limiter?: Limiter | undefined
 }
 
 function getFirst(remote: Remote, path: BlobPath, options: FirstOptions): Promise<BlobContent> {
-  const { range, into, ifMatch, signal, likelyEmpty } = options
+  const { range, into, ifMatch, signal, likelyEmpty, limiter = remote.limiter } = options
   const isEmpty = likelyEmpty ?? remote.namespace.known(path)?.sizeBytes === 0
   const ask = async () => {
     const all = isEmpty && range.start === 0 ? await getShort(remote, path, options) : undefined
     return all ?? remote.store.get(path, { range, into, ifMatch, signal })
   }
-  return orDirectory(remote, path, { get: () => remote.limiter.run(ask, signal), signal })
+  return orDirectory(remote, path, { get: () => limiter.run(ask, signal), signal })
 }
 
 /** What a blob that was empty is given, in case that it has grown. */

@@ -6,12 +6,10 @@ import { wholeConsistency } from './consistency.ts'
 import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
 import { type FileInfo, pathOf } from './file-info.ts'
 import { onLocalDisk } from './local-error.ts'
-import { type GetFileOptions, getFile, isUnchanged } from './local-file.ts'
+import { type GetFileOptions, isUnchanged } from './local-file.ts'
 import { LocalView } from './local-view.ts'
-import { NearDisk } from './near-disk.ts'
 import { applyAttributes } from './posix-preserve.ts'
 import type { Remote } from './remote.ts'
-import { getSmall } from './small-file.ts'
 import type { TransferJournal } from './transfer-journal.ts'
 import {
   bulkOptions,
@@ -25,6 +23,7 @@ import {
   type Work,
   workOf,
 } from './transfer-run.ts'
+import { TreeFiles } from './tree-files.ts'
 
 /** Downloads. Directories come first, links last, so that no file is written through a link. */
 export async function getTree(
@@ -40,20 +39,22 @@ export async function getTree(
   const work = workOf(plan, options)
   const vanishing = unlessVanished(work, views.source, options)
   await makeLocalDirectories(work)
-  const disk = new NearDisk(remote.clock)
+  const moving = new TreeFiles(remote, options.concurrency)
   const onResumed = (bytes: number) => work.tally.addResumed(bytes)
   const get = ({ from, to }: Transfer<FileInfo>) =>
     work.tally.count(to, async (onBytes) => {
       if (await isHere({ from, to }, journal)) return countResumed(from.size, onBytes, onResumed)
       const pair = { remote: pathOf(from.name), local: to }
-      const small = { signal, preserve, onBytes, disk, size: from.size }
-      if (journal === undefined && (await getSmall(remote, pair, small))) return
       const resumable = { journal, onResumed, listed: from }
-      await getFile(remote, pair, { signal, preserve, onBytes, consistency, ...resumable })
+      const { size } = from
+      await moving.get(pair, { signal, preserve, onBytes, consistency, size, ...resumable })
     })
   const [links, skipped] = linksOf(work, options)
+  const files = bulkPhase(work.files, targetOf, (transfer) =>
+    vanishing(transfer, () => get(transfer)),
+  )
   const phases = [
-    bulkPhase(work.files, targetOf, (transfer) => vanishing(transfer, () => get(transfer))),
+    { ...files, concurrency: moving.lanes },
     bulkPhase(links, targetOf, (link) => getLink(remote, link, options)),
   ]
   const run = { ...bulkOptions(remote, options, 'get'), skipped, journal }

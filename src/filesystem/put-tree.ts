@@ -4,12 +4,10 @@ import { isFileSystemError } from '../errors.ts'
 import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
 import { pathOf } from './file-info.ts'
 import { onLocalDisk } from './local-error.ts'
-import { isUnchanged, putFileUnchecked } from './local-file.ts'
+import { isUnchanged } from './local-file.ts'
 import { type LocalEntry, LocalView } from './local-view.ts'
-import { NearDisk } from './near-disk.ts'
 import { attributesOf } from './posix-preserve.ts'
 import type { Remote } from './remote.ts'
-import { putSmall, SmallBuffers } from './small-file.ts'
 import { ensureDirectory, refuseDirectories } from './target-directory.ts'
 import {
   bulkOptions,
@@ -23,6 +21,7 @@ import {
   type Work,
   workOf,
 } from './transfer-run.ts'
+import { TreeFiles } from './tree-files.ts'
 import { parentName } from './tree-view.ts'
 
 /** Uploads. Directories are marked when they are empty, and with `preserve` all. */
@@ -33,8 +32,8 @@ export async function putTree(
 ): Promise<TransferResult> {
   const { signal } = options
   const preserve = options.preserve === true
-  const disk = new NearDisk(remote.clock)
-  const buffers = new SmallBuffers()
+  const moving = new TreeFiles(remote, options.concurrency)
+  const { disk } = moving
   const views = { source: new LocalView({ followLinks: !preserve, disk }), target: remote.view }
   const journal = await journalOf(remote, request, { ...options, operation: 'put' })
   const plan = await planTransfers(views, request, { ...options, ...remembering(journal) })
@@ -50,15 +49,17 @@ export async function putTree(
         return countResumed(from.size, onBytes, onResumed)
       }
       const pair = { remote: pathOf(to), local: from.name }
-      const small = { signal, preserve, onBytes, disk, buffers, size: from.size }
-      if (journal === undefined && (await putSmall(remote, pair, small))) return
-      await putFileUnchecked(remote, pair, { signal, preserve, onBytes, journal, onResumed })
+      const resumable = { journal, onResumed }
+      await moving.put(pair, { signal, preserve, onBytes, size: from.size, ...resumable })
     })
   const links = preserve ? work.others.filter(({ from }) => from.isLink) : []
   const taken = new Set(links)
   const skipped = work.others.filter((other) => !taken.has(other))
+  const files = bulkPhase(work.files, targetOf, (transfer) =>
+    vanishing(transfer, () => put(transfer)),
+  )
   const phases = [
-    bulkPhase(work.files, targetOf, (transfer) => vanishing(transfer, () => put(transfer))),
+    { ...files, concurrency: moving.lanes },
     bulkPhase(links, targetOf, (link) => putLink(remote, link, options)),
     bulkPhase(preserve ? work.directories : emptyOnes(work), targetOf, (directory) =>
       putDirectory(remote, directory, options),

@@ -22,8 +22,12 @@ export interface Remote {
   readonly wholeView: RemoteView
   /** Files of a tree under way at once. */
   readonly concurrency: number
+  /** The same where they are small. */
+  readonly smallConcurrency: number
   /** Around each request that carries content: bounds requests over all files. */
   readonly limiter: Limiter
+  /** The same for small files, whose bytes take no time worth mentioning. */
+  readonly smallLimiter: Limiter
   /** What all transfers hold in memory together. Claimed before a place of `limiter`, never behind. */
   readonly memory: MemoryBudget
   /** A few buffers that blocks were sent from, to be used again. */

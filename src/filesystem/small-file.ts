@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { KiB } from '../byte-range.ts'
+import type { Entry } from '../namespace/entry.ts'
 import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { readAtOnce } from './download.ts'
 import { type FilePair, type LocalFileOptions, partialName } from './local-file.ts'
@@ -45,19 +46,22 @@ export interface SmallFileOptions extends LocalFileOptions {
   readonly size: number
 }
 
-/** Uploads a small file of a near disk; false when it is none, and nothing was done. `ESTALE` as `putFile`. */
+/**
+ * Uploads a small file of a near disk, and tells what it is there; `undefined` when it is none, and nothing was done. `ESTALE`
+ * as `putFile`.
+ */
 export async function putSmall(
   remote: Remote,
   pair: FilePair,
   options: SmallFileOptions & { readonly buffers: SmallBuffers },
-): Promise<boolean> {
+): Promise<Entry | undefined> {
   const { disk, buffers, size, signal, preserve, onBytes } = options
-  if (size > smallBytes || size > remote.blockBytes) return false
-  if (!(await disk.isNear(dirname(pair.local)))) return false
+  if (size > smallBytes || size > remote.blockBytes) return undefined
+  if (!(await disk.isNear(dirname(pair.local)))) return undefined
   const send = async () => {
     const buffer = buffers.take()
     const read = disk.run(pair.local, () => readSmall(pair.local, buffer, preserve === true))
-    if (read === undefined) return false
+    if (read === undefined) return undefined
     const { data, stats } = read
     const metadata =
       stats === undefined ? undefined : withPosixAttributes({}, 'file', attributesOf(stats))
@@ -65,10 +69,9 @@ export async function putSmall(
     // After a failure something may be sending it still.
     buffers.give(buffer)
     onBytes?.(data.byteLength)
-    tellListings(remote, pair.remote, { properties, metadata })
-    return true
+    return tellListings(remote, pair.remote, { properties, metadata })
   }
-  return remote.memory.run(smallBytes, () => remote.limiter.run(send, signal), signal)
+  return remote.memory.run(smallBytes, () => remote.smallLimiter.run(send, signal), signal)
 }
 
 /** Downloads a small file to a near disk, as `getFile` does; false when it is none, and nothing was done. */
@@ -84,7 +87,7 @@ export async function getSmall(
   const there = disk.run(pair.local, () => statSync(pair.local, { throwIfNoEntry: false }))
   if (there !== undefined && !there.isFile()) return false
   const range = { start: 0, end: Math.min(smallBytes, remote.blockBytes) }
-  const content = { range, signal, likelyEmpty: size === 0 }
+  const content = { range, signal, likelyEmpty: size === 0, limiter: remote.smallLimiter }
   const { data, properties } = await readAtOnce(remote, pair.remote, content)
   if (properties.sizeBytes > data.byteLength) return false
   disk.run(pair.local, () => writeSmall(pair.local, data))

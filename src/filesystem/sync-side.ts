@@ -1,22 +1,30 @@
 import { createHash } from 'node:crypto'
-import { type BigIntStats, createReadStream } from 'node:fs'
+import { type BigIntStats, createReadStream, lstatSync } from 'node:fs'
 import { lstat, rm } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CallOptions } from '../blob/store.ts'
+import { systemClock } from '../clock.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
 import { localSum } from './content-sum.ts'
 import type { FileInfo } from './file-info.ts'
 import { onLocalDisk } from './local-error.ts'
 import { LocalView } from './local-view.ts'
 import type { PathInput } from './location.ts'
+import { NearDisk } from './near-disk.ts'
 import { joinName, relativeName } from './tree-view.ts'
 import { find } from './walk.ts'
 
 /** A directory of an account, or of this machine. */
-export type SyncSide = RemoteSide | { readonly local: string | URL }
+export type SyncSide = RemoteSide | LocalSide
 
-interface RemoteSide {
+/** A directory of this machine. */
+export interface LocalSide {
+  readonly local: string | URL
+}
+
+/** A directory of an account. */
+export interface RemoteSide {
   readonly fs: AzureBlobFileSystem
   readonly path: PathInput
 }
@@ -94,11 +102,12 @@ function modifiedMsOf({ mtimeNs, lastModified }: FileInfo): number {
 
 async function listLocal(side: SyncSide, options: CallOptions): Promise<SyncFile[]> {
   const root = rootOf(side)
-  const entries = await find(new LocalView({ followLinks: false }), root, options)
+  const disk = new NearDisk(systemClock)
+  const entries = await find(new LocalView({ followLinks: false, disk }), root, options)
   const files: SyncFile[] = []
   for (const { name, type, size } of entries) {
     if (type !== 'file') continue
-    const stats = await onLocalDisk(name, () => lstat(name, { bigint: true }))
+    const stats = await statsOf(name, disk)
     files.push({
       path: relativeName(root, name),
       size,
@@ -109,6 +118,13 @@ async function listLocal(side: SyncSide, options: CallOptions): Promise<SyncFile
     })
   }
   return files
+}
+
+async function statsOf(name: string, disk: NearDisk): Promise<BigIntStats> {
+  if (await disk.isNear(dirname(name))) {
+    return disk.run(name, () => lstatSync(name, { bigint: true }))
+  }
+  return onLocalDisk(name, () => lstat(name, { bigint: true }))
 }
 
 /** {@link SyncFile.version} of a blob. */

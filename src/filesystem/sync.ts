@@ -1,20 +1,17 @@
 import { stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import type { CallOptions } from '../blob/store.ts'
 import { Bulk, bulkPhase } from '../bulk.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
 import { shown } from '../expect-option.ts'
-import { makeDirectories } from '../make-directories.ts'
 import { demandWord } from './demand-word.ts'
 import { onLocalDisk } from './local-error.ts'
 import { compilePattern, pathMatcher } from './pattern.ts'
+import { syncCopies } from './sync-copies.ts'
 import { SyncRecord } from './sync-record.ts'
 import { removalsFrom } from './sync-removals.ts'
 import {
-  blobVersion,
   listSide,
-  localVersion,
   placeOf,
   type SyncFile,
   type SyncSide,
@@ -57,7 +54,7 @@ export interface SyncOptions extends CallOptions {
   readonly include?: readonly string[] | undefined
   /** Patterns of relative paths that do not, even if included. */
   readonly exclude?: readonly string[] | undefined
-  /** Files under way at once. Default 16. */
+  /** Files under way at once. Default 16, and 32 of those up to 64 KiB. */
   readonly concurrency?: number | undefined
   /** How far copying is; paths are relative. A copy that the service makes counts when it is there. */
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined
@@ -145,12 +142,20 @@ async function carryOut(plan: SyncPlan, run: Run, options: SyncOptions): Promise
     plan.copied.map(({ path }) => sizeOf(path)),
     options.onProgress,
   )
+  const paths = plan.copied.map(({ path }) => path)
+  const how = {
+    signal,
+    concurrency: options.concurrency,
+    paths,
+    tellVersions: record !== undefined,
+  }
+  const copying = syncCopies(source, target, how)
   const copies = bulkPhase(
     plan.copied,
     ({ path }) => path,
     async ({ path }) => {
       const copied = await tally.count(path, (onBytes) =>
-        copyFile(source, target, { path, size: sizeOf(path), signal, onBytes }),
+        copying.copy({ path, size: sizeOf(path), onBytes }),
       )
       // As listed: what replaced it meanwhile may have been copied, or not, and is copied again.
       record?.note(path, [from.get(path)?.version ?? '', copied])
@@ -170,7 +175,8 @@ async function carryOut(plan: SyncPlan, run: Run, options: SyncOptions): Promise
   }
   // What is not recorded is copied again.
   const onEnd = record && (() => record.save())
-  await new Bulk([copies, removals], { signal, concurrency, syscall: 'sync', onEnd }).run()
+  const copied = { ...copies, concurrency: copying.lanes }
+  await new Bulk([copied, removals], { signal, concurrency, syscall: 'sync', onEnd }).run()
 }
 
 async function demandSource(source: SyncSide, options: CallOptions): Promise<void> {
@@ -227,40 +233,4 @@ function filterOf({ include, exclude = [] }: SyncOptions): (path: string) => boo
   const [included, excluded] = [matchers(include ?? ['**']), matchers(exclude)]
   return (path) =>
     included.some((matches) => matches(path)) && !excluded.some((matches) => matches(path))
-}
-
-interface CopyOptions extends CallOptions {
-  readonly path: string
-  /** As it was listed. */
-  readonly size: number
-  readonly onBytes: (bytes: number) => void
-}
-
-/** Resolves to the version that the copy has. */
-async function copyFile(
-  source: SyncSide,
-  target: SyncSide,
-  { path, size, ...options }: CopyOptions,
-): Promise<string> {
-  const [from, to] = [placeOf(source, path), placeOf(target, path)]
-  if ('fs' in target) {
-    if (!('fs' in source)) return blobVersion(await target.fs.putFile(from, to, options))
-    const info = await target.fs.cpFile(from, to, { signal: options.signal, from: source.fs })
-    options.onBytes(size)
-    return blobVersion(info)
-  }
-  if ('fs' in source) {
-    checkSegments(path)
-    await onLocalDisk(to, () => makeDirectories(dirname(to)))
-    await source.fs.getFile(from, to, options)
-  }
-  return localVersion(to)
-}
-
-/** A blob's name could leave the target directory. */
-function checkSegments(path: string): void {
-  const odd = path.split('/').some((segment) => ['', '.', '..'].includes(segment))
-  if (!odd) return
-  const detail = 'a name with empty, "." or ".." segments has no place on a disk'
-  throw new FileSystemError('EINVAL', 'sync', { path, detail })
 }

@@ -37,10 +37,30 @@ export async function refuseDirectories(
   files: readonly Transfer<TreeEntry>[],
   options: TransferOptions,
 ): Promise<ReadonlyMap<string, string>> {
+  for (const { to } of files) refuseReserved(pathOf(to), 'open')
+  const names = files.map(({ to }) => to)
+  const { directories, etags } = await directoriesAmong(remote, names, options)
+  const refused = files.find(({ to }) => directories.has(to))
+  if (refused !== undefined)
+    throw new FileSystemError('EISDIR', 'open', { path: urlOf(refused.to) })
+  return etags
+}
+
+/**
+ * What there is in the directories that files called `names` would be in: the directories, and of a transfer that can
+ * be resumed the etags of files. Costs one listing per directory.
+ */
+export async function directoriesAmong(
+  remote: Remote,
+  names: readonly string[],
+  options: Pick<TransferOptions, 'signal' | 'concurrency' | 'resume'>,
+): Promise<{
+  readonly directories: ReadonlySet<string>
+  readonly etags: ReadonlyMap<string, string>
+}> {
   const { signal, resume } = options
   const etags = new Map<string, string>()
-  for (const { to } of files) refuseReserved(pathOf(to), 'open')
-  const all = [...new Set(files.map(({ to }) => parentName(to)))]
+  const all = [...new Set(names.map(parentName))]
   const taken = new Set<string>()
   const { concurrency } = bulkOptions(remote, options, 'open')
   const run = { signal, concurrency, syscall: 'open', pathOf: urlOf }
@@ -56,10 +76,7 @@ export async function refuseDirectories(
   // What the top does not show as a directory holds nothing that could be in the way.
   const parents = all.filter((parent) => parent !== top && taken.has(childOf(top, parent)))
   await runAll(parents, run, look)
-  const refused = files.find(({ to }) => taken.has(to))
-  if (refused !== undefined)
-    throw new FileSystemError('EISDIR', 'open', { path: urlOf(refused.to) })
-  return etags
+  return { directories: taken, etags }
 }
 
 /** The longest directory that all of `names` are in or are; the account's root where they share none. */

@@ -4,6 +4,7 @@ import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { NearDisk } from '../../src/filesystem/near-disk.ts'
+import { sync } from '../../src/filesystem/sync.ts'
 import { CountingStore } from '../support/counting-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -109,3 +110,64 @@ t.test(
     t.equal(await disk.isNear(directory), false)
   },
 )
+
+t.test(
+  'a tree of small files is synchronized with one request a file, and few beside',
+  async (t) => {
+    const { store, fs } = await counted()
+    const directory = t.testdir()
+    await makeTree(join(directory, 'tree'))
+
+    await sync({ local: join(directory, 'tree') }, { fs, path: 'box/tree' })
+    const up = store.take()
+    await sync({ fs, path: 'box/tree' }, { local: join(directory, 'down') })
+    const down = store.take()
+
+    t.equal(up.filter((request) => request.startsWith('put ')).length, files)
+    t.ok(up.length <= files + 8, `${up.length} requests for ${files} files up`)
+    t.equal(down.filter((request) => request.startsWith('get ')).length, files)
+    t.ok(down.length <= files + 8, `${down.length} requests for ${files} files down`)
+    t.equal(await readFile(join(directory, 'down', 'd7', 'f57'), 'utf8'), 'content 57')
+  },
+)
+
+/** Knows how many uploads were under way at once. */
+class CrowdedStore extends MemoryBlobStore {
+  most = 0
+  #active = 0
+
+  override async put(...args: Parameters<MemoryBlobStore['put']>) {
+    this.#active += 1
+    this.most = Math.max(this.most, this.#active)
+    try {
+      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+      return await super.put(...args)
+    } finally {
+      this.#active -= 1
+    }
+  }
+}
+
+t.test('twice as many small files as others are under way, and as many as is said', async (t) => {
+  const local = t.testdir({
+    small: Object.fromEntries(Array.from({ length: 80 }, (_, index) => [`f${index}`, 'small'])),
+    large: Object.fromEntries(
+      Array.from({ length: 40 }, (_, index) => [`f${index}`, 'large'.repeat(20_000)]),
+    ),
+  })
+  if (!(await new NearDisk(new FakeClock()).isNear(local))) {
+    t.skip('the directory is not on a near disk')
+    return
+  }
+  const most = async (tree: string, concurrency?: number) => {
+    const store = new CrowdedStore()
+    await store.createContainer('box')
+    const fs = new AzureBlobFileSystem({ store, concurrency })
+    await fs.put(join(local, tree), 'box/tree', { recursive: true })
+    return store.most
+  }
+
+  t.equal(await most('small'), 32)
+  t.ok((await most('large')) <= 16)
+  t.equal(await most('small', 4), 4)
+})

@@ -289,3 +289,17 @@ t.test('progress tells bytes and files of all that is copied, on every way', asy
     )
   }
 })
+
+t.test('a directory in the way is told of its file alone, and the others are copied', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const local = await temporaryDirectory(t)
+  await plantLocal(local, { a: 'a file where a directory is', 'd/b': 'two' })
+  await plantRemote(fs, 'box/to', { 'a/inner': 'x' })
+
+  await t.rejects(sync({ local }, { fs, path: 'box/to' }), {
+    code: 'EISDIR',
+    path: 'abfs://box/to/a',
+  })
+
+  t.strictSame(await remoteFiles(fs, 'box/to'), { 'a/inner': 'x', 'd/b': 'two' })
+})
