@@ -148,17 +148,18 @@ class CrowdedStore extends MemoryBlobStore {
   }
 }
 
-t.test('twice as many small files as others are under way, and as many as is said', async (t) => {
-  const local = t.testdir({
-    small: Object.fromEntries(Array.from({ length: 80 }, (_, index) => [`f${index}`, 'small'])),
-    large: Object.fromEntries(
-      Array.from({ length: 40 }, (_, index) => [`f${index}`, 'large'.repeat(20_000)]),
-    ),
-  })
-  if (!(await new NearDisk(new FakeClock()).isNear(local))) {
-    t.skip('the directory is not on a near disk')
-    return
+async function makeFiles(directory: string, count: number, content: string): Promise<void> {
+  await mkdir(directory)
+  for (let index = 0; index < count; index++) {
+    await writeFile(join(directory, `f${index}`), content)
   }
+}
+
+t.test('twice as many small files as others are under way, and as many as is said', async (t) => {
+  const local = t.testdir()
+  await makeFiles(join(local, 'small'), 80, 'small')
+  await makeFiles(join(local, 'large'), 40, 'large'.repeat(20_000))
+  const isNear = await new NearDisk(new FakeClock()).isNear(local)
   const most = async (tree: string, concurrency?: number) => {
     const store = new CrowdedStore()
     await store.createContainer('box')
@@ -167,7 +168,7 @@ t.test('twice as many small files as others are under way, and as many as is sai
     return store.most
   }
 
-  t.equal(await most('small'), 32)
+  t.equal(await most('small'), isNear ? 32 : 16)
   t.ok((await most('large')) <= 16)
   t.equal(await most('small', 4), 4)
 })
