@@ -102,11 +102,14 @@ t.test('a drive with a key', { skip: whyNoCli() || whyNoMounts() }, async (t) =>
     t.equal(started.code, 0, started.stderr)
     t.equal(await shell(`cat '${directory}/grove/file'`), 'content\nmore\n')
     const { stdout } = await runAbfs(['status', '--json'], { env })
-    const [drive] = JSON.parse(stdout) as { readonly pid: number }[]
+    const drives = JSON.parse(stdout) as { readonly pid: number; readonly directory: string }[]
+    const drive = drives.find((each) => each.directory === directory)
     const environ = readFileSync(`/proc/${drive?.pid}/environ`, 'latin1')
     t.match(environ, `XDG_STATE_HOME=${state}`, 'it is the daemon')
     t.notMatch(environ, 'ABFS_ENCRYPTION_KEY')
     for (const secret of shown) t.notOk((environ + stdout).includes(secret))
+    const alone = await runAbfs(['mount', 'abfs://data', directory, '--serve-launcher'], { env })
+    t.match(alone.stderr, /EIO: .*ended before it had said/, 'it does not go on without a key')
     t.equal((await runAbfs(['unmount', directory], { env })).code, 0)
   })
 

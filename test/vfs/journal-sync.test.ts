@@ -54,7 +54,9 @@ t.test('what the disk refused in the background, fsync is told each time', async
 
 t.test('two that want the same version on the disk both wait for it', async (t) => {
   let syncs = 0
-  const { journal, keep } = journalWith(t, (step) => void (syncs += Number(step === 'sync record')))
+  const { journal, keep } = journalWith(t, (step) => {
+    if (step === 'sync record') syncs += 1
+  })
   const kept = await keep()
   await Promise.all([journal.sync(kept), journal.sync(kept)])
   t.equal(syncs, 2)

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { Environment } from '../../config.ts'
+import { FileSystemError } from '../../errors.ts'
 
 /** Those that abfs itself reads. What Azure's library reads it reads of the process. */
 const names = [
@@ -42,13 +43,22 @@ export function withoutSecrets(environment: NodeJS.ProcessEnv): DividedEnvironme
   return { env, secrets: { kind: 'secrets', variables } }
 }
 
-/** In the child: `environment` with what the launcher tells; as it is where there is no launcher any more. */
+/**
+ * In the child: `environment` with what the launcher tells. `EIO` where that ended before: without its key a drive would store
+ * what others can read.
+ */
 export async function withSecrets(environment: Environment): Promise<Environment> {
-  if (!process.connected) return environment
-  const said = await new Promise<unknown>((resolve) => {
+  const said = process.connected ? await saidByLauncher() : undefined
+  const result = message.safeParse(said)
+  if (result.success) return { ...environment, ...result.data.variables }
+  throw new FileSystemError('EIO', 'mount', {
+    detail: 'what started this daemon ended before it had said all that a drive needs: mount again',
+  })
+}
+
+function saidByLauncher(): Promise<unknown> {
+  return new Promise((resolve) => {
     process.once('message', resolve)
     process.once('disconnect', () => resolve(undefined))
   })
-  const result = message.safeParse(said)
-  return result.success ? { ...environment, ...result.data.variables } : environment
 }
