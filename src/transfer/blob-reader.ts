@@ -1,20 +1,22 @@
 import type { BlobProperties, BlobStore, CallOptions } from '../blob/store.ts'
-import { type ByteRange, clampRange, KiB, lengthOf, MiB, splitRange } from '../byte-range.ts'
+import { type ByteRange, clampRange, KiB, lengthOf, MiB } from '../byte-range.ts'
 import type { Clock } from '../clock.ts'
 import { underEither } from '../concurrency.ts'
-import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { abortable } from './abortable.ts'
 import { BlobStream, minStreamBytes } from './blob-stream.ts'
 import type { Chunk } from './chunk.ts'
 import { ChunkCache, cut, type VersionChunks } from './chunk-cache.ts'
+import { ChunkFetches } from './chunk-fetches.ts'
 import { DirectReads } from './direct-reads.ts'
 import type { DiskVersion } from './disk-version.ts'
 import { alignDown, alignUp, granuleBytes } from './granule.ts'
 import { NearService } from './near-service.ts'
+import { RandomFill } from './random-fill.ts'
 import { RunStream } from './run-stream.ts'
 import { type Run, SequenceDetector } from './sequence-detector.ts'
-import { type Target, VersionSource } from './version-source.ts'
+import { VersionSource } from './version-source.ts'
 
 // A read goes this way:
 // 1. Granules of the range that are neither in memory nor on their way are fetched, each run of
@@ -25,6 +27,7 @@ import { type Target, VersionSource } from './version-source.ts'
 // A long run on a near service is fetched by one request (`BlobStream`), whose body is cut into the
 // same chunks; a chunk that the stream does not fill is fetched by a request of its own. Who begins with a
 // mebibyte at the beginning of a blob is taken for such a run, and the first bytes come by the stream too.
+// A file that is read here and there may be fetched whole behind its readers (`RandomFill`).
 // Where the memory has a disk behind it, a chunk is filled from there as far as it can be, and what the
 // network brought is written there later; too much that waits for the disk holds the chunks that come. No
 // stream is opened over what the disk holds.
@@ -48,6 +51,8 @@ export interface BlobReaderOptions {
    * `Infinity` always, however slow.
    */
   readonly streamBelowMs?: number | undefined
+  /** Whether what is read here and there is fetched whole behind the reads, where that pays. Default false. */
+  readonly fillsBehind?: boolean | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -57,13 +62,6 @@ export interface ReadOptions extends CallOptions {
    * the caller's for ever, and copies where the cache uses its memory again.
    */
   readonly onLent?: ((giveBack: () => void) => void) | undefined
-}
-
-/** How a chunk is fetched. */
-interface Way {
-  /** Nobody reads there yet. */
-  readonly ahead: boolean
-  readonly stream?: BlobStream
 }
 
 /** A blob no larger than this is fetched whole: one request instead of two. */
@@ -86,7 +84,8 @@ export class BlobReader {
   readonly #version: VersionChunks
   readonly #detector: SequenceDetector
   readonly #source: VersionSource
-  readonly #fetching = new Set<Chunk>()
+  readonly #fetches: ChunkFetches
+  readonly #fill: RandomFill | undefined
   readonly #chunkBytes: number
   #isClosed = false
   #closing: AbortController | undefined
@@ -108,6 +107,8 @@ export class BlobReader {
     const { sizeBytes, path } = this
     const etag = () => this.#etag
     this.#source = new VersionSource({ ...options, path, sizeBytes, etag, disk: this.#disk })
+    this.#fetches = new ChunkFetches(this.#version, this.#source)
+    this.#fill = options.fillsBehind === true ? this.#newFill() : undefined
     this.#detector = new SequenceDetector(maxWindowBytes)
     this.#clock = options.clock
     this.#service = new NearService({ ...options, belowMs: options.streamBelowMs })
@@ -117,6 +118,20 @@ export class BlobReader {
       reader: this,
       source: this.#source,
       pieceBytes: this.#chunkBytes,
+    })
+  }
+
+  /** Until a file is filled its readers are to be seen: what they asked for says how much may be fetched. */
+  get #isFilling(): boolean {
+    return this.#fill?.isUnderWay === true
+  }
+
+  #newFill(): RandomFill {
+    return new RandomFill({
+      cache: this.#cache,
+      version: this.#version,
+      fetches: this.#fetches,
+      stream: (range) => this.#newStream(range),
     })
   }
 
@@ -145,13 +160,15 @@ export class BlobReader {
     const wanted = clampRange(range, this.sizeBytes)
     if (lengthOf(wanted) === 0) return []
     const run = this.#detector.observe(wanted)
+    this.#version.use.askedBytes += lengthOf(wanted)
     const looked = this.#disk?.look({ ...wanted, end: run.end + run.windowBytes })
     if (looked !== undefined) await looked.then(() => this.#checkOpen(options))
-    this.#disk?.passed(wanted)
+    if (!this.#isFilling) this.#disk?.passed(wanted)
     const chunks = this.#chunksOf(wanted, run)
     for (const chunk of chunks) chunk.hold()
     try {
       this.#prefetch(run)
+      this.#fill?.goOn()
       for (const chunk of chunks) this.#writeSkipped(chunk)
       const missing = chunks.filter((chunk) => chunk.data === undefined)
       if (missing.length > 0) await this.#waitFor(missing, options.signal)
@@ -210,33 +227,29 @@ export class BlobReader {
   stream(start: number, end: number = this.sizeBytes): BlobStream | undefined {
     if (!this.#service.isFast || end - start < minStreamBytes) return undefined
     if (this.#diskHolds(start, end)) return undefined
+    return this.#newStream({ start, end }, this.#service.onSlow)
+  }
+
+  #newStream(range: ByteRange, onSlow?: NearService['onSlow']): BlobStream {
     return new BlobStream({
       store: this.#store,
       path: this.path,
-      range: { start, end },
+      range,
       etag: () => this.#etag,
       check: (properties) => this.#source.check(properties),
       clock: this.#clock,
-      onSlow: this.#service.onSlow,
+      onSlow,
     })
   }
 
   /** Fills `into` with the next bytes of a `stream` of this reader; errors as `readInto`, false as `fill`. */
   async fillFrom(stream: BlobStream, into: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    this.#checkOpen({ signal })
     const { position } = stream
-    const isFilled = await this.#fill(stream, into, signal)
+    const isFilled = await this.#fetches.fill(stream, into, signal)
     // The caller's buffer is the caller's to change.
     if (isFilled) await this.#disk?.write(position, into, { copy: true })
     return isFilled
-  }
-
-  async #fill(stream: BlobStream, into: Uint8Array, signal: AbortSignal): Promise<boolean> {
-    this.#checkOpen({ signal })
-    try {
-      return await stream.fill(into, signal)
-    } catch (error) {
-      throw isFileSystemError(error, 'ENOENT') ? this.#source.gone(error) : error
-    }
   }
 
   /** Continues under a later etag of the same content, as after a change of metadata alone. */
@@ -267,7 +280,8 @@ export class BlobReader {
     this.#closing?.abort(this.#badHandle())
     this.#ahead.close()
     this.#direct?.close()
-    for (const chunk of this.#fetching) this.#version.cancelUnlessAwaited(chunk)
+    this.#fill?.close()
+    this.#fetches.close()
     this.#cache.close(this.#version)
   }
 
@@ -285,9 +299,11 @@ export class BlobReader {
     const isAbsent = run.frontier === 0 && this.#version.find(aligned.start) === undefined
     if (isAbsent) this.#prefetchByStream(run, aligned.start)
     const pieceBytes = this.#pieceBytes(lengthOf(aligned), minSplitBytes)
-    const fetched = this.#fetchMissing(aligned, pieceBytes)
+    const before = this.#version.use.fetchedBytes
+    const fetched = this.#fetches.fetchMissing(aligned, pieceBytes, this.#isFilling)
     // What was fetched ahead of the run has left the memory: it is fetched ahead anew.
-    if (fetched > 0) run.frontier = 0
+    if (fetched.length > 0) run.frontier = 0
+    this.#fill?.note(run.evidenceBytes, this.#version.use.fetchedBytes - before)
     return this.#version.over(wanted)
   }
 
@@ -308,10 +324,10 @@ export class BlobReader {
     const windowBytes = this.#service.worthAhead(run.windowBytes)
     const pieceBytes = this.#pieceBytes(windowBytes, minPrefetchBytes)
     let at = from
-    while (at < limit && this.#source.hasRoom) {
+    while (at < limit && this.#fetches.hasRoom) {
       const end = Math.min(at + pieceBytes, this.sizeBytes)
       if (end > limit || !this.#cache.mayFetchAhead(end - at)) break
-      this.#fetchMissing({ start: at, end }, pieceBytes, true)
+      this.#fetches.fetchMissing({ start: at, end }, pieceBytes, true)
       at = end
     }
     run.frontier = at
@@ -338,51 +354,11 @@ export class BlobReader {
       // Somebody else has fetched what comes next: that is jumped over by the next stream.
       if (end > limit || this.#version.endOfGap(at, end) < end || this.#diskHolds(at, end)) break
       if (!this.#cache.mayFetchAhead(end - at)) break
-      this.#start({ start: at, end }, { ahead: true, stream })
+      this.#fetches.start({ start: at, end }, { ahead: true, stream })
       at = end
     }
     run.frontier = at
     return true
-  }
-
-  /** Starts a request for each absent stretch of an aligned range; returns how many. */
-  #fetchMissing(range: ByteRange, pieceBytes: number, ahead = false): number {
-    let started = 0
-    for (let at = range.start; at < range.end; ) {
-      const chunk = this.#version.find(at)
-      if (chunk !== undefined) {
-        at = chunk.end
-        continue
-      }
-      const end = this.#version.endOfGap(at, range.end)
-      for (const piece of splitRange({ start: at, end }, pieceBytes)) this.#start(piece, { ahead })
-      started += 1
-      at = end
-    }
-    return started
-  }
-
-  #start(piece: ByteRange, { ahead, stream }: Way): void {
-    const chunk = this.#version.load(piece.start, piece.end, async (signal, room) => {
-      const target = { signal, room, lend: () => chunk.lend(), ahead }
-      const streamed =
-        stream === undefined ? undefined : await this.#fromStream(stream, piece, target)
-      return streamed ?? this.#source.load(piece, target)
-    })
-    this.#fetching.add(chunk)
-    const done = () => void this.#fetching.delete(chunk)
-    chunk.loaded.then(done, done)
-  }
-
-  async #fromStream(
-    stream: BlobStream,
-    piece: ByteRange,
-    { signal, room, lend, ahead }: Target,
-  ): Promise<Uint8Array | undefined> {
-    const into = room()
-    if (!(await this.#fill(stream, into, signal))) return undefined
-    await this.#disk?.write(piece.start, into, { onDone: lend?.(), ahead })
-    return into
   }
 
   #align(range: ByteRange): ByteRange {

@@ -7,6 +7,7 @@ import type { DiskCache } from './disk-cache.ts'
 import type { DiskVersion } from './disk-version.ts'
 import { granuleBytes } from './granule.ts'
 import type { MemoryBudget } from './memory-budget.ts'
+import { unused, type VersionUse } from './random-fill.ts'
 import { SpentChunks } from './spent-chunks.ts'
 
 export interface ChunkCacheOptions {
@@ -141,6 +142,11 @@ export class ChunkCache {
     return this.#memory?.hasRoomFor(bytes) ?? true
   }
 
+  /** Whether all of a version could stay here, and leave room for others. */
+  fits({ sizeBytes, disk }: VersionChunks): boolean {
+    return 2 * sizeBytes <= this.#recent.maxSize || disk?.inOneFile === true
+  }
+
   /** Lets go of what was used longest ago. */
   #giveBack(bytes: number): number {
     const before = this.sizeBytes
@@ -214,6 +220,7 @@ export class VersionChunks {
   /** Of the names that the version has, the latest. */
   etag: string
   readonly sizeBytes: number
+  readonly use: VersionUse = unused()
   readonly #options: VersionChunksOptions
   #disk: DiskVersion | undefined
   /** Each chunk stands under every granule that it covers. */
@@ -251,6 +258,11 @@ export class VersionChunks {
       this.#options.uses.hits += 1
     }
     return chunk
+  }
+
+  /** As `find`, for who does not use what is there. */
+  has(offset: number): boolean {
+    return this.#byGranule.has(Math.floor(offset / granuleBytes))
   }
 
   /** The chunks that hold `range`, all of which is in memory or on its way. */

@@ -42,6 +42,8 @@ interface DiskWriteOptions {
 /** The granules of one version of one blob that are on the disk. No method rejects. */
 export class DiskVersion {
   readonly sizeBytes: number
+  /** It is small beside what the cache may hold, and goes at once. */
+  readonly inOneFile: boolean
   #directory: string
   readonly #files: DiskFiles
   readonly #cache: DiskCache
@@ -52,6 +54,7 @@ export class DiskVersion {
 
   constructor(options: DiskVersionOptions) {
     this.sizeBytes = options.sizeBytes
+    this.inOneFile = options.inOneFile
     this.#directory = options.directory
     this.#files = options.files
     this.#cache = options.cache

@@ -103,7 +103,8 @@ export class PinnedReader {
     const { store, chunkCache } = this.#options
     const { etag = '', sizeBytes } = this.#entry
     const properties = { etag, sizeBytes }
-    return new BlobReader({ store, path: this.#path, properties, cache: chunkCache })
+    const path = this.#path
+    return new BlobReader({ store, path, properties, cache: chunkCache, fillsBehind: true })
   }
 
   #gone(cause: FileSystemError): FileSystemError {
