@@ -363,8 +363,10 @@ export class BlobReader {
 
   #align(range: ByteRange): ByteRange {
     if (this.sizeBytes <= wholeBlobBytes) return { start: 0, end: this.sizeBytes }
+    const isTail = range.start >= alignDown(this.sizeBytes - 1)
     return {
-      start: alignDown(range.start),
+      // Whoever looks at the end for where a file's parts are wants what is before it next.
+      start: alignDown(isTail ? this.sizeBytes - granuleBytes : range.start),
       end: Math.min(alignUp(range.end), this.sizeBytes),
     }
   }

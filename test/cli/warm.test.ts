@@ -65,6 +65,22 @@ for (const kind of ['flat', 'hierarchical']) {
       t.match(stderr, /^abfs: not warmed: missing: ENOENT/)
     })
 
+    t.test(
+      'patterns are of files and directories; a name that is there is no pattern',
+      async (t) => {
+        await abfs(['cp', '-', 'abfs://data/train/[s]mall'], 'by its name')
+
+        t.match(await json(t, 'warm', 'abfs://data', 'train/**/sm*'), { files: 1, bytes: 5 })
+        t.match(await json(t, 'warm', 'abfs://data', '*/d?ep', 'o[t]*'), { files: 2, bytes: 15 })
+        t.match(await json(t, 'warm', 'abfs://data/train', '[s]mall'), { files: 1, bytes: 11 })
+        t.match(await json(t, 'evict', 'abfs://data', 'train/d*'), { files: 1 })
+        await abfs(['rm', 'abfs://data/train/[s]mall'])
+        const { code, stderr } = await abfs(['warm', 'abfs://data', 'train/*.bin'])
+        t.equal(code, 1)
+        t.match(stderr, /^abfs: not warmed: train\/\*\.bin: ENOENT.*no file matches/)
+      },
+    )
+
     t.test('says why the disk kept nothing', async (t) => {
       const place = await temporaryDirectory(t)
       await writeFile(join(place, 'blocks-1'), 'a file in the way')

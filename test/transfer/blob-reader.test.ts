@@ -88,6 +88,19 @@ t.test('random reads of 4 KiB fetch at most 128 KiB each and nothing ahead', asy
   for (const { range } of store.requests) t.ok(range && range.end - range.start <= 128 * KiB)
 })
 
+t.test('a read at the end fetches the last 64 KiB, however the granules lie', async (t) => {
+  const sizeBytes = 10 * MiB + 1000
+  const { reader, store, content } = await openBlob(sizeBytes)
+
+  await reader.read({ start: sizeBytes - 22, end: sizeBytes })
+  const directory = { start: sizeBytes - 60 * KiB, end: sizeBytes - 100 }
+  const bytes = await readAll(reader, directory)
+
+  t.ok(bytes.equals(content.subarray(directory.start, directory.end)))
+  t.equal(store.requests.length, 1)
+  t.ok(fetchedBytes(store) <= 128 * KiB)
+})
+
 t.test('a blob of up to 128 KiB is fetched whole by one request', async (t) => {
   const { reader, store } = await openBlob(100_000)
 

@@ -27,6 +27,7 @@ request for their bytes, as long as they are the same version.
 Examples:
   abfs warm abfs://datasets/train --cache-dir /var/cache/abfs
   abfs warm /mnt/datasets train/a.bin validation     by the directory of a drive
+  abfs warm abfs://datasets 'train/**/*.parquet'     what matches; the shell is to leave it as it is
   abfs warm abfs://datasets --manifest epoch-1.txt   one path a line, in the order of use`
 
 /** Adds `abfs warm`. */
@@ -35,7 +36,7 @@ export function defineWarm(program: Command, context: CliContext): void {
     .command('warm')
     .description('Fetch files into a disk cache before they are read.')
     .argument('<place>', 'abfs://CONTAINER[/PATH], or a directory of a drive')
-    .argument('[path...]', 'files and directories below it (default: all)')
+    .argument('[path...]', 'files, directories and patterns below it (default: all)')
     .option('--manifest <file>', 'paths below it, one a line, in this order; - is standard input')
     .option('--cache-dir <directory>', 'the cache to fill (ABFS_CACHE_DIR)')
     .option('--cache-size <size>', 'how much it holds; as given to the drive', '10G')
@@ -63,7 +64,7 @@ export function definePin(program: Command, context: CliContext): void {
     .command('pin')
     .description('Fetch files into a disk cache and keep them there.')
     .argument('[place]', 'abfs://CONTAINER[/PATH], or a directory of a drive')
-    .argument('[path...]', 'files and directories below it (default: all)')
+    .argument('[path...]', 'files, directories and patterns below it (default: all)')
     .option('--list', 'what is pinned, and how much of it is there; asks Azure nothing')
     .option('--manifest <file>', 'paths below it, one a line; - is standard input')
     .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR)')

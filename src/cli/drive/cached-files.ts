@@ -6,7 +6,8 @@ import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { type AzureUrl, parseAzureUrl } from '../../azure-url.ts'
 import { runtimeDirectory } from '../../config.ts'
-import { FileSystemError } from '../../errors.ts'
+import { FileSystemError, isFileSystemError } from '../../errors.ts'
+import { compilePattern, hasMagic, pathMatcher } from '../../filesystem/pattern.ts'
 import type { Entry } from '../../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../../path.ts'
 import { DiskCache, type VersionKey } from '../../transfer/disk-cache.ts'
@@ -75,23 +76,69 @@ export async function readManifest(file: string, { stdin }: CliContext): Promise
   return lines.filter((line) => line !== '')
 }
 
-/** The files that are shown of what `path` below `root` is, or has below it; rejects as the namespace does. */
+/** What below a place is meant. */
+interface Wanted {
+  readonly path: string
+  readonly signal: AbortSignal
+}
+
+/**
+ * The files that are shown of what `path` below `root` is, or has below it. Where nothing is there of that name and it is a pattern, of all
+ * that match. Rejects as the namespace does.
+ */
 export async function* filesAt(
-  { namespace }: Account,
-  { isShown = () => true, ...root }: FilesPlace,
-  { path, signal }: { readonly path: string; readonly signal: AbortSignal },
+  account: Pick<Account, 'namespace'>,
+  root: FilesPlace,
+  wanted: Wanted,
 ): AsyncGenerator<Entry> {
-  const place = { ...root, name: joined(root.name.replace(/\/+$/, ''), path) }
-  const entry = await namespace.stat(place, { signal })
+  const { isShown = () => true, ...top } = root
+  const { path, signal } = wanted
+  const place = { ...top, name: joined(top.name.replace(/\/+$/, ''), path) }
+  const entry = await account.namespace.stat(place, { signal }).catch((error: unknown) => {
+    if (hasMagic(path) && isFileSystemError(error, 'ENOENT')) return undefined
+    throw error
+  })
+  if (entry === undefined) {
+    yield* filesMatching(account, root, wanted)
+    return
+  }
   if (!isShown(entry)) {
     const detail = 'the drive does not show it: name it by its abfs:// URL'
     throw new FileSystemError('ENOENT', 'stat', { path: formatPath(place), detail })
   }
   if (entry.type === 'file') yield entry
   if (entry.type !== 'directory') return
-  for await (const each of namespace.listTree(place, { signal })) {
+  for await (const each of account.namespace.listTree(place, { signal })) {
     if (each.type === 'file' && isShown(each)) yield each
   }
+}
+
+/** Of a directory that matches, all files below it. */
+async function* filesMatching(
+  { namespace }: Pick<Account, 'namespace'>,
+  { isShown = () => true, ...root }: FilesPlace,
+  { path, signal }: Wanted,
+): AsyncGenerator<Entry> {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.')
+  const first = parts.findIndex(hasMagic)
+  const name = joined(root.name.replace(/\/+$/, ''), parts.slice(0, first).join('/'))
+  const matches = pathMatcher(compilePattern(parts.slice(first).join('/')).segments)
+  let count = 0
+  for await (const each of namespace.listTree({ ...root, name }, { signal })) {
+    const below = each.name.slice(name === '' ? 0 : name.length + 1)
+    if (each.type !== 'file' || !isShown(each) || !withParents(below).some(matches)) continue
+    count += 1
+    yield each
+  }
+  if (count > 0) return
+  const detail = 'no file matches'
+  throw new FileSystemError('ENOENT', 'glob', { path: formatPath({ ...root, name: path }), detail })
+}
+
+/** `a/b/c` and the directories that it lies in. */
+function withParents(path: string): string[] {
+  const parts = path.split('/')
+  return parts.map((_, at) => parts.slice(0, at + 1).join('/'))
 }
 
 /** What the bytes of `file` are kept under; `undefined` where nothing is kept. */
