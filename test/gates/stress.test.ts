@@ -5,7 +5,7 @@ import { startDrive } from '../support/temp-drive.ts'
 import { shell, whyNoMounts } from '../support/temp-mount.ts'
 
 const skip = whyNoMounts() || whyNo('stress-ng')
-const seconds = isLongRun ? 60 : 2
+const seconds = isLongRun ? 60 : 1
 
 /** Of the class `filesystem`: those that work on files below a directory. */
 const stressors = [
