@@ -6,7 +6,14 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { runAbfs, startCliSandbox, temporaryDirectory, until, whyNoCli } from '../support/cli.ts'
+import {
+  controlSandbox,
+  runAbfs,
+  startCliSandbox,
+  temporaryDirectory,
+  until,
+  whyNoCli,
+} from '../support/cli.ts'
 import { startDrive } from '../support/cli-drive.ts'
 import { whyNoMounts } from '../support/temp-mount.ts'
 
@@ -25,7 +32,8 @@ async function eventually(condition: () => Promise<boolean>): Promise<void> {
 }
 
 t.test('a drive that reads the change feed', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
-  const { client: env } = await startCliSandbox(t, '--change-feed', '0')
+  const flags = ['--engine', 'abfs', '--change-feed', '0', '--control-port', '0']
+  const { client: env, variables } = await startCliSandbox(t, ...flags)
   const state = await temporaryDirectory(t)
   const content = join(state, 'content')
   const store = async (name: string, text: string) => {
@@ -94,6 +102,27 @@ t.test('a drive that reads the change feed', { skip: whyNoCli() || whyNoMounts()
 
     t.equal(output, `${fed}/work\nnew and other`)
   })
+
+  for (const [status, code, why] of [
+    [403, 'AuthorizationPermissionMismatch', /^EACCES: /],
+    [404, 'ContainerNotFound', /the account has no change feed/],
+  ] as const) {
+    t.test(`catches up on a feed that could not be read for a while (${status})`, async (t) => {
+      await shell(`ls '${fed}/dir'`)
+      const effect = { kind: 'status', status, code }
+      const faults = [{ path: 'changefeed', nth: 1, count: 100_000, effect }]
+      await controlSandbox(variables, 'faults', { faults })
+      await eventually(async () => (await report()).failing !== undefined)
+      await store(`dir/while-${status}`, 'unseen')
+      const { failing } = await report()
+      t.match(failing, why)
+      t.equal(await shell(`echo mine > '${fed}/own'; cat '${fed}/own'`), 'mine', 'it serves on')
+
+      await controlSandbox(variables, 'faults', { faults: [] })
+      await eventually(async () => (await shell(`ls '${fed}/dir'`)).includes(`while-${status}`))
+      t.equal((await report()).failing, undefined)
+    })
+  }
 })
 
 t.test('an account without a feed', { skip: whyNoCli() || whyNoMounts() }, async (t) => {

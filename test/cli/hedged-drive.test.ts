@@ -1,11 +1,11 @@
 /** A drive whose service keeps single reads waiting. */
 import t from 'tap'
 import {
+  controlSandbox,
   runAbfs,
   startCliSandbox,
   temporaryDirectory,
   until,
-  type Variables,
   whyNoCli,
 } from '../support/cli.ts'
 import { startDrive } from '../support/cli-drive.ts'
@@ -25,13 +25,13 @@ t.test('a drive with --hedge', { skip: whyNoCli() || whyNoMounts() }, async (t) 
     return JSON.parse(stdout) as Stats
   }
   // What is usual has to be known before anything is late: half a second, as more than one in twenty take that long.
-  await control(variables, 'latency', { latencyMs: 500 })
+  await controlSandbox(variables, 'latency', { latencyMs: 500 })
   await shell(`cd '${directory}' && for n in $(seq 10); do cat $n; done`)
-  await control(variables, 'latency', {})
+  await controlSandbox(variables, 'latency', {})
   await shell(`cd '${directory}' && for n in $(seq 11 75); do cat $n; done`)
   const before = await stats()
   const faults = [{ verb: 'GetBlob', count: 1, effect: { kind: 'stall' } }]
-  await control(variables, 'faults', { faults })
+  await controlSandbox(variables, 'faults', { faults })
 
   const read = await shell(`timeout 30 cat '${directory}/76'`)
 
@@ -50,12 +50,4 @@ t.test('a drive with --hedge', { skip: whyNoCli() || whyNoMounts() }, async (t) 
 interface Stats {
   readonly traffic: { readonly hedges: number; readonly retries: number }
   readonly calls: { readonly readBytes: number }
-}
-
-async function control(variables: Variables, what: string, body: object): Promise<void> {
-  const url = new URL(what, variables['ABFS_SANDBOX_CONTROL_URL'])
-  const authorization = `Bearer ${variables['ABFS_SANDBOX_CONTROL_SECRET']}`
-  const headers = { authorization }
-  const answer = await fetch(url, { method: 'PUT', headers, body: JSON.stringify(body) })
-  if (!answer.ok) throw new Error(`${what}: ${answer.status} ${await answer.text()}`)
 }

@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import { promisify } from 'node:util'
 import t from 'tap'
 import {
+  controlSandbox,
   runAbfs,
   startCliSandbox,
   temporaryDirectory,
   until,
-  type Variables,
   whyNoCli,
 } from '../support/cli.ts'
 import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
@@ -49,14 +49,14 @@ t.test('signals and a slow service', { skip: whyNoCli() || whyNoMounts() }, asyn
   const mounted = await runAbfs(['mount', 'abfs://data', directory, ...options], { env })
   t.equal(mounted.code, 0, mounted.stderr)
   t.teardown(async () => {
-    await control(variables, 'faults', { faults: [] })
+    await controlSandbox(variables, 'faults', { faults: [] })
     await run('sh', ['-c', `timeout 20 umount '${directory}' || umount -l '${directory}'`])
   })
   const python = (script: string) =>
     run('python3', ['-c', prelude + script, directory], { timeout: 60_000, killSignal: 'SIGKILL' })
 
   t.test('a signal that a program handles ends none of its calls', async (t) => {
-    await control(variables, 'latency', slow)
+    await controlSandbox(variables, 'latency', slow)
 
     const { stdout } = await python(`
 tick()
@@ -71,7 +71,7 @@ call('unlink', b'd/file')
 call('rmdir', b'd')
 still()
 `)
-    await control(variables, 'latency', {})
+    await controlSandbox(variables, 'latency', {})
 
     const lines = stdout.trimEnd().split('\n')
     t.strictSame(
@@ -110,7 +110,7 @@ call('symlink', b'x', b'link')
     // In directories of their own: of two changes in one the kernel lets the other wait, unkillable.
     for (const killer of killers) await python(`os.mkdir('${killer}')`)
     const faults = [{ verb: 'PutBlob', effect: { kind: 'stall' } }]
-    await control(variables, 'faults', { faults })
+    await controlSandbox(variables, 'faults', { faults })
     const ends = killers.map(async (killer) => {
       const argv = ['-c', prelude + script, `${directory}/${killer}`]
       const child = spawn('python3', argv, { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -137,15 +137,3 @@ call('symlink', b'x', b'link')
     )
   })
 })
-
-/** Sets something of a sandbox in another process. */
-async function control(variables: Variables, what: string, body: object): Promise<void> {
-  const url = new URL(what, variables['ABFS_SANDBOX_CONTROL_URL'])
-  const authorization = `Bearer ${variables['ABFS_SANDBOX_CONTROL_SECRET']}`
-  const answer = await fetch(url, {
-    method: 'PUT',
-    headers: { authorization },
-    body: JSON.stringify(body),
-  })
-  if (!answer.ok) throw new Error(`${what}: ${answer.status} ${await answer.text()}`)
-}

@@ -136,6 +136,19 @@ export async function temporaryDirectory(t: Test): Promise<string> {
   return directory
 }
 
+/** Sets something of a sandbox in another process, which was started with `--control-port`. */
+export async function controlSandbox(
+  variables: Variables,
+  what: string,
+  body: object,
+): Promise<void> {
+  const url = new URL(what, variables['ABFS_SANDBOX_CONTROL_URL'])
+  const authorization = `Bearer ${variables['ABFS_SANDBOX_CONTROL_SECRET']}`
+  const headers = { authorization }
+  const answer = await fetch(url, { method: 'PUT', headers, body: JSON.stringify(body) })
+  if (!answer.ok) throw new Error(`${what}: ${answer.status} ${await answer.text()}`)
+}
+
 /** Waits for what another process does; rejects after a minute. */
 export async function until(condition: () => boolean): Promise<void> {
   const deadlineMs = performance.now() + 60_000
