@@ -175,7 +175,8 @@ export class Journal {
   async remove({ id }: Pick<KeptVersion, 'id'>): Promise<void> {
     this.#step('remove record')
     this.#unsynced.delete(id)
-    if (this.#small.delete(id)) return rmSync(join(this.#options.directory, `${id}.json`))
+    if (this.#small.delete(id))
+      return rmSync(join(this.#options.directory, `${id}.json`), { force: true })
     await rm(join(this.#options.directory, `${id}.json`), { force: true })
     this.#step('remove data')
     await rm(this.placeOf({ id }), { force: true })

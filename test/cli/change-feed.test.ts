@@ -41,7 +41,7 @@ t.test('a drive that reads the change feed', { skip: whyNoCli() || whyNoMounts()
     const { code, stderr } = await runAbfs(['cp', content, `abfs://data/${name}`], { env })
     t.equal(code, 0, stderr)
   }
-  for (const name of ['kept', 'dir/replaced', 'dir/removed', 'work/file']) await store(name, 'old')
+  for (const name of ['kept', 'dir/replaced', 'dir/removed', 'desk/file']) await store(name, 'old')
   const driveOf = async (flags: readonly string[]) => {
     const own = { ...env, XDG_STATE_HOME: await temporaryDirectory(t) }
     return (await startDrive(t, ['--attr-ttl', '3600', ...flags], { env: own })).directory
@@ -65,7 +65,7 @@ t.test('a drive that reads the change feed', { skip: whyNoCli() || whyNoMounts()
     t.equal(await seen(blind), before)
     t.equal(
       await shell(`ls '${fed}' '${fed}/dir' | xargs`),
-      `${fed}: dir kept work ${fed}/dir: removed replaced`,
+      `${fed}: desk dir kept ${fed}/dir: removed replaced`,
     )
 
     await store('dir/replaced', 'longer')
@@ -77,7 +77,7 @@ t.test('a drive that reads the change feed', { skip: whyNoCli() || whyNoMounts()
     await eventually(async () => (await seen(fed)) === after)
     t.equal(
       await shell(`ls '${fed}' '${fed}/dir' | xargs`),
-      `${fed}: dir kept new work ${fed}/dir: made replaced`,
+      `${fed}: desk dir kept new ${fed}/dir: made replaced`,
     )
     t.equal(await shell(`cat '${fed}/dir/replaced' '${fed}/new/deep'`), 'longerdeep')
     t.equal(await seen(blind), before)
@@ -86,21 +86,21 @@ t.test('a drive that reads the change feed', { skip: whyNoCli() || whyNoMounts()
   t.test('who works in a directory stays there when something in it changes', async (t) => {
     const go = join(state, 'go')
     const waits = `until [ -e '${go}' ]; do sleep 0.1; done; /bin/pwd; cat file; cat other`
-    const worker = spawn('bash', ['-c', waits], { cwd: join(fed, 'work') })
+    const worker = spawn('bash', ['-c', waits], { cwd: join(fed, 'desk') })
     let output = ''
     worker.stdout.on('data', (text) => {
       output += text
     })
-    await store('work/file', 'new')
-    await store('work/other', ' and other')
+    await store('desk/file', 'new')
+    await store('desk/other', ' and other')
     await eventually(
-      async () => (await shell(`cat '${fed}/work/other' 2>/dev/null || true`)) !== '',
+      async () => (await shell(`cat '${fed}/desk/other' 2>/dev/null || true`)) !== '',
     )
-    await eventually(async () => (await shell(`cat '${fed}/work/file'`)) === 'new')
+    await eventually(async () => (await shell(`cat '${fed}/desk/file'`)) === 'new')
     await writeFile(go, '')
     await once(worker, 'close')
 
-    t.equal(output, `${fed}/work\nnew and other`)
+    t.equal(output, `${fed}/desk\nnew and other`)
   })
 
   for (const [status, code, why] of [

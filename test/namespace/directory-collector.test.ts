@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
+import type { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { listPages } from '../../src/blob/store.ts'
 import { baseName } from '../../src/namespace/blob-name.ts'
 import {
@@ -10,6 +10,7 @@ import {
 import type { Entry } from '../../src/namespace/entry.ts'
 import { type EntriesByName, EntryMap } from '../../src/namespace/entry-map.ts'
 import { listLevel } from '../../src/namespace/listing.ts'
+import { storeOf } from '../support/named-blobs.ts'
 
 const seed = Math.floor(Math.random() * 2 ** 31)
 const container = 'box'
@@ -30,19 +31,6 @@ const shapeArbitrary = fc.record({
   maxResults: fc.integer({ min: 1, max: 7 }),
   root: fc.constantFrom('', '', 'a', 'aa/b'),
 })
-
-async function filled(
-  blobs: readonly { readonly name: string; readonly kind: string }[],
-): Promise<MemoryBlobStore> {
-  const store = new MemoryBlobStore()
-  await store.createContainer(container)
-  for (const { name, kind } of blobs) {
-    const path = { container, name: kind === 'slash' ? `${name}/` : name }
-    const metadata: Record<string, string> = kind === 'marker' ? { hdi_isfolder: 'true' } : {}
-    await store.put(path, Buffer.from(kind === 'file' ? name : ''), { metadata })
-  }
-  return store
-}
 
 async function collect(
   store: MemoryBlobStore,
@@ -69,7 +57,7 @@ t.test(`a flat listing tells each directory as its own listing does (seed ${seed
       fc.uniqueArray(blobArbitrary, { minLength: 5, maxLength: 60, selector: ({ name }) => name }),
       shapeArbitrary,
       async (blobs, { maxResults, root }) => {
-        const store = await filled(blobs)
+        const store = await storeOf(container, blobs)
 
         const found = await collect(store, root, maxResults)
 
@@ -91,7 +79,7 @@ t.test(`a flat listing tells each directory as its own listing does (seed ${seed
 
 t.test('a directory with too many names is not told, those in it are', async (t) => {
   const blobs = ['a/1', 'a/2', 'a/3', 'a/b/1', 'a/c/1'].map((name) => ({ name, kind: 'file' }))
-  const store = await filled(blobs)
+  const store = await storeOf(container, blobs)
   const names: string[] = []
   const collector = new DirectoryCollector('a', 1, {
     maxEntries: 4,
@@ -105,7 +93,7 @@ t.test('a directory with too many names is not told, those in it are', async (t)
 })
 
 t.test('an empty directory is told as soon as the listing has passed it', async (t) => {
-  const store = await filled([
+  const store = await storeOf(container, [
     { name: 'a', kind: 'marker' },
     { name: 'a-b', kind: 'file' },
     { name: 'b', kind: 'marker' },

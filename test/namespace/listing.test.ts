@@ -5,6 +5,7 @@ import type { ListEntry } from '../../src/blob/store.ts'
 import type { Entry } from '../../src/namespace/entry.ts'
 import { listLevel, walkTree } from '../../src/namespace/listing.ts'
 import { countTurns } from '../support/count-turns.ts'
+import { storeOf } from '../support/named-blobs.ts'
 
 const container = 'box'
 const seed = Math.floor(Math.random() * 2 ** 31)
@@ -52,17 +53,6 @@ const serviceArbitrary = fc.record({
   repeats: fc.boolean(),
 })
 
-async function filled(blobs: readonly { readonly name: string; readonly kind: string }[]) {
-  const store = new MemoryBlobStore()
-  await store.createContainer(container)
-  for (const { name, kind } of blobs) {
-    const path = { container, name: kind === 'slash' ? `${name}/` : name }
-    const metadata: Record<string, string> = kind === 'marker' ? { hdi_isfolder: 'true' } : {}
-    await store.put(path, Buffer.from(kind === 'file' ? name : ''), { metadata })
-  }
-  return store
-}
-
 async function levelOf(store: MemoryBlobStore): Promise<Entry[]> {
   const found: Entry[] = []
   for await (const part of listLevel(store, { container, name: '' }, { onUnreachable })) {
@@ -81,7 +71,7 @@ t.test(`a level is the same however it is paged (seed ${seed})`, async (t) => {
   })
   await fc.assert(
     fc.asyncProperty(blobsArbitrary, serviceArbitrary, async (blobs, service) => {
-      const store = await filled(blobs)
+      const store = await storeOf(container, blobs)
       const whole = await levelOf(store)
       const listPage = store.listPage.bind(store)
       let last: ListEntry | undefined
@@ -108,7 +98,10 @@ t.test(
   'a page of a level is told before the next is asked for, but what may be hidden',
   async (t) => {
     const names = ['a', 'b', 'b-c', 'b/d', 'e', 'f']
-    const store = await filled(names.map((name) => ({ name, kind: 'file' })))
+    const store = await storeOf(
+      container,
+      names.map((name) => ({ name, kind: 'file' })),
+    )
     const listPage = store.listPage.bind(store)
     let asked = 0
     store.listPage = (prefix, options) => {
