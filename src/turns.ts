@@ -8,16 +8,34 @@ export async function* inTurns<T>(
   items: Iterable<T>,
   atATime: number = itemsATurn,
 ): AsyncGenerator<readonly T[], void> {
+  let isFirst = true
+  for (const part of partsOf(items, atATime)) {
+    if (!isFirst) await nextTurn()
+    isFirst = false
+    yield part
+  }
+}
+
+function* partsOf<T>(items: Iterable<T>, atATime: number): Generator<readonly T[], void> {
+  if (Array.isArray(items)) return yield* slicesOf<T>(items, atATime)
   let part: T[] = []
   for (const item of items) {
     if (part.length === atATime) {
       yield part
       part = []
-      await nextTurn()
     }
     part.push(item)
   }
   if (part.length > 0) yield part
+}
+
+/** Copied as a whole: an array that grows is garbage several times over. */
+function* slicesOf<T>(items: readonly T[], atATime: number): Generator<readonly T[], void> {
+  if (items.length <= atATime) {
+    if (items.length > 0) yield items
+    return
+  }
+  for (let at = 0; at < items.length; at += atATime) yield items.slice(at, at + atATime)
 }
 
 /** An array takes so many arguments without much stack. */

@@ -1,9 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { ExpectedBytes, viewOf } from './expected-bytes.ts'
-import type { BlobProperties, ListEntry } from './store.ts'
-
-/** A listed blob. */
-export type ListedBlob = Extract<ListEntry, { kind: 'blob' }>
+import { type ListedBlob, ListedProperties, ListedRow } from './listed-blob.ts'
+import type { BlobProperties } from './store.ts'
 
 /** A page, or a turn of it, and the same memory to be read by the word. */
 export interface PageBytes {
@@ -97,11 +95,9 @@ export class ListPattern {
     return { blob: this.#blob(page.bytes, values), end: position + this.#tail.length }
   }
 
-  /** With all fields at once: an object that fields are added to takes twice the memory, and leaves garbage. */
   #blob(bytes: Buffer, values: ListValues): ListedBlob {
-    const { blobType, accessTier, customerKeySha256, metadata } = this.#model
-    let [name, etag, sizeBytes, lastModifiedMs] = ['', '', 0, 0]
-    let { createdMs, contentType, contentMd5 } = this.#model
+    const properties = new ListedProperties(this.#model)
+    let name = ''
     for (let index = 0; index < this.#steps.length; index++) {
       const start = this.#starts[index] ?? 0
       const end = this.#ends[index] ?? 0
@@ -111,37 +107,25 @@ export class ListPattern {
           name = values.text(start, end)
           break
         case 'Creation-Time':
-          createdMs = step.repeated?.dateMs
+          properties.createdMs = step.repeated?.dateMs
           break
         case 'Last-Modified':
-          lastModifiedMs = step.repeated?.dateMs ?? 0
+          properties.lastModifiedMs = step.repeated?.dateMs ?? 0
           break
         case 'Etag':
-          etag = values.etag(start, end)
+          properties.etag = values.etag(start, end)
           break
         case 'Content-Length':
-          sizeBytes = wholeNumber(bytes, start, end)
+          properties.sizeBytes = wholeNumber(bytes, start, end)
           break
         case 'Content-Type':
-          contentType = step.repeated?.text
+          properties.contentType = step.repeated?.text
           break
         default:
-          contentMd5 = values.text(start, end) || undefined
+          properties.contentMd5 = values.text(start, end) || undefined
       }
     }
-    const properties: BlobProperties = {
-      sizeBytes,
-      etag,
-      lastModifiedMs,
-      createdMs,
-      contentType,
-      contentMd5,
-      blobType,
-      accessTier,
-      customerKeySha256,
-      metadata,
-    }
-    return { kind: 'blob', name, properties }
+    return new ListedRow(name, properties)
   }
 }
 

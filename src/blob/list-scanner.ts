@@ -1,8 +1,9 @@
 import { KiB } from '../byte-range.ts'
 import { quoted } from './azure-request.ts'
 import { viewOf } from './expected-bytes.ts'
-import { type ListedBlob, ListPattern, type ListValues, type PageBytes } from './list-pattern.ts'
+import { ListPattern, type ListValues, type PageBytes } from './list-pattern.ts'
 import { decodeText, parseHttpDate, quotedEtag } from './list-values.ts'
+import { type ListedBlob, ListedProperties, ListedRow } from './listed-blob.ts'
 import type { BlobProperties, ListEntry, ListOptions, ListPage, StateMark } from './store.ts'
 import { markKey } from './written-mark.ts'
 import { CLOSE, END, XmlCursor } from './xml-cursor.ts'
@@ -80,20 +81,6 @@ const entryEnds = ['</Blob>', '</BlobPrefix>'] as const
 const freeForms = 8
 /** Shared by all entries that have none. */
 const noMetadata: Readonly<Record<string, string>> = Object.freeze({})
-
-/** With a place for each field that a listing tells, as those that a pattern makes. */
-const noProperties: BlobProperties = {
-  sizeBytes: 0,
-  etag: '',
-  lastModifiedMs: 0,
-  createdMs: undefined,
-  contentType: undefined,
-  contentMd5: undefined,
-  blobType: undefined,
-  accessTier: undefined,
-  customerKeySha256: undefined,
-  metadata: undefined,
-}
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
 
@@ -199,7 +186,7 @@ class ListScanner extends XmlCursor {
   #blob(): ListedBlob {
     let name = ''
     let metadata: Readonly<Record<string, string>> | undefined
-    const properties: Mutable<BlobProperties> = { ...noProperties }
+    const properties = new ListedProperties()
     this.#state = {}
     if (!this.isEmpty) {
       while (this.child()) {
@@ -211,7 +198,7 @@ class ListScanner extends XmlCursor {
       }
     }
     if (this.#withMetadata) properties.metadata = metadata ?? noMetadata
-    const blob: ListedBlob = { kind: 'blob', name, properties }
+    const blob = new ListedRow(name, properties)
     return this.#withState || this.#options.tags === true ? this.#withRare(blob) : blob
   }
 
@@ -257,7 +244,7 @@ class ListScanner extends XmlCursor {
     tags[key] = value
   }
 
-  #properties(properties: Mutable<BlobProperties>): void {
+  #properties(properties: ListedProperties): void {
     if (this.isEmpty) return
     while (this.child()) {
       if (this.is('Last-Modified')) properties.lastModifiedMs = this.#date()
@@ -267,7 +254,7 @@ class ListScanner extends XmlCursor {
     }
   }
 
-  #optionalProperty(properties: Mutable<BlobProperties>): void {
+  #optionalProperty(properties: ListedProperties): void {
     if (this.is('Creation-Time')) properties.createdMs = this.#date()
     else if (this.is('Content-Type')) properties.contentType = this.#contentType()
     else if (this.is('Content-MD5')) properties.contentMd5 = this.#nonEmpty()

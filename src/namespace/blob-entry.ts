@@ -4,33 +4,52 @@ import type { BlobProperties, Metadata, PathFacts } from '../blob/store.ts'
 import type { Entry, EntryType, PosixAttributes } from './entry.ts'
 import { entryTypeOf, readPosixAttributes } from './posix-metadata.ts'
 
+/** A class and not a literal, for what is said of `ListedProperties`. */
+class BlobEntry implements Entry {
+  readonly name: string
+  readonly type: EntryType
+  readonly sizeBytes: number
+  readonly etag: string
+  readonly lastModifiedMs: number
+  readonly createdMs: number | undefined
+  readonly contentType: string | undefined
+  readonly contentMd5: string | undefined
+  readonly headers: Entry['headers']
+  readonly chosenTier: string | undefined
+  readonly tagCount: number | undefined
+  readonly posix: PosixAttributes
+  readonly metadata: Metadata
+  readonly markerName: string | undefined
+
+  constructor(blobName: string, properties: BlobProperties) {
+    const metadata = properties.metadata ?? noMetadata
+    const type = typeFromBlob(blobName, properties)
+    const { facts } = properties
+    const posix = readPosixAttributes(metadata)
+    this.name = blobName.endsWith('/') ? blobName.slice(0, -1) : blobName
+    this.type = type
+    this.sizeBytes = type === 'directory' ? 0 : properties.sizeBytes
+    this.etag = properties.etag
+    this.lastModifiedMs = properties.lastModifiedMs
+    this.createdMs = properties.createdMs
+    this.contentType = properties.contentType
+    this.contentMd5 = properties.contentMd5
+    this.headers = properties.headers
+    this.chosenTier = properties.isTierChosen === true ? properties.accessTier : undefined
+    this.tagCount = properties.tagCount
+    this.posix = facts === undefined ? posix : withPermissions(posix, type, facts)
+    this.metadata = metadata
+    this.markerName = type === 'directory' ? blobName : undefined
+  }
+}
+
 /**
  * The entry that a blob stands for: a file, or what its metadata says. `blobName` may end in `/`,
  * which makes it a directory's marker.
  */
 export function entryFromBlob(blobName: string, properties: BlobProperties): Entry {
-  const metadata = properties.metadata ?? noMetadata
-  const slash = blobName.endsWith('/')
-  const type = typeFromBlob(blobName, properties)
-  const { facts } = properties
-  const posix = readPosixAttributes(metadata)
-  const entry: Entry = {
-    name: slash ? blobName.slice(0, -1) : blobName,
-    type,
-    sizeBytes: type === 'directory' ? 0 : properties.sizeBytes,
-    etag: properties.etag,
-    lastModifiedMs: properties.lastModifiedMs,
-    createdMs: properties.createdMs,
-    contentType: properties.contentType,
-    contentMd5: properties.contentMd5,
-    headers: properties.headers,
-    chosenTier: properties.isTierChosen === true ? properties.accessTier : undefined,
-    tagCount: properties.tagCount,
-    posix: facts === undefined ? posix : withPermissions(posix, type, facts),
-    metadata,
-    markerName: type === 'directory' ? blobName : undefined,
-  }
-  const { blobType } = properties
+  const entry = new BlobEntry(blobName, properties)
+  const { blobType, facts } = properties
   const odd = blobType === undefined || blobType === 'BlockBlob' ? undefined : { blobType }
   if (facts === undefined && odd === undefined) return entry
   return { ...entry, ...odd, ...(facts === undefined ? {} : accessOf(facts)) }

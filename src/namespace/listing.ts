@@ -49,13 +49,20 @@ export async function* listLevel(
  * a name that the last row begins with, unless what follows there sorts behind `/`. Those are very few.
  */
 class LevelWalk {
-  #open = new Map<string, Entry>()
+  #open: Entry[] = []
+  /** Where each name stands in `#open`, from the first row on whose name may be there already: that is of a directory. */
+  #places: Map<string, number> | undefined
   #lastBlob = ''
   #lastPrefix = ''
 
   add(row: ListEntry): void {
     const found = entryOfRow(row)
-    this.#open.set(found.name, mergeEntries(this.#open.get(found.name), found))
+    if (found.type === 'directory') this.#places ??= placesOf(this.#open)
+    const place = this.#places?.get(found.name)
+    if (place === undefined) {
+      this.#places?.set(found.name, this.#open.length)
+      this.#open.push(found)
+    } else this.#open[place] = mergeEntries(this.#open[place], found)
     if (row.kind === 'blob') this.#lastBlob = row.name
     else this.#lastPrefix = row.name
   }
@@ -64,13 +71,15 @@ class LevelWalk {
   take(): readonly Entry[] {
     const [blob, prefix] = [this.#lastBlob, this.#lastPrefix]
     if (blob === '' && prefix === '') return []
-    const held = new Map<string, Entry>()
-    for (const name of [...heads(blob), ...heads(prefix)].sort()) {
-      const entry = this.#open.get(name)
-      if (entry !== undefined && this.#open.delete(name)) held.set(name, entry)
+    const held: Entry[] = []
+    const sure: Entry[] = []
+    for (const entry of this.#open) {
+      const mayCome = mayFollow(entry.name, blob) || mayFollow(entry.name, prefix)
+      if (mayCome) held.push(entry)
+      else sure.push(entry)
     }
-    const sure = this.end()
     this.#open = held
+    this.#places = undefined
     this.#lastBlob = ''
     this.#lastPrefix = ''
     return sure
@@ -78,17 +87,18 @@ class LevelWalk {
 
   /** The rest. */
   end(): readonly Entry[] {
-    return [...this.#open.values()]
+    return this.#open
   }
 }
 
-/** The beginnings of `name` which, with a slash behind, are it or sort behind it. */
-function heads(name: string): string[] {
-  const found = [name]
-  for (let end = 1; end < name.length; end++) {
-    if (name.charAt(end) <= '/') found.push(name.slice(0, end))
-  }
-  return found
+function placesOf(entries: readonly Entry[]): Map<string, number> {
+  return new Map(entries.map(({ name }, index) => [name, index]))
+}
+
+/** Whether `name`, or that with a slash behind, may still come where `last` was the last. */
+function mayFollow(name: string, last: string): boolean {
+  if (!last.startsWith(name)) return false
+  return last.length === name.length || last.charAt(name.length) <= '/'
 }
 
 /** Some two milliseconds, with what becomes of them; ten in a process that has only begun. */
