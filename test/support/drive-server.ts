@@ -1,12 +1,13 @@
 /**
  * Run as a process of its own: mounts the drive over an account in memory, says so, and serves until
  * the mount is gone. Takes {@link DriveOptions} as JSON in the first argument. The message
- * `remount` mounts the same account again, with nothing left of what the first drive knew; `block`
- * lets JavaScript hang for ever, `busy` for half of each second; `settle` awaits the disk cache; `forgotten`
- * tells how many lookups the kernel has taken back, and how often names were asked for; `{"put": name, "text": text}` stores a
- * blob as another client would.
+ * `remount` mounts the same account again, with nothing left of what the first drive knew; `{"anew": options}` an empty one, with
+ * other options; `block` lets JavaScript hang for ever, `{"hangUntil": fifo}` until somebody writes there; `settle` awaits the
+ * disk cache; `forgotten` tells how many lookups the kernel has taken back, and how often names were asked for;
+ * `{"put": name, "text": text}` stores a blob as another client would.
  */
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { MemoryHierarchicalStore } from '../../src/blob/memory-hierarchical-blobs.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
@@ -56,8 +57,8 @@ async function newStore(options: DriveOptions): Promise<BlobStore> {
 }
 
 class Drive {
-  readonly #options: DriveOptions
-  readonly #store: BlobStore
+  #options: DriveOptions
+  #store: BlobStore
   #disk: DiskCache | undefined
   #vfs: Vfs | undefined
   #mount: Mount | undefined
@@ -87,6 +88,14 @@ class Drive {
     say({ kind: 'mounted', detachedDead: false })
   }
 
+  /** Mounts an empty account instead. */
+  async anew(options: Partial<DriveOptions>): Promise<void> {
+    await this.unmount()
+    this.#options = { ...this.#options, ...options }
+    this.#store = await newStore(this.#options)
+    await this.mount()
+  }
+
   async putElsewhere({ put, text, metadata }: BlobElsewhere): Promise<void> {
     await this.#store.put({ container, name: put }, Buffer.from(text), { metadata })
     say({ kind: 'stored', name: put })
@@ -113,9 +122,14 @@ class Drive {
 }
 
 /** What a bug in JavaScript does at its worst. */
-function hang(ms: number): void {
-  if (ms === Number.POSITIVE_INFINITY) say({ kind: 'blocked' })
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+function hangForEver(): void {
+  say({ kind: 'blocked' })
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+}
+
+function hangUntil(fifo: string): void {
+  say({ kind: 'blocked' })
+  readFileSync(fifo)
 }
 
 interface BlobElsewhere {
@@ -149,7 +163,21 @@ function watchCalls(vfs: Vfs): void {
   }
 }
 
-type DriveMessage = 'remount' | 'settle' | 'forgotten' | 'end' | 'busy' | 'block' | BlobElsewhere
+type DriveMessage =
+  | 'remount'
+  | 'settle'
+  | 'forgotten'
+  | 'end'
+  | 'block'
+  | BlobElsewhere
+  | { readonly anew: Partial<DriveOptions> }
+  | { readonly hangUntil: string }
+
+async function takeOrder(message: Extract<DriveMessage, object>): Promise<void> {
+  if ('hangUntil' in message) return hangUntil(message.hangUntil)
+  if ('anew' in message) return drive.anew(message.anew)
+  return drive.putElsewhere(message)
+}
 
 const options: DriveOptions = JSON.parse(process.argv[2] ?? '{}')
 faultChannel.subscribe((message) => {
@@ -158,11 +186,10 @@ faultChannel.subscribe((message) => {
 })
 const drive = new Drive(options, await newStore(options))
 process.on('message', async (message: DriveMessage) => {
-  if (typeof message === 'object') return drive.putElsewhere(message)
+  if (typeof message === 'object') return takeOrder(message)
   if (message === 'settle') return drive.settle()
   if (message === 'forgotten') return say({ kind: 'forgotten', count: forgotten, listed })
-  if (message === 'busy') return void setInterval(() => hang(500), 1000)
-  if (message === 'block') return hang(Number.POSITIVE_INFINITY)
+  if (message === 'block') return hangForEver()
   await drive.unmount()
   if (message === 'remount') await drive.mount()
   else process.disconnect()

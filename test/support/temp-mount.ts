@@ -131,6 +131,13 @@ export async function shell(command: string, user?: number): Promise<string> {
   }
 }
 
+/** The shell command after which the kernel holds no page of `files`. */
+export function dropPages(files: string): string {
+  const script =
+    'import os, sys\nfor name in sys.argv[1:]: os.posix_fadvise(os.open(name, os.O_RDONLY), 0, 0, os.POSIX_FADV_DONTNEED)'
+  return `python3 -c '${script}' ${files}`
+}
+
 /** Starts a command that goes on by itself; it is killed when the test ends. */
 export function background(t: Test, command: string): ChildProcess {
   const child = spawn('sh', ['-c', `exec ${command}`], {
