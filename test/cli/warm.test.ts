@@ -45,6 +45,26 @@ for (const kind of ['flat', 'hierarchical']) {
       t.equal(traffic.requestsByOperation['blob.get'], undefined)
     })
 
+    t.test('by the directory of a drive its own cache is meant, unless one is named', async (t) => {
+      const own = join(await temporaryDirectory(t), 'own')
+      const unnamed = { ...client, XDG_STATE_HOME: env.XDG_STATE_HOME }
+      const directory = await temporaryMountpoint(t)
+      const flags = ['--cache-dir', own, '--cache-size', '100M']
+      await runAbfs(['mount', 'abfs://data', directory, ...flags], { env: unnamed })
+      const run = async (...argv: string[]) => {
+        const { stdout, stderr } = await runAbfs([...argv, '--json'], { env: unnamed })
+        return stdout === '' ? stderr : JSON.parse(stdout)
+      }
+
+      t.match(await run('warm', directory), { files: 3, foundBytes: 0 })
+      t.match(await run('warm', 'abfs://data', '--cache-dir', own), { foundBytes: 9_000_016 })
+      t.match(await run('pin', directory, 'train/deep'), { files: 1, foundBytes: 5 })
+      t.match(await run('unpin', directory), { files: 1 })
+      t.match(await run('evict', directory), { files: 3 })
+      t.match(await run('warm', directory, '--cache-size', '1M'), /nine tenths of --cache-size 1/)
+      t.match(await run('unmount', directory), { directory, unsaved: [] })
+    })
+
     t.test('evict removes a file, and all', async (t) => {
       const one = await json(t, 'evict', 'abfs://data/train', 'big')
       t.equal(one.files, 1)

@@ -27,7 +27,7 @@ export function defineEvict(program: Command, context: CliContext): void {
     .argument('[place]', 'abfs://CONTAINER[/PATH], or a directory of a drive')
     .argument('[path...]', 'files and directories below it (default: all)')
     .option('--all', 'everything that the cache holds; asks Azure nothing')
-    .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR)')
+    .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR; default: that of the drive)')
     .option('--json', 'print one JSON object')
     .addHelpText('after', HELP)
     .action(async (place: string | undefined, paths: string[], flags: EvictFlags) => {
@@ -60,9 +60,9 @@ async function evict(
     '../drive/cached-files.ts'
   )
   if (all !== (place === undefined)) throw usageError('name a place, or --all, and not both')
-  const cache = await openExistingCache(command, context)
-  if (place === undefined) return cache.evict()
+  if (place === undefined) return (await openExistingCache(command, context)).evict()
   const url = placeOf(place, context)
+  const cache = await openExistingCache(command, context, url)
   const { container } = url
   const { signal } = context
   return withAccount(command, context, { access: 'read', urls: [url] }, async (account) => {

@@ -24,7 +24,7 @@ export function defineUnpin(program: Command, context: CliContext): void {
     .description('Let a disk cache remove files that were pinned.')
     .argument('[place]', 'abfs://CONTAINER[/PATH], or a directory of a drive')
     .option('--all', 'everything that is pinned')
-    .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR)')
+    .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR; default: that of the drive)')
     .option('--json', 'print one JSON object')
     .addHelpText('after', HELP)
     .action(async (place: string | undefined, flags: UnpinFlags) => {
@@ -45,10 +45,11 @@ async function unpin(
   context: CliContext,
 ): Promise<number> {
   const { openExistingCache, placeOf } = await import('../drive/cached-files.ts')
-  const cache = await openExistingCache(command, context)
+  const root = place === undefined ? undefined : placeOf(place, context)
+  const cache = await openExistingCache(command, context, root)
   try {
-    if (place === undefined) return await cache.unpin(() => true)
-    const { container, name, hidesByTime, isShown = () => true } = placeOf(place, context)
+    if (root === undefined) return await cache.unpin(() => true)
+    const { container, name, hidesByTime, isShown = () => true } = root
     if (hidesByTime === true) {
       throw usageError(
         `${place} shows files by their times, which the cache does not know: name abfs://CONTAINER[/PATH]`,

@@ -14,7 +14,6 @@ import { usageError } from '../usage.ts'
 
 interface WarmFlags {
   readonly manifest?: string
-  readonly cacheSize: string
   readonly json?: true
   /** Of `abfs pin`. */
   readonly list?: true
@@ -38,8 +37,11 @@ export function defineWarm(program: Command, context: CliContext): void {
     .argument('<place>', 'abfs://CONTAINER[/PATH], or a directory of a drive')
     .argument('[path...]', 'files, directories and patterns below it (default: all)')
     .option('--manifest <file>', 'paths below it, one a line, in this order; - is standard input')
-    .option('--cache-dir <directory>', 'the cache to fill (ABFS_CACHE_DIR)')
-    .option('--cache-size <size>', 'how much it holds; as given to the drive', '10G')
+    .option(
+      '--cache-dir <directory>',
+      'the cache to fill (ABFS_CACHE_DIR; default: that of the drive)',
+    )
+    .option('--cache-size <size>', 'how much it holds; as given to the drive (default: 10G)')
     .option('--json', 'print one JSON object')
     .addHelpText('after', HELP)
     .action((place: string, paths: string[], flags: WarmFlags) =>
@@ -55,7 +57,7 @@ alone. When a file is replaced in Azure, pin it again: the old version is let go
 
 Examples:
   abfs pin abfs://models/base --cache-dir /var/cache/abfs
-  abfs pin /mnt/datasets train/index.bin --cache-dir /var/cache/abfs
+  abfs pin /mnt/datasets train/index.bin             in the cache of that drive
   abfs pin --list --cache-dir /var/cache/abfs`
 
 /** Adds `abfs pin`. */
@@ -67,8 +69,8 @@ export function definePin(program: Command, context: CliContext): void {
     .argument('[path...]', 'files, directories and patterns below it (default: all)')
     .option('--list', 'what is pinned, and how much of it is there; asks Azure nothing')
     .option('--manifest <file>', 'paths below it, one a line; - is standard input')
-    .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR)')
-    .option('--cache-size <size>', 'how much it holds; as given to the drive', '10G')
+    .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR; default: that of the drive)')
+    .option('--cache-size <size>', 'how much it holds; as given to the drive (default: 10G)')
     .option('--json', 'print one JSON object, or with --list one array')
     .addHelpText('after', PIN_HELP)
     .action(async (place: string | undefined, paths: string[], flags: WarmFlags) => {
@@ -94,12 +96,14 @@ async function warmPlace(
   command: Command,
   context: CliContext,
 ): Promise<void> {
-  const { openCache, placeOf, readManifest } = await import('../drive/cached-files.ts')
+  const { cacheOf, placeOf, readManifest } = await import('../drive/cached-files.ts')
   const { warm } = await import('../drive/warm.ts')
-  const { parseSize } = await import('../drive/drive-options.ts')
+  const { DiskCache } = await import('../../transfer/disk-cache.ts')
   const url = placeOf(place, context)
   const { signal } = context
-  const cache = await openCache(command, context)
+  const settings = await cacheOf(command, context, url)
+  const { maxBytes } = settings
+  const cache = new DiskCache(settings)
   const listed = flags.manifest === undefined ? [] : await readManifest(flags.manifest, context)
   const wanted = [...paths, ...listed]
   if (wanted.length === 0 && flags.manifest === undefined) wanted.push('')
@@ -115,7 +119,6 @@ async function warmPlace(
     { access: 'read', urls: [url] },
     async (account) => {
       const versions = await versionsOf(account, { root: url, wanted, signal, onFailure })
-      const maxBytes = parseSize('--cache-size', flags.cacheSize)
       checkRoom(versions, maxBytes)
       if (pin) {
         const { pinAll } = await import('../drive/pinned-files.ts')

@@ -17,7 +17,7 @@ import { type CliContext, configOf } from '../context.ts'
 import { parseLocation } from '../location.ts'
 import { usageError } from '../usage.ts'
 import { parseSize } from './drive-options.ts'
-import { recallDrives } from './registry.ts'
+import { type CacheSettings, recallDrives } from './registry.ts'
 import { hidesByTime, reachedBy, shownBy } from './shown.ts'
 
 /** Where files are, and which of them are meant, where not all. */
@@ -25,6 +25,8 @@ export interface FilesPlace extends BlobPath {
   readonly isShown?: ((entry: Entry) => boolean) | undefined
   /** Whether that takes the time of a file. */
   readonly hidesByTime?: boolean | undefined
+  /** The cache of the drive that shows them; `undefined` where it has none, or none was named. */
+  readonly cache?: CacheSettings | undefined
 }
 
 /** The place that `text` names: a URL, or what the drive shows that a local directory lies in. */
@@ -48,25 +50,40 @@ export function placeOf(text: string, { environment }: CliContext): AzureUrl & F
     name: joined(root.name, place.slice(drive.directory.length)),
     isShown: isShown && shownBelow(root, reachedBy(isShown)),
     hidesByTime: drive.hiding && hidesByTime(drive.hiding),
+    cache: drive.cache,
   }
 }
 
 /** As {@link openCache}, where nothing is to be made: `ENOENT` for a directory that is not there. */
-export async function openExistingCache(command: Command, context: CliContext): Promise<DiskCache> {
-  const { cacheDir } = await configOf(command, context)
-  if (cacheDir !== undefined && !existsSync(cacheDir)) {
+export async function openExistingCache(
+  command: Command,
+  context: CliContext,
+  place?: FilesPlace,
+): Promise<DiskCache> {
+  const settings = await cacheOf(command, context, place)
+  if (!existsSync(settings.directory)) {
     const detail = 'there is no such cache: check --cache-dir'
-    throw new FileSystemError('ENOENT', 'cache', { path: cacheDir, detail })
+    throw new FileSystemError('ENOENT', 'cache', { path: settings.directory, detail })
   }
-  return openCache(command, context)
+  return new DiskCache(settings)
 }
 
-/** The cache that the flags of `command` name; it must be named, or nobody would find it again. */
-export async function openCache(command: Command, context: CliContext): Promise<DiskCache> {
-  const { cacheDir: directory } = await configOf(command, context)
-  const { cacheSize = '10G' } = command.opts<{ readonly cacheSize?: string }>()
+/**
+ * The cache that the flags of `command` or variables name, else that of the drive that shows `place`, whose size it has unless they say otherwise.
+ * One of them must name it, or nobody would find it again.
+ */
+export async function cacheOf(
+  command: Command,
+  context: CliContext,
+  place?: FilesPlace,
+): Promise<CacheSettings> {
+  const { cacheDir } = await configOf(command, context)
+  const { cacheSize } = command.opts<{ readonly cacheSize?: string }>()
+  const ofDrive = place?.cache
+  const directory = cacheDir === undefined ? ofDrive?.directory : resolve(cacheDir)
   if (directory === undefined) throw usageError('--cache-dir (or ABFS_CACHE_DIR) must be named')
-  return new DiskCache({ directory, maxBytes: parseSize('--cache-size', cacheSize) })
+  if (cacheSize === undefined && directory === ofDrive?.directory) return ofDrive
+  return { directory, maxBytes: parseSize('--cache-size', cacheSize ?? '10G') }
 }
 
 /** Paths of `file`, one a line, in its order; `-` is standard input. */

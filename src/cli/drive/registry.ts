@@ -6,6 +6,12 @@ import { makeDirectoriesSync } from '../../make-directories.ts'
 import { startTimeOf } from '../../process-identity.ts'
 import type { Hiding } from './shown.ts'
 
+/** A disk cache, and the bytes that it may hold. */
+export interface CacheSettings {
+  readonly directory: string
+  readonly maxBytes: number
+}
+
 /** Which process serves a drive, and where it writes. */
 export interface DriveRecord {
   readonly pid: number
@@ -19,6 +25,8 @@ export interface DriveRecord {
   readonly isPast?: boolean | undefined
   /** What it shows of it, where not all. */
   readonly hiding?: Hiding | undefined
+  /** Where it keeps what was read, if it does. */
+  readonly cache?: CacheSettings | undefined
   readonly logFile?: string | undefined
   readonly statsFile?: string | undefined
   /** When it was mounted; milliseconds since the epoch. */
@@ -41,6 +49,7 @@ const driveRecord: z.ZodType<DriveRecord> = z.object({
       filter: z.string().optional(),
     })
     .optional(),
+  cache: z.object({ directory: z.string(), maxBytes: z.number() }).optional(),
   logFile: z.string().optional(),
   statsFile: z.string().optional(),
   sinceMs: z.number().optional(),

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { AzureUrl } from '../../azure-url.ts'
 import { systemClock } from '../../clock.ts'
@@ -24,7 +24,7 @@ import { sweepDeadDrives } from './drive-states.ts'
 import type { FeedWatch } from './feed-watch.ts'
 import { errorFields } from './log.ts'
 import { DriveObserver } from './observer.ts'
-import { controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
+import { type CacheSettings, controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
 import { hiddenByReports } from './report-files.ts'
 import { shownBy } from './shown.ts'
 import type { StartWatch } from './start-watch.ts'
@@ -143,11 +143,10 @@ export class ServedDrive {
 
   /** Why the kernel will read no cached file by itself; `undefined` when it will. */
   async #tryPassthrough(mounted: Mount): Promise<string | undefined> {
-    const { cacheDir, settings } = this.#options
-    const isKept = cacheDir !== undefined && settings.cacheBytes > 0
+    const cache = this.#cacheSettings()
     const nothing = 'nothing is kept on the local disk: there is no --cache-dir'
-    const first = isKept ? await mounted.tryPassthrough(cacheDir) : nothing
-    this.#observer.explainPassthrough(() => (isKept ? mounted.whyNoPassthrough() : nothing))
+    const first = cache === undefined ? nothing : await mounted.tryPassthrough(cache.directory)
+    this.#observer.explainPassthrough(() => (cache ? mounted.whyNoPassthrough() : nothing))
     return first
   }
 
@@ -163,10 +162,18 @@ export class ServedDrive {
     await sweepDeadDrives(registry, directory)
     const { below } = this.#options
     const isPast = moment !== undefined
-    const files = { logFile, statsFile, controlSocket }
+    const cache = this.#cacheSettings()
+    const files = { cache, logFile, statsFile, controlSocket }
     rememberDrive(registry, { directory, source, below, isPast, hiding, sinceMs, ...files })
     // Until it has sent everything.
     this.#observer.onClosed(() => forgetDrive(registry, directory))
+  }
+
+  #cacheSettings(): CacheSettings | undefined {
+    const { cacheDir: directory, settings } = this.#options
+    const { cacheBytes: maxBytes } = settings
+    if (directory === undefined || maxBytes === 0) return undefined
+    return { directory: resolve(directory), maxBytes }
   }
 
   /** One listing: what is wrong with account, container or credentials shows here, not at first use. */
