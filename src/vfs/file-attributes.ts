@@ -24,7 +24,8 @@ export class FileAttributes {
     if (this.#tree.posixAttrs !== 'write') return
     const kept = inode.unlinked ? inode.writable : writtenContent(inode)
     if (kept !== undefined) return kept.setAttributes(changes)
-    if ((await inode.writable?.amend(changes)) === true) return
+    const local = inode.writable ?? inode.unstored
+    if ((await local?.amend(changes)) === true) return
     await this.#settle(inode)
     const before = await this.#tree.entryOf(inode)
     const different = withoutStored(changes, before.posix)

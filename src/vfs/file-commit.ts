@@ -12,7 +12,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import type { FileContent } from '../transfer/file-content.ts'
 import type { StagedBlocks } from '../transfer/staged-blocks.ts'
 import { publishFault, type Unsaved } from './fault.ts'
-import type { KeptReason, KeptVersion } from './journal.ts'
+import type { KeptReason, KeptVersion } from './journal-record.ts'
 import type { Journals } from './journals.ts'
 import { metadataOfVersion, type PosixUse } from './posix-use.ts'
 import { type Described, upload } from './transfers.ts'
@@ -34,6 +34,8 @@ export interface CommitContext {
   readonly onConflict?: ConflictPolicy | undefined
   /** Default `write`. */
   readonly posixAttrs?: PosixUse | undefined
+  /** Stores what has to be there before a version is: the directories that it is in. */
+  readonly beforeCommit?: (() => Promise<void>) | undefined
   /** Told of each conflict that nobody resolved. */
   readonly onUnsaved?: ((version: Unsaved) => void) | undefined
 }
@@ -80,6 +82,7 @@ export async function commitVersion(
 ): Promise<Entry | undefined> {
   const { namespace } = context
   const { path, content, description } = version
+  if (context.beforeCommit !== undefined) await context.beforeCommit()
   const access = await namespace.accessBefore(path, before)
   const properties = await store(context, version)
   if (properties === undefined) return undefined

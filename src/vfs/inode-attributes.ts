@@ -43,7 +43,7 @@ export class ExtendedAttributes {
     if (!name.startsWith('azure.')) {
       throw this.#tree.failure('ENOTSUP', 'getxattr', this.#tree.pathOf(inode))
     }
-    if (inode.writable?.unborn === true) return undefined
+    if (inode.writable?.unborn === true || inode.unstored !== undefined) return undefined
     const value = await azureValue(this.#azure, this.#tree.pathOf(inode), name)
     return value === undefined ? undefined : Buffer.from(value)
   }
@@ -61,6 +61,7 @@ export class ExtendedAttributes {
     const path = this.#tree.pathOf(inode)
     if (name === 'user.') throw this.#tree.failure('EINVAL', 'setxattr', path)
     if (!name.startsWith('azure.')) throw this.#tree.failure('ENOTSUP', 'setxattr', path)
+    await inode.unstored?.store()
     await setAzureValue(this.#azure, path, { name, value: change.value })
     return true
   }

@@ -4,6 +4,7 @@ import type { BlobPath } from '../path.ts'
 import type { InodeLock } from './lease-locks.ts'
 import { type Ino, rootIno, toIno } from './operations.ts'
 import type { PinnedReader } from './pinned-reader.ts'
+import type { UnstoredDirectory } from './unstored-directory.ts'
 import type { WritableFile } from './writable-file.ts'
 
 /** Which names a directory had: those after so many changes here, in the listing that is believed until then. */
@@ -45,6 +46,8 @@ export class Inode {
   readonly readers: Set<PinnedReader> = new Set()
   /** The version whose pages the kernel may hold. */
   cachedEtag: string | undefined
+  /** Of a directory: while the journal has it and the service has not. */
+  unstored: UnstoredDirectory | undefined
   /** While it is open for writing, or holds what no commit has taken yet. */
   writable: WritableFile | undefined
   /** Where locks reach other machines, and somebody has locked it. */
@@ -134,7 +137,7 @@ export class InodeTable {
   prune(inode: Inode): void {
     for (let at: Inode | undefined = inode; at !== undefined && at !== this.root; ) {
       if (at.lookups > 0 || at.handles > 0 || at.children.size > 0) return
-      if (at.writable !== undefined) return
+      if (at.writable !== undefined || at.unstored !== undefined) return
       const parent: Inode | undefined = at.parent
       this.#inodes.delete(at.ino)
       if (parent?.children.get(at.name) === at) parent.children.delete(at.name)

@@ -1,17 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
-import { type FileHandle, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
-import { type ByteRange, KiB, lengthOf } from '../byte-range.ts'
+import type { Metadata } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import { crc32 } from '../crc32.ts'
 import { FileSystemError } from '../errors.ts'
 import { makeDirectories } from '../make-directories.ts'
 import type { BlobPath } from '../path.ts'
-import type { BaseVersion, FileContent } from '../transfer/file-content.ts'
+import type { FileContent } from '../transfer/file-content.ts'
 import { writeFully } from '../transfer/write-fully.ts'
-import type { Described } from './transfers.ts'
+import {
+  bytesIn,
+  type KeptPart,
+  type KeptVersion,
+  partsInRecord,
+  readPart,
+  readRecord,
+} from './journal-record.ts'
 
 export interface JournalOptions {
   /** Made when it is missing, for this user alone. */
@@ -19,36 +25,6 @@ export interface JournalOptions {
   readonly clock: Clock
   /** Called before each change on the disk; what it throws is as if the process died there. */
   readonly onStep?: ((step: string) => void) | undefined
-}
-
-/** Why a version lies in the journal. */
-export type KeptReason =
-  /** It is to be stored: by this mount soon, or by the next one. */
-  | 'pending'
-  /** Another version was in its place. */
-  | 'conflict'
-  /** It could not be stored, and nobody was left to be told. */
-  | 'failed'
-
-/** A version of a file that is not in Azure, as its record tells. */
-export interface KeptVersion {
-  readonly id: string
-  readonly reason: KeptReason
-  readonly path: BlobPath
-  readonly sizeBytes: number
-  /** The version that it may replace; absent: none may be there. */
-  readonly replaces?: string | undefined
-  /** The version that shows through up to `endBytes` where no part lies. */
-  readonly base?: (BaseVersion & { readonly endBytes: number }) | undefined
-  /** What lies in the data file, each with its CRC-32; a part without one is zeros. Of small files it is in the record. */
-  readonly parts: readonly KeptPart[]
-  readonly description: Described
-}
-
-export interface KeptPart extends ByteRange {
-  readonly crc32?: number | undefined
-  /** The bytes, as base64, where no data file has them. */
-  readonly bytes?: string | undefined
 }
 
 /** How a version is written down. */
@@ -62,41 +38,8 @@ export interface KeepOptions {
   readonly synced?: boolean | undefined
 }
 
-/** So many bytes stand in the record itself: it is one small file, written at once. */
-const mostInRecord = 64 * KiB
 /** When what was not synced is; milliseconds. */
 const syncAfterMs = 1000
-
-const described = z.object({
-  metadata: z.record(z.string(), z.string()).optional(),
-  contentType: z.string().optional(),
-  headers: z
-    .object({
-      contentEncoding: z.string().optional(),
-      contentLanguage: z.string().optional(),
-      contentDisposition: z.string().optional(),
-      cacheControl: z.string().optional(),
-    })
-    .optional(),
-  tier: z.string().optional(),
-  tags: z.record(z.string(), z.string()).optional(),
-})
-
-const count = z.number().int().min(0)
-const path = z.object({ container: z.string(), name: z.string() })
-
-const record: z.ZodType<KeptVersion> = z.object({
-  id: z.string().regex(/^[\w.-]+$/),
-  reason: z.enum(['pending', 'conflict', 'failed']),
-  path,
-  sizeBytes: count,
-  replaces: z.string().optional(),
-  base: z.object({ path, etag: z.string(), sizeBytes: count, endBytes: count }).optional(),
-  parts: z.array(
-    z.object({ start: count, end: count, crc32: count.optional(), bytes: z.string().optional() }),
-  ),
-  description: described,
-})
 
 /**
  * Versions of files that are not in Azure yet, or never will be, on the local disk: `ID.data` has the
@@ -127,7 +70,7 @@ export class Journal {
 
   /** Writes down what differs from the version that `content` began with. `ENOSPC` and `EIO` when the disk fails. */
   async keep(
-    version: Omit<KeptVersion, 'id' | 'base' | 'parts' | 'sizeBytes'>,
+    version: Omit<KeptVersion, 'id' | 'base' | 'parts' | 'sizeBytes' | 'type'>,
     content: FileContent,
     { all = false, synced = true }: KeepOptions = {},
   ): Promise<KeptVersion> {
@@ -145,6 +88,21 @@ export class Journal {
       const kept = { ...version, id, sizeBytes, base: content.base, parts }
       await this.#writeRecord(kept)
       return kept
+    } catch (error) {
+      throw describeFailure(error, this.#options.directory)
+    }
+  }
+
+  /** Writes down a directory that is to be made, with its metadata. Fails as `keep` does. */
+  async keepDirectory(
+    { path, metadata }: { readonly path: BlobPath; readonly metadata: Metadata },
+    { synced = true }: Pick<KeepOptions, 'synced'> = {},
+  ): Promise<KeptVersion> {
+    const what = { type: 'directory', reason: 'pending', sizeBytes: 0, parts: [] } as const
+    const id = this.#newId(path)
+    try {
+      await makeDirectories(this.#options.directory, 0o700)
+      return await this.#keepSmall({ ...what, id, path, description: { metadata } }, synced)
     } catch (error) {
       throw describeFailure(error, this.#options.directory)
     }
@@ -187,8 +145,8 @@ export class Journal {
     const versions: KeptVersion[] = []
     for (const name of (await this.#names()).filter((each) => each.endsWith('.json')).sort()) {
       const text = await readFile(join(this.#options.directory, name), 'utf8')
-      const result = record.safeParse(parseJson(text))
-      if (result.success) versions.push(result.data)
+      const version = readRecord(text)
+      if (version !== undefined) versions.push(version)
     }
     return versions
   }
@@ -315,31 +273,6 @@ export class Journal {
   }
 }
 
-/** What differs, with its bytes; `undefined` where that is too much for a record. */
-async function partsInRecord(content: FileContent): Promise<KeptPart[] | undefined> {
-  const changes = [...content.changesIn({ start: 0, end: content.sizeBytes })]
-  if (changes.reduce((total, change) => total + lengthOf(change), 0) > mostInRecord)
-    return undefined
-  const parts: KeptPart[] = []
-  for await (const { range, bytes } of content.changes()) {
-    const text =
-      bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
-    parts.push(bytes === undefined ? range : { ...range, crc32: crc32(bytes), bytes: text })
-  }
-  return parts
-}
-
-function bytesIn(part: KeptPart, place: string): Uint8Array {
-  const bytes = Buffer.from(part.bytes ?? '', 'base64')
-  if (bytes.length === lengthOf(part) && crc32(bytes) === part.crc32) return bytes
-  throw damaged(place)
-}
-
-function damaged(place: string): FileSystemError {
-  const detail = 'the bytes are not those that were written: the disk has damaged them'
-  return new FileSystemError('EIO', 'replay', { path: place, detail })
-}
-
 async function syncFile(place: string): Promise<void> {
   const file = await open(place, 'r')
   try {
@@ -347,13 +280,6 @@ async function syncFile(place: string): Promise<void> {
   } finally {
     await file.close()
   }
-}
-
-async function readPart(file: FileHandle, part: KeptPart, place: string): Promise<Uint8Array> {
-  const bytes = Buffer.alloc(part.end - part.start)
-  const { bytesRead } = await file.read(bytes, 0, bytes.length, part.start)
-  if (bytesRead === bytes.length && crc32(bytes) === part.crc32) return bytes
-  throw damaged(place)
 }
 
 async function writeSynced(place: string, text: string): Promise<void> {
@@ -369,14 +295,6 @@ async function writeSynced(place: string, text: string): Promise<void> {
 /** A name is on the disk only when its directory is. */
 function syncDirectory(directory: string): Promise<void> {
   return syncFile(directory)
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 function describeFailure(error: unknown, directory: string): unknown {

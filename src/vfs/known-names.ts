@@ -1,5 +1,5 @@
 import { baseName } from '../namespace/blob-name.ts'
-import type { Inode } from './inode-table.ts'
+import type { Inode, NamesMoment } from './inode-table.ts'
 import type { KnownNames } from './operations.ts'
 import type { Tree } from './tree.ts'
 
@@ -15,6 +15,24 @@ export function knownNames(tree: Tree, directory: Inode): KnownNames | undefined
   directory.namesToldUntilMs = expiresAtMs
   const listed = Array.from(entries.values(), ({ name }) => baseName(name))
   return { names: [...listed, ...directory.children.keys()], believedMs }
+}
+
+/**
+ * Of when the names in `directory` are, which were listed after so many changes; `undefined` when the kernel may not
+ * keep them. What it keeps is one list, which any reader fills: none keeps while another has older names.
+ */
+export function namesMoment(
+  tree: Tree,
+  directory: Inode,
+  changes: number,
+): NamesMoment | undefined {
+  const untilMs = tree.namespace.believed(tree.pathOf(directory))?.expiresAtMs
+  if (untilMs === undefined || tree.believedMs(directory) === 0) return undefined
+  if (changes !== directory.nameChanges) return undefined
+  for (const kept of directory.keptNames ?? []) {
+    if (kept.changes !== changes || kept.untilMs !== untilMs) return undefined
+  }
+  return { changes, untilMs }
 }
 
 /** Telling more takes longer than the few questions that it spares. */

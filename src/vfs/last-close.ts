@@ -10,8 +10,6 @@ import type { WritableFile } from './writable-file.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
 import { WriteBackTurns } from './write-back-turns.ts'
 
-const minRetryMs = 1000
-const maxRetryMs = 60_000
 /** Larger ones are not renamed or removed as soon as they are made; bytes. */
 const maxWaitingBytes = MiB
 
@@ -32,7 +30,7 @@ export class LastClose {
   readonly #pending = new Map<WritableFile, Unsaved>()
   readonly #unheard = new Map<string, FileSystemError>()
   readonly #closing = new AbortController()
-  readonly #turns: WriteBackTurns
+  readonly turns: WriteBackTurns
 
   constructor(
     tree: Tree,
@@ -40,7 +38,7 @@ export class LastClose {
   ) {
     this.#tree = tree
     this.#journals = journals
-    this.#turns = new WriteBackTurns(tree.clock, writeBackQuietMs, this.#closing.signal)
+    this.turns = new WriteBackTurns(tree.clock, writeBackQuietMs, this.#closing.signal)
   }
 
   /** What could not be stored since the mount began, and what is not stored so far though somebody tried. */
@@ -75,9 +73,9 @@ export class LastClose {
   /** Takes a writer off; the last one commits what no flush did. What may be stored later is not waited for. */
   leaveWriters(inode: Inode, writable: WritableFile): Promise<void> {
     writable.writers--
-    if (writable.writers > 0 || this.#turns.isWaiting(writable)) return Promise.resolve()
+    if (writable.writers > 0 || this.turns.isWaiting(writable)) return Promise.resolve()
     if (!this.#mayWait(inode, writable)) return this.#end(inode, writable)
-    const work = this.#turns.wait(writable).then(() => this.#endUnlessOpen(inode, writable))
+    const work = this.turns.wait(writable).then(() => this.#endUnlessOpen(inode, writable))
     this.#note(writable, work)
     return Promise.resolve()
   }
@@ -88,7 +86,7 @@ export class LastClose {
   }
 
   #mayWait(inode: Inode, writable: WritableFile): boolean {
-    if (!this.#turns.areTaken || !writable.isPromised || inode.lock !== undefined) return false
+    if (!this.turns.areTaken || !writable.isPromised || inode.lock !== undefined) return false
     return writable.entry().sizeBytes <= maxWaitingBytes
   }
 
@@ -117,19 +115,19 @@ export class LastClose {
   }
 
   async #finish(inode: Inode, writable: WritableFile): Promise<void> {
-    const { signal } = this.#closing
-    for (let delayMs = minRetryMs; ; delayMs = Math.min(2 * delayMs, maxRetryMs)) {
+    await this.turns.retry(async () => {
       try {
-        await this.#turns.store(() => writable.finish())
+        await this.turns.store(() => writable.finish())
         if (writable.dirty) await this.#preserve(inode, writable, undefined)
-        return
+        return true
       } catch (error) {
         publishFault('release', this.#tree.pathOf(inode), error)
-        if (!writable.isPromised || signal.aborted) return this.#preserve(inode, writable, error)
-        this.#notePending(inode, writable, error)
+        const isLeft = writable.isPromised && !this.#closing.signal.aborted
+        if (isLeft) this.#notePending(inode, writable, error)
+        else await this.#preserve(inode, writable, error)
+        return !isLeft
       }
-      await this.#tree.clock.sleep(delayMs, signal).catch(() => undefined)
-    }
+    })
   }
 
   /** Resolves when every release under way has committed or failed. */
@@ -137,10 +135,11 @@ export class LastClose {
     await Promise.all(this.#finishing.values())
   }
 
-  /** The same of one file, whose turn it is then. */
-  async settleFile({ writable }: Inode): Promise<void> {
+  /** The same of one file or directory, whose turn it is then. */
+  async settleOne({ writable, unstored }: Inode): Promise<void> {
+    await unstored?.store()
     if (writable === undefined) return
-    this.#turns.hurry(writable)
+    this.turns.hurry(writable)
     await this.#finishing.get(writable)
   }
 

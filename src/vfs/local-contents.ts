@@ -3,7 +3,7 @@ import { Limiter } from '../concurrency.ts'
 import type { BlobPath } from '../path.ts'
 import type { DiskCache } from '../transfer/disk-cache.ts'
 import { closePieces, type WholePiece } from '../transfer/disk-version.ts'
-import type { LocalContent, PartialContent } from './operations.ts'
+import type { LocalContent, OpenedFile, PartialContent } from './operations.ts'
 
 /** Descriptors that may be held for contents: one each, more for those in segments. */
 const maxOpenPieces = 64
@@ -63,6 +63,18 @@ export class LocalContents {
       })
     }
     return { version, sizeBytes, watch }
+  }
+
+  /** Both, as long as `keeps` says so. */
+  whileKept(
+    key: ContentKey,
+    keeps: (version: string) => boolean,
+  ): Pick<OpenedFile, 'content' | 'partial'> {
+    const content = this.of(key)
+    const check = (found: LocalContent | undefined): LocalContent | undefined =>
+      found !== undefined && keeps(found.version) ? found : undefined
+    const checked = content instanceof Promise ? content.then(check) : check(content)
+    return { content: checked, partial: this.partOf(key, keeps) }
   }
 
   /** Closes all files. */

@@ -6,9 +6,11 @@ import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { typeOf } from './attributes.ts'
 import { type Inode, subtree } from './inode-table.ts'
 import { Mutex, runExclusively } from './mutex.ts'
+import type { NewDirectories } from './new-directories.ts'
 import type { CallContext, InodeEntry, NodeOptions, RenameTarget } from './operations.ts'
 import { refuseOtherType } from './same-type.ts'
 import type { Tree } from './tree.ts'
+import { storeDirectories } from './unstored-directory.ts'
 import type { WritableFile } from './writable-file.ts'
 
 /** Making, moving and removing names. */
@@ -18,9 +20,11 @@ export class Naming {
   readonly #renames = new Mutex()
 
   readonly #before: BeforeMoves
+  readonly #newDirectories: NewDirectories
 
-  constructor(tree: Tree, before: BeforeMoves) {
+  constructor(tree: Tree, newDirectories: NewDirectories, before: BeforeMoves) {
     this.#tree = tree
+    this.#newDirectories = newDirectories
     this.#before = before
   }
 
@@ -32,7 +36,11 @@ export class Naming {
     const path = await this.#free(parent, name, { syscall: 'mkdir', context: options.context })
     const inherited = this.#tree.passesGroupOn(parent) ? 0o2000 : 0
     const mode = (options.mode & 0o7777) | inherited
-    const posix = this.#tree.kept({ mode, ...this.#tree.ownerIn(parent, options.context) })
+    const attributes = { mode, ...this.#tree.ownerIn(parent, options.context) }
+    const promised = await this.#newDirectories.make(parent, name, attributes)
+    if (promised !== undefined) return this.#born(parent, name, promised)
+    await parent.unstored?.store()
+    const posix = this.#tree.kept(attributes)
     const parents = parent === this.#tree.table.root
     const entry = await this.#tree.namespace.makeDirectory(path, { posix, parents })
     return this.#born(parent, name, entry)
@@ -45,6 +53,7 @@ export class Naming {
   ): Promise<InodeEntry> {
     const path = await this.#free(parent, name, { syscall: 'symlink', context: options.context })
     this.#refuseSpecial('symlink', path)
+    await parent.unstored?.store()
     const entry = await this.#tree.namespace.createSymlink(path, options.target, {
       posix: this.#tree.kept(this.#tree.ownerIn(parent, options.context)),
     })
@@ -68,6 +77,7 @@ export class Naming {
     const device: Record<string, string> =
       options.rdev === 0 ? {} : { posix_rdev: String(options.rdev) }
     const metadata = withPosixAttributes(device, type, posix)
+    await parent.unstored?.store()
     const store = this.#tree.namespace.store
     const properties = await store.put(path, new Uint8Array(0), { metadata, ifNoneMatch: '*' })
     const entry = entryFromBlob(path.name, { ...properties, metadata })
@@ -83,9 +93,11 @@ export class Naming {
     if (inode !== undefined && this.#tree.hasUnborn(inode)) {
       throw this.#tree.failure('ENOTEMPTY', 'rmdir', path)
     }
-    await this.#tree.namespace.removeDirectory(path)
+    if ((await inode?.unstored?.discard()) !== true) {
+      await this.#tree.namespace.removeDirectory(path)
+      if (inode !== undefined) this.#tree.table.detach(inode)
+    }
     this.#tree.touchNames(parent)
-    if (inode !== undefined) this.#tree.table.detach(inode)
   }
 
   /** Removes a file. One that was never committed costs no request; writers then commit nothing. */
@@ -173,6 +185,8 @@ export class Naming {
 
   async #moveStored(move: Move, what: Moved): Promise<void> {
     const { table, namespace } = this.#tree
+    for (const each of [what.source, what.replaced]) if (each) await storeDirectories(each)
+    await move.newParent.unstored?.store()
     for (const file of writablesBelow(what.source)) {
       if (!file.unborn) await file.commitLocked()
     }
@@ -186,6 +200,7 @@ export class Naming {
   async #follow(source: Inode): Promise<void> {
     for (const inode of subtree(source)) {
       const file = inode.writable
+      await inode.unstored?.secure()
       if (file?.unborn === true) await this.#retarget(inode, file)
       else if (file !== undefined || inode.readers.size > 0) {
         const before = inode.entry

@@ -48,7 +48,7 @@ export class OpenFiles {
     this.#handles = options.handles
     this.#options = options
     this.lastClose = new LastClose(options.tree, options.files)
-    this.attributes = new FileAttributes(options.tree, (inode) => this.lastClose.settleFile(inode))
+    this.attributes = new FileAttributes(options.tree, (inode) => this.lastClose.settleOne(inode))
   }
 
   async open(inode: Inode, flags: number, context: CallContext): Promise<OpenedFile> {
@@ -318,9 +318,10 @@ export class OpenFiles {
   }
 
   #newWritable(inode: Inode, start: Pick<WritableStart, 'stored' | 'posix'>): WritableFile {
+    const beforeCommit = async (): Promise<void> => inode.parent?.unstored?.store()
     return new WritableFile({
       ...start,
-      context: this.#options.files,
+      context: { ...this.#options.files, beforeCommit },
       path: () => this.#tree.pathOf(inode),
       lock: () => inode.lock,
       onCommitted: (before, after, contentChanged) => {

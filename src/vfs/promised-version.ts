@@ -1,16 +1,28 @@
 import { isFileSystemError } from '../errors.ts'
 import type { CommitContext, NewVersion } from './file-commit.ts'
-import type { KeptVersion } from './journal.ts'
+import type { Journal, KeepOptions } from './journal.ts'
+import type { KeptVersion } from './journal-record.ts'
 
-/** What the journal holds of one file until it is stored, on a mount that writes back. */
+/** Writes a version down. */
+export type Keep = (journal: Journal, how: Pick<KeepOptions, 'synced'>) => Promise<KeptVersion>
+
+/** Writes the version of a file down that `version` makes. */
+export function keepFile(version: () => Promise<NewVersion>): Keep {
+  return async (journal, how) => {
+    const { content, path, description, replaces } = await version()
+    return journal.keep({ reason: 'pending', path, description, replaces }, content, how)
+  }
+}
+
+/** What the journal holds of one file or directory until it is stored, on a mount that writes back. */
 export class PromisedVersion {
-  readonly #journals: CommitContext['journals']
+  readonly #journal: Journal | undefined
   #kept: KeptVersion | undefined
   /** Whether it outlives a crash of the machine, as somebody was told. */
   #isSynced = false
 
-  constructor(context: CommitContext & { readonly writeBack?: boolean | undefined }) {
-    this.#journals = context.writeBack === true ? context.journals : undefined
+  constructor({ journals, writeBack }: Pick<CommitContext, 'journals'> & WriteBack) {
+    this.#journal = writeBack === true ? journals?.pending : undefined
   }
 
   get exists(): boolean {
@@ -19,43 +31,34 @@ export class PromisedVersion {
 
   /** Sees to it that the journal has the version, which is another than before when `isNew`; false where it cannot. */
   async secure(
-    version: () => Promise<NewVersion>,
+    keep: Keep,
     { synced, isNew }: { readonly synced: boolean; readonly isNew: boolean },
   ): Promise<boolean> {
     if (this.exists && !isNew && (!synced || (await this.#sync()))) return true
-    return this.#write(version, synced)
+    return this.#write(keep, synced)
   }
 
   /**
    * Writes down a version instead of what was promised before; false where that cannot be done. With `synced` it is on the
    * disk then: so it is where the one before was, which nothing that may vanish shall replace.
    */
-  async #write(version: () => Promise<NewVersion>, synced: boolean): Promise<boolean> {
-    if (this.#journals === undefined) return false
-    const { content, path, description, replaces } = await version()
-    const promise = { reason: 'pending', path, description, replaces } as const
+  async #write(keep: Keep, synced: boolean): Promise<boolean> {
+    if (this.#journal === undefined) return false
     const before = this.#kept
-    try {
-      const isSynced = synced || this.#isSynced
-      this.#kept = await this.#journals.pending.keep(promise, content, { synced: isSynced })
-      this.#isSynced = isSynced
-    } catch (error) {
-      if (!isFileSystemError(error, 'ENOSPC', 'EIO')) throw error
-      return false
-    }
-    if (before !== undefined) await this.#journals.pending.remove(before)
+    const isSynced = synced || this.#isSynced
+    const kept = await unlessRefused(keep(this.#journal, { synced: isSynced }))
+    if (kept === undefined) return false
+    this.#kept = kept
+    this.#isSynced = isSynced
+    if (before !== undefined) await this.#journal.remove(before)
     return true
   }
 
   /** Has what was written down on the disk; false where that cannot be done. */
   async #sync(): Promise<boolean> {
-    if (this.#kept === undefined || this.#journals === undefined) return false
-    try {
-      await this.#journals.pending.sync(this.#kept)
-    } catch (error) {
-      if (!isFileSystemError(error, 'ENOSPC', 'EIO')) throw error
-      return false
-    }
+    if (this.#kept === undefined || this.#journal === undefined) return false
+    const isSynced = await unlessRefused(this.#journal.sync(this.#kept).then(() => true))
+    if (isSynced === undefined) return false
     this.#isSynced = true
     return true
   }
@@ -65,6 +68,20 @@ export class PromisedVersion {
     const kept = this.#kept
     this.#kept = undefined
     this.#isSynced = false
-    if (kept !== undefined) await this.#journals?.pending.remove(kept)
+    if (kept !== undefined) await this.#journal?.remove(kept)
+  }
+}
+
+interface WriteBack {
+  readonly writeBack?: boolean | undefined
+}
+
+/** `undefined` where the disk takes nothing. */
+async function unlessRefused<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    if (!isFileSystemError(error, 'ENOSPC', 'EIO')) throw error
+    return undefined
   }
 }

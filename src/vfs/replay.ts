@@ -1,11 +1,14 @@
 import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { unlessMissing } from '../namespace/lookup.ts'
-import type { BlobPath } from '../path.ts'
+import { readPosixAttributes } from '../namespace/posix-metadata.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import { FileContent } from '../transfer/file-content.ts'
 import { StagedBlocks } from '../transfer/staged-blocks.ts'
+import { commitDirectory } from './directory-commit.ts'
 import { commitVersion } from './file-commit.ts'
-import type { Journal, KeptVersion } from './journal.ts'
+import type { Journal } from './journal.ts'
+import type { KeptVersion } from './journal-record.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
 
 /** What became of a version that a process had promised to store when it died. */
@@ -27,9 +30,12 @@ export async function replay(
   const { journals } = context
   const outcomes: Replayed[] = []
   for (const journal of (await journals?.orphans()) ?? []) {
-    for (const versions of latestLast(await journal.list())) {
+    const failed: Replayed[] = []
+    for (const versions of inOrder(await journal.list())) {
       options.signal?.throwIfAborted()
-      outcomes.push(await replayFile(context, journal, versions))
+      const outcome = await replayPath(context, journal, { versions, failed })
+      if (outcome.outcome === 'failed') failed.push(outcome)
+      outcomes.push(outcome)
     }
     await journal.sweep()
   }
@@ -37,27 +43,40 @@ export async function replay(
   return outcomes
 }
 
-/** The versions of each file in the order in which they were promised. */
-function latestLast(versions: readonly KeptVersion[]): KeptVersion[][] {
-  const byPath = new Map<string, KeptVersion[]>()
-  for (const version of versions.filter(({ reason }) => reason === 'pending')) {
-    const key = `${version.path.container}/${version.path.name}`
-    byPath.set(key, [...(byPath.get(key) ?? []), version])
-  }
-  return [...byPath.values()]
+interface Promised {
+  /** Of one path, in the order in which they were promised: the last has all that those before it had. */
+  readonly versions: readonly KeptVersion[]
+  /** What could not be stored before them. */
+  readonly failed: readonly Replayed[]
 }
 
-/** The last version has all that those before it had. */
-async function replayFile(
+/** The versions of each path: directories before what is in them. */
+function inOrder(versions: readonly KeptVersion[]): KeptVersion[][] {
+  const byPath = new Map<string, KeptVersion[]>()
+  for (const version of versions.filter(({ reason }) => reason === 'pending')) {
+    const key = formatPath(version.path)
+    byPath.set(key, [...(byPath.get(key) ?? []), version])
+  }
+  const depth = ({ path }: KeptVersion): number => path.name.split('/').length
+  const directories = [...byPath.values()].filter((each) => each.at(-1)?.type === 'directory')
+  const files = [...byPath.values()].filter((each) => each.at(-1)?.type !== 'directory')
+  directories.sort(([a], [b]) => (a && b ? depth(a) - depth(b) : 0))
+  return [...directories, ...files]
+}
+
+async function replayPath(
   context: WritableFileContext,
   journal: Journal,
-  versions: readonly KeptVersion[],
+  { versions, failed }: Promised,
 ): Promise<Replayed> {
   const version = versions.at(-1)
   if (version === undefined) throw new RangeError('versions: expected at least one')
   const { path } = version
+  const above = failed.find((each) => isBelow(path, each.path))
+  if (above !== undefined) return { ...above, path }
   try {
-    await storeKept(context, journal, version)
+    if (version.type === 'directory') await storeDirectory(context, version)
+    else await storeKept(context, journal, version)
   } catch (cause) {
     const error = isFileSystemError(cause) ? cause : new FileSystemError('EIO', 'replay', { cause })
     if (error.code !== 'ESTALE') return { path, outcome: 'failed', error }
@@ -66,6 +85,17 @@ async function replayFile(
   }
   for (const each of versions) await journal.remove(each)
   return { path, outcome: 'stored' }
+}
+
+function isBelow(path: BlobPath, directory: BlobPath): boolean {
+  return path.container === directory.container && path.name.startsWith(`${directory.name}/`)
+}
+
+async function storeDirectory(
+  { namespace }: WritableFileContext,
+  { path, description }: KeptVersion,
+): Promise<void> {
+  await commitDirectory(namespace, path, readPosixAttributes(description.metadata ?? {}))
 }
 
 async function storeKept(

@@ -8,7 +8,7 @@ import type { CopiedEntry, Namespace, StatOptions } from '../namespace/namespace
 import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
-import { type Inode, InodeTable, type NamesMoment } from './inode-table.ts'
+import { type Inode, InodeTable } from './inode-table.ts'
 import { Listing } from './listing.ts'
 import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from './operations.ts'
 import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
@@ -93,7 +93,8 @@ export class Tree {
     inode: Inode,
     options: CallOptions & { readonly fresh?: boolean } = {},
   ): Promise<Entry> {
-    if (inode.writable !== undefined) return inode.writable.entry()
+    const local = localEntry(inode)
+    if (local !== undefined) return local
     if (inode.unlinked) return this.#lastKnown(inode)
     if (this.#isContainer(inode)) return this.#containerEntry()
     if (inode === this.table.root) return this.#prefixEntry(options)
@@ -115,6 +116,7 @@ export class Tree {
 
   #entryNow(inode: Inode): Entry | undefined {
     if (inode.type !== 'directory' || inode.unlinked) return undefined
+    if (inode.unstored !== undefined) return inode.unstored.entry
     if (this.#isContainer(inode)) return this.#containerEntry()
     if (inode === this.table.root) return this.#prefixNow()
     const known = this.namespace.known(this.pathOf(inode))
@@ -128,8 +130,9 @@ export class Tree {
     name: string,
     options: CallOptions & { readonly fresh?: boolean } = {},
   ): Promise<Entry | undefined> {
-    const writable = parent.children.get(name)?.writable
-    if (writable !== undefined) return writable.entry()
+    const child = parent.children.get(name)
+    const local = child && localEntry(child)
+    if (local !== undefined || parent.unstored !== undefined) return local
     try {
       if (options.fresh !== true) await this.#learn(parent, options)
       const found = await this.namespace.find(this.table.pathIn(parent, name), options)
@@ -150,18 +153,19 @@ export class Tree {
     await this.namespace.list(this.pathOf(directory), new Listing(options))
   }
 
-  /** The entries of a directory, with the files that only this mount has yet. */
+  /** The entries of a directory, with those that only this mount has yet. */
   async list(directory: Inode, options: CallOptions = {}): Promise<Map<string, Entry>> {
-    // A file that is stored and closed while the service lists is not in its answer, nor open any more.
+    // What is stored and closed while the service lists is not in its answer, nor open any more.
     const unborn = this.#unbornIn(directory)
-    const listed = await this.#listStored(directory, options)
+    const isStored = directory.unstored === undefined
+    const listed = isStored ? await this.#listStored(directory, options) : []
     const entries = new Map(listed.map((entry) => [baseName(entry.name), entry]))
     for (const child of unborn) {
       if (child.parent !== directory || child.unlinked || child.entry === undefined) continue
       if (!entries.has(child.name)) entries.set(child.name, child.entry)
     }
     for (const child of directory.children.values()) {
-      const entry = child.writable?.entry() ?? entries.get(child.name)
+      const entry = localEntry(child) ?? entries.get(child.name)
       if (entry === undefined) continue
       entries.set(child.name, entry)
       if (entry.type === child.type) this.#note(child, entry)
@@ -169,27 +173,15 @@ export class Tree {
     return entries
   }
 
-  /**
-   * Of when the names in `directory` are, which were listed after so many changes; `undefined` when the kernel may not
-   * keep them. What it keeps is one list, which any reader fills: none keeps while another has older names.
-   */
-  namesMoment(directory: Inode, changes: number): NamesMoment | undefined {
-    const untilMs = this.namespace.believed(this.pathOf(directory))?.expiresAtMs
-    if (untilMs === undefined || this.#defaults.attrTtlMs === 0) return undefined
-    if (changes !== directory.nameChanges) return undefined
-    for (const kept of directory.keptNames ?? []) {
-      if (kept.changes !== changes || kept.untilMs !== untilMs) return undefined
-    }
-    return { changes, untilMs }
-  }
-
-  /** Whether a directory holds files that only this mount has yet. */
+  /** Whether a directory holds what only this mount has yet. */
   hasUnborn(directory: Inode): boolean {
     return this.#unbornIn(directory).length > 0
   }
 
   #unbornIn(directory: Inode): Inode[] {
-    return [...directory.children.values()].filter((child) => child.writable?.unborn === true)
+    return [...directory.children.values()].filter(
+      ({ writable, unstored }) => writable?.unborn === true || unstored !== undefined,
+    )
   }
 
   /** The inode of `name`, which `entry` describes. */
@@ -392,3 +384,8 @@ export class Tree {
 
 /** `S_ISGID`. */
 const setGroupId = 0o2000
+
+/** What this mount knows of an inode, whatever the service has. */
+function localEntry({ writable, unstored }: Inode): Entry | undefined {
+  return writable?.entry() ?? unstored?.entry
+}

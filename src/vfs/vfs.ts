@@ -10,10 +10,11 @@ import { HandleTable } from './handle-table.ts'
 import { ExtendedAttributes } from './inode-attributes.ts'
 import type { Inode } from './inode-table.ts'
 import { journalsIn } from './journals.ts'
-import { knownNames } from './known-names.ts'
+import { knownNames, namesMoment } from './known-names.ts'
 import { LeaseLocks } from './lease-locks.ts'
 import { LocalContents } from './local-contents.ts'
 import { Naming } from './naming.ts'
+import { NewDirectories } from './new-directories.ts'
 import { OpenFiles } from './open-files.ts'
 import type {
   AbsentEntry,
@@ -32,7 +33,6 @@ import type {
   Ino,
   InodeEntry,
   KnownNames,
-  LocalContent,
   NodeOptions,
   OpenedDirectory,
   OpenedFile,
@@ -56,6 +56,7 @@ export class Vfs implements FileOperations {
   readonly #tree: Tree
   readonly #handles = new HandleTable()
   readonly #naming: Naming
+  readonly #directories: NewDirectories
   readonly #files: OpenFiles
   readonly #fileContext: WritableFileContext
   readonly #contents: LocalContents | undefined
@@ -108,7 +109,9 @@ export class Vfs implements FileOperations {
     if (disk !== undefined && endpoint !== undefined) {
       this.#contents = new LocalContents(disk, endpoint)
     }
-    this.#naming = new Naming(this.#tree, {
+    const { turns } = this.#files.lastClose
+    this.#directories = new NewDirectories(this.#tree, this.#fileContext, turns)
+    this.#naming = new Naming(this.#tree, this.#directories, {
       keepContent: (inode) => this.#files.keepContent(inode),
       giveUpLock: async (inode) => this.#locks?.giveUp(inode),
     })
@@ -234,12 +237,7 @@ export class Vfs implements FileOperations {
     if (reader === undefined || etag === undefined || sizeBytes === undefined) return {}
     if (inode.writable !== undefined) return {}
     const key = { path: this.#tree.pathOf(inode), etag, sizeBytes }
-    const content = this.#contents?.of(key)
-    const partial = this.#contents?.partOf(key, (version) => reader.keeps(version))
-    const stillRead = (found: LocalContent | undefined): LocalContent | undefined =>
-      found !== undefined && reader.keeps(found.version) ? found : undefined
-    const checked = content instanceof Promise ? content.then(stillRead) : stillRead(content)
-    return { version: etag, content: checked, partial }
+    return { version: etag, ...this.#contents?.whileKept(key, (version) => reader.keeps(version)) }
   }
 
   async create(
@@ -334,7 +332,7 @@ export class Vfs implements FileOperations {
     const entries = await this.#tree.list(inode, context)
     const directory = new DirectoryHandle(this.#tree, inode, entries)
     const handle = this.#handles.add(directory)
-    const kept = directory.keepNames(this.#tree.namesMoment(inode, nameChanges))
+    const kept = directory.keepNames(namesMoment(this.#tree, inode, nameChanges))
     return { handle, nameCount: entries.size, ...kept }
   }
 
@@ -357,8 +355,9 @@ export class Vfs implements FileOperations {
     this.#tree.table.prune(directory.inode)
   }
 
-  /** Directories are stored when they are made: there is nothing to wait for. */
-  async fsyncdir(_handle: HandleId, _context: CallContext): Promise<void> {}
+  async fsyncdir(handle: HandleId, _context: CallContext): Promise<void> {
+    await this.#directories.sync(this.#handles.directory(handle).inode)
+  }
 
   async statfs(_ino: Ino, _context: CallContext): Promise<FileSystemStatistics> {
     return boundlessRoom
@@ -376,7 +375,7 @@ export class Vfs implements FileOperations {
   get unsaved(): readonly Unsaved[] {
     const told = new Set(this.#conflicts.map(({ error }) => error))
     const others = this.#files.lastClose.unsaved.filter(({ error }) => !told.has(error))
-    return [...this.#conflicts, ...others]
+    return [...this.#conflicts, ...others, ...this.#directories.unsaved]
   }
 
   /** The name of an inode's blob, for logs; `undefined` when the inode is not known any more. */
@@ -393,6 +392,7 @@ export class Vfs implements FileOperations {
   /** Commits what open handles hold and waits for releases under way. Failures are published. */
   async close(): Promise<void> {
     await this.#files.commitAll()
+    await this.#directories.settle()
     await this.#locks?.close()
     this.#contents?.close()
   }

@@ -10,7 +10,7 @@ import { commitVersion, describe, keepFailed, type NewVersion } from './file-com
 import { FileMutex, StoppedStoring } from './file-mutex.ts'
 import type { InodeLock } from './lease-locks.ts'
 import type { Allocation } from './operations.ts'
-import { PromisedVersion } from './promised-version.ts'
+import { keepFile, PromisedVersion } from './promised-version.ts'
 import { UnsavedChanges } from './unsaved-changes.ts'
 import type { WritableFileContext, WritableFileOptions } from './writable-file-options.ts'
 import {
@@ -240,7 +240,13 @@ export class WritableFile {
   async #secure(synced: boolean): Promise<void> {
     const mayWait = this.#changes.inContent && this.#failure === undefined && !this.#discarded
     const how = { synced, isNew: this.#changes.touched }
-    if (!mayWait || !(await this.#promised.secure(() => this.#newVersion(), how))) {
+    if (
+      !mayWait ||
+      !(await this.#promised.secure(
+        keepFile(() => this.#newVersion()),
+        how,
+      ))
+    ) {
       return this.commitLocked()
     }
     this.#changes.touched = false

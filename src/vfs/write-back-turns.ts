@@ -1,6 +1,5 @@
 import type { Clock } from '../clock.ts'
 import { Limiter } from '../concurrency.ts'
-import type { WritableFile } from './writable-file.ts'
 
 /** A file waits at most so many times as long as it has to be quiet. */
 const mostQuietTimes = 10
@@ -9,14 +8,17 @@ const mostWaiting = 1000
 /** How many are stored at a time. */
 const mostStoring = 8
 
+const minRetryMs = 1000
+const maxRetryMs = 60_000
+
 interface Waiting {
   readonly sinceMs: number
   readonly go: () => void
 }
 
 /**
- * When files that the journal has are stored: not while programs close more of them. Whoever has made a file soon
- * renames it, removes it or sets its times, and until it is stored none of that is a request.
+ * When files and directories that the journal has are stored: not while programs close or make more of them. Whoever has made a
+ * file soon renames it, removes it or sets its times, and until it is stored none of that is a request.
  */
 export class WriteBackTurns {
   readonly #clock: Clock
@@ -25,7 +27,7 @@ export class WriteBackTurns {
   readonly #closing: AbortSignal
   readonly #storing = new Limiter(mostStoring)
   /** In the order in which they began to wait. */
-  readonly #waiting = new Map<WritableFile, Waiting>()
+  readonly #waiting = new Map<object, Waiting>()
   #lastMs = 0
   #isWatching = false
 
@@ -36,17 +38,17 @@ export class WriteBackTurns {
     closing.addEventListener('abort', () => this.#release(() => true), { once: true })
   }
 
-  /** Whether a file waits at all. */
+  /** Whether anything waits at all. */
   get areTaken(): boolean {
     return this.#quietMs > 0 && !this.#closing.aborted
   }
 
-  isWaiting(file: WritableFile): boolean {
+  isWaiting(file: object): boolean {
     return this.#waiting.has(file)
   }
 
   /** Resolves when it is the turn of `file`. */
-  wait(file: WritableFile): Promise<void> {
+  wait(file: object): Promise<void> {
     this.#lastMs = this.#clock.nowMs()
     return new Promise((go) => {
       this.#waiting.set(file, { sinceMs: this.#lastMs, go })
@@ -59,8 +61,17 @@ export class WriteBackTurns {
     return this.#quietMs > 0 ? this.#storing.run(work) : work()
   }
 
+  /** Calls `attempt` until it says that nothing is left to try, ever later; without a delay once nobody waits any more. */
+  async retry(attempt: () => Promise<boolean>): Promise<void> {
+    let delayMs = minRetryMs
+    while (!(await attempt())) {
+      await this.#clock.sleep(delayMs, this.#closing).catch(() => undefined)
+      delayMs = Math.min(2 * delayMs, maxRetryMs)
+    }
+  }
+
   /** Somebody waits for `file` to be stored. */
-  hurry(file: WritableFile): void {
+  hurry(file: object): void {
     this.#release((each) => each === file)
   }
 
@@ -77,7 +88,7 @@ export class WriteBackTurns {
     this.#isWatching = false
   }
 
-  #release(isDue: (file: WritableFile, waiting: Waiting) => boolean): void {
+  #release(isDue: (file: object, waiting: Waiting) => boolean): void {
     for (const [file, waiting] of this.#waiting) {
       if (!isDue(file, waiting)) continue
       this.#waiting.delete(file)

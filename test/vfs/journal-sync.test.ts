@@ -5,7 +5,8 @@ import t, { type Test } from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import { FileContent } from '../../src/transfer/file-content.ts'
-import { Journal, type KeptVersion } from '../../src/vfs/journal.ts'
+import { Journal } from '../../src/vfs/journal.ts'
+import type { KeptVersion } from '../../src/vfs/journal-record.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 interface Given {

@@ -3,7 +3,6 @@ import { constants, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
 import { MiB } from '../../src/byte-range.ts'
 import { FileSystemError } from '../../src/errors.ts'
@@ -12,7 +11,13 @@ import { Journals } from '../../src/vfs/journals.ts'
 import type { HandleId } from '../../src/vfs/operations.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { smallDisk, whyNoSmallDisk } from '../support/small-disk.ts'
-import { caller, newAccount, type Teardown, VfsMount } from '../support/vfs-mount.ts'
+import {
+  caller,
+  newAccount,
+  newHierarchicalAccount,
+  type Teardown,
+  VfsMount,
+} from '../support/vfs-mount.ts'
 
 const blockBytes = MiB
 
@@ -318,12 +323,14 @@ interface Life {
   readonly last: 'lost' | 'done'
   /** How long no file is closed before what the journal has is stored. */
   readonly writeBackQuietMs: number
+  /** Makes the account. Default: a flat one. */
+  readonly newStore?: () => Promise<BlobStore>
 }
 
 /** A mount whose process dies at some step, on the disk or at the service. */
 async function mortalMount(
   t: Teardown,
-  place: { readonly account: MemoryBlobStore; readonly directory: string },
+  place: { readonly account: BlobStore; readonly directory: string },
   life: Life,
 ): Promise<{ readonly mount: VfsMount; steps(): number }> {
   let steps = 0
@@ -338,19 +345,22 @@ async function mortalMount(
   const { directory } = place
   const clock = new FakeClock()
   const journals = new Journals({ directory, clock, onStep: die, owner: 'dead' })
-  const account: BlobStore = new Proxy(place.account, {
-    get(target, key) {
-      const value: unknown = Reflect.get(target, key)
-      if (typeof value !== 'function') return value
-      if (!writes.has(String(key))) return value.bind(target)
-      return async (...args: unknown[]) => {
-        const isLast = steps + 1 === life.lifetime && life.last === 'done'
-        if (isLast) await Reflect.apply(value, target, args)
-        die()
-        return Reflect.apply(value, target, args)
-      }
-    },
-  })
+  const mortal = <T extends object>(service: T): T =>
+    new Proxy(service, {
+      get(target, key) {
+        const value: unknown = Reflect.get(target, key)
+        if (key === 'hierarchy') return mortal(value as object)
+        if (typeof value !== 'function') return value
+        if (!writes.has(String(key))) return value.bind(target)
+        return async (...args: unknown[]) => {
+          const isLast = steps + 1 === life.lifetime && life.last === 'done'
+          if (isLast) await Reflect.apply(value, target, args)
+          die()
+          return Reflect.apply(value, target, args)
+        }
+      },
+    })
+  const account: BlobStore = mortal(place.account)
   const { writeBackQuietMs } = life
   const options = { account, blockBytes, journals, writeBack: true, writeBackQuietMs }
   const mount = await VfsMount.make(t, options)
@@ -367,26 +377,42 @@ const writes: ReadonlySet<string> = new Set([
   'setMetadata',
   'copy',
   'delete',
+  'createDirectory',
+  'deletePath',
+  'rename',
+  'setAccessControl',
 ])
 
+const folder = Buffer.from('directory')
 const absent = Buffer.from('absent')
 const big = Buffer.alloc(2 * MiB + 100, 'b')
 
-/** Writes as a program would, and notes what it was promised after each call that returned. */
-async function program(mount: VfsMount, promised: Map<string, Buffer[]>): Promise<void> {
-  const promise = (name: string, content: Buffer) => {
-    promised.set(name, [content])
+/** What was promised of each name: any of these may be found there. */
+class Promises {
+  readonly all = new Map<string, Buffer[]>()
+
+  promise(name: string, content: Buffer): void {
+    this.all.set(name, [content])
   }
+
   /** From here on either may be found. */
-  const began = (name: string, content: Buffer) => {
-    promised.set(name, [...(promised.get(name) ?? []), content])
+  began(name: string, content: Buffer): void {
+    this.all.set(name, [...(this.all.get(name) ?? [absent]), content])
   }
-  const sync = async (handle: HandleId, name: string, content: Buffer) => {
-    began(name, content)
-    await mount.vfs.fsync(handle, false, caller)
-    promise(name, content)
+
+  /** What names are to have once `change` has returned. */
+  async change(names: Record<string, Buffer>, change: () => Promise<unknown>): Promise<void> {
+    for (const [name, content] of Object.entries(names)) this.began(name, content)
+    await change()
+    for (const [name, content] of Object.entries(names)) this.promise(name, content)
   }
-  promise('new', absent)
+}
+
+/** Writes files as a program would, and notes what it was promised after each call that returned. */
+async function writesFiles(mount: VfsMount, promises: Promises): Promise<void> {
+  const sync = (handle: HandleId, name: string, content: Buffer) =>
+    promises.change({ [name]: content }, () => mount.vfs.fsync(handle, false, caller))
+  promises.promise('new', absent)
   const handle = await mount.create('new')
   await mount.write(handle, 0, 'first')
   await sync(handle, 'new', Buffer.from('first'))
@@ -401,27 +427,31 @@ async function program(mount: VfsMount, promised: Map<string, Buffer[]>): Promis
   await sync(edited, 'big', next)
   await mount.close(edited)
 
-  const save = async (name: string, content: Buffer) => {
-    const file = await mount.create(name)
-    await mount.write(file, 0, content)
-    began(name, content)
-    await mount.close(file)
-    promise(name, content)
-  }
-  const [one, two, three] = ['one', 'two', 'three'].map((each) => Buffer.from(each))
-  for (const name of ['config', 'config.lock', 'gone']) promise(name, absent)
-  await save('config', one as Buffer)
-  await save('config.lock', two as Buffer)
-  began('config', two as Buffer)
-  began('config.lock', absent)
-  await mount.rename('config.lock', 'config')
-  promise('config', two as Buffer)
-  promise('config.lock', absent)
+  const [one, two, three] = [Buffer.from('one'), Buffer.from('two'), Buffer.from('three')]
+  await promises.change({ config: one }, () => mount.save('config', one))
+  await promises.change({ 'config.lock': two }, () => mount.save('config.lock', two))
+  await promises.change({ config: two, 'config.lock': absent }, () =>
+    mount.rename('config.lock', 'config'),
+  )
   await mount.vfs.setattr(await mount.ino('config'), { mtimeNs: 5n }, caller)
-  await save('gone', three as Buffer)
-  began('gone', absent)
-  await mount.unlink('gone')
-  promise('gone', absent)
+  await promises.change({ gone: three }, () => mount.save('gone', three))
+  await promises.change({ gone: absent }, () => mount.unlink('gone'))
+}
+
+/** The same with directories. */
+async function makesDirectories(mount: VfsMount, promises: Promises): Promise<void> {
+  const mkdir = (name: string) => promises.change({ [name]: folder }, () => mount.mkdir(name))
+  for (const name of ['repo', 'repo/objects', 'repo/objects/pack', 'repo/tmp']) await mkdir(name)
+  const [lock, head] = ['repo/tmp/lock', 'repo/HEAD'] as const
+  const content = Buffer.from('head')
+  await promises.change({ [lock]: content }, () => mount.save(lock, content))
+  await promises.change({ [lock]: absent, [head]: content }, () => mount.rename(lock, head))
+  const repo = await mount.ino('repo')
+  await promises.change({ 'repo/tmp': absent }, () => mount.vfs.rmdir(repo, 'tmp', caller))
+  await mount.vfs.setattr(await mount.ino('repo/objects'), { mode: 0o700 }, caller)
+  const { handle } = await mount.vfs.opendir(await mount.ino('repo/objects'), caller)
+  await mount.vfs.fsyncdir(handle, caller)
+  await mount.vfs.releasedir(handle, caller)
 }
 
 for (const last of ['lost', 'done'] as const) {
@@ -429,22 +459,37 @@ for (const last of ['lost', 'done'] as const) {
     t.test(
       `what was promised is stored by the next mount; the last request is ${last}; ${writeBackQuietMs} ms`,
       async (t) => {
-        let lifetime = 1
-        while (await dieAndReplay(t, { lifetime, last, writeBackQuietMs })) lifetime += 1
-        t.ok(lifetime > 25, `${lifetime - 1} deaths`)
+        t.ok((await deaths(t, writesFiles, { last, writeBackQuietMs })) > 25)
       },
     )
   }
+
+  for (const newStore of [newAccount, newHierarchicalAccount]) {
+    t.test(`directories are made by the next mount; the last request is ${last}`, async (t) => {
+      const life = { last, newStore, writeBackQuietMs: 100 }
+      t.ok((await deaths(t, makesDirectories, life)) > 25)
+    })
+  }
 }
 
+/** Lets the program die at each of its steps; how many there were. */
+async function deaths(t: Test, program: Program, life: Omit<Life, 'lifetime'>): Promise<number> {
+  let lifetime = 1
+  while (await dieAndReplay(t, program, { ...life, lifetime })) lifetime += 1
+  return lifetime - 1
+}
+
+type Program = (mount: VfsMount, promises: Promises) => Promise<void>
+
 /** Whether the program got so far as to die. */
-async function dieAndReplay(t: Test, life: Life): Promise<boolean> {
+async function dieAndReplay(t: Test, program: Program, life: Life): Promise<boolean> {
   const directory = scratch(t)
-  const account = (await newAccount()) as MemoryBlobStore
+  const account = await (life.newStore ?? newAccount)()
   await account.put({ container: 'box', name: 'big' }, big)
-  const promised = new Map([['big', [big]]])
+  const promises = new Promises()
+  promises.promise('big', big)
   const { mount, steps } = await mortalMount(t, { account, directory }, life)
-  const running = program(mount, promised).catch((error: unknown) => error)
+  const running = program(mount, promises).catch((error: unknown) => error)
   await running
   await mount.vfs.close().catch(() => undefined)
   if (steps() < life.lifetime) return false
@@ -459,9 +504,10 @@ async function dieAndReplay(t: Test, life: Life): Promise<boolean> {
     replayed.some(({ outcome }) => outcome !== 'stored'),
     `${title}: all is stored`,
   )
-  for (const [name, versions] of promised) {
+  for (const [name, versions] of promises.all) {
     const found = await next.account.get({ container: 'box', name }).catch(() => undefined)
-    const bytes = found && Buffer.from(found.data)
+    const isFolder = found?.properties.metadata?.['hdi_isfolder'] === 'true'
+    const bytes = isFolder ? folder : found && Buffer.from(found.data)
     t.ok(
       versions.some((version) =>
         bytes === undefined ? version === absent : bytes.equals(version),
