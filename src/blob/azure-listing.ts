@@ -5,6 +5,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import type { AzureCall } from './azure-client.ts'
 import { baseHeaders, listQuery, startFromVersion } from './azure-request.ts'
 import { scanInTurns } from './list-scanner.ts'
+import { scanDirectories } from './scan-directories.ts'
 import type { ListOptions, ListPage } from './store.ts'
 
 const operation = 'blob.list'
@@ -37,6 +38,8 @@ export async function readListing(
   prefix: BlobPath,
   options: ListOptions,
 ): Promise<ListPage> {
+  const directories = options.directoriesOnly === true ? scanDirectories(page) : undefined
+  if (directories !== undefined) return directories
   try {
     return await scanInTurns(page, { ...options, pause: nextTurn })
   } catch (cause) {

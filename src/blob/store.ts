@@ -265,6 +265,11 @@ export interface ListOptions extends StateListOptions {
   readonly startFrom?: string | undefined
   /** Whether entries carry their metadata. Default true. */
   readonly metadata?: boolean | undefined
+  /**
+   * Only directories are wanted: instead of blobs a page may tell, as prefixes, what they lie in. Without `delimiter`.
+   * Default false.
+   */
+  readonly directoriesOnly?: boolean | undefined
 }
 
 /** What a container listing tells of each container. */

@@ -2,9 +2,10 @@ import type { CallOptions } from '../blob/store.ts'
 import { runAll } from '../bulk.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { refuseReserved } from '../namespace/blob-name.ts'
+import { directoriesBelow } from '../namespace/directories-below.ts'
 import type { PosixAttributes } from '../namespace/entry.ts'
 import type { Transfer } from './destination.ts'
-import { pathOf, urlOf } from './file-info.ts'
+import { fullName, pathOf, urlOf } from './file-info.ts'
 import type { Remote } from './remote.ts'
 import { bulkOptions, type TransferOptions } from './transfer-run.ts'
 import { parentName, type TreeEntry } from './tree-view.ts'
@@ -29,8 +30,8 @@ export async function ensureDirectory(
 }
 
 /**
- * `EISDIR` when a file would take the name of a directory, `EPERM` a name of abfs's own; costs one
- * listing per directory. Of a transfer that can be resumed, it gives the etags of what is there.
+ * `EISDIR` when a file would take the name of a directory, `EPERM` a name of abfs's own; costs what
+ * {@link directoriesAmong} does. Of a transfer that can be resumed, it gives the etags of what is there.
  */
 export async function refuseDirectories(
   remote: Remote,
@@ -48,7 +49,7 @@ export async function refuseDirectories(
 
 /**
  * What there is in the directories that files called `names` would be in: the directories, and of a transfer that can
- * be resumed the etags of files. Costs one listing per directory.
+ * be resumed the etags of files. Costs one listing for all, or where much else is there one per directory.
  */
 export async function directoriesAmong(
   remote: Remote,
@@ -61,6 +62,10 @@ export async function directoriesAmong(
   const { signal, resume } = options
   const etags = new Map<string, string>()
   const all = [...new Set(names.map(parentName))]
+  const top = commonDirectory(all)
+  const known =
+    resume === undefined ? await fromOneListing(remote, top, names.length, { signal }) : undefined
+  if (known !== undefined) return { directories: known, etags }
   const taken = new Set<string>()
   const { concurrency } = bulkOptions(remote, options, 'open')
   const run = { signal, concurrency, syscall: 'open', pathOf: urlOf }
@@ -71,13 +76,39 @@ export async function directoriesAmong(
       else if (resume !== undefined && etag !== undefined) etags.set(name, etag)
     }
   }
-  const top = commonDirectory(all)
   await look(top)
   // What the top does not show as a directory holds nothing that could be in the way.
   const parents = all.filter((parent) => parent !== top && taken.has(childOf(top, parent)))
   await runAll(parents, run, look)
   return { directories: taken, etags }
 }
+
+/**
+ * All directories below `top`; `undefined` where that takes much more than `count` names, where listings in memory or a hierarchy
+ * tell it, and where the listing is refused: what of it may be listed is listed then.
+ */
+async function fromOneListing(
+  { namespace, store }: Remote,
+  top: string,
+  count: number,
+  options: CallOptions,
+): Promise<ReadonlySet<string> | undefined> {
+  const path = pathOf(top)
+  const { container } = path
+  if (top === '' || namespace.believed(path) !== undefined) return undefined
+  try {
+    if (await namespace.isHierarchical(container, options)) return undefined
+    const maxNames = 2 * count + sparedNames
+    const found = await directoriesBelow(store, path, { ...options, maxNames })
+    return found && new Set([...found].map((name) => fullName({ container, name })))
+  } catch (error) {
+    if (!isFileSystemError(error, 'EACCES', 'ENOENT')) throw error
+    return undefined
+  }
+}
+
+/** As many are read in no time. */
+const sparedNames = 100
 
 /** The longest directory that all of `names` are in or are; the account's root where they share none. */
 function commonDirectory(names: readonly string[]): string {
