@@ -42,6 +42,7 @@ export interface CallMeterOptions {
   /** Milliseconds from an arbitrary start. */
   readonly nowMs: () => number
   readonly onCall?: ((call: Call) => void) | undefined
+  readonly onFailure?: ((error: unknown) => void) | undefined
   /** Notes which requests belong to which call, which costs a little a call. */
   readonly traceRequests?: boolean | undefined
 }
@@ -139,7 +140,10 @@ export class CallMeter {
     counter.count += 1
     counter.totalMs += durationMs
     counter.histogram.add(durationMs)
-    if (error !== undefined) counter.failed += 1
+    if (error !== undefined) {
+      counter.failed += 1
+      this.#options.onFailure?.(error)
+    }
     if (name === 'read') this.#readBytes += bytesOf(result)
     if (name === 'write') this.#writtenBytes += bytesOf(result)
     this.#options.onCall?.({ ...begun, result, error, durationMs })

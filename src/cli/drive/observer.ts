@@ -12,6 +12,7 @@ import { CallMeter } from './call-meter.ts'
 import { serveControl } from './control-server.ts'
 import type { DriveSettings } from './drive-options.ts'
 import type { ChangeFeedReport, DriveReport } from './drive-report.ts'
+import { FailureLog } from './failure-log.ts'
 import { errorFields } from './log.ts'
 import { reportFiles } from './report-files.ts'
 import { estimateDollars } from './request-cost.ts'
@@ -44,9 +45,11 @@ export class DriveObserver {
     this.#options = options
     this.#calls = new CallLog({ nameOf, accessLog, slowMs, log, clock: account.clock })
     const { isWanted } = this.#calls
+    const failures = new FailureLog({ log, clock: account.clock })
     this.#meter = new CallMeter({
       nowMs: () => performance.now(),
       onCall: isWanted ? (call) => this.#calls.note(call) : undefined,
+      onFailure: (error) => failures.note(error),
       traceRequests: isWanted,
     })
   }
