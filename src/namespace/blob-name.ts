@@ -92,6 +92,11 @@ function reservedFault(path: BlobPath, syscall: string): Fault | undefined {
   return { code: readingCalls.has(syscall) ? 'ENOENT' : 'EPERM', detail }
 }
 
+/** Whether a listed blob can be opened by its name. Other services list what {@link checkPath} refuses: components over 255 bytes. */
+export function canBeOpened(name: string): boolean {
+  return name !== '' && nameFault(name) === undefined
+}
+
 function nameFault(name: string): Fault | undefined {
   if (name === '' || isPlain(name)) return undefined
   const segments = name.split('/')

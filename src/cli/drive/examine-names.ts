@@ -1,7 +1,7 @@
 /** Which blobs of a place a drive cannot show under their own names. */
 import { listPages } from '../../blob/store.ts'
 import { entryFromBlob } from '../../namespace/blob-entry.ts'
-import { childPrefix, isPathName, isReserved } from '../../namespace/blob-name.ts'
+import { canBeOpened, childPrefix, isReserved } from '../../namespace/blob-name.ts'
 import type { BlobPath } from '../../path.ts'
 import type { Account } from '../compose.ts'
 import { printable } from '../output.ts'
@@ -16,7 +16,7 @@ interface Found {
   isAll: boolean
   /** Files that a directory of their name hides. */
   readonly shadowed: string[]
-  /** `a//b`, `../c`: no file system can have them. */
+  /** `a//b`, `../c`, components over 255 bytes: no file system can have them. */
   readonly unreachable: string[]
 }
 
@@ -35,7 +35,7 @@ export async function examineNames(
       if (row.kind !== 'blob' || row.name === prefix.name || isReserved(row.name)) continue
       held = held.filter((name) => isHeld(name, row.name, found.shadowed))
       const bare = row.name.replace(/\/$/, '')
-      if (!isPathName(bare)) found.unreachable.push(row.name)
+      if (!canBeOpened(bare)) found.unreachable.push(row.name)
       else if (entryFromBlob(row.name, row.properties).type !== 'directory') held.push(row.name)
     }
     found.names += rows.length
