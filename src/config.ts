@@ -8,6 +8,7 @@ import { type Environment, type Found, mistake, Source } from './config-source.t
 import type { CustomerKey } from './customer-key.ts'
 import { FileSystemError } from './errors.ts'
 import { shown } from './expect-option.ts'
+import { isLoopback } from './loopback.ts'
 
 export type { Environment } from './config-source.ts'
 
@@ -279,6 +280,11 @@ function withoutEdges(prefix: string | undefined): string | undefined {
 function readConnector(source: Source): ConnectorSettings | undefined {
   const url = source.url('connectorUrl', ['ABFS_CONNECTOR_URL'])
   if (url === undefined) return undefined
+  if (url.protocol !== 'https:' && !isLoopback(url.hostname)) {
+    const detail =
+      'must be an https URL, or http on 127.0.0.1: the caller’s key would go out in the clear'
+    throw mistake(source.origins['connectorUrl'] ?? 'ABFS_CONNECTOR_URL', detail)
+  }
   const session = readWord(source, sessionSetting) === '1'
   return Object.freeze({ url, proof: Object.freeze(readProof(source)), session })
 }

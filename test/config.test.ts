@@ -115,6 +115,11 @@ const refused: readonly [string, Parameters<typeof loadConfig>, RegExp][] = [
     /nothing proves who is calling/,
   ],
   [
+    'a connector over plain http',
+    [{}, { ...connector, ABFS_CONNECTOR_URL: 'http://connector.example.org' }],
+    /ABFS_CONNECTOR_URL must be an https URL, or http on 127\.0\.0\.1/,
+  ],
+  [
     'two proofs',
     [{}, { ...connector, ABFS_CONNECTOR_TOKEN_FILE: '/t' }],
     /ABFS_CONNECTOR_TOKEN_FILE are both set/,

@@ -1,7 +1,7 @@
 import type { Scope } from '../credential/credential.ts'
 import { FileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
-import { isLoopback } from './loopback.ts'
+import { isLoopback } from '../loopback.ts'
 
 /** What a session is opened for: scopes of storage, what is no storage, or both. */
 export interface SessionWish {

@@ -1,6 +1,7 @@
 import { FileSystemError } from '../errors.ts'
 import type { HttpRequest, HttpResponse, Interceptor } from '../http/handler.ts'
 import { targetOf } from '../http/network-error.ts'
+import { isLoopback } from '../loopback.ts'
 import { rememberingRecent } from '../recent.ts'
 import { parseChallenge, type TokenChallenge } from './challenge.ts'
 import type { Credential, CredentialProvider, Scope } from './credential.ts'
@@ -76,10 +77,6 @@ function checkTransport(request: HttpRequest): void {
     path: targetOf(request),
     detail: `no credential is sent to ${url.host} over plain http: use https`,
   })
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
 }
 
 /** Puts on a request what is in memory, without waiting; `undefined` for what takes more. */
