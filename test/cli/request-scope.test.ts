@@ -21,6 +21,20 @@ test('requests that want the same credential get the same scope object', (t) => 
   t.end()
 })
 
+test('the change feed is read and listed, by whoever writes and whatever prefix is theirs', (t) => {
+  for (const access of ['read', 'write'] as const) {
+    const scopeOf = requestScopes({ endpoints, access, prefix: 'teams/blue' })
+
+    t.same(scopeOf(request('blob.list', '/$blobchangefeed?restype=container&comp=list')), {
+      account: 'acct',
+      service: 'blob',
+      container: '$blobchangefeed',
+      permissions: ['read', 'list'],
+    })
+  }
+  t.end()
+})
+
 test('tags, owners and access lists want a credential of their own', (t) => {
   const scopeOf = requestScopes({ endpoints, access: 'read' })
   const of = (operation: string, headers = {}) =>

@@ -18,6 +18,7 @@ const rules: PolicyRule[] = [
   rule,
   { ...rule, container: 'out', permissions: ['read', 'list', 'create', 'write', 'delete'] },
   { ...rule, container: 'signed', credentials: ['sas'] },
+  { ...rule, container: '$blobchangefeed', credentials: ['sas'] },
   {
     ...rule,
     caller: 'admin',
@@ -99,6 +100,28 @@ const table: Row[] = [
     caller: 'admin',
     scope: { ...data, container: undefined, permissions: ['list'] },
     outcome: 'bearer',
+  },
+  {
+    title: 'the change feed beside the data, by a rule of its own',
+    scope: { ...data, container: '$blobchangefeed', permissions: ['read', 'list'] },
+    outcome: 'sas',
+  },
+  {
+    title: 'the change feed where no rule names it',
+    caller: 'stranger',
+    scope: { ...data, container: '$blobchangefeed', permissions: ['read', 'list'] },
+    outcome: 'permission_not_granted',
+  },
+  {
+    title: 'the change feed by a rule for every container',
+    caller: 'signer',
+    scope: { ...data, container: '$blobchangefeed', permissions: ['read', 'list'] },
+    outcome: 'sas',
+  },
+  {
+    title: 'writing to the change feed',
+    scope: { ...data, container: '$blobchangefeed', permissions: ['write'] },
+    outcome: 'permission_not_granted',
   },
   {
     title: 'any container under *',

@@ -6,7 +6,7 @@ export const fuseNativeLimits: readonly string[] = [
   'Modification times cannot be set: fuse-native passes the access time twice; utimes and `rsync -a` lose them.',
   'Times have milliseconds, inode numbers 32 bits.',
   'Files are made and judged as the user who mounted: the caller is not known.',
-  'No deadlines or interrupts: a call that hangs fails after 60 seconds, whatever --timeout says, and its caller cannot be killed before.',
+  'No interrupts: a call fails after --timeout, whatever progress it makes, and its caller cannot be killed before.',
   'No directory of reports: --stats-dir is refused. Its handles are longer than 32 bits, and its files have no size beforehand.',
   'No fallocate, no RENAME_NOREPLACE, no locks of other machines, no invalidation: attributes are believed for a second.',
   'A process that hosts it must not read its own mount, and a kill -9 leaves a mount that must be detached.',
