@@ -1,4 +1,5 @@
 import { type ErrnoCode, FileSystemError } from '../errors.ts'
+import type { NearDisk } from '../transfer/near-disk.ts'
 
 const codes: ReadonlySet<string> = new Set<ErrnoCode>([
   'EACCES',
@@ -38,6 +39,15 @@ export function isMissing(error: unknown): boolean {
 export async function onLocalDisk<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
+  } catch (error) {
+    throw localError(error, path)
+  }
+}
+
+/** The same of short synchronous calls on a disk that is near. */
+export function runNear<T>(disk: NearDisk, path: string, work: () => T): T {
+  try {
+    return disk.run(work)
   } catch (error) {
     throw localError(error, path)
   }

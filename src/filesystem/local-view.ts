@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url'
 import type { CallOptions } from '../blob/store.ts'
 import { nextTurn } from '../clock.ts'
 import { mapConcurrent } from '../concurrency.ts'
-import { isMissing, localError } from './local-error.ts'
-import type { NearDisk } from './near-disk.ts'
+import type { NearDisk } from '../transfer/near-disk.ts'
+import { isMissing, localError, runNear } from './local-error.ts'
 import { joinName, type TreeEntry, type TreeView } from './tree-view.ts'
 
 /** A name on the local disk. */
@@ -72,7 +72,7 @@ export class LocalView implements TreeView<LocalEntry> {
       // A link may lead to another disk.
       const entry = child.isSymbolicLink()
         ? await this.#entry(path, child)
-        : disk.run(path, () => entryNear(path, child))
+        : runNear(disk, path, () => entryNear(path, child))
       if (entry !== undefined) entries.push(entry)
       if (index % namesATurn === namesATurn - 1) await nextTurn()
     }

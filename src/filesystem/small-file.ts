@@ -14,9 +14,10 @@ import { dirname } from 'node:path'
 import { KiB } from '../byte-range.ts'
 import type { Entry } from '../namespace/entry.ts'
 import { withPosixAttributes } from '../namespace/posix-metadata.ts'
+import type { NearDisk } from '../transfer/near-disk.ts'
 import { readAtOnce } from './download.ts'
+import { runNear } from './local-error.ts'
 import { type FilePair, type LocalFileOptions, partialName } from './local-file.ts'
-import type { NearDisk } from './near-disk.ts'
 import { tellListings } from './pipe.ts'
 import { attributesOf } from './posix-preserve.ts'
 import { changedSource } from './put-blocks.ts'
@@ -60,7 +61,7 @@ export async function putSmall(
   if (!(await disk.isNear(dirname(pair.local)))) return undefined
   const send = async () => {
     const buffer = buffers.take()
-    const read = disk.run(pair.local, () => readSmall(pair.local, buffer, preserve === true))
+    const read = runNear(disk, pair.local, () => readSmall(pair.local, buffer, preserve === true))
     if (read === undefined) return undefined
     const { data, stats } = read
     const metadata =
@@ -84,13 +85,13 @@ export async function getSmall(
   if (size > smallBytes || preserve === true) return false
   if (remote.chunkCache.disk !== undefined) return false
   if (!(await disk.isNear(dirname(pair.local)))) return false
-  const there = disk.run(pair.local, () => statSync(pair.local, { throwIfNoEntry: false }))
+  const there = runNear(disk, pair.local, () => statSync(pair.local, { throwIfNoEntry: false }))
   if (there !== undefined && !there.isFile()) return false
   const range = { start: 0, end: Math.min(smallBytes, remote.blockBytes) }
   const content = { range, signal, likelyEmpty: size === 0, limiter: remote.smallLimiter }
   const { data, properties } = await readAtOnce(remote, pair.remote, content)
   if (properties.sizeBytes > data.byteLength) return false
-  disk.run(pair.local, () => writeSmall(pair.local, data))
+  runNear(disk, pair.local, () => writeSmall(pair.local, data))
   onBytes?.(data.byteLength)
   return true
 }

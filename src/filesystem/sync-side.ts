@@ -5,13 +5,13 @@ import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CallOptions } from '../blob/store.ts'
 import { systemClock } from '../clock.ts'
+import { NearDisk } from '../transfer/near-disk.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
 import { localSum } from './content-sum.ts'
 import type { FileInfo } from './file-info.ts'
-import { onLocalDisk } from './local-error.ts'
+import { onLocalDisk, runNear } from './local-error.ts'
 import { LocalView } from './local-view.ts'
 import type { PathInput } from './location.ts'
-import { NearDisk } from './near-disk.ts'
 import { joinName, relativeName } from './tree-view.ts'
 import { find } from './walk.ts'
 
@@ -122,7 +122,7 @@ async function listLocal(side: SyncSide, options: CallOptions): Promise<SyncFile
 
 async function statsOf(name: string, disk: NearDisk): Promise<BigIntStats> {
   if (await disk.isNear(dirname(name))) {
-    return disk.run(name, () => lstatSync(name, { bigint: true }))
+    return runNear(disk, name, () => lstatSync(name, { bigint: true }))
   }
   return onLocalDisk(name, () => lstat(name, { bigint: true }))
 }

@@ -1,4 +1,5 @@
 import { Limiter } from '../concurrency.ts'
+import { NearDisk } from '../transfer/near-disk.ts'
 import {
   type FilePair,
   getFile,
@@ -6,7 +7,6 @@ import {
   putFileUnchecked,
   type ResumableOptions,
 } from './local-file.ts'
-import { NearDisk } from './near-disk.ts'
 import type { Remote } from './remote.ts'
 import { getSmall, putSmall, SmallBuffers } from './small-file.ts'
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
-import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Metadata } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
@@ -9,6 +9,7 @@ import { FileSystemError } from '../errors.ts'
 import { makeDirectories } from '../make-directories.ts'
 import type { BlobPath } from '../path.ts'
 import type { FileContent } from '../transfer/file-content.ts'
+import { NearDisk } from '../transfer/near-disk.ts'
 import { writeFully } from '../transfer/write-fully.ts'
 import {
   bytesIn,
@@ -54,9 +55,13 @@ export class Journal {
   /** Written, and not yet sure to outlive the machine; with what the disk refused that with. */
   readonly #unsynced = new Map<string, { readonly refusal?: unknown }>()
   #syncing: Promise<void> | undefined
+  readonly #disk: NearDisk
+  /** Set once the directory is there. */
+  #made: Promise<void> | undefined
 
   constructor(options: JournalOptions) {
     this.#options = options
+    this.#disk = new NearDisk(options.clock)
   }
 
   get directory(): string {
@@ -77,8 +82,8 @@ export class Journal {
     const id = this.#newId(version.path)
     const { sizeBytes } = content
     try {
-      await makeDirectories(this.#options.directory, 0o700)
       const inRecord = all ? undefined : await partsInRecord(content)
+      await this.#makeDirectory(inRecord === undefined)
       if (inRecord !== undefined) {
         const small = { ...version, id, sizeBytes, base: content.base, parts: inRecord }
         return await this.#keepSmall(small, synced)
@@ -101,7 +106,7 @@ export class Journal {
     const what = { type: 'directory', reason: 'pending', sizeBytes: 0, parts: [] } as const
     const id = this.#newId(path)
     try {
-      await makeDirectories(this.#options.directory, 0o700)
+      await this.#makeDirectory()
       return await this.#keepSmall({ ...what, id, path, description: { metadata } }, synced)
     } catch (error) {
       throw describeFailure(error, this.#options.directory)
@@ -113,29 +118,20 @@ export class Journal {
    * refused: to be asked again it may say yes, and have nothing.
    */
   async sync({ id }: Pick<KeptVersion, 'id'>): Promise<void> {
-    const state = this.#unsynced.get(id)
-    if (state === undefined) return
-    if (state.refusal !== undefined) throw state.refusal
-    try {
-      this.#step('sync record')
-      await syncFile(join(this.#options.directory, `${id}.json`))
-      await syncDirectory(this.#options.directory)
-      this.#unsynced.delete(id)
-    } catch (error) {
-      if (!this.#unsynced.has(id)) return
-      const refusal = describeFailure(error, this.#options.directory)
-      this.#unsynced.set(id, { refusal })
-      throw refusal
-    }
+    await this.#sync([id])
+    const refusal = this.#unsynced.get(id)?.refusal
+    if (refusal !== undefined) throw refusal
   }
 
   /** Forgets a version, which is in Azure now. */
   async remove({ id }: Pick<KeptVersion, 'id'>): Promise<void> {
     this.#step('remove record')
     this.#unsynced.delete(id)
-    if (this.#small.delete(id))
-      return rmSync(join(this.#options.directory, `${id}.json`), { force: true })
-    await rm(join(this.#options.directory, `${id}.json`), { force: true })
+    const place = join(this.#options.directory, `${id}.json`)
+    const isSmall = this.#small.delete(id)
+    if (isSmall && (await this.#isNear())) return this.#disk.run(() => removeNear(place))
+    await rm(place, { force: true })
+    if (isSmall) return
     this.#step('remove data')
     await rm(this.placeOf({ id }), { force: true })
   }
@@ -189,6 +185,20 @@ export class Journal {
     }
   }
 
+  /** Others take it away while it is empty. */
+  #makeDirectory(anew = false): Promise<void> {
+    if (anew) this.#made = undefined
+    this.#made ??= makeDirectories(this.#options.directory, 0o700).catch((error: unknown) => {
+      this.#made = undefined
+      throw error
+    })
+    return this.#made
+  }
+
+  #isNear(): Promise<boolean> | boolean {
+    return this.#disk.isNear(this.#options.directory)
+  }
+
   async #names(): Promise<string[]> {
     try {
       return await readdir(this.#options.directory)
@@ -229,18 +239,17 @@ export class Journal {
     await syncDirectory(directory)
   }
 
-  /** At once: each step by another thread costs more than all of them do here, and somebody waits. */
   async #keepSmall(version: KeptVersion, synced: boolean): Promise<KeptVersion> {
     const { id } = version
     const place = join(this.#options.directory, `${id}.json`)
+    const text = JSON.stringify(version)
     this.#step('record')
     try {
-      writeFileSync(`${place}.new`, JSON.stringify(version), { mode: 0o600 })
-      this.#step('name record')
-      renameSync(`${place}.new`, place)
+      await this.#writeSmall(place, text)
     } catch (error) {
-      rmSync(`${place}.new`, { force: true })
-      throw error
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      await this.#makeDirectory(true)
+      await this.#writeSmall(place, text)
     }
     this.#small.add(id)
     this.#unsynced.set(id, {})
@@ -250,11 +259,55 @@ export class Journal {
     return { ...version, parts: [] }
   }
 
+  /** At once where the disk is near: each step by another thread costs more than all of them do here, and somebody waits. */
+  async #writeSmall(place: string, text: string): Promise<void> {
+    const part = `${place}.new`
+    const isNear = await this.#isNear()
+    try {
+      if (isNear) this.#disk.run(() => writeFileSync(part, text, { mode: 0o600 }))
+      else await writeFile(part, text, { mode: 0o600 })
+      this.#step('name record')
+      if (isNear) this.#disk.run(() => renameSync(part, place))
+      else await rename(part, place)
+    } catch (error) {
+      await rm(part, { force: true })
+      throw error
+    }
+  }
+
   /** What the disk refuses is told by the fsync that asks for it. */
   async #syncSoon(): Promise<void> {
     await this.#options.clock.sleep(syncAfterMs)
     this.#syncing = undefined
-    for (const id of [...this.#unsynced.keys()]) await this.sync({ id }).catch(() => undefined)
+    await this.#sync([...this.#unsynced.keys()])
+  }
+
+  async #sync(ids: readonly string[]): Promise<void> {
+    const { directory } = this.#options
+    const names: string[] = []
+    for (const id of ids) {
+      if (this.#unsynced.get(id)?.refusal !== undefined || !this.#unsynced.has(id)) continue
+      try {
+        this.#step('sync record')
+        await syncFile(join(directory, `${id}.json`))
+        names.push(id)
+      } catch (error) {
+        this.#refuse(id, error)
+      }
+    }
+    if (names.length === 0) return
+    try {
+      await syncDirectory(directory)
+      for (const id of names) this.#unsynced.delete(id)
+    } catch (error) {
+      for (const id of names) this.#refuse(id, error)
+    }
+  }
+
+  /** Unless it has gone meanwhile. */
+  #refuse(id: string, error: unknown): void {
+    const refusal = describeFailure(error, this.#options.directory)
+    if (this.#unsynced.has(id)) this.#unsynced.set(id, { refusal })
   }
 
   #step(step: string): void {
@@ -295,6 +348,14 @@ async function writeSynced(place: string, text: string): Promise<void> {
 /** A name is on the disk only when its directory is. */
 function syncDirectory(directory: string): Promise<void> {
   return syncFile(directory)
+}
+
+function removeNear(place: string): void {
+  try {
+    unlinkSync(place)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
 }
 
 function describeFailure(error: unknown, directory: string): unknown {

@@ -1,4 +1,5 @@
 import { baseName } from '../namespace/blob-name.ts'
+import type { Listing } from '../namespace/listing-cache.ts'
 import type { Inode, NamesMoment } from './inode-table.ts'
 import type { KnownNames } from './operations.ts'
 import type { Tree } from './tree.ts'
@@ -7,7 +8,7 @@ import type { Tree } from './tree.ts'
 export function knownNames(tree: Tree, directory: Inode): KnownNames | undefined {
   if (directory.type !== 'directory' || directory.unlinked) return undefined
   const path = tree.pathOf(directory)
-  const listing = tree.namespace.believed(path)
+  const listing = directory.unstored ? nothing : tree.namespace.believed(path)
   if (listing === undefined || directory.namesToldUntilMs === listing.expiresAtMs) return undefined
   const { entries, expiresAtMs } = listing
   const believedMs = tree.believedMs(directory)
@@ -34,6 +35,9 @@ export function namesMoment(
   }
   return { changes, untilMs }
 }
+
+/** What others have in a directory that is not stored yet. */
+const nothing: Pick<Listing, 'entries' | 'expiresAtMs'> = { entries: new Map(), expiresAtMs: 0 }
 
 /** Telling more takes longer than the few questions that it spares. */
 const maxNames = 500

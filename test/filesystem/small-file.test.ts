@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
-import { NearDisk } from '../../src/filesystem/near-disk.ts'
 import { sync } from '../../src/filesystem/sync.ts'
+import { NearDisk } from '../../src/transfer/near-disk.ts'
 import { CountingStore } from '../support/counting-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -104,9 +104,9 @@ t.test(
     await symlink('/proc', join(directory, 'link'))
     t.equal(await disk.isNear(join(directory, 'link')), false)
     const near = await disk.isNear(directory)
-    for (let call = 0; call < 2; call++) disk.run('x', () => clock.advance(30))
+    for (let call = 0; call < 2; call++) disk.run(() => clock.advance(30))
     t.equal(await disk.isNear(directory), near)
-    disk.run('x', () => clock.advance(30))
+    disk.run(() => clock.advance(30))
     t.equal(await disk.isNear(directory), false)
   },
 )

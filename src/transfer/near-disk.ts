@@ -1,6 +1,5 @@
 import { statfs } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
-import { localError } from './local-error.ts'
 
 // Handing a call to another thread costs some 30 microseconds of processor time, and a small file takes five to
 // seven calls; the kernel answers most of them from memory in one or two. So small files of disks in this machine
@@ -42,13 +41,11 @@ export class NearDisk {
     return asked
   }
 
-  /** Makes short synchronous calls about `path`; their errors become those of this library. */
-  run<T>(path: string, work: () => T): T {
+  /** Makes short synchronous calls. */
+  run<T>(work: () => T): T {
     const startedMs = this.#clock.nowMs()
     try {
       return work()
-    } catch (error) {
-      throw localError(error, path)
     } finally {
       const isSlow = this.#clock.nowMs() - startedMs > slowMs
       this.#slow = isSlow ? this.#slow + 1 : Math.max(this.#slow - 0.01, 0)
