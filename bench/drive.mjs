@@ -1,5 +1,6 @@
 // Compares the drive with rclone's and with a local directory; see README.md for how.
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -23,6 +24,7 @@ Measures the drive beside rclone's and, for warm rows, a local directory. README
   --files N              of durable creates (800)
   --directories N        of find (2000)
   --clone-files N        of git clone (300; 60 where the sandbox waits)
+  --set-files N          of 100 KB, in ten directories, that a data loader reads (1000)
   --edit-mib N           of the file that is edited (as --size-mib; 64 where the sandbox waits)
   --latency-ms N         that the sandbox waits before each answer (0)
   --server KIND          sandbox, or plain or tls: a faster server, for rows that read (sandbox)
@@ -41,6 +43,7 @@ const { values: flags } = parseArgs({
     files: { type: 'string', default: '800' },
     directories: { type: 'string', default: '2000' },
     'clone-files': { type: 'string' },
+    'set-files': { type: 'string', default: '1000' },
     'edit-mib': { type: 'string' },
     'latency-ms': { type: 'string', default: '0' },
     only: { type: 'string', default: '' },
@@ -67,6 +70,7 @@ const waits = Number(flags['latency-ms']) > 0
 const cloneFiles = Number(flags['clone-files'] ?? (waits ? 60 : 300))
 const editMiB = Number(flags['edit-mib'] ?? (waits ? 64 : sizeMiB))
 const hugeMiB = Number(flags['huge-mib'])
+const setFiles = Number(flags['set-files'])
 const readsOnly = flags.server !== 'sandbox'
 const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 const directory = mkdtempSync(join(tmpdir(), 'abfs-bench-'))
@@ -86,6 +90,7 @@ const makers = {
   'list-10000': () => makeFiles('list-10000', 10_000, (i) => `file-${i}`),
   'list-100000': () => makeFiles('list-100000', 100_000, (i) => `file-${i}`),
   thousand: () => makeFiles('thousand', 1000, (i) => `file-${i}`),
+  set: () => makeFiles('set', setFiles, nameInSet, () => randomBytes(100_000)),
   tree: () => makeFiles('tree', directories, (i) => `d-${i}/file`),
 }
 
@@ -106,11 +111,17 @@ function makeRandom(name, mib) {
   return run('dd', ['if=/dev/urandom', `of=${join(source, name)}`, 'bs=1M', `count=${mib}`])
 }
 
-function makeFiles(parent, count, nameOf) {
+/** In one of ten directories, as data sets have them: names of one length, in order. */
+function nameInSet(i) {
+  const digits = (value, length) => String(value).padStart(length, '0')
+  return `class-${digits(i % 10, 2)}/image-${digits(i, 6)}.jpg`
+}
+
+function makeFiles(parent, count, nameOf, contentOf = (i) => `${i}\n`) {
   for (let i = 0; i < count; i++) {
     const file = join(source, parent, nameOf(i))
     mkdirSync(join(file, '..'), { recursive: true })
-    writeFileSync(file, `${i}\n`)
+    writeFileSync(file, contentOf(i))
   }
 }
 
@@ -241,7 +252,8 @@ function print(title, results) {
 
 async function main() {
   const files = Number(flags.files)
-  const all = rowsOf({ sizeMiB, files, directories, cloneFiles, editMiB, hugeMiB, readsOnly })
+  const sizes = { sizeMiB, files, directories, cloneFiles, editMiB, hugeMiB, setFiles, readsOnly }
+  const all = rowsOf(sizes)
   const rows = all.filter(({ title, reads }) => title.includes(flags.only) && (reads || !readsOnly))
   if (flags.rows) return console.log(rows.map(({ title }) => title).join('\n'))
   if (rows.length === 0) {

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 const execute = promisify(execFile)
+const dataLoader = fileURLToPath(new URL('../workers/data-loader.py', import.meta.url))
 
 /** A shell line in a process of its own: the drive is never touched by who serves or measures it. */
 async function shell(script, cwd) {
@@ -39,7 +41,7 @@ const dropKernelCaches = 'sync; echo 3 > /proc/sys/vm/drop_caches'
  * to be waited for.
  */
 export function rowsOf(sizes) {
-  const { sizeMiB, files, directories, cloneFiles, editMiB, hugeMiB, readsOnly } = sizes
+  const { sizeMiB, files, directories, cloneFiles, editMiB, hugeMiB, setFiles, readsOnly } = sizes
   const big = `big-${sizeMiB}`
   const edited = `edited-${editMiB}`
   // Where there is one: readers that fetch a file whole never come to its end.
@@ -62,6 +64,12 @@ export function rowsOf(sizes) {
     needs: [needs],
     work: (at) => shell(`ls -l ${needs} > /dev/null`, at),
     title: `ls -l of ${count}`,
+  })
+  const epoch = (order, workers, ...seed) => ({
+    needs: ['set'],
+    title: `${setFiles} files of 100 KB ${order}, ${workers} ${workers === 1 ? 'worker' : 'workers'}, cold`,
+    work: async (at) =>
+      JSON.parse(await shell(`python3 ${dataLoader} set ${[workers, ...seed].join(' ')}`, at)),
   })
   const warm = ({ title, work, ...row }) => ({
     ...row,
@@ -101,6 +109,9 @@ export function rowsOf(sizes) {
     },
     randomRow(4, 300),
     randomRow(16, 300),
+    epoch('in order', 8),
+    epoch('shuffled', 8, 7),
+    epoch('in order', 1),
     {
       title: 'first byte of a large file',
       needs: ['big'],

@@ -70,6 +70,12 @@ export class RequestBudget {
     return { active: this.#active, waiting: this.#queue.length, limit: this.#limit, pauseMs }
   }
 
+  /** Whether what nobody waits for may be sent: who comes next finds a quarter of the places free. */
+  get hasRoomAhead(): boolean {
+    const isFree = this.#queue.length === 0 && this.#active < (this.#limit * 3) / 4
+    return isFree && this.#pausedUntilMs <= this.#clock.nowMs()
+  }
+
   /** Takes a place when one is free at once; to be given back with {@link leave}. */
   tryEnter(): boolean {
     const isFree = this.#queue.length === 0 && this.#active < Math.max(Math.floor(this.#limit), 1)

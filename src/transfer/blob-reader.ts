@@ -145,6 +145,11 @@ export class BlobReader {
     })
   }
 
+  /** What all readers of the version have fetched of it. */
+  get fetchedBytes(): number {
+    return this.#version.use.fetchedBytes
+  }
+
   /** The etag that every request is made with. */
   get etag(): string {
     return this.#etag

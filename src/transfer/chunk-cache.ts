@@ -5,6 +5,7 @@ import { Arena } from './arena.ts'
 import { Chunk } from './chunk.ts'
 import type { DiskCache } from './disk-cache.ts'
 import type { DiskVersion } from './disk-version.ts'
+import type { AheadCounts } from './fetch-whole.ts'
 import { granuleBytes } from './granule.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import { unused, type VersionUse } from './random-fill.ts'
@@ -53,6 +54,8 @@ export interface VersionOfBlob {
  */
 export class ChunkCache {
   readonly #uses: ChunkUses = { hits: 0, loads: 0 }
+  /** Counted by those who fetch files that nobody has opened yet. */
+  readonly ahead: AheadCounts = { fetchedFiles: 0, fetchedBytes: 0, usedFiles: 0, usedBytes: 0 }
   readonly #versions = new Map<string, VersionChunks>()
   readonly #recent: LRUCache<Chunk, Uint8Array>
   readonly #arena: Arena | undefined
@@ -140,6 +143,11 @@ export class ChunkCache {
   /** Whether `bytes` that nobody waits for yet may be fetched. */
   mayFetchAhead(bytes: number): boolean {
     return this.#memory?.hasRoomFor(bytes) ?? true
+  }
+
+  /** How much may be here that was fetched for nobody yet, and leave room for others; bytes. */
+  get aheadBytes(): number {
+    return this.disk?.oneFileBytes ?? this.#recent.maxSize / 2
   }
 
   /** Whether all of a version could stay here, and leave room for others. */

@@ -114,6 +114,11 @@ export class DiskCache {
     return { ...this.#stats }
   }
 
+  /** The largest version that is kept in one piece. */
+  get oneFileBytes(): number {
+    return this.#maxBytes * oneFileShare
+  }
+
   /** What is on the disk of one version, which its readers share. Looks at nothing yet. */
   open(key: VersionKey): DiskVersion {
     const directory = this.#directoryOf(key)
@@ -122,7 +127,7 @@ export class DiskCache {
     const version = new DiskVersion({
       directory,
       sizeBytes: key.sizeBytes,
-      inOneFile: key.sizeBytes <= this.#maxBytes * oneFileShare,
+      inOneFile: key.sizeBytes <= this.oneFileBytes,
       files: this.#files,
       cache: this,
     })

@@ -21,7 +21,7 @@ import type {
   HandleId,
   OpenedFile,
 } from './operations.ts'
-import { PinnedReader } from './pinned-reader.ts'
+import { Readers } from './readers.ts'
 import { refuseOtherType } from './same-type.ts'
 import type { Tree } from './tree.ts'
 import { WritableFile } from './writable-file.ts'
@@ -33,6 +33,8 @@ export interface OpenFilesOptions {
   readonly files: WritableFileContext
   /** Where locks reach other machines. */
   readonly locks?: LeaseLocks | undefined
+  /** As `VfsOptions`. */
+  readonly hasRoomAhead?: (() => boolean) | undefined
 }
 
 /** Opening, reading, writing and closing files. */
@@ -40,6 +42,7 @@ export class OpenFiles {
   readonly #tree: Tree
   readonly #handles: HandleTable
   readonly #options: OpenFilesOptions
+  readonly #readers: Readers
   readonly lastClose: LastClose
   readonly attributes: FileAttributes
 
@@ -47,6 +50,7 @@ export class OpenFiles {
     this.#tree = options.tree
     this.#handles = options.handles
     this.#options = options
+    this.#readers = new Readers(options.tree, options.hasRoomAhead)
     this.lastClose = new LastClose(options.tree, options.files)
     this.attributes = new FileAttributes(options.tree, (inode) => this.lastClose.settleOne(inode))
   }
@@ -237,6 +241,7 @@ export class OpenFiles {
   /** Commits what open handles hold, as at the end of a mount; failures go to the fault channel. */
   async commitAll(): Promise<void> {
     this.lastClose.giveUp()
+    this.#readers.close()
     const inodes = new Set([...this.#handles.files()].map((handle) => handle.inode))
     for (const inode of inodes) {
       if (inode.writable !== undefined) await this.lastClose.finish(inode, inode.writable)
@@ -342,32 +347,14 @@ export class OpenFiles {
     const access = accessOf(flags)
     const writable = inode.writable
     const stored = writable === undefined ? entry : (writable.stored ?? writable.entry())
-    const reader = access.read && stored !== undefined ? this.#reader(inode, stored) : undefined
+    const reader =
+      access.read && stored !== undefined ? this.#readers.open(inode, stored) : undefined
     const append = (flags & constants.O_APPEND) !== 0
     const handle: FileHandle = { kind: 'file', inode, reader, writable: writes, append }
     const keepCache =
       writable?.active === true || (stored?.etag !== undefined && stored.etag === inode.cachedEtag)
     if (stored?.etag !== undefined) inode.cachedEtag = stored.etag
     return { handle: this.#handles.add(handle), keepCache, directIo: false }
-  }
-
-  #reader(inode: Inode, entry: Entry): PinnedReader {
-    const { namespace, chunkCache } = this.#tree
-    const reader = new PinnedReader({
-      store: namespace.store,
-      chunkCache,
-      path: () => this.#tree.pathOf(inode),
-      entry,
-      refresh: () => this.#refresh(inode),
-    })
-    inode.readers.add(reader)
-    return reader
-  }
-
-  async #refresh(inode: Inode): Promise<Entry> {
-    const path = this.#tree.pathOf(inode)
-    if (inode.unlinked) throw this.#tree.failure('ENOENT', 'read', path)
-    return this.#tree.stat(path, { fresh: true })
   }
 
   #writer(id: HandleId, syscall: string): FileHandle {

@@ -16,6 +16,8 @@ export interface PinnedReaderOptions {
   readonly entry: Entry
   /** Asks the service what is there now. */
   readonly refresh: () => Promise<Entry>
+  /** Called once, when the first read had to be fetched. */
+  readonly onMissed?: (() => void) | undefined
 }
 
 /** Who reads. */
@@ -34,6 +36,7 @@ export class PinnedReader {
   /** Made for the first read: a program may open or map a file a thousand times and read it once. */
   #reader: BlobReader | undefined
   #served = false
+  #hasRead = false
 
   constructor(options: PinnedReaderOptions) {
     this.#options = options
@@ -86,8 +89,12 @@ export class PinnedReader {
     if (this.#entry.etag === undefined) throw new FileSystemError('ESTALE', 'read')
     const { signal, whenAnswered: onLent } = context
     this.#reader ??= this.#open()
-    const parts = await this.#reader.read(range, { signal, onLent })
+    const reader = this.#reader
+    const { fetchedBytes } = reader
+    const parts = await reader.read(range, { signal, onLent })
     this.#served = true
+    if (!this.#hasRead && reader.fetchedBytes > fetchedBytes) this.#options.onMissed?.()
+    this.#hasRead = true
     return parts
   }
 

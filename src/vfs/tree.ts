@@ -40,7 +40,7 @@ export class Tree {
   readonly #defaults: AttributeDefaults
   readonly #readOnly: boolean
   /** Absent: all entries are shown. */
-  readonly #shows: ((entry: Entry) => boolean) | undefined
+  readonly shows: ((entry: Entry) => boolean) | undefined
   /** No blob stands for a container's root: its attributes last as long as the mount. */
   #containerPosix: PosixAttributes = {}
   /** What a mounted prefix is: asked for after each change of a name in it, and in no listing of its own. */
@@ -56,7 +56,7 @@ export class Tree {
     this.#defaults = options.defaults
     this.#readOnly = options.readOnly
     this.posixAttrs = options.posixAttrs
-    this.#shows = options.isShown && shownBelow(options.root, options.isShown)
+    this.shows = options.isShown && shownBelow(options.root, options.isShown)
   }
 
   pathOf(inode: Inode): BlobPath {
@@ -136,7 +136,7 @@ export class Tree {
     try {
       if (options.fresh !== true) await this.#learn(parent, options)
       const found = await this.namespace.find(this.table.pathIn(parent, name), options)
-      if (found === undefined || this.#shows?.(found) === false) return undefined
+      if (found === undefined || this.shows?.(found) === false) return undefined
       return this.#shown(found)
     } catch (error) {
       if (isFileSystemError(error, 'ENOENT')) return undefined
@@ -367,7 +367,7 @@ export class Tree {
   async #listStored(directory: Inode, options: CallOptions): Promise<readonly Entry[]> {
     try {
       const all = await this.namespace.list(this.pathOf(directory), new Listing(options))
-      const listed = this.#shows === undefined ? all : all.filter(this.#shows)
+      const listed = this.shows === undefined ? all : all.filter(this.shows)
       return this.posixAttrs === 'off' ? listed.map(this.#shown) : listed
     } catch (error) {
       // A mounted prefix need not exist before the first file in it; a container must.

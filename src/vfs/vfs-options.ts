@@ -77,6 +77,8 @@ export interface VfsOptions {
   readonly memory?: MemoryBudget | undefined
   /** Counts what of written files is in memory, which nobody waits for; shared by all mounts of the process. */
   readonly spoolMemory?: MemoryBudget | undefined
+  /** Whether a request that nobody waits for may be sent to the account now. Absent: some at once may. */
+  readonly hasRoomAhead?: (() => boolean) | undefined
   readonly clock?: Clock | undefined
   /** Tells what others change. Absent: that shows when listings and attributes have expired. */
   readonly foreignChanges?: ForeignChanges | undefined

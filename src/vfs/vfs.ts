@@ -101,6 +101,7 @@ export class Vfs implements FileOperations {
       tree: this.#tree,
       handles: this.#handles,
       files: this.#fileContext,
+      hasRoomAhead: options.hasRoomAhead,
     })
     if (options.xattrs ?? true) this.xattrPrefixes = xattrPrefixes
     this.#extended = new ExtendedAttributes(this.#tree, this.#files.attributes, options)

@@ -47,6 +47,7 @@ export class VfsMount {
   readonly counting: CountingStore
   readonly namespace: Namespace
   readonly vfs: Vfs
+  readonly chunkCache: ChunkCache
 
   private constructor(account: BlobStore, options: MountOptions, spoolDirectory: string) {
     this.account = account
@@ -59,6 +60,7 @@ export class VfsMount {
       clock: this.clock,
       listingTtlMs,
     })
+    this.chunkCache = options.chunkCache ?? new ChunkCache({ reusesMemory: true })
     this.vfs = new Vfs({
       namespace: this.namespace,
       root: { container: 'box', name: '' },
@@ -66,7 +68,7 @@ export class VfsMount {
       gid: 501,
       spoolDirectory,
       journalDirectory: join(spoolDirectory, 'journal'),
-      chunkCache: new ChunkCache({ reusesMemory: true }),
+      chunkCache: this.chunkCache,
       clock: this.clock,
       ...options,
     })

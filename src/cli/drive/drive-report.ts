@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { DiskCacheStats } from '../../transfer/disk-cache.ts'
+import type { AheadCounts } from '../../transfer/fetch-whole.ts'
 import type { TrafficReport } from '../traffic.ts'
 import type { CallReport } from './call-meter.ts'
 
@@ -14,6 +15,8 @@ export interface DriveReport {
   readonly memoryCacheBytes: number
   /** `undefined` without `--cache-dir`. */
   readonly diskCache?: DiskCacheStats | undefined
+  /** Small files of the daemon's drives that were fetched before anybody opened them; absent: not counted. */
+  readonly filesAhead?: Readonly<AheadCounts> | undefined
   readonly residentBytes: number
   readonly traffic: TrafficReport
   /** What the requests cost, roughly; US dollars. */
@@ -105,6 +108,13 @@ const diskCache: z.ZodType<DiskCacheStats> = z.object({
   failureCount: count,
 })
 
+const filesAhead: z.ZodType<Readonly<AheadCounts>> = z.object({
+  fetchedFiles: count,
+  fetchedBytes: count,
+  usedFiles: count,
+  usedBytes: count,
+})
+
 const changeFeed: z.ZodType<ChangeFeedReport> = z.object({
   readAtMs: z.number().optional(),
   changes: count,
@@ -121,6 +131,7 @@ const driveReport: z.ZodType<DriveReport> = z.object({
   calls,
   memoryCacheBytes: count,
   diskCache: diskCache.optional(),
+  filesAhead: filesAhead.optional(),
   residentBytes: count,
   traffic,
   estimatedDollars: count,

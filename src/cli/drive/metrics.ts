@@ -1,3 +1,4 @@
+import type { AheadCounts } from '../../transfer/fetch-whole.ts'
 import type { CallReport } from './call-meter.ts'
 import type { ChangeFeedReport, DriveReport } from './drive-report.ts'
 import { requestClass } from './request-cost.ts'
@@ -77,7 +78,13 @@ function driveMetrics(reports: readonly DriveReport[], named: boolean): Metric[]
   ]
 }
 
-function daemonMetrics({ traffic, diskCache, changeFeed, ...report }: DriveReport): Metric[] {
+function daemonMetrics({
+  traffic,
+  diskCache,
+  filesAhead,
+  changeFeed,
+  ...report
+}: DriveReport): Metric[] {
   const requests = Object.entries(traffic.requestsByOperation).map(([operation, value]) => {
     return { labels: { operation, class: requestClass(operation) }, value }
   })
@@ -102,12 +109,20 @@ function daemonMetrics({ traffic, diskCache, changeFeed, ...report }: DriveRepor
       only(traffic.credentials.lifeLeftMs / 1000),
     ),
   ]
+  if (filesAhead !== undefined) metrics.push(...aheadMetrics(filesAhead))
   if (changeFeed !== undefined) metrics.push(...feedMetrics(changeFeed))
   if (diskCache === undefined) return metrics
   return [
     ...metrics,
     counter('disk_hit_bytes_total', 'Found on the local disk.', only(diskCache.hitBytes)),
     counter('disk_missed_bytes_total', 'Not found there.', only(diskCache.missedBytes)),
+  ]
+}
+
+function aheadMetrics({ fetchedFiles, usedFiles }: AheadCounts): Metric[] {
+  return [
+    counter('files_ahead_total', 'Files fetched before they were opened.', only(fetchedFiles)),
+    counter('files_ahead_used_total', 'Of these, those that were opened.', only(usedFiles)),
   ]
 }
 

@@ -104,6 +104,7 @@ export class DriveObserver {
       calls: this.#meter.report(),
       memoryCacheBytes: account.chunks.sizeBytes,
       diskCache: account.chunks.disk?.stats,
+      filesAhead: { ...account.chunks.ahead },
       residentBytes: process.memoryUsage.rss(),
       traffic: report,
       estimatedDollars: estimateDollars(report.requestsByOperation, settings.prices),

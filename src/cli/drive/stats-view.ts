@@ -23,6 +23,7 @@ export function describeReport(
       `retries ${report.traffic.retries}   hedges ${report.traffic.hedges}   faults ${report.traffic.faults}   ` +
       `unsaved ${report.unsaved.length}`,
     `passthrough ${report.whyNoPassthrough === undefined ? 'on' : `off: ${report.whyNoPassthrough}`}`,
+    ...aheadLine(report),
     ...feedLine(report),
     '',
     ...callTable(report, before, seconds),
@@ -30,6 +31,13 @@ export function describeReport(
     ...requestTable(report, before, seconds),
     `about ${formatDollars(dollars)} for all requests since the drive began (an estimate: docs/drive.md)`,
   ]
+}
+
+function aheadLine({ filesAhead }: DriveReport): string[] {
+  if (filesAhead === undefined || filesAhead.fetchedFiles === 0) return []
+  const { fetchedFiles, fetchedBytes, usedFiles, usedBytes } = filesAhead
+  const used = `${usedFiles} (${formatBytes(usedBytes)}) of them used`
+  return [`files ahead ${fetchedFiles} (${formatBytes(fetchedBytes)}), ${used}`]
 }
 
 function feedLine({ changeFeed, traffic }: DriveReport): string[] {

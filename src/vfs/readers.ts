@@ -1,0 +1,42 @@
+import type { Entry } from '../namespace/entry.ts'
+import type { Inode } from './inode-table.ts'
+import { PinnedReader } from './pinned-reader.ts'
+import { SiblingReads } from './sibling-reads.ts'
+import type { Tree } from './tree.ts'
+
+/** Those who read files of a mount. */
+export class Readers {
+  readonly #tree: Tree
+  readonly #siblings: SiblingReads
+
+  constructor(tree: Tree, hasRoomAhead: (() => boolean) | undefined) {
+    this.#tree = tree
+    this.#siblings = new SiblingReads({ tree, hasRoomAhead })
+  }
+
+  /** One who reads `inode` as `entry`, the version that was found. */
+  open(inode: Inode, entry: Entry): PinnedReader {
+    const { namespace, chunkCache } = this.#tree
+    const reader = new PinnedReader({
+      store: namespace.store,
+      chunkCache,
+      path: () => this.#tree.pathOf(inode),
+      entry,
+      refresh: () => this.#refresh(inode),
+      onMissed: this.#siblings.opened(inode, entry),
+    })
+    inode.readers.add(reader)
+    return reader
+  }
+
+  /** Nothing is read ahead any more. */
+  close(): void {
+    this.#siblings.close()
+  }
+
+  async #refresh(inode: Inode): Promise<Entry> {
+    const path = this.#tree.pathOf(inode)
+    if (inode.unlinked) throw this.#tree.failure('ENOENT', 'read', path)
+    return this.#tree.stat(path, { fresh: true })
+  }
+}
