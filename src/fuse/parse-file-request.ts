@@ -121,7 +121,8 @@ export function parseLseek(body: Body): FuseRequest {
   const start = body.struct(at.sizeBytes)
   const whence = body.u32(start + at.whence)
   const what = whence === SEEK_DATA ? 'data' : whence === SEEK_HOLE ? 'hole' : undefined
-  const offset = body.u64(start + at.offset)
+  // A negative number, or one beyond every file, is where neither data nor a hole is: `ENXIO`.
+  const offset = Math.min(Number(body.bigint(start + at.offset)), Number.MAX_SAFE_INTEGER)
   return { kind: 'lseek', handle: toHandleId(body.u64(start + at.fh)), offset, what }
 }
 

@@ -120,6 +120,8 @@ for (const kind of ['flat', 'hierarchical']) {
         [['evict', '--all', 'abfs://data'], /name a place, or --all/],
       ]
       for (const [argv, line] of refused) failsWith(t, await abfs(argv), { code: 2, line })
+      const none = ['pin', '--list', '--cache-dir', join(cache, 'none')]
+      failsWith(t, await abfs(none), { code: 3, line: /there is no such cache/ })
       const unnamed = await runAbfs(['warm', 'abfs://data'], { env: client })
       failsWith(t, unnamed, { code: 2, line: /--cache-dir \(or ABFS_CACHE_DIR\) must be named/ })
     })

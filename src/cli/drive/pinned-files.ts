@@ -1,11 +1,11 @@
 /** Versions of files that a disk cache keeps whatever else needs room. */
 import type { Command } from 'commander'
 import { formatPath } from '../../path.ts'
-import { DiskCache, type VersionKey } from '../../transfer/disk-cache.ts'
+import type { DiskCache, VersionKey } from '../../transfer/disk-cache.ts'
 import type { CliContext } from '../context.ts'
 import { formatBytes, formatTable, printable } from '../output.ts'
 import { usageError } from '../usage.ts'
-import { cacheOf } from './cached-files.ts'
+import { openExistingCache } from './cached-files.ts'
 
 /** What is pinned leaves room for the rest, which is read too. */
 const pinnedShare = 0.8
@@ -34,7 +34,7 @@ export async function listPinned(
   context: CliContext,
 ): Promise<void> {
   const { stdout } = context
-  const cache = new DiskCache(await cacheOf(command, context))
+  const cache = await openExistingCache(command, context)
   const pinned = await cache.pinned()
   await cache.close()
   if (json) {
