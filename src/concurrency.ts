@@ -71,7 +71,7 @@ export class Limiter {
 
 function checkLimit(limit: number): void {
   if (Number.isInteger(limit) && limit >= 1) return
-  throw new RangeError(`limit: expected an integer of at least 1, got ${limit}`)
+  throw new RangeError(`concurrency: expected an integer of at least 1, got ${limit}`)
 }
 
 /**

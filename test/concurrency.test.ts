@@ -78,7 +78,10 @@ t.test('an aborted wait gives up its turn and blocks nobody', async (t) => {
 })
 
 t.test('a limit that is no positive integer is refused by name', async (t) => {
-  t.throws(() => new Limiter(0), { name: 'RangeError', message: /limit/ })
+  t.throws(() => new Limiter(0), {
+    name: 'RangeError',
+    message: /^concurrency: expected an integer/,
+  })
 })
 
 t.test(

@@ -111,7 +111,8 @@ async function warmPlace(
   const whyNotKept = await firstCacheFault()
   const onFailure = (what: string, error: unknown): void => {
     failures += 1
-    context.stderr.write(`abfs: not warmed: ${printable(what)}: ${describeError(error).line}\n`)
+    const kept = pin ? 'pinned' : 'warmed'
+    context.stderr.write(`abfs: not ${kept}: ${printable(what)}: ${describeError(error).line}\n`)
   }
   const done = await withAccount(
     command,
