@@ -8,12 +8,17 @@ import { type NamespaceParts, writeMarker } from './directories.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
 import type { HierarchicalNames } from './hierarchical-names.ts'
 import { callOptions } from './lookup.ts'
-import { readPosixAttributes, withPosixAttributes } from './posix-metadata.ts'
+import { keepingTime, readPosixAttributes, withPosixAttributes } from './posix-metadata.ts'
 
 export interface ChangeOptions extends CallOptions {
   /** Of the lease that the caller holds on the blob. */
   readonly leaseId?: string | undefined
+  /** `changeMetadata` writes a file's time of modification that shows so far, where metadata tell none. Default false. */
+  readonly keepsTime?: boolean | undefined
 }
+
+/** What metadata are to be; `undefined` leaves them. */
+export type MetadataChange = (metadata: Metadata) => Metadata | undefined
 
 /** As `Namespace.setAttributes`; `names` where the account is hierarchical. */
 export function setAttributes(
@@ -28,7 +33,7 @@ export function setAttributes(
   return onCurrentEntry(parts, path, options, async (entry) => {
     if (names !== undefined) return names.setAttributes(path, entry, { attributes, ...options })
     if (isImplied(entry)) return writeMarker(parts, path, { ...options, posix: attributes })
-    const metadata = withPosixAttributes(entry.metadata, entry.type, attributes)
+    const metadata = withPosixAttributes(entry.metadata, entry.type, keepingTime(attributes, entry))
     const posix = readPosixAttributes(metadata)
     return write(parts, path, { ...options, entry: { ...entry, metadata, posix } })
   })
@@ -38,8 +43,8 @@ export function setAttributes(
 export function changeMetadata(
   parts: NamespaceParts,
   path: BlobPath,
-  change: (metadata: Metadata) => Metadata | undefined,
-  options: ChangeOptions,
+  change: MetadataChange,
+  { keepsTime = false, ...options }: ChangeOptions,
 ): Promise<Entry> {
   return onCurrentEntry(parts, path, options, async (known) => {
     const partial = known.partial === true
@@ -50,8 +55,17 @@ export function changeMetadata(
       const detail = 'no blob stands for it'
       throw new FileSystemError('ENOTSUP', 'setxattr', { path: formatPath(path), detail })
     }
-    return write(parts, path, { ...options, entry: { ...entry, metadata } })
+    const changed = { ...entry, metadata }
+    return write(parts, path, { ...options, entry: keepsTime ? withTime(changed) : changed })
   })
+}
+
+function withTime(entry: Entry): Entry {
+  const told = readPosixAttributes(entry.metadata)
+  const { mtimeNs } = keepingTime(told, entry)
+  if (mtimeNs === told.mtimeNs) return entry
+  const metadata = withPosixAttributes(entry.metadata, entry.type, { mtimeNs })
+  return { ...entry, metadata, posix: { ...entry.posix, mtimeNs } }
 }
 
 /** Stores the metadata of `entry` in the place of the version that the entry was. */

@@ -18,7 +18,7 @@ import type { UnreachableListener } from './listing.ts'
 import { parentOf } from './listing-cache.ts'
 import { callOptions, unlessMissing } from './lookup.ts'
 import type { RenameProgress } from './move-tree.ts'
-import { readPosixAttributes, withPosixAttributes } from './posix-metadata.ts'
+import { keepingTime, readPosixAttributes, withPosixAttributes } from './posix-metadata.ts'
 import type { TreeOptions } from './tree.ts'
 
 interface DirectoryOptions extends CallOptions {
@@ -250,7 +250,8 @@ export class HierarchicalNames {
   }
 
   async #writeMetadata(path: BlobPath, entry: Entry, change: PosixChange): Promise<Entry> {
-    const metadata = withPosixAttributes(entry.metadata, entry.type, change.attributes)
+    const attributes = keepingTime(change.attributes, entry)
+    const metadata = withPosixAttributes(entry.metadata, entry.type, attributes)
     // A directory's version is not asked for: what is in it changes it on some services.
     const ifMatch = entry.type === 'directory' ? undefined : entry.etag
     const options = { ...callOptions(change), ifMatch, leaseId: change.leaseId }

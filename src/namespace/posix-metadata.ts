@@ -1,5 +1,5 @@
 import type { Metadata } from '../blob/store.ts'
-import type { EntryType, PosixAttributes } from './entry.ts'
+import type { Entry, EntryType, PosixAttributes } from './entry.ts'
 
 // The keys are AzCopy's (`--preserve-posix-properties`), which round-trip through it. Read as well:
 // rclone's `mtime`, adlfs's `is_directory`, and Lustre's `owner`, `group` and octal `permissions`.
@@ -82,6 +82,17 @@ export function withPosixAttributes(
     // A stale copy under the other tool's key would be what that tool believes.
     ...(rclone && attributes.mtimeNs !== undefined ? { mtime: rfc3339(attributes.mtimeNs) } : {}),
   }
+}
+
+/**
+ * `attributes` with the time of modification that a file shows so far where neither they nor its metadata have one: writing
+ * metadata moves the service's.
+ */
+export function keepingTime(attributes: PosixAttributes, entry: Entry): PosixAttributes {
+  const { type, posix, lastModifiedMs } = entry
+  const isTold = attributes.mtimeNs !== undefined || posix.mtimeNs !== undefined
+  if (isTold || type === 'directory' || lastModifiedMs === undefined) return attributes
+  return { ...attributes, mtimeNs: BigInt(Math.trunc(lastModifiedMs)) * 1_000_000n }
 }
 
 function flagsOf(type: EntryType): Metadata {

@@ -1,5 +1,5 @@
-import type { Metadata } from '../blob/store.ts'
 import type { PosixAttributes } from '../namespace/entry.ts'
+import type { MetadataChange } from '../namespace/entry-metadata.ts'
 import { withoutStored } from './attributes.ts'
 import type { Inode } from './inode-table.ts'
 import type { Tree } from './tree.ts'
@@ -42,26 +42,21 @@ export class FileAttributes {
   }
 
   /** Changes metadata that is not POSIX attributes. */
-  async changeMetadata(
-    inode: Inode,
-    change: (metadata: Metadata) => Metadata | undefined,
-  ): Promise<void> {
+  async changeMetadata(inode: Inode, change: MetadataChange): Promise<void> {
     const content = writtenContent(inode)
     if (content === undefined) await this.#changeStored(inode, change)
     else await content.changeMetadata(change)
     this.#tree.touch(inode)
   }
 
-  async #changeStored(
-    inode: Inode,
-    change: (metadata: Metadata) => Metadata | undefined,
-  ): Promise<void> {
+  async #changeStored(inode: Inode, change: MetadataChange): Promise<void> {
     await this.#settle(inode)
     const path = this.#tree.pathOf(inode)
     if (path.name === '') throw this.#tree.failure('ENOTSUP', 'setxattr', path)
     const before = await this.#tree.entryOf(inode)
     const after = await this.#tree.namespace.changeMetadata(path, change, {
       leaseId: inode.lock?.lease?.leaseId,
+      keepsTime: this.#tree.posixAttrs === 'write',
     })
     if (before.etag !== after.etag) this.#tree.reattributed(inode, before, after)
   }

@@ -1,7 +1,7 @@
-import type { Metadata } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
 import { type FileSystemError, isFileSystemError } from '../errors.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
+import type { MetadataChange } from '../namespace/entry-metadata.ts'
 import { unlessMissing } from '../namespace/lookup.ts'
 import type { BlobPath } from '../path.ts'
 import type { BaseVersion } from '../transfer/file-content.ts'
@@ -22,7 +22,6 @@ import {
   writing,
 } from './written-content.ts'
 
-type MetadataChange = (metadata: Metadata) => Metadata | undefined
 /**
  * A file that is open for writing: its content and attributes until a commit has made them a blob. All handles of one inode
  * share it. Of an existing file only what a block holds is downloaded when the first write arrives; of a larger one what is
@@ -192,7 +191,9 @@ export class WritableFile {
 
   async #changeStoredMetadata(change: MetadataChange): Promise<boolean> {
     const before = this.stored
-    const entry = await this.#context.namespace.changeMetadata(this.#path(), change, this.#lease)
+    const { namespace, posixAttrs = 'write' } = this.#context
+    const options = { ...this.#lease, keepsTime: posixAttrs === 'write' }
+    const entry = await namespace.changeMetadata(this.#path(), change, options)
     if (entry.etag === before?.etag) return false
     await this.followLocked(entry)
     this.#onCommitted(before, entry, false)
@@ -240,15 +241,8 @@ export class WritableFile {
   async #secure(synced: boolean): Promise<void> {
     const mayWait = this.#changes.inContent && this.#failure === undefined && !this.#discarded
     const how = { synced, isNew: this.#changes.touched }
-    if (
-      !mayWait ||
-      !(await this.#promised.secure(
-        keepFile(() => this.#newVersion()),
-        how,
-      ))
-    ) {
-      return this.commitLocked()
-    }
+    const keep = keepFile(() => this.#newVersion())
+    if (!mayWait || !(await this.#promised.secure(keep, how))) return this.commitLocked()
     this.#changes.touched = false
   }
 

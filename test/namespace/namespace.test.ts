@@ -633,7 +633,7 @@ t.test('setAttributes', async (t) => {
 
     await namespace.setAttributes(at('a'), { uid: 3 })
 
-    t.same((await memory.head(at('a'))).metadata, { author: 'ada', posix_owner: '3' })
+    t.match((await memory.head(at('a'))).metadata, { author: 'ada', posix_owner: '3' })
   })
 
   t.test('marks an implied directory, and changes a slash marker in place', async (t) => {

@@ -1,8 +1,10 @@
 /** What a mount makes of the metadata of modes, owners and times. */
 import { constants } from 'node:fs'
 import t from 'tap'
-import type { MemoryHierarchicalStore } from '../../src/blob/memory-hierarchical-blobs.ts'
+import { MemoryHierarchicalStore } from '../../src/blob/memory-hierarchical-blobs.ts'
+import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { rootIno } from '../../src/vfs/operations.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { caller, newHierarchicalAccount, VfsMount } from '../support/vfs-mount.ts'
 
 const timeNs = 1_700_000_000_123_456_789n
@@ -209,3 +211,37 @@ t.test('what others write is shown by a mount that is off as any file', async (t
   t.equal((await mount.read(handle)).toString(), 'old')
   await mount.close(handle)
 })
+
+for (const kind of ['flat', 'hierarchical']) {
+  t.test(`changes leave the time of a file whose metadata tell none, ${kind}`, async (t) => {
+    const clock = new FakeClock()
+    const account =
+      kind === 'flat' ? new MemoryBlobStore({ clock }) : new MemoryHierarchicalStore({ clock })
+    await account.createContainer('box')
+    for (const name of ['closed', 'open']) {
+      const metadata = { colour: 'blue' }
+      await account.put({ container: 'box', name }, Buffer.from('old'), { metadata })
+    }
+    const mount = await VfsMount.make(t, { account, clock })
+    const before = (await mount.stat('closed')).mtimeNs
+    const handle = await mount.open('open', constants.O_RDWR)
+
+    for (const name of ['closed', 'open']) {
+      const ino = await mount.ino(name)
+      await clock.advance(60_000)
+      for (const change of [{ uid: 7 }, { mode: 0o600 }, { gid: 8 }]) {
+        await mount.vfs.setattr(ino, change, caller)
+        await clock.advance(60_000)
+      }
+      const value = { value: Buffer.from('red'), create: false, replace: false }
+      await mount.vfs.setxattr(ino, 'user.colour', value, caller)
+      t.equal((await mount.stat(name)).mtimeNs, before, name)
+    }
+    await mount.close(handle)
+
+    for (const name of ['closed', 'open']) {
+      t.equal((await mount.stat(name)).mtimeNs, before, name)
+      t.match(await metadataOf(mount, name), { modtime: `${before}`, colour: 'red' })
+    }
+  })
+}

@@ -135,7 +135,7 @@ function badRanges(): Case[] {
 }
 
 function seeks(): Case[] {
-  return product(['SEEK_DATA', 'SEEK_HOLE', 'SEEK_END', 'SEEK_SET'], [0, 3, 8, 9, 100]).map(
+  return product(['SEEK_DATA', 'SEEK_HOLE', 'SEEK_END', 'SEEK_SET'], [-1, 0, 3, 8, 9, 100]).map(
     ([whence, offset]) => ({
       name: `lseek: ${whence} from ${offset} in eight bytes`,
       calls: [
