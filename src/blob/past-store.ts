@@ -1,12 +1,12 @@
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { type Moment, type PastBlob, type PastNames, readPastNames } from './past-names.ts'
+import { ReadOnlyStore } from './read-only-store.ts'
 import type {
   BlobContent,
   BlobProperties,
   BlobStore,
   CallOptions,
-  ContainerProperties,
   GetOptions,
   ListEntry,
   ListOptions,
@@ -25,46 +25,29 @@ export interface PastStoreOptions {
  * of what lies below the root answers for all names from then on. Bytes come from the state that
  * was current then; its etag is its own, so that caches are shared with who reads the present.
  */
-export class PastBlobStore implements BlobStore {
-  readonly account: string
+export class PastBlobStore extends ReadOnlyStore {
   readonly #store: BlobStore
   readonly #moment: Moment
   readonly #root: BlobPath
   #names: Promise<PastNames> | undefined
 
   constructor({ store, moment, root }: PastStoreOptions) {
-    this.account = store.account
+    super(store, 'the past cannot be changed')
     this.#store = store
     this.#moment = moment
     this.#root = root
   }
 
-  get endpoint(): string | undefined {
-    return this.#store.endpoint
-  }
-
-  get roundTripMs(): number | undefined {
-    return this.#store.roundTripMs
-  }
-
-  get receivedBytes(): number | undefined {
-    return this.#store.receivedBytes
-  }
-
-  get isEndless(): (() => boolean) | undefined {
-    return this.#store.isEndless
-  }
-
-  async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
+  override async head(path: BlobPath, options: CallOptions = {}): Promise<BlobProperties> {
     return (await this.#find(path, 'blob.head', options)).properties
   }
 
-  async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
+  override async get(path: BlobPath, options: GetOptions = {}): Promise<BlobContent> {
     const { former } = await this.#find(path, 'blob.get', options)
     return this.#store.get(path, { ...options, former })
   }
 
-  async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
+  override async listPage(prefix: BlobPath, options: ListOptions = {}): Promise<ListPage> {
     const { signal, delimiter, maxResults = maxPageRows } = options
     const { blobs } = await this.#load(signal)
     const rows = rowsBelow(blobs, prefix.name, delimiter)
@@ -75,33 +58,6 @@ export class PastBlobStore implements BlobStore {
       continuation: end < rows.length ? String(end) : undefined,
     }
   }
-
-  headContainer(container: string, options?: CallOptions): Promise<ContainerProperties> {
-    return this.#store.headContainer(container, options)
-  }
-
-  listContainers(options?: CallOptions): AsyncIterable<ContainerProperties> {
-    return this.#store.listContainers(options)
-  }
-
-  close(): Promise<void> {
-    return this.#store.close()
-  }
-
-  put = (path: BlobPath): Promise<never> => refuse(path, 'blob.put')
-  stageBlock = (path: BlobPath): Promise<never> => refuse(path, 'blob.stageBlock')
-  stageBlockFrom = (path: BlobPath): Promise<never> => refuse(path, 'blob.stageBlockFrom')
-  getBlocks = (path: BlobPath): Promise<never> => refuse(path, 'blob.getBlocks')
-  getStagedBlocks = (path: BlobPath): Promise<never> => refuse(path, 'blob.getStagedBlocks')
-  commitBlocks = (path: BlobPath): Promise<never> => refuse(path, 'blob.commitBlocks')
-  appendBlock = (path: BlobPath): Promise<never> => refuse(path, 'blob.appendBlock')
-  setMetadata = (path: BlobPath): Promise<never> => refuse(path, 'blob.setMetadata')
-  copy = (_from: BlobPath, to: BlobPath): Promise<never> => refuse(to, 'blob.copy')
-  delete = (path: BlobPath): Promise<never> => refuse(path, 'blob.delete')
-  createContainer = (container: string): Promise<never> =>
-    refuse({ container, name: '' }, 'container.create')
-  deleteContainer = (container: string): Promise<never> =>
-    refuse({ container, name: '' }, 'container.delete')
 
   async #find(path: BlobPath, syscall: string, { signal }: CallOptions): Promise<PastBlob> {
     const found = (await this.#load(signal)).byName.get(path.name)
@@ -160,9 +116,4 @@ function firstAfter(blobs: readonly PastBlob[], prefix: string): number {
 /** The service sorts by bytes. */
 function compareBytes(left: string, right: string): number {
   return Buffer.compare(Buffer.from(left), Buffer.from(right))
-}
-
-function refuse(path: BlobPath, syscall: string): Promise<never> {
-  const detail = 'the past cannot be changed'
-  return Promise.reject(new FileSystemError('EROFS', syscall, { path: formatPath(path), detail }))
 }

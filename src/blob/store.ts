@@ -49,6 +49,8 @@ export interface BlobProperties {
   readonly leaseState?: string | undefined
   /** How many index tags it has; `undefined` for none, where a listing tells, and who may not see them. */
   readonly tagCount?: number | undefined
+  /** Index tags, where who asked wants them of every blob. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
   /** Of the key of the customer's that it is encrypted with, as base64; `undefined` where it is not, or nothing was told. */
   readonly customerKeySha256?: string | undefined
   /** `undefined` when the listing was asked without metadata. */

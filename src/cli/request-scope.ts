@@ -3,11 +3,12 @@ import { type Access, type Endpoints, scopeFor } from '../credential/endpoints.t
 import type { HttpRequest } from '../http/handler.ts'
 
 /** What a command will do: no credential is asked for more. */
-export type AccessKind = 'read' | 'write'
+export type AccessKind = 'read' | 'readTags' | 'write'
 
 /** What each kind of access asks for. */
 export const PERMISSIONS: Readonly<Record<AccessKind, readonly Permission[]>> = {
   read: ['read', 'list'],
+  readTags: ['read', 'list', 'tag'],
   write: ['read', 'list', 'create', 'write', 'delete'],
 }
 
@@ -27,9 +28,12 @@ const maxRemembered = 1000
 export function requestScopes(options: RequestScopeOptions): (request: HttpRequest) => Scope {
   const { endpoints, access, prefix, perBlob } = options
   const general = PERMISSIONS[access].filter((each) => perBlob !== true || each !== 'list')
+  // What kind of account it is, whoever may read is told.
+  const asking = general.filter((each) => each !== 'tag')
+  const usual = ({ operation }: HttpRequest) => (operation === 'account.info' ? asking : general)
   const same = sameObject()
   return (request) => {
-    const permissions = specialPermissions(request) ?? general
+    const permissions = specialPermissions(request) ?? usual(request)
     const wanted = scopeFor(request.url, endpoints, { permissions, prefix, perBlob })
     const scope = wanted.container === feedContainer ? feedScope(wanted) : wanted
     // A container is made and deleted in the account: no signature for the container reaches so far.

@@ -6,7 +6,12 @@ import { type AuditAction, type AuditLog, type AuditRecord, fingerprint } from '
 import { canonicalScope } from './canonical-scope.ts'
 import { ConnectorError } from './connector-error.ts'
 import type { Issued, IssuedToken, IssueOptions, Issuer, SignedBlobs } from './issuer.ts'
-import { directoryOfPrefix, type ListRequest, type SignRequest } from './mediation.ts'
+import {
+  directoryOfPrefix,
+  type ListRequest,
+  listPermissions,
+  type SignRequest,
+} from './mediation.ts'
 import {
   type Denial,
   decide,
@@ -154,14 +159,15 @@ export class Issuance {
   /** One page of a list below a prefix, as the service sends it. Rejects as {@link sign} does. */
   async list(caller: Caller, request: ListRequest): Promise<string> {
     const { account, container, prefix } = request
-    const scope = { account, service: 'blob', container, permissions: ['list'] } as const
+    const permissions = listPermissions(request)
+    const scope = { account, service: 'blob', container, permissions } as const
     const entry = {
       ...this.#entry('blobs.list', randomUUID(), caller),
       requested: { ...scope, prefix },
     }
     try {
       const place = { account, container, prefix: directoryOfPrefix(prefix) }
-      const asked = { ...place, permissions: ['list'] } as const
+      const asked = { ...place, permissions }
       const { connector } = await this.#decideMediated(caller, asked)
       const { lister } = (await this.#issuer.lookupsFor?.(connector)) ?? {}
       if (lister === undefined) throw storageAlone()

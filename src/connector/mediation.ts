@@ -89,6 +89,13 @@ export const listRequest: z.ZodType<ListRequest> = z.strictObject({
   include: z.array(z.enum(['metadata', 'tags'])).optional(),
 })
 
+/** What a list takes of policy: index tags are no caller's who may only list. */
+export function listPermissions(list: {
+  readonly include?: readonly string[] | undefined
+}): Permission[] {
+  return list.include?.includes('tags') === true ? ['list', 'tag'] : ['list']
+}
+
 /**
  * The directory that a list's prefix stays in: what stands before its last slash. Throws
  * `path_invalid` for a prefix that could be read in two ways.

@@ -16,7 +16,14 @@ import {
   connectorUrl,
   type SessionWish,
 } from './asking.ts'
-import { LIST_PATH, type ListRequest, SIGN_PATH, type SignAnswer, signAnswer } from './mediation.ts'
+import {
+  LIST_PATH,
+  type ListRequest,
+  listPermissions,
+  SIGN_PATH,
+  type SignAnswer,
+  signAnswer,
+} from './mediation.ts'
 import { sortPermissions } from './protocol.ts'
 import { parseProblem, readJson } from './read-answer.ts'
 import { publishCredential, scopePath } from './received.ts'
@@ -36,7 +43,10 @@ interface Waiting {
 }
 
 /** A `ListRequest` whose words the connector checks. */
-type ListBody = Record<keyof ListRequest, unknown> & { readonly container: string }
+type ListBody = Record<keyof ListRequest, unknown> & {
+  readonly container: string
+  readonly include: readonly string[] | undefined
+}
 
 interface Wanting {
   readonly wanted: SessionWish
@@ -79,7 +89,7 @@ export class PrefixClient implements CredentialProvider {
     return (next) => async (request) => {
       const body = listOf(request, account, endpoint)
       if (body === undefined) return next(request)
-      const wanted = this.#wish(account, body.container, ['list'])
+      const wanted = this.#wish(account, body.container, listPermissions(body))
       const answer = await this.#post(LIST_PATH, body, { ...request, wanted })
       if (answer.status === 200) return answer
       const path = request.path ?? request.url.pathname

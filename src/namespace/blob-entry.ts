@@ -49,10 +49,11 @@ class BlobEntry implements Entry {
  */
 export function entryFromBlob(blobName: string, properties: BlobProperties): Entry {
   const entry = new BlobEntry(blobName, properties)
-  const { blobType, facts } = properties
+  const { blobType, facts, tags } = properties
   const odd = blobType === undefined || blobType === 'BlockBlob' ? undefined : { blobType }
-  if (facts === undefined && odd === undefined) return entry
-  return { ...entry, ...odd, ...(facts === undefined ? {} : accessOf(facts)) }
+  if (facts === undefined && odd === undefined && tags === undefined) return entry
+  const tagged = tags === undefined ? undefined : { tags }
+  return { ...entry, ...odd, ...tagged, ...(facts === undefined ? {} : accessOf(facts)) }
 }
 
 /** The type alone of {@link entryFromBlob}: every read asks for it. */

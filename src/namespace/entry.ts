@@ -37,6 +37,8 @@ export interface Entry {
   /** The tier that somebody chose for it; `undefined` for the account's. */
   readonly chosenTier?: string | undefined
   readonly tagCount?: number | undefined
+  /** Index tags, where the store tells them of every blob. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
   readonly posix: PosixAttributes
   /** As stored, POSIX keys included. */
   readonly metadata: Metadata

@@ -12,6 +12,7 @@ import {
   temporaryDirectory,
   whyNoCli,
 } from '../support/cli.ts'
+import { startSandboxConnector } from '../support/sandbox-connector.ts'
 import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
 const helper = fileURLToPath(new URL('../../dist/cli/mount-helper.js', import.meta.url))
@@ -105,6 +106,34 @@ for (const kind of ['flat', 'hierarchical']) {
       await unmount(timed)
     })
 
+    t.test('files are shown by their index tags, where they have some', async (t) => {
+      if (kind === 'hierarchical') {
+        const argv = ['mount', 'abfs://data', await temporaryMountpoint(t), '-r']
+        const refused = await abfs(...argv, '--filter', 'tag=split:train')
+        t.not(refused.code, 0)
+        t.match(refused.stderr, /ENOTSUP.*have no index tags: leave tag out of --filter/)
+        return
+      }
+      const plain = await mounted()
+      const set = `import os; os.setxattr("${plain}/train/b.csv", "azure.tags", b"split=train")`
+      t.equal(await shell(`python3 -c '${set}'`), '')
+      await unmount(plain)
+      const drive = await mounted('--read-only', '--filter', 'tag=split:train && size<100')
+
+      // Asked for one by one, and listed.
+      t.match(await shell(`cat '${drive}/a.csv'`), /No such file or directory/)
+      t.equal(await shell(`cat '${drive}/train/b.csv'`), 'train/b.csv')
+      t.equal(await shell(`cd '${drive}' && find . -type f`), './train/b.csv\n')
+      const { code, stderr } = await abfs('warm', drive)
+      t.equal(code, 2)
+      t.match(stderr, /hides files by their tags, which no cache keeps: name files by/)
+      await unmount(drive)
+      const others = await mounted('--read-only', '--filter', 'tag!=split:train')
+      t.notMatch(await shell(`cd '${others}' && find . -type f`), /b\.csv/)
+      t.match(await shell(`cd '${others}' && find . -type f`), /a\.csv/)
+      await unmount(others)
+    })
+
     if (kind === 'hierarchical') return
     t.test('of several drives, and of all containers, paths are those in each', async (t) => {
       const [one, two] = [await temporaryMountpoint(t), await temporaryMountpoint(t)]
@@ -132,6 +161,26 @@ for (const kind of ['flat', 'hierarchical']) {
   })
 }
 
+t.test('who is not granted tags mounts nothing by them', { skip: whyNoCli() }, async (t) => {
+  const { client } = await startSandboxConnector(t, {
+    account: { name: 'plain' },
+    engine: 'abfs',
+    editYaml: (yaml) => yaml.replace(/^ +- tag\n/m, ''),
+  })
+  const env = { ...client, XDG_STATE_HOME: await temporaryDirectory(t) }
+  const directory = await temporaryDirectory(t)
+  const mount = (...argv: string[]) =>
+    runAbfs(['mount', 'abfs://data', directory, '-r', '--filter', 'tag=a:b', ...argv], { env })
+
+  failsWith(t, await mount(), {
+    code: 4,
+    line: /EACCES: .* is not granted tag on container 'data'/,
+  })
+  const { code, stdout } = await mount('--plan')
+  t.equal(code, 1)
+  t.match(stdout, /failed +list .*is not granted tag on container 'data'/)
+})
+
 t.test('what a drive is to hide', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
   const { client } = await startCliSandbox(t, '--engine', 'abfs')
   const env = { ...client, XDG_STATE_HOME: await temporaryDirectory(t) }
@@ -153,7 +202,8 @@ t.test('what a drive is to hide', { skip: whyNoCli() || whyNoMounts() }, async (
     const refused: [string[], RegExp][] = [
       [['-r', '--include', 'a**b'], /--include a\*\*b: \*\* must be a whole component/],
       [['-r', '--exclude', ''], /--exclude '' can match no path/],
-      [['-r', '--filter', 'tag=a:b'], /--filter has 'tag=a:b': take size/],
+      [['-r', '--filter', 'tag=a'], /--filter has 'tag=a': take size/],
+      [['--at', '2026-08-01', '--filter', 'tag=a:b'], /index tags are of the present/],
       [['--include', '*.csv'], /--include hides files, .*: add --read-only/],
       [['--exclude', '*.csv'], /--exclude hides files, .*: add --read-only/],
       [['--filter', 'size>1'], /--filter hides files, .*: add --read-only/],

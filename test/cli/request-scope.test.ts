@@ -53,6 +53,16 @@ test('tags, owners and access lists want a credential of their own', (t) => {
   t.end()
 })
 
+test('who reads by tags asks for them with all else, but for the kind of account', (t) => {
+  const scopeOf = requestScopes({ endpoints, access: 'readTags' })
+  const of = (operation: string) => scopeOf(request(operation, '/data/one')).permissions
+
+  for (const each of ['blob.head', 'blob.list', 'blob.get']) t.same(of(each), PERMISSIONS.readTags)
+  t.same(of('blob.getTags'), ['tag'])
+  t.same(of('account.info'), ['read', 'list'])
+  t.end()
+})
+
 test('where each blob is asked for by itself nobody may list', (t) => {
   const scopeOf = requestScopes({ endpoints, access: 'read', perBlob: true })
 

@@ -61,6 +61,15 @@ async function put(name: string, query: string): Promise<number> {
   return (await azure.send('PUT', urlOf(name, query), { headers, body: 'text' })).status
 }
 
+t.test('a list tells no index tags to a caller whom no rule grants them', async (t) => {
+  const { status, answer } = await list('teams/blue/', { include: ['metadata', 'tags'] })
+
+  t.equal(status, 403)
+  t.match(answer, { code: 'access_denied', detail: /is not granted tag on container 'data'/ })
+  t.match(bench.audit.records.at(-1), { action: 'blobs.list', decision: 'denied' })
+  t.equal((await list('teams/blue/', { include: ['metadata'] })).status, 200)
+})
+
 t.test(
   'each blob gets a signature of its own, for five minutes, good for nothing else',
   async (t) => {

@@ -214,6 +214,20 @@ for (const version of versions.filter((each) => each >= '2020-02-10' && each < '
   })
 }
 
+t.test('a list with tags takes their letter too, of the container’s signature', async (t) => {
+  const listing = [need('list'), need('tags')]
+  const list = (query: string) =>
+    storageRequest(`${blobHost}/box?restype=container&comp=list&include=tags&${query}`)
+  const sas = (letters: string) =>
+    containerSas({ permissions: ContainerSASPermissions.parse(letters) })
+  const mismatch = { status: 403, code: 'AuthorizationPermissionMismatch' }
+
+  await use(list(sas('lt')), listing)
+  t.match(await refusalOf(() => use(list(sas('rl')), listing)), mismatch)
+  const below = list(`prefix=top/sub/&${directorySas()}`)
+  t.match(await refusalOf(() => use(below, listing)), mismatch)
+})
+
 t.test('signatures for snapshots and versions hold for these alone', async (t) => {
   const snapshot = '2026-01-01T00:00:00.0000000Z'
   for (const [name, values] of [

@@ -18,7 +18,7 @@ import { parseLocation } from '../location.ts'
 import { usageError } from '../usage.ts'
 import { parseSize } from './drive-options.ts'
 import { type CacheSettings, recallDrives } from './registry.ts'
-import { hidesByTime, reachedBy, shownBy } from './shown.ts'
+import { hidesByTags, hidesByTime, reachedBy, shownBy } from './shown.ts'
 
 /** Where files are, and which of them are meant, where not all. */
 export interface FilesPlace extends BlobPath {
@@ -41,6 +41,10 @@ export function placeOf(text: string, { environment }: CliContext): AzureUrl & F
   }
   if (drive.isPast === true) {
     throw usageError(`${drive.directory} shows the past, which is kept when it is read: read it`)
+  }
+  if (drive.hiding !== undefined && hidesByTags(drive.hiding)) {
+    const what = 'hides files by their tags, which no cache keeps'
+    throw usageError(`${drive.directory} ${what}: name files by their abfs:// URLs`)
   }
   const url = parseAzureUrl(drive.source)
   const root = { ...url, name: url.name.replace(/\/+$/, '') }

@@ -13,7 +13,7 @@ import { usageError } from '../usage.ts'
 import { parseMoment } from './moment.ts'
 import { chooseOtlp, type OtlpSettings } from './otlp-settings.ts'
 import { listPrices, type Prices, parsePrices } from './request-cost.ts'
-import { type Hiding, shownBy } from './shown.ts'
+import { type Hiding, hidesByTags, shownBy } from './shown.ts'
 
 /** The flags of `abfs mount` as commander gives them. */
 export interface MountFlags {
@@ -168,7 +168,7 @@ export function parseDriveSettings(
     timeoutMs: flags.hard === true ? 0 : parseTimeout('--timeout', flags.timeout),
     startTimeoutMs: parseTimeout('--start-timeout', flags.startTimeout),
     hedge: flags.hedge === true,
-    hiding: parseHiding(flags, readOnly),
+    hiding: parseHiding(flags, readOnly, moment),
     maxReadRate: parseRate('--max-read-rate', flags.maxReadRate),
     maxWriteRate: parseRate('--max-write-rate', flags.maxWriteRate),
     maxRequestsPerSecond: parseRequestRate(flags.maxRequestsPerSecond),
@@ -300,10 +300,17 @@ export function parseSize(flag: string, text: string): number {
 }
 
 /** A file that is hidden could be replaced, and a directory removed that is not empty: only where nothing is changed. */
-function parseHiding(flags: MountFlags, readOnly: boolean): Hiding | undefined {
+function parseHiding(
+  flags: MountFlags,
+  readOnly: boolean,
+  moment: Moment | undefined,
+): Hiding | undefined {
   const { include = [], exclude = [], filter } = flags
   const hiding = { include, exclude, filter }
   if (shownBy(hiding) === undefined) return undefined
+  if (moment !== undefined && hidesByTags(hiding)) {
+    throw usageError('--filter has tag, and index tags are of the present: leave out --at, or tag')
+  }
   if (readOnly) return hiding
   const flag = include.length > 0 ? 'include' : exclude.length > 0 ? 'exclude' : 'filter'
   throw usageError(`--${flag} hides files, which is for drives that are read-only: add --read-only`)

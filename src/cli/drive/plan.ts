@@ -16,8 +16,8 @@ import { withAccount } from '../session.ts'
 import type { DriveSettings } from './drive-options.ts'
 import { examineMachine, type Finding } from './examine.ts'
 import { tellStarter } from './launch.ts'
-import { accountInThePast } from './past-account.ts'
 import { probePlace } from './plan-probes.ts'
+import { accessOf, accountSeenBy } from './seen-account.ts'
 import { shownBy } from './shown.ts'
 import { StartWatch } from './start-watch.ts'
 
@@ -60,12 +60,11 @@ export async function planDrive(
     clock: systemClock,
   })
   const root = { container: url.container, name: url.name.replace(/\/+$/, '') }
-  const access = settings.readOnly ? 'read' : 'write'
+  const access = accessOf(settings)
   const machine = await examineMachine(context.environment, context.signal)
   const session = { access, urls: [url], abandoned: () => start.signal } as const
   const probed = withAccount(command, context, session, (account) => {
-    const { moment } = settings
-    const shown = moment === undefined ? account : accountInThePast(account, root, moment)
+    const shown = accountSeenBy(account, { ...settings, root })
     return start.run((signal) =>
       probePlace(shown, {
         root,

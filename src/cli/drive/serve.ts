@@ -14,7 +14,6 @@ import { type Account, openAccount } from '../compose.ts'
 import { type CliContext, configOf } from '../context.ts'
 import { targetOf } from '../location.ts'
 import { describeError } from '../report-error.ts'
-import type { AccessKind } from '../request-scope.ts'
 import { Traffic, writeReport } from '../traffic.ts'
 import { serveMetrics } from './control-server.ts'
 import { optimizeLater } from './daemon-process.ts'
@@ -24,8 +23,8 @@ import { answerLauncher, tellStarter } from './launch.ts'
 import { errorFields, openLogFile } from './log.ts'
 import { type DriveMemory, driveMemory } from './memory.ts'
 import { notifyServiceManager } from './notify.ts'
-import { accountInThePast } from './past-account.ts'
 import { rehearseReading } from './rehearsal.ts'
+import { accessOf, accountSeenBy } from './seen-account.ts'
 import { ServedDrive } from './served-drive.ts'
 import { StartWatch } from './start-watch.ts'
 import { describeUnsaved, unsavedFile } from './unsaved-view.ts'
@@ -69,8 +68,9 @@ function endSoon(): void {
   void systemClock.sleep(200).then(() => process.exit())
 }
 
-/** Who is told of changes need not list often: names are then believed as long as attributes. */
-function feedTtlMs({ changeFeedMs, attrTtlMs }: DriveSettings): number | undefined {
+/** How long listings are believed. Who is told of changes need not list often: names are then believed as long as attributes. */
+function ttlMs({ changeFeedMs, attrTtlMs, immutable }: DriveSettings): number | undefined {
+  if (immutable) return Number.MAX_SAFE_INTEGER
   return changeFeedMs === undefined || attrTtlMs < usualTtlMs ? undefined : attrTtlMs
 }
 
@@ -124,7 +124,6 @@ class Daemon {
     const target = targetOf(this.#config, urls)
     // The daemon keeps no directory busy; every file name is absolute by now.
     process.chdir('/')
-    const access: AccessKind = settings.readOnly ? 'read' : 'write'
     const diskCache = this.#openDiskCache()
     const { sharedBytes: memoryBudgetBytes, cacheBytes } = this.#memory
     const memory = { memoryBudgetBytes, cacheBytes, reusesMemory: true }
@@ -132,7 +131,7 @@ class Daemon {
     const isHard = settings.timeoutMs === 0
     const isEndless = isHard ? () => this.#serves && !this.#context.signal.aborted : undefined
     const abandoned = () => this.#start.signal
-    const listingTtlMs = settings.immutable ? Number.MAX_SAFE_INTEGER : feedTtlMs(settings)
+    const listingTtlMs = ttlMs(settings)
     const hedge = settings.hedge ? {} : undefined
     const rateLimits = {
       readBytesPerSecond: settings.maxReadRate,
@@ -141,7 +140,7 @@ class Daemon {
     }
     const how = {
       target,
-      access,
+      access: accessOf(settings),
       diskCache,
       ...memory,
       scanTrees: true,
@@ -202,7 +201,6 @@ class Daemon {
 
   #driveOf({ url, directory }: DrivePlace, account: Account): ServedDrive {
     const { settings } = this.#options
-    const { moment } = settings
     const root = { container: url.container, name: url.name.replace(/\/+$/, '') }
     const { cacheDir } = this.#config
     const { environment, signal } = this.#context
@@ -210,7 +208,7 @@ class Daemon {
       url,
       settings: { ...settings, directory },
       below: this.#options.below,
-      account: moment === undefined ? account : accountInThePast(account, root, moment),
+      account: accountSeenBy(account, { ...settings, root, listingTtlMs: ttlMs(settings) }),
       cacheDir,
       spoolMemory: this.#spoolMemory,
       traffic: this.#traffic,

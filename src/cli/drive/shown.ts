@@ -38,6 +38,11 @@ export function hidesByTime({ filter = '' }: Hiding): boolean {
   return /(^|[|&])\s*modtime\b/i.test(filter)
 }
 
+/** Whether what is shown depends on index tags, which a store must be asked for. */
+export function hidesByTags({ filter = '' }: Hiding): boolean {
+  return /(^|[|&])\s*tag\b/i.test(filter)
+}
+
 /** As `isShown`, where no directory above was looked at: one that is hidden hides what is in it. The top is always shown. */
 export function reachedBy(isShown: IsShown): IsShown {
   return (path, entry) => {
@@ -90,13 +95,13 @@ function conditionOf(filter: string): IsShown {
 
 function termOf(text: string): IsShown {
   const [, name = '', operator = '', value = ''] =
-    /^\s*(size|format|modtime)\s*(<=|>=|!=|<|>|=)\s*(.*?)\s*$/is.exec(text) ?? []
+    /^\s*(size|format|modtime|tag)\s*(<=|>=|!=|<|>|=)\s*(.*?)\s*$/is.exec(text) ?? []
   const compare = comparisons[operator]
   const meets = compare && fields[name.toLowerCase()]?.(compare, value, operator)
   if (meets !== undefined) return meets
   throw usageError(
-    `--filter has '${text.trim()}': take size (bytes), format (what follows the last dot; = or !=) or modtime ` +
-      '(2026-08-01T00:00:00Z or Sat, 01 Aug 2026 00:00:00 GMT; not !=), such as size>1000 && format=pdf',
+    `--filter has '${text.trim()}': take size (bytes), format (what follows the last dot; = or !=), modtime ` +
+      '(2026-08-01T00:00:00Z or Sat, 01 Aug 2026 00:00:00 GMT; not !=) or tag (KEY:VALUE; = or !=), such as size>1000 && format=pdf',
   )
 }
 
@@ -114,7 +119,7 @@ const comparisons: Readonly<Record<string, Compare>> = {
 /** What each field makes of an operator and a value; `undefined` where they are none of its. */
 const fields: Readonly<
   Record<string, (compare: Compare, value: string, operator: string) => IsShown | undefined>
-> = { size: sizeIs, format: formatIs, modtime: timeIs }
+> = { size: sizeIs, format: formatIs, modtime: timeIs, tag: tagIs }
 
 function sizeIs(compare: Compare, value: string): IsShown | undefined {
   if (!/^\d{1,15}$/.test(value)) return undefined
@@ -131,6 +136,16 @@ function formatIs(_: Compare, value: string, operator: string): IsShown | undefi
 function extensionOf(path: string): string | undefined {
   return /\.([^./]*)$/.exec(path)?.[1]?.toLowerCase()
 }
+
+/** A blob without that tag has another. */
+function tagIs(_: Compare, value: string, operator: string): IsShown | undefined {
+  const [, key, wanted] = tagForm.exec(value) ?? []
+  if (key === undefined || !/^!?=$/.test(operator)) return undefined
+  return (_path, { tags }) => (tags?.[key] === wanted) === (operator === '=')
+}
+
+/** As Azure takes them, but for a colon in a key. */
+const tagForm = /^([\w +\-./=]{1,128}):([\w +\-./:=]{0,256})$/
 
 function timeIs(compare: Compare, value: string, operator: string): IsShown | undefined {
   const timeMs = timeForm.test(value) ? Date.parse(value) : Number.NaN

@@ -10,6 +10,7 @@ export interface ConnectorYamlOptions {
 }
 
 const permissions = ['read', 'list', 'create', 'write', 'delete']
+const flatPermissions = ['tag']
 const hierarchicalPermissions = ['move', 'execute', 'ownership', 'permissions']
 
 /** The configuration of a connector that grants everything in the sandbox to one caller. */
@@ -36,7 +37,7 @@ export function connectorYaml(sandbox: Sandbox, options: ConnectorYamlOptions): 
       caller,
       account: name,
       container: '*',
-      permissions: hierarchical ? [...permissions, ...hierarchicalPermissions] : permissions,
+      permissions: [...permissions, ...(hierarchical ? hierarchicalPermissions : flatPermissions)],
       // A signature cannot list or make containers: for the account itself a bearer is vended.
       credentials: ['sas', 'bearer'],
       maxTtlSeconds: 3600,

@@ -77,11 +77,14 @@ function checkResource(sas: SasToken, need: Need, on: AccessTarget): void {
   }
 }
 
+/** What a list of a container takes, with tags and by them. */
+const listing: readonly Right[] = ['list', 'tags', 'filterByTags']
+
 // Properties, rights and life of a container are for keys, account signatures and roles.
 function checkContainer(sas: SasToken, need: Need, on: AccessTarget): void {
-  if (need.right !== 'list' && need.right !== 'filterByTags') throw authorizationFailure()
+  if (!listing.includes(need.right)) throw authorizationFailure()
   if (sas.resource === 'c') return
-  if (sas.resource !== 'd' || need.right === 'filterByTags') throw permissionMismatch()
+  if (sas.resource !== 'd' || need.right !== 'list') throw permissionMismatch()
   if (!covers(sas, directoryAsked(on.request), on)) throw permissionMismatch()
 }
 

@@ -81,7 +81,17 @@ t.test('patterns and conditions that are none are refused by name', (t) => {
   }
   t.throws(() => shownBy({ ...none, include: ['a**b'] }), { message: /--include a\*\*b/ })
   t.throws(() => shownBy({ ...none, include: ['train/'] }), { message: /write train\/\*\* for/ })
-  const refused = ['', 'tag=a:b', 'tier=hot', 'name=^x', 'size=1k', 'size>1 &&', 'format>gz']
+  const refused = [
+    '',
+    'tag=a',
+    'tag>a:b',
+    'tag=:b',
+    'tier=hot',
+    'name=^x',
+    'size=1k',
+    'size>1 &&',
+    'format>gz',
+  ]
   const times = ['soon', '1', '2026', '2026-08-01T12:00', 'Sat, 01 Aug 2026 12:00:00 IST']
   for (const filter of [
     ...refused,
@@ -90,6 +100,33 @@ t.test('patterns and conditions that are none are refused by name', (t) => {
   ]) {
     t.throws(() => shownBy({ ...none, filter }), { message: /--filter has/ }, filter)
   }
+  t.end()
+})
+
+t.test('tags are compared by key and value, and who has none has another', (t) => {
+  const tagged = (tags: Record<string, string> | undefined) =>
+    entryFromBlob('a', { ...properties, tags })
+  const meets = (filter: string, tags?: Record<string, string>) =>
+    shownBy({ ...none, filter })?.('a', tagged(tags))
+  const tags = { split: 'train', 'a key': 'x:y=z' }
+
+  t.strictSame(
+    [
+      'tag=split:train',
+      'TAG = split:train',
+      'tag=a key:x:y=z',
+      'tag!=split:test',
+      'tag!=other:',
+    ].map((filter) => meets(filter, tags)),
+    [true, true, true, true, true],
+  )
+  t.strictSame(
+    ['tag=split:test', 'tag=Split:train', 'tag!=split:train', 'tag=split:train && size<9'].map(
+      (filter) => meets(filter, tags),
+    ),
+    [false, false, false, false],
+  )
+  t.strictSame([meets('tag=split:train'), meets('tag!=split:train', {})], [false, true])
   t.end()
 })
 
