@@ -1,66 +1,15 @@
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
-import type {
-  BlobContent,
-  BlobProperties,
-  BlobStore,
-  CallOptions,
-  ContainerProperties,
-  GetOptions,
-  ListOptions,
-  ListPage,
-} from './store.ts'
+import type { BlobStore } from './store.ts'
+import { StoreView } from './store-view.ts'
 
 /** Another view of a store, for those who only read: whatever would change it is `EROFS`. */
-export abstract class ReadOnlyStore implements BlobStore {
-  readonly account: string
-  readonly #store: BlobStore
+export abstract class ReadOnlyStore extends StoreView implements BlobStore {
   readonly #why: string
 
   constructor(store: BlobStore, why: string) {
-    this.account = store.account
-    this.#store = store
+    super(store)
     this.#why = why
-  }
-
-  get endpoint(): string | undefined {
-    return this.#store.endpoint
-  }
-
-  get roundTripMs(): number | undefined {
-    return this.#store.roundTripMs
-  }
-
-  get receivedBytes(): number | undefined {
-    return this.#store.receivedBytes
-  }
-
-  get isEndless(): (() => boolean) | undefined {
-    return this.#store.isEndless
-  }
-
-  head(path: BlobPath, options?: CallOptions): Promise<BlobProperties> {
-    return this.#store.head(path, options)
-  }
-
-  get(path: BlobPath, options?: GetOptions): Promise<BlobContent> {
-    return this.#store.get(path, options)
-  }
-
-  listPage(prefix: BlobPath, options?: ListOptions): Promise<ListPage> {
-    return this.#store.listPage(prefix, options)
-  }
-
-  headContainer(container: string, options?: CallOptions): Promise<ContainerProperties> {
-    return this.#store.headContainer(container, options)
-  }
-
-  listContainers(options?: CallOptions): AsyncIterable<ContainerProperties> {
-    return this.#store.listContainers(options)
-  }
-
-  close(): Promise<void> {
-    return this.#store.close()
   }
 
   put = (path: BlobPath): Promise<never> => this.#refuse(path, 'blob.put')

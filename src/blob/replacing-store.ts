@@ -12,7 +12,6 @@ import { type BlobPath, formatPath } from '../path.ts'
 import type { HierarchyOf, HierarchyStore } from './hierarchy.ts'
 import type {
   AppendOptions,
-  BlobContent,
   BlobProperties,
   BlobStore,
   BlockSourceRange,
@@ -22,17 +21,13 @@ import type {
   CommittedBlock,
   CommittedBlocks,
   Conditions,
-  ContainerProperties,
   CopiedProperties,
   CopyOptions,
-  GetOptions,
-  HeadOptions,
-  ListOptions,
-  ListPage,
   Metadata,
   PutOptions,
   StageOptions,
 } from './store.ts'
+import { StoreView } from './store-view.ts'
 
 interface Beside {
   readonly path: BlobPath
@@ -43,8 +38,7 @@ interface Beside {
 type Place = { readonly kind: 'own' } | ({ readonly kind: 'beside' } & Beside)
 
 /** A store that writes block lists so that they replace any file of a hierarchical account. */
-export class ReplacingBlobStore implements BlobStore {
-  readonly account: string
+export class ReplacingBlobStore extends StoreView implements BlobStore {
   readonly integrity: BlobStore['integrity']
   readonly deleteMany: BlobStore['deleteMany']
   /** The same account, where block lists are written as they are. */
@@ -55,7 +49,7 @@ export class ReplacingBlobStore implements BlobStore {
   readonly #places = new LRUCache<string, Promise<Place>>({ max: maxPlaces })
 
   constructor(store: BlobStore, hierarchyOf: HierarchyOf) {
-    this.account = store.account
+    super(store)
     this.integrity = store.integrity
     this.deleteMany = store.deleteMany?.bind(store)
     this.plain = store
@@ -126,30 +120,6 @@ export class ReplacingBlobStore implements BlobStore {
     }
   }
 
-  get endpoint(): string | undefined {
-    return this.#store.endpoint
-  }
-
-  get roundTripMs(): number | undefined {
-    return this.#store.roundTripMs
-  }
-
-  get receivedBytes(): number | undefined {
-    return this.#store.receivedBytes
-  }
-
-  get isEndless(): (() => boolean) | undefined {
-    return this.#store.isEndless
-  }
-
-  head(path: BlobPath, options?: HeadOptions): Promise<BlobProperties> {
-    return this.#store.head(path, options)
-  }
-
-  get(path: BlobPath, options?: GetOptions): Promise<BlobContent> {
-    return this.#store.get(path, options)
-  }
-
   async put(path: BlobPath, data: Uint8Array, options: PutOptions = {}): Promise<BlobProperties> {
     const made = await this.#orInPlace({ path, syscall: 'blob.put' }, options, (to, own) =>
       this.#store.put(to, data, own),
@@ -181,10 +151,6 @@ export class ReplacingBlobStore implements BlobStore {
     return this.#store.appendBlock(path, data, options)
   }
 
-  listPage(prefix: BlobPath, options?: ListOptions): Promise<ListPage> {
-    return this.#store.listPage(prefix, options)
-  }
-
   setMetadata(
     path: BlobPath,
     metadata: Metadata,
@@ -203,24 +169,12 @@ export class ReplacingBlobStore implements BlobStore {
     return this.#store.delete(path, options)
   }
 
-  headContainer(container: string, options?: CallOptions): Promise<ContainerProperties> {
-    return this.#store.headContainer(container, options)
-  }
-
   createContainer(container: string, options?: CallOptions): Promise<void> {
     return this.#store.createContainer(container, options)
   }
 
   deleteContainer(container: string, options?: CallOptions): Promise<void> {
     return this.#store.deleteContainer(container, options)
-  }
-
-  listContainers(options?: CallOptions): AsyncIterable<ContainerProperties> {
-    return this.#store.listContainers(options)
-  }
-
-  close(): Promise<void> {
-    return this.#store.close()
   }
 
   /** Where blocks of `path` are staged. A lease would go with the version that is replaced, and a lock with it. */
