@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import { FileContent } from '../../src/transfer/file-content.ts'
+import { NearDisk } from '../../src/transfer/near-disk.ts'
 import { Journal } from '../../src/vfs/journal.ts'
 import type { KeptVersion } from '../../src/vfs/journal-record.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -17,10 +18,9 @@ interface Given {
   readonly keep: () => Promise<KeptVersion>
 }
 
-function journalWith(t: Test, onStep: (step: string) => void): Given {
+function journalWith(t: Test, onStep: (step: string) => void, clock = new FakeClock()): Given {
   const directory = mkdtempSync(join(tmpdir(), 'abfs-journal-sync-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
-  const clock = new FakeClock()
   const journal = new Journal({ directory: join(directory, 'journal'), clock, onStep })
   const keep = async (): Promise<KeptVersion> => {
     const store = new MemoryBlobStore({ account: 'account' })
@@ -81,3 +81,44 @@ t.test('empty records, which a machine leaves that stops, are swept; others stay
   await journal.sweep()
   t.same(readdirSync(directory).sort(), [`${kept.id}.json`, 'unknown.json'])
 })
+
+t.test('the disk is left to other threads once it was slow', async (t) => {
+  const clock = new StumblingClock()
+  let [turns, turnsOfRecord] = [0, 0]
+  const { journal, directory, keep } = journalWith(
+    t,
+    (step) => {
+      if (step === 'record') {
+        turns = 0
+        setImmediate(() => {
+          turns += 1
+        })
+      }
+      if (step === 'name record') turnsOfRecord = turns
+    },
+    clock,
+  )
+  const first = await keep()
+  const isNear = await new NearDisk(clock).isNear(directory)
+  const second = await keep()
+  t.equal(turnsOfRecord > 0, !isNear, 'a quick disk that is near is not waited for')
+
+  clock.stepMs = 30
+  const others = [await keep(), await keep(), await keep()]
+
+  t.ok(turnsOfRecord > 0)
+  t.same((await journal.list()).length, 5)
+  for (const kept of [first, second, ...others]) await journal.remove(kept)
+  t.same(readdirSync(directory), [])
+})
+
+/** Each look at it is so much later. */
+class StumblingClock extends FakeClock {
+  stepMs = 0
+  #lateMs = 0
+
+  override nowMs(): number {
+    this.#lateMs += this.stepMs
+    return super.nowMs() + this.#lateMs
+  }
+}
