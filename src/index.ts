@@ -116,6 +116,8 @@ export type { GetFileOptions, LocalFileOptions } from './filesystem/local-file.t
 export { LocalFileCache, type LocalFileCacheOptions } from './filesystem/local-file-cache.ts'
 export type { PathInput } from './filesystem/location.ts'
 export type { MoveOptions } from './filesystem/move.ts'
+export type { NodeMode, NodeTime } from './filesystem/node-changes.ts'
+export type { NodeDirectory } from './filesystem/node-directory.ts'
 export type {
   NodeFileHandle,
   NodeOpenFlags,
@@ -128,6 +130,7 @@ export type {
   NodePath,
 } from './filesystem/node-file-system.ts'
 export type { NodeDirent, NodeStats } from './filesystem/node-stats.ts'
+export type { NodeReadStreamOptions, NodeWriteStreamOptions } from './filesystem/node-streams.ts'
 export type { PipeOptions, WriteOptions } from './filesystem/pipe.ts'
 export type { OperationPlan } from './filesystem/plan-operation.ts'
 export type { BlockOptions } from './filesystem/read-block.ts'

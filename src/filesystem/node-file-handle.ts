@@ -9,8 +9,8 @@ import { BlobFileWriter } from './blob-file-writer.ts'
 import { demandWord } from './demand-word.ts'
 import { fullName } from './file-info.ts'
 import { NodeStats } from './node-stats.ts'
+import { type NodeReadStreamOptions, nodeReadStream } from './node-streams.ts'
 import type { Remote } from './remote.ts'
-import { readStream } from './streams.ts'
 
 /** How `open` of the shape of `node:fs/promises` opens: to read, to change in place, anew, or at the end. */
 export type NodeOpenFlags = 'r' | 'r+' | 'w' | 'wx' | 'a'
@@ -148,9 +148,9 @@ export class NodeFileHandle {
     return this.sync()
   }
 
-  /** The bytes from the beginning, of the version that is there when it is read first. */
-  createReadStream(options: { readonly start?: number; readonly end?: number } = {}): Readable {
-    return readStream(this.#remote, this.#path, { ...options, signal: this.#signal })
+  /** From the beginning, or `start`, to `end`, which is read too; of the version that is there when it is read first. */
+  createReadStream(options: NodeReadStreamOptions = {}): Readable {
+    return nodeReadStream(this.#remote, this.#path, { signal: this.#signal, ...options })
   }
 
   /** Lines of UTF-8 from the position on. */

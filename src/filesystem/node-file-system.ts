@@ -1,7 +1,11 @@
 import type { Buffer } from 'node:buffer'
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
-import type { BlobPath } from '../path.ts'
+import { refuseReserved } from '../namespace/blob-name.ts'
+import type { PosixAttributes } from '../namespace/entry.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import { appendFile as appendToEnd } from './append-file.ts'
 import { collectByName, sortedByName } from './by-name.ts'
 import { catFile } from './cat.ts'
@@ -10,13 +14,26 @@ import { makeDirectories, makeDirectory, removeDirectory } from './directories.t
 import { type FileInfo, fullName } from './file-info.ts'
 import { innerName } from './inner-name.ts'
 import { locate, locateFile } from './location.ts'
+import {
+  modeChange,
+  type NodeMode,
+  type NodeTime,
+  ownerChange,
+  timeChange,
+} from './node-changes.ts'
+import { NodeDirectory } from './node-directory.ts'
 import { NodeFileHandle, type NodeOpenFlags } from './node-file-handle.ts'
 import { NodeDirent, NodeStats } from './node-stats.ts'
+import {
+  type NodeReadStreamOptions,
+  type NodeWriteStreamOptions,
+  nodeReadStream,
+  nodeWriteStream,
+} from './node-streams.ts'
 import { pipeFile } from './pipe.ts'
 import type { Remote } from './remote.ts'
 import { remove, removeFile } from './remove.ts'
-import { type ReadStreamOptions, readStream, writeStream } from './streams.ts'
-import { relativeName } from './tree-view.ts'
+import { parentName, relativeName } from './tree-view.ts'
 
 /** A path as Node's calls take it: `/container/path`, with or without the slash, or a URL. */
 export type NodePath = string | URL | Buffer
@@ -44,9 +61,6 @@ export interface NodeFileSystemOptions {
   readonly root?: string | URL | undefined
 }
 
-/** COPYFILE_EXCL of node:fs. */
-const copyExclusive = 1
-
 /**
  * An account in the shape of `node:fs/promises`, for libraries that take one. Containers are the
  * directories of `/`. Errors have Node's fields (`code`, `errno`, `syscall`, `path`); semantics are
@@ -54,6 +68,8 @@ const copyExclusive = 1
  * demands the parent, nothing is a pattern. Nobody can lock or watch a file.
  */
 export class NodeFileSystem {
+  /** Those of `node:fs`. */
+  readonly constants: typeof constants = constants
   readonly #remote: Remote
   readonly #root: string | undefined
 
@@ -130,7 +146,7 @@ export class NodeFileSystem {
   }
 
   /** Rejects with `ENOENT` when nothing has that name. Who may do what shows when it is done. */
-  async access(path: NodePath): Promise<void> {
+  async access(path: NodePath, _mode?: number): Promise<void> {
     await this.#info(path, 'access')
   }
 
@@ -151,8 +167,13 @@ export class NodeFileSystem {
     const entries = recursive
       ? await collectByName(view.listTree(info.name))
       : await sortedByName(await view.list(info.name))
-    if (withFileTypes) return entries.map((entry) => new NodeDirent(entry))
+    if (withFileTypes) return entries.map((entry) => this.#dirent(entry))
     return entries.map(({ name }) => relativeName(info.name, name))
+  }
+
+  /** A directory to go through entry by entry. */
+  async opendir(path: NodePath): Promise<NodeDirectory> {
+    return new NodeDirectory(String(path), await this.readdir(path, { withFileTypes: true }))
   }
 
   /** With `recursive` those above it too, and one that exists is no error. */
@@ -164,6 +185,13 @@ export class NodeFileSystem {
     const recursive = typeof options === 'object' && options?.recursive === true
     if (recursive) await makeDirectories(this.#remote, place, { existOk: true })
     else await makeDirectory(this.#remote, place, { createParents: false })
+  }
+
+  /** Makes a directory of the name `prefix` and six letters or digits more, and tells it. */
+  async mkdtemp(prefix: NodePath): Promise<string> {
+    const path = `${prefix}${randomBytes(3).toString('hex')}`
+    await this.mkdir(path)
+    return path
   }
 
   async rmdir(path: NodePath): Promise<void> {
@@ -196,7 +224,8 @@ export class NodeFileSystem {
   /** On the server's side, with metadata; `COPYFILE_EXCL` looks whether the target exists first. */
   async copyFile(from: NodePath, to: NodePath, mode = 0): Promise<void> {
     const [source, target] = [this.#file(from, 'copyfile'), this.#file(to, 'copyfile')]
-    const taken = (mode & copyExclusive) !== 0 && (await this.#remote.view.stat(fullName(target)))
+    const taken =
+      (mode & constants.COPYFILE_EXCL) !== 0 && (await this.#remote.view.stat(fullName(target)))
     if (taken) throw new FileSystemError('EEXIST', 'copyfile', { path: String(to) })
     await this.#remote.namespace.copyFile(source, target, {})
   }
@@ -217,25 +246,75 @@ export class NodeFileSystem {
     await copyTree(this.#remote, request, { recursive: true, literal: true })
   }
 
+  /** Keeps permission bits in metadata, or on hierarchical accounts with the service. Links are not followed. */
+  async chmod(path: NodePath, mode: NodeMode): Promise<void> {
+    await this.#change(path, 'chmod', modeChange(mode))
+  }
+
+  /** Keeps owner and group in metadata; -1 leaves one as it is. Links are not followed. */
+  async chown(path: NodePath, uid: number, gid: number): Promise<void> {
+    await this.#change(path, 'chown', ownerChange(uid, gid))
+  }
+
+  /** The same as {@link chown}. */
+  lchown(path: NodePath, uid: number, gid: number): Promise<void> {
+    return this.chown(path, uid, gid)
+  }
+
+  /** Keeps the time of modification in metadata, to the microsecond; that of access is not kept. Links are not followed. */
+  async utimes(path: NodePath, _atime: NodeTime, mtime: NodeTime): Promise<void> {
+    await this.#change(path, 'utime', timeChange(mtime))
+  }
+
+  /** The same as {@link utimes}. */
+  lutimes(path: NodePath, atime: NodeTime, mtime: NodeTime): Promise<void> {
+    return this.utimes(path, atime, mtime)
+  }
+
+  /** A link that drives follow, and that reading here does not. `EEXIST` where the name is taken. */
+  async symlink(target: NodePath, path: NodePath, _type?: string | null): Promise<void> {
+    const place = this.#file(path, 'symlink')
+    refuseReserved(place, 'symlink')
+    await this.#remote.namespace.createSymlink(place, String(target))
+  }
+
+  /** `EPERM`: a blob has one name. */
+  async link(from: NodePath, to: NodePath): Promise<never> {
+    const dest = formatPath(this.#file(to, 'link'))
+    const detail = 'a blob has one name: copy it, or make a symbolic link'
+    throw new FileSystemError('EPERM', 'link', { path: String(from), dest, detail })
+  }
+
   async readlink(path: NodePath): Promise<string> {
     return this.#remote.namespace.readSymlink(this.#file(path, 'readlink'), {})
   }
 
   /** The path with a slash in front; `ENOENT` when nothing has that name. */
   async realpath(path: NodePath): Promise<string> {
-    return `/${(await this.#info(path, 'realpath')).name}`
+    return this.#shown((await this.#info(path, 'realpath')).name)
   }
 
-  /** See `readStream`; as everywhere in abfs, `end` is the byte after the last. */
-  createReadStream(path: NodePath, options?: ReadStreamOptions): Readable {
-    return readStream(this.#remote, this.#file(path, 'open'), options)
+  /** As Node's: `end` is the last byte that is read. Of one version; see `readStream`. */
+  createReadStream(path: NodePath, options?: BufferEncoding | NodeReadStreamOptions): Readable {
+    return nodeReadStream(this.#remote, this.#file(path, 'open'), options)
   }
 
-  createWriteStream(path: NodePath, options: { readonly flags?: string } = {}): Writable {
-    const { flags = 'w' } = options
-    if (flags !== 'w' && flags !== 'wx') throw badFlag(flags)
-    const exclusive = flags === 'wx'
-    return writeStream(this.#remote, this.#file(path, 'open'), { exclusive })
+  createWriteStream(path: NodePath, options?: BufferEncoding | NodeWriteStreamOptions): Writable {
+    return nodeWriteStream(this.#remote, this.#file(path, 'open'), options)
+  }
+
+  async #change(path: NodePath, syscall: string, attributes: PosixAttributes): Promise<void> {
+    const place = this.#place(path, syscall)
+    await this.#remote.namespace.setAttributes(place, attributes)
+  }
+
+  #dirent(info: FileInfo): NodeDirent {
+    return new NodeDirent(info, this.#shown(parentName(info.name)))
+  }
+
+  /** A name of the account as paths here have it. */
+  #shown(name: string): string {
+    return `/${relativeName(this.#root ?? '', name)}`
   }
 
   async #info(path: NodePath, syscall: string): Promise<FileInfo> {

@@ -13,9 +13,9 @@ export class NodeDirent {
   readonly parentPath: string
   readonly #info: FileInfo
 
-  constructor(info: FileInfo) {
+  constructor(info: FileInfo, parentPath = `/${parentName(info.name)}`) {
     this.name = baseName(info.name)
-    this.parentPath = `/${parentName(info.name)}`
+    this.parentPath = parentPath
     this.#info = info
   }
 

@@ -28,13 +28,16 @@ export function readStream(
   return Readable.from(pieces(remote, path, options), { objectMode: false, signal: options.signal })
 }
 
-/** A Node stream that makes a file when it ends, and nothing when it is destroyed. */
+/** A Node stream that makes a file when it ends, by `writer` where one is given, and nothing when it is destroyed. */
 export function writeStream(
   remote: Remote,
   path: BlobPath,
-  options: WriteOptions & { readonly exclusive: boolean },
+  options: WriteOptions & {
+    readonly exclusive: boolean
+    readonly writer?: Promise<BlobFileWriter> | undefined
+  },
 ): Writable {
-  const writer = BlobFileWriter.open(remote, path, options)
+  const { writer = BlobFileWriter.open(remote, path, options) } = options
   // The first call meets the error; without a listener before that the process would end.
   writer.catch(() => undefined)
   return new Writable({

@@ -313,6 +313,8 @@ t.test('a directory is the root of a node:fs', async (t) => {
 
   t.strictSame(await node.readdir('/', { recursive: true }), ['a', 'a/f'])
   t.equal(await node.readFile('/a/f', 'utf8'), 'f')
+  t.equal(await node.realpath('a/f'), '/a/f')
+  t.equal((await node.readdir('/a', { withFileTypes: true }))[0]?.parentPath, '/a')
   await node.mkdir('/b')
   await node.rename('/a/f', '/b/g')
   await node.writeFile('h', 'h')

@@ -180,3 +180,78 @@ t.test('streams of the web read, write whole files, and leave nothing when abort
   await writer.abort(new Error('no more')).catch(() => undefined)
   t.notOk(await fs.exists('box/half', { refresh: true }))
 })
+
+t.test('streams end with the byte that Node ends with, and decode', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const node = fs.asNodeFs()
+  await node.writeFile('/box/f', 'ab\u20acdefghij')
+
+  const decoded = node.createReadStream('/box/f', { encoding: 'utf8', highWaterMark: 1 })
+
+  t.strictSame((await decoded.toArray()).slice(0, 4), ['a', 'b', '\u20ac', 'd'])
+  t.equal(await text(node.createReadStream('/box/f', { start: 5, end: 7 })), 'def')
+  t.equal(await text(node.createReadStream('/box/f', { start: 5, end: Infinity })), 'defghij')
+  const handle = await node.open('/box/f')
+  t.equal(await text(handle.createReadStream({ start: 5, end: 5 })), 'd')
+  await handle.close()
+  await pipeline(Readable.from(['kl']), node.createWriteStream('/box/f', { flags: 'a' }))
+  t.match(await node.readFile('/box/f', 'utf8'), /ijkl$/)
+  t.throws(() => node.createWriteStream('/box/f', { flags: 'r+' }), { name: 'TypeError' })
+})
+
+t.test('modes, owners and times are changed, and read back by others', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const node = fs.asNodeFs()
+  await node.writeFile('/box/f', 'x')
+
+  await node.chmod('/box/f', constants.S_IFREG | 0o640)
+  await node.chown('/box/f', 7, 8)
+  await node.lchown('/box/f', -1, 9)
+  await node.utimes('/box/f', 0, new Date(1_700_000_000_123))
+
+  const stats = await fs.asNodeFs().stat('/box/f')
+  t.match(stats, { uid: 7, gid: 9, mtimeMs: 1_700_000_000_123, mode: constants.S_IFREG | 0o640 })
+  await node.chmod('/box/f', '755')
+  await node.utimes('/box/f', 0, 1_700_000_000.5)
+  t.match(await node.stat('/box/f'), {
+    mode: constants.S_IFREG | 0o755,
+    mtimeMs: 1_700_000_000_500,
+  })
+  t.equal(await node.readFile('/box/f', 'utf8'), 'x')
+  await t.rejects(node.chmod('/box/f', 'rwx'), { name: 'TypeError', message: /^mode: expected/ })
+  await t.rejects(node.chown('/box/f', -2, 0), { message: /^uid: expected/ })
+  await t.rejects(node.utimes('/box/f', 0, 'soon'), { message: /^mtime: expected/ })
+  await t.rejects(node.chmod('/box/missing', 0o600), { code: 'ENOENT' })
+})
+
+t.test('links are made and read, hard ones refused', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const node = fs.asNodeFs()
+  await node.writeFile('/box/f', 'x')
+
+  await node.symlink('../box/f', '/box/l')
+
+  t.equal(await node.readlink('/box/l'), '../box/f')
+  t.ok((await node.lstat('/box/l')).isSymbolicLink())
+  await t.rejects(node.symlink('f', '/box/l'), { code: 'EEXIST' })
+  await t.rejects(node.symlink('f', '/box/.abfs/l'), { code: 'EPERM' })
+  await t.rejects(node.link('/box/f', '/box/g'), { code: 'EPERM', dest: /box\/g$/ })
+})
+
+t.test('directories of a random name are made, and gone through by entry', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const node = fs.asNodeFs()
+
+  const made = await node.mkdtemp('/box/run-')
+  for (const name of ['a', 'b']) await node.writeFile(`${made}/${name}`, name)
+
+  t.match(made, /^\/box\/run-\w{6}$/)
+  const directory = await node.opendir(made)
+  t.equal((await directory.read())?.name, 'a')
+  const rest: string[] = []
+  for await (const { name, parentPath } of directory) rest.push(`${parentPath}/${name}`)
+  t.strictSame(rest, [`${made}/b`])
+  t.equal(await directory.read(), null)
+  await directory.close()
+  await t.rejects(node.opendir('/box/missing'), { code: 'ENOENT' })
+})
