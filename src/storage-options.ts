@@ -9,7 +9,7 @@ import { fixedSignature, type GivenCredential, keySignatures } from './given-cre
 
 /**
  * The options of adlfs by their own names, as `storage_options` of pandas, dask and others hold
- * them. Those that have no meaning here (`loop`, `request_session`, `socket_timeout`, …) are ignored.
+ * them. Those of adlfs and fsspec that have no meaning here (`loop`, `request_session`, `socket_timeout`, …) are ignored.
  */
 export interface StorageOptions {
   readonly account_name?: string | undefined
@@ -41,13 +41,14 @@ export interface StorageOptions {
 
 /**
  * Connects as adlfs would with the same options, except that what is given here always beats the
- * environment. `EINVAL` for options that contradict each other or name no account.
+ * environment. `EINVAL` for options that contradict each other, name no account, or are none of adlfs's or fsspec's.
  */
 export async function fromStorageOptions(
   options: StorageOptions,
   more: Pick<CreateFileSystemOptions, 'caFile' | 'environment' | 'hns'> = {},
 ): Promise<AzureBlobFileSystem> {
   checkTexts(options)
+  checkNames(options)
   const string = readConnectionString(options.connection_string)
   const account = options.account_name ?? string['AccountName']
   return createFileSystem({
@@ -89,6 +90,46 @@ function checkTexts(options: StorageOptions): void {
   const seconds: unknown = options.listings_expiry_time ?? undefined
   if (seconds === undefined || (typeof seconds === 'number' && seconds >= 0)) return
   throw mistake('listings_expiry_time', `expected seconds, 0 or more, got ${shown(seconds)}`)
+}
+
+/** What says something here, beside {@link texts}. */
+const settings = [
+  'credential',
+  'anon',
+  'location_mode',
+  'blocksize',
+  'max_concurrency',
+  'listings_expiry_time',
+  'use_listings_cache',
+  'request_budget',
+  'memory_budget',
+  'cpk',
+]
+
+/** What adlfs and fsspec take and nothing here depends on. */
+const ignored = [
+  'request_session',
+  'socket_timeout',
+  'timeout',
+  'connection_timeout',
+  'read_timeout',
+  'loop',
+  'asynchronous',
+  'batch_size',
+  'default_fill_cache',
+  'default_cache_type',
+  'version_aware',
+  'assume_container_exists',
+  'max_paths',
+  'skip_instance_cache',
+]
+
+/** A name with a typing error must not mean that somebody else signs in. */
+function checkNames(options: StorageOptions): void {
+  const known: readonly string[] = [...texts, ...settings]
+  const unknown = Object.keys(options).find((name) => ![...known, ...ignored].includes(name))
+  if (unknown === undefined) return
+  throw mistake(unknown, `there is no such option; there are ${known.join(', ')}`)
 }
 
 function mistake(path: string, detail: string): FileSystemError {

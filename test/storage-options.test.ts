@@ -35,6 +35,15 @@ for (const [title, options] of ways) {
   })
 }
 
+t.test('a name with a typing error is refused, one without meaning here is not', async (t) => {
+  const refused = fromStorageOptions({ ...where, acount_key: accountKey }, more)
+  await t.rejects(refused, { code: 'EINVAL', path: 'acount_key', message: /account_key/ })
+  const others = { asynchronous: true, socket_timeout: 5, skip_instance_cache: true, max_paths: 9 }
+  await using fs = await fromStorageOptions({ ...where, account_key: accountKey, ...others }, more)
+
+  t.ok(await fs.exists('box'))
+})
+
 t.test('a key as Azure’s Python library has it encrypts what is written', async (t) => {
   const keyValue = randomBytes(32).toString('base64')
   const signed = { ...where, account_key: accountKey }

@@ -285,6 +285,7 @@ export class AzureBlobFileSystem extends AccountSearch {
   /** Closes the store and lets go of what is in memory. */
   async close(): Promise<void> {
     this.remote.chunkCache.clear()
+    this.remote.namespace.invalidate()
     await this.remote.store.close()
   }
 

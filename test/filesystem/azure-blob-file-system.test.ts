@@ -665,6 +665,19 @@ t.test('concurrency bounds the requests of a tree', async (t) => {
   t.ok(store.maxInFlight <= 3, `${store.maxInFlight} requests at once`)
 })
 
+t.test('what was listed is not told any more once the file system is closed', async (t) => {
+  const { fs, store } = await memoryFileSystem()
+  await fs.writeText('box/d/f', 'x')
+  await fs.ls('box/d')
+  const refusal = new Error('closed')
+  store.listPage = async () => Promise.reject(refusal)
+  t.equal((await fs.ls('box/d')).length, 1, 'it was remembered')
+
+  await fs.close()
+
+  await t.rejects(fs.ls('box/d'), refusal)
+})
+
 t.test('closing the file system closes its store', async (t) => {
   const { store } = await memoryFileSystem()
   let closed = false
