@@ -1,3 +1,4 @@
+import { type DurationPoint, type Metric, type Point, prometheusText } from '../metric.ts'
 import type { AuditAction } from './audit.ts'
 
 /** What became of one request. `reason` is the problem's; empty when it was granted. */
@@ -7,74 +8,81 @@ export interface Outcome {
   readonly reason: string
 }
 
-/** Upper bounds in seconds. */
-const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20]
+const boundsMs = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 20_000]
 
-interface Series {
-  readonly labels: string
-  readonly buckets: number[]
-  count: number
-  sumSeconds: number
+type Total = Point & { value: number }
+type Series = DurationPoint & {
+  readonly counts: { count: number; totalMs: number; readonly buckets: number[] }
 }
 
 /**
- * Counts and latencies of requests, in the text format of Prometheus. Labels come from closed sets
- * alone: nothing of a caller, a scope or a credential.
+ * Counts and latencies of requests. Labels come from closed sets alone: nothing of a caller, a scope
+ * or a credential.
  */
 export class Metrics {
-  readonly #totals = new Map<string, number>()
+  readonly #totals = new Map<string, Total>()
   readonly #latencies = new Map<string, Series>()
 
   /** Counts one answered request. */
-  observe(outcome: Outcome, durationMs: number): void {
-    const { action, decision, reason } = outcome
-    const labels = `action="${action}",outcome="${decision}"`
-    const total = `${labels},reason="${reason}"`
-    this.#totals.set(total, (this.#totals.get(total) ?? 0) + 1)
-    const series = this.#series(labels)
-    const seconds = Math.max(0, durationMs) / 1000
-    series.count += 1
-    series.sumSeconds += seconds
-    for (const [index, bound] of bounds.entries()) {
-      if (seconds <= bound) series.buckets[index] = (series.buckets[index] ?? 0) + 1
-    }
+  observe({ action, decision, reason }: Outcome, durationMs: number): void {
+    const labels = { action, outcome: decision }
+    this.#total({ ...labels, reason }).value += 1
+    const { counts } = this.#series(labels)
+    const ms = Math.max(0, durationMs)
+    const index = boundsMs.findIndex((boundMs) => ms <= boundMs)
+    const bucket = index < 0 ? boundsMs.length : index
+    counts.count += 1
+    counts.totalMs += ms
+    counts.buckets[bucket] = (counts.buckets[bucket] ?? 0) + 1
   }
 
   /** All of it; `ready` is what the identity was last known to be, if it was ever asked. */
-  format(ready: boolean | undefined): string {
-    const lines = [
-      '# HELP abfs_connector_requests_total Requests for credentials and tokens.',
-      '# TYPE abfs_connector_requests_total counter',
-      ...[...this.#totals].map(([labels, n]) => `abfs_connector_requests_total{${labels}} ${n}`),
-      '# HELP abfs_connector_request_duration_seconds Time from the headers to the answer.',
-      '# TYPE abfs_connector_request_duration_seconds histogram',
-      ...[...this.#latencies.values()].flatMap(histogramLines),
-    ]
-    if (ready !== undefined) {
-      lines.push(
-        '# HELP abfs_connector_identity_ready Whether the identity could sign in when last asked.',
-        '# TYPE abfs_connector_identity_ready gauge',
-        `abfs_connector_identity_ready ${ready ? 1 : 0}`,
-      )
+  read(ready: boolean | undefined): readonly Metric[] {
+    const identity: Metric = {
+      kind: 'gauge',
+      name: 'abfs_connector_identity_ready',
+      help: 'Whether the identity could sign in when last asked.',
+      points: [{ labels: {}, value: ready === true ? 1 : 0 }],
     }
-    return `${lines.join('\n')}\n`
+    return [
+      {
+        kind: 'counter',
+        name: 'abfs_connector_requests_total',
+        help: 'Requests for credentials and tokens.',
+        points: [...this.#totals.values()],
+      },
+      {
+        kind: 'histogram',
+        name: 'abfs_connector_request_duration_seconds',
+        help: 'Time from the headers to the answer.',
+        boundsMs,
+        points: [...this.#latencies.values()],
+      },
+      ...(ready === undefined ? [] : [identity]),
+    ]
   }
 
-  #series(labels: string): Series {
-    const known = this.#latencies.get(labels)
-    if (known !== undefined) return known
-    const series = { labels, buckets: bounds.map(() => 0), count: 0, sumSeconds: 0 }
-    this.#latencies.set(labels, series)
-    return series
+  /** {@link read} in the text format of Prometheus. */
+  format(ready: boolean | undefined): string {
+    return prometheusText(this.read(ready))
+  }
+
+  #total(labels: Total['labels']): Total {
+    return kept(this.#totals, labels, () => ({ labels, value: 0 }))
+  }
+
+  #series(labels: Series['labels']): Series {
+    const buckets = [...boundsMs, Number.POSITIVE_INFINITY].map(() => 0)
+    return kept(this.#latencies, labels, () => ({
+      labels,
+      counts: { count: 0, totalMs: 0, buckets },
+    }))
   }
 }
 
-function histogramLines({ labels, buckets, count, sumSeconds }: Series): string[] {
-  const name = 'abfs_connector_request_duration_seconds'
-  return [
-    ...bounds.map((bound, index) => `${name}_bucket{${labels},le="${bound}"} ${buckets[index]}`),
-    `${name}_bucket{${labels},le="+Inf"} ${count}`,
-    `${name}_sum{${labels}} ${Number(sumSeconds.toFixed(6))}`,
-    `${name}_count{${labels}} ${count}`,
-  ]
+function kept<T>(map: Map<string, T>, labels: Point['labels'], make: () => T): T {
+  const key = Object.values(labels).join(' ')
+  const found = map.get(key) ?? make()
+  map.set(key, found)
+  return found
 }

@@ -12,6 +12,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
 import type { ClosableHandler } from '../http/handler.ts'
 import { undiciHandler } from '../http/undici-handler.ts'
+import type { Metric } from '../metric.ts'
 import { admission, identification } from './admission.ts'
 import type { VerifyConnector } from './api/verify-routes.ts'
 import { type AuditLog, bothAudits, openFileAudit, streamAudit } from './audit.ts'
@@ -64,6 +65,8 @@ export interface ConnectorOptions {
 export interface Connector {
   /** `http://127.0.0.1:PORT/`; for a Unix socket `unix:/path`. */
   readonly url: URL
+  /** What `/metrics` tells. */
+  metrics(): readonly Metric[]
   /** Answers what has begun, then stops listening; never throws. */
   close(): Promise<void>
 }
@@ -137,6 +140,7 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     const url = await listen(server, config.listen, { anyPeer })
     return {
       url,
+      metrics: () => metrics.read(readiness.last),
       close: async () => {
         await closeAll({ server, audit, state, closeSessions, issuers })
         await issuer.close?.()

@@ -1,14 +1,23 @@
-/** Metrics of a drive at a collector of OpenTelemetry's, which takes what this test understands. */
+/** Metrics of a drive and of a connector at a collector of OpenTelemetry's, which takes what this test understands. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { type DriveReport, readReport } from '../../src/cli/drive/drive-report.ts'
-import { OtlpExporter } from '../../src/cli/drive/otlp-export.ts'
-import { otlpMetrics } from '../../src/cli/drive/otlp-metrics.ts'
-import { chooseOtlp, type OtlpSettings } from '../../src/cli/drive/otlp-settings.ts'
-import { runAbfs, startCliSandbox, temporaryDirectory, until, whyNoCli } from '../support/cli.ts'
+import { readReport } from '../../src/cli/drive/drive-report.ts'
+import { driveFigures } from '../../src/cli/drive/metrics.ts'
+import { OtlpExporter } from '../../src/cli/otlp/otlp-export.ts'
+import { type OtlpFigures, otlpRequest } from '../../src/cli/otlp/otlp-request.ts'
+import { chooseOtlp, type OtlpSettings } from '../../src/cli/otlp/otlp-settings.ts'
+import {
+  outputOf,
+  runAbfs,
+  startAbfs,
+  startCliSandbox,
+  temporaryDirectory,
+  until,
+  whyNoCli,
+} from '../support/cli.ts'
 import { startDrive } from '../support/cli-drive.ts'
 import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
@@ -99,7 +108,7 @@ async function collector(t: Test, answer: Answer = accept) {
   return { url: `http://127.0.0.1:${port}`, bodies, heads }
 }
 
-const report = (): DriveReport => {
+const figures = (): OtlpFigures => {
   const read = { count: 3, failed: 1, totalMs: 500, buckets: [1, 1, 0, 0, 0, 0, 1, 0, 0, 0] }
   const found = readReport({
     ...{ directory: '/mnt/a', source: 'abfs://data', pid: 1, readOnly: true, unsaved: [] },
@@ -110,8 +119,9 @@ const report = (): DriveReport => {
       ...{ requestsByOperation: { 'blob.get': 2 }, credentials: { byKind: {} } },
     },
   })
-  if (found === undefined) throw new Error('the report is none')
-  return found
+  const told = found === undefined ? undefined : driveFigures([found])
+  if (told === undefined) throw new Error('the report is none')
+  return told
 }
 
 function settingsOf(environment: Record<string, string>): OtlpSettings {
@@ -122,7 +132,7 @@ function settingsOf(environment: Record<string, string>): OtlpSettings {
 
 t.test('a report becomes counters, gauges and histograms', (t) => {
   const { find, value, resource } = decoded(
-    JSON.stringify(otlpMetrics([report()], { 'service.name': 'x' })),
+    JSON.stringify(otlpRequest(figures(), { 'service.name': 'x' })),
   )
 
   t.strictSame(resource, { 'service.name': 'x' })
@@ -208,7 +218,7 @@ t.test('an exporter ends though its collector never answers, and says so once', 
     OTEL_METRIC_EXPORT_INTERVAL: '1',
     OTEL_EXPORTER_OTLP_TIMEOUT: '50',
   }
-  const exporter = new OtlpExporter(settingsOf(environment), () => [report()], log)
+  const exporter = new OtlpExporter(settingsOf(environment), figures, log)
   await until(() => bodies.length >= 3)
   await exporter.close()
 
@@ -223,7 +233,7 @@ t.test('a collector that refuses or is gone is told of in the log', async (t) =>
   const log = pino({}, { write: (line: string) => void lines.push(line) })
   for (const each of [url, 'http://127.0.0.1:1']) {
     const settings = settingsOf({ OTEL_EXPORTER_OTLP_ENDPOINT: each })
-    await new OtlpExporter(settings, () => [report()], log).close()
+    await new OtlpExporter(settings, figures, log).close()
   }
 
   t.match(lines[0], /the collector answered 503/)
@@ -280,5 +290,67 @@ t.test('a drive with --otlp-endpoint', { skip: whyNoCli() || whyNoMounts() }, as
     const setting = settings.find(({ name }) => name === 'otlp')
     t.match(setting, { value: 'http://127.0.0.1:1/v1/metrics', origin: Object.keys(variable)[0] })
     t.notMatch(`${stdout}${await shell(`cat '${logFile}'`)}`, new RegExp(secret))
+  })
+})
+
+t.test('a connector', { skip: whyNoCli() }, async (t) => {
+  const { client, variables } = await startCliSandbox(t, '--engine', 'abfs')
+  const config = variables['ABFS_CONNECTOR_CONFIG'] ?? ''
+  const { ABFS_CONNECTOR_URL: _, ...alone } = client
+  const environment = { ...alone, OTEL_EXPORTER_OTLP_HEADERS: `x-key=${secret}` }
+  const serve = (argv: readonly string[], more: Record<string, string> = {}) => {
+    const env = { ...environment, ...more }
+    const connector = startAbfs(['connector', 'serve', '--config', config, ...argv], { env })
+    t.teardown(() => connector.kill('SIGKILL'))
+    return { connector, output: outputOf(connector) }
+  }
+
+  await t.test('tells at its end what it granted and refused, and no name of either', async (t) => {
+    const { url, bodies, heads } = await collector(t)
+    const { connector, output } = serve([], {
+      OTEL_EXPORTER_OTLP_ENDPOINT: url,
+      OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment=test',
+    })
+    await until(() => output.stderr.includes('listens on'))
+    const [, ABFS_CONNECTOR_URL = ''] = /listens on (\S+);/.exec(output.stderr) ?? []
+    const env = { ...client, ABFS_CONNECTOR_URL }
+    t.equal((await runAbfs(['ls', 'abfs://data'], { env })).code, 0)
+    t.equal((await runAbfs(['ls', '--account', 'other', 'abfs://data'], { env })).code, 4)
+    t.equal((await fetch(new URL('/readyz', ABFS_CONNECTOR_URL))).status, 200)
+    connector.kill('SIGTERM')
+    t.strictSame(await once(connector, 'exit'), [0, null])
+
+    t.equal(bodies.length, 1, 'an interval is a minute')
+    const { value, find, resource } = decoded(bodies[0] ?? '')
+    const action = 'credentials.issue'
+    t.equal(value('abfs.connector.requests', { action, outcome: 'granted' }), 1)
+    const reason = 'permission_not_granted'
+    t.ok(value('abfs.connector.requests', { action, outcome: 'denied', reason }))
+    t.equal(value('abfs.connector.identity_ready'), 1)
+    const [point] = find('abfs.connector.request_duration')?.histogram?.dataPoints ?? []
+    t.match(point, { count: '1' })
+    t.equal(point?.bucketCounts?.length, (point?.explicitBounds?.length ?? 0) + 1)
+    t.ok(Number(point?.startTimeUnixNano) < Number(point?.timeUnixNano))
+    t.match(resource, { 'service.name': 'abfs-connector', 'deployment.environment': 'test' })
+    t.match(heads[0]?.headers, { 'x-key': secret })
+    const names = new RegExp(`${secret}|developer|${client['ABFS_ACCOUNT']}|sig=|abfs_[A-Za-z0-9]`)
+    t.notMatch(bodies.join(''), names)
+    t.notMatch(`${output.stderr}${output.stdout}`, new RegExp(secret))
+  })
+
+  await t.test('serves where variables cannot be used, and not where a flag cannot', async (t) => {
+    const grpc = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c:4317',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    }
+    const { connector, output } = serve([], grpc)
+    await until(() => output.stderr.includes('listens on'))
+    t.match(output.stderr, /OTEL_EXPORTER_OTLP_PROTOCOL must be/)
+    connector.kill('SIGTERM')
+    t.strictSame(await once(connector, 'exit'), [0, null])
+
+    const refused = serve(['--otlp-endpoint', 'collector:4318'])
+    t.strictSame(await once(refused.connector, 'exit'), [2, null])
+    t.match(refused.output.stderr, /--otlp-endpoint must be a URL/)
   })
 })

@@ -129,6 +129,23 @@ test('the chart renders with other values, and passes its lint', { skip: noHelm 
   await t.resolves(run(helm, ['lint', '--strict', root('deploy/helm/abfs-connector')]))
 })
 
+test('the chart sends metrics where it is told, and lets them out', { skip: noHelm }, async (t) => {
+  const endpoint = 'http://collector.monitoring.svc:4318'
+  const values = ['--set', `otlp.endpoint=${endpoint}`, '--set', 'otlp.headersSecretName=otlp']
+  const rendered = manifestsOf(await render(...values))
+
+  checkAll(t, rendered)
+  const deployment = new Deployment(Object(only(rendered, 'Deployment')))
+  const secretKeyRef = { name: 'otlp', key: 'headers' }
+  t.match(deployment.spec?.template.spec?.containers[0]?.env, [
+    { name: 'ABFS_LOG_LEVEL' },
+    { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: endpoint },
+    { name: 'OTEL_EXPORTER_OTLP_HEADERS', valueFrom: { secretKeyRef } },
+  ])
+  const network = new NetworkPolicy(Object(only(rendered, 'NetworkPolicy')))
+  t.match(network.spec?.egress?.at(-1)?.ports, [{ port: 4318, protocol: 'TCP' }])
+})
+
 test('the image copies what is there, runs what the build makes, and is nobody’s root', (t) => {
   const dockerfile = readFileSync(root('deploy/Dockerfile'), 'utf8')
   const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names = '']) =>

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { ServeFlags } from '../connector/serve.ts'
 import type { VerifyFlags } from '../connector/verify.ts'
 import type { StoredFlags } from '../connector/verify-registered.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
@@ -44,8 +45,12 @@ export function defineConnector(program: Command, context: CliContext): void {
     .description('Serve credentials in the foreground until SIGTERM or Ctrl-C.')
     .option('-c, --config <file>', 'YAML configuration (ABFS_CONNECTOR_CONFIG)')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent (ABFS_LOG_LEVEL)')
+    .option(
+      '--otlp-endpoint <url>',
+      'send metrics by OTLP (OTEL_EXPORTER_OTLP_ENDPOINT, and others of its kind)',
+    )
     .addHelpText('after', '\nExample:\n  abfs connector serve --config connector.yaml')
-    .action(async (flags: { config?: string; logLevel?: string }) => {
+    .action(async (flags: ServeFlags) => {
       const { serveConnector } = await import('../connector/serve.ts')
       await serveConnector(flags, context)
     })

@@ -6,7 +6,7 @@ import { dirname } from 'node:path'
 import { FileSystemError } from '../../errors.ts'
 import { makeDirectoriesSync } from '../../make-directories.ts'
 import type { DriveReport } from './drive-report.ts'
-import { formatMetrics } from './metrics-text.ts'
+import { formatMetrics } from './metrics.ts'
 
 /** Linux refuses longer socket names. */
 const maxSocketBytes = 107

@@ -1,36 +1,9 @@
+import { type Labels, type Metric, type Point, prometheusText } from '../../metric.ts'
 import type { AheadCounts } from '../../transfer/fetch-whole.ts'
-import type { CallReport } from './call-meter.ts'
+import type { OtlpFigures } from '../otlp/otlp-request.ts'
 import type { ChangeFeedReport, DriveReport } from './drive-report.ts'
+import { boundsMs } from './histogram.ts'
 import { requestClass } from './request-cost.ts'
-
-/** One figure that is told of drives, whatever the format. Prometheus' name says the unit. */
-export type Metric =
-  | {
-      readonly kind: 'counter' | 'gauge'
-      readonly name: string
-      readonly help: string
-      readonly points: readonly Point[]
-    }
-  | {
-      readonly kind: 'histogram'
-      readonly name: string
-      readonly help: string
-      readonly points: readonly DurationPoint[]
-    }
-
-/** What tells points of one metric apart; no value is a file's name. */
-export type Labels = Readonly<Record<string, string>>
-
-export interface Point {
-  readonly labels: Labels
-  readonly value: number
-}
-
-/** Durations by bucket of `histogram.ts`. */
-export interface DurationPoint {
-  readonly labels: Labels
-  readonly counts: CallReport['byName'][string]
-}
 
 /**
  * What is told of drives of one daemon: of each, labelled with its directory where `named`, and of the daemon, whose
@@ -39,6 +12,22 @@ export interface DurationPoint {
 export function metricsOf(reports: readonly DriveReport[], named: boolean): readonly Metric[] {
   const [first] = reports
   return first === undefined ? [] : [...driveMetrics(reports, named), ...daemonMetrics(first)]
+}
+
+/**
+ * Reports in the text format of Prometheus. Where a daemon serves several drives, what is told of each is labelled with its
+ * directory.
+ */
+export function formatMetrics(reports: readonly DriveReport[]): string {
+  return prometheusText(metricsOf(reports, reports.length > 1))
+}
+
+/** The same for OTLP; `undefined` while there is no drive. */
+export function driveFigures(reports: readonly DriveReport[]): OtlpFigures | undefined {
+  const [first] = reports
+  if (first === undefined) return undefined
+  const { sinceMs, atMs } = first.traffic
+  return { scope: 'abfs.drive', metrics: metricsOf(reports, true), sinceMs, atMs }
 }
 
 function driveMetrics(reports: readonly DriveReport[], named: boolean): Metric[] {
@@ -57,6 +46,7 @@ function driveMetrics(reports: readonly DriveReport[], named: boolean): Metric[]
       kind: 'histogram',
       name: 'abfs_drive_call_duration_seconds',
       help: 'Calls of programs, until answered.',
+      boundsMs,
       points: calls,
     },
     counter('calls_failed_total', 'Calls answered with an error.', failed),

@@ -3,7 +3,7 @@ import { type BlobPath, formatPath } from '../../path.ts'
 import type { Account } from '../compose.ts'
 import { unsavedState } from './control-server.ts'
 import type { DriveReport } from './drive-report.ts'
-import { formatMetrics } from './metrics-text.ts'
+import { formatMetrics } from './metrics.ts'
 
 /** What the directory of `--stats-dir` holds, by name. Each text is of one report. */
 export function reportFiles(

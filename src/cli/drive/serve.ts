@@ -2,6 +2,7 @@
  * The process behind one drive or several on one account. In the order things happen: connect; mount each;
  * tell the launcher; serve until all are unmounted or a signal asks for it.
  */
+
 import type { Command } from 'commander'
 import type { Logger } from 'pino'
 import type { AzureUrl } from '../../azure-url.ts'
@@ -13,6 +14,7 @@ import { MemoryBudget } from '../../transfer/memory-budget.ts'
 import { type Account, openAccount } from '../compose.ts'
 import { type CliContext, configOf } from '../context.ts'
 import { targetOf } from '../location.ts'
+import { openOtlp } from '../otlp/open-otlp.ts'
 import { describeError } from '../report-error.ts'
 import { Traffic, writeReport } from '../traffic.ts'
 import { serveMetrics } from './control-server.ts'
@@ -22,6 +24,7 @@ import type { FeedWatch } from './feed-watch.ts'
 import { answerLauncher, tellStarter } from './launch.ts'
 import { errorFields, openLogFile } from './log.ts'
 import { type DriveMemory, driveMemory } from './memory.ts'
+import { driveFigures } from './metrics.ts'
 import { notifyServiceManager } from './notify.ts'
 import { rehearseReading } from './rehearsal.ts'
 import { accessOf, accountSeenBy } from './seen-account.ts'
@@ -170,7 +173,8 @@ class Daemon {
 
   async #serve(account: Account, hasDisk: boolean): Promise<void> {
     const metrics = await this.#openMetrics()
-    const otlp = await this.#openOtlp()
+    const reports = () => this.#drives.map((drive) => drive.report())
+    const otlp = await openOtlp(this.#options.settings, () => driveFigures(reports()), this.#log)
     // While the service is waited for.
     const rehearsed = rehearseReading({ withDisk: hasDisk })
     const ends: Promise<void>[] = []
@@ -238,14 +242,6 @@ class Daemon {
     )
     this.#log.info({ host: metricsListen.host, port: server.port }, 'metrics')
     return server
-  }
-
-  async #openOtlp(): Promise<{ close(): Promise<void> } | undefined> {
-    const { otlp, whyNoOtlp } = this.#options.settings
-    if (whyNoOtlp !== undefined) this.#log.warn({ why: whyNoOtlp }, 'no metrics are sent')
-    if (otlp === undefined) return undefined
-    const { OtlpExporter } = await import('./otlp-export.ts')
-    return new OtlpExporter(otlp, () => this.#drives.map((drive) => drive.report()), this.#log)
   }
 
   /** Blocks of what was read outlive the drive only where somebody has said where. */

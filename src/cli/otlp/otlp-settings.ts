@@ -1,7 +1,7 @@
 /** Where metrics are sent by OTLP, as the variables of OpenTelemetry say it, and --otlp-endpoint. */
 import { type Environment, SecretText } from '../../config.ts'
+import type { Labels } from '../../metric.ts'
 import { usageError } from '../usage.ts'
-import type { Labels } from './metrics.ts'
 
 /** What is to be sent, and why what the variables say is not. */
 export interface OtlpChoice {
@@ -13,9 +13,13 @@ export interface OtlpChoice {
  * As {@link otlpSettings}; what variables say that cannot be used here is no mistake: they may be meant for other programs
  * of the environment.
  */
-export function chooseOtlp(endpoint: string | undefined, environment: Environment): OtlpChoice {
+export function chooseOtlp(
+  endpoint: string | undefined,
+  environment: Environment,
+  serviceName = 'abfs',
+): OtlpChoice {
   try {
-    return { otlp: otlpSettings(endpoint, environment), whyNoOtlp: undefined }
+    return { otlp: otlpSettings(endpoint, environment, serviceName), whyNoOtlp: undefined }
   } catch (error) {
     if (endpoint !== undefined || !(error instanceof Error)) throw error
     return { otlp: undefined, whyNoOtlp: error.message }
@@ -44,6 +48,7 @@ export interface OtlpSettings {
 function otlpSettings(
   endpoint: string | undefined,
   environment: Environment,
+  serviceName: string,
 ): OtlpSettings | undefined {
   const place = placeOf(endpoint, environment)
   if (place === undefined) return undefined
@@ -61,7 +66,11 @@ function otlpSettings(
       environment,
       10_000,
     ),
-    resource: { 'service.name': 'abfs', ...resource, ...(name ? { 'service.name': name } : {}) },
+    resource: {
+      'service.name': serviceName,
+      ...resource,
+      ...(name ? { 'service.name': name } : {}),
+    },
   }
 }
 
@@ -105,7 +114,7 @@ function checkProtocol(environment: Environment): void {
   const name = names.find((each) => environment[each])
   if (name === undefined || environment[name]?.startsWith('http/')) return
   throw usageError(
-    `${name} must be http/json or http/protobuf for a drive: gRPC is not there; ` +
+    `${name} must be http/json or http/protobuf here: gRPC is not there; ` +
       'OTEL_METRICS_EXPORTER=none sends nothing',
   )
 }

@@ -1,6 +1,6 @@
 /**
  * Sends metrics to a collector. Nobody waits for it: one request at a time, each with a deadline; one that fails is told in the
- * log and made good by the next, as all figures are since the daemon began. The last one, when the drive ends, has
+ * log and made good by the next, as all figures are since the process began. The last one, when it ends, has
  * {@link lastMs}.
  */
 import { request as requestHttp } from 'node:http'
@@ -8,29 +8,28 @@ import { request as requestHttps } from 'node:https'
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { repeat } from '../../clock.ts'
+import type { Labels } from '../../metric.ts'
+import { errorFields } from '../drive/log.ts'
 import { packageVersion } from '../version.ts'
-import type { DriveReport } from './drive-report.ts'
-import { errorFields } from './log.ts'
-import type { Labels } from './metrics.ts'
-import { otlpMetrics } from './otlp-metrics.ts'
+import { type OtlpFigures, otlpRequest } from './otlp-request.ts'
 import { type OtlpSettings, pairsIn } from './otlp-settings.ts'
 
 /** How long an end waits for the last request. */
 const lastMs = 2000
 
-/** Sends what `reports` gives, until it is closed. */
+/** Sends what `read` gives, until it is closed; nothing while that is `undefined`. */
 export class OtlpExporter {
   readonly #settings: OtlpSettings
-  readonly #reports: () => readonly DriveReport[]
+  readonly #read: () => OtlpFigures | undefined
   readonly #log: Logger
   readonly #resource: Labels
   readonly #stop: () => void
   #sending: AbortController | undefined
   #failed = false
 
-  constructor(settings: OtlpSettings, reports: () => readonly DriveReport[], log: Logger) {
+  constructor(settings: OtlpSettings, read: () => OtlpFigures | undefined, log: Logger) {
     this.#settings = settings
-    this.#reports = reports
+    this.#read = read
     this.#log = log
     this.#resource = {
       'service.version': packageVersion(),
@@ -56,9 +55,9 @@ export class OtlpExporter {
     const sending = new AbortController()
     this.#sending = sending
     try {
-      const reports = this.#reports()
-      if (reports.length === 0) return
-      const body = JSON.stringify(otlpMetrics(reports, this.#resource))
+      const figures = this.#read()
+      if (figures === undefined) return
+      const body = JSON.stringify(otlpRequest(figures, this.#resource))
       const signal = AbortSignal.any([sending.signal, AbortSignal.timeout(timeoutMs)])
       const status = await this.#post(body, signal, isLast)
       if (status >= 300) throw new Error(`the collector answered ${status}`)

@@ -1,22 +1,29 @@
-/** Reports as OTLP sends them: `ExportMetricsServiceRequest` in the JSON encoding of protobuf (opentelemetry-proto 1.x). */
-import type { DriveReport } from './drive-report.ts'
-import { boundsMs } from './histogram.ts'
-import { type DurationPoint, type Labels, type Metric, metricsOf, type Point } from './metrics.ts'
+/** Metrics as OTLP sends them: `ExportMetricsServiceRequest` in the JSON encoding of protobuf (opentelemetry-proto 1.x). */
+import type { DurationPoint, Labels, Metric, Point } from '../../metric.ts'
 
-/** `AGGREGATION_TEMPORALITY_CUMULATIVE`: since the daemon began, so that one that is lost is made good by the next. */
+/** What one export tells; times are milliseconds since the epoch. */
+export interface OtlpFigures {
+  /** What tells: `abfs.drive`. */
+  readonly scope: string
+  readonly metrics: readonly Metric[]
+  /** When counting began. */
+  readonly sinceMs: number
+  readonly atMs: number
+}
+
+/** `AGGREGATION_TEMPORALITY_CUMULATIVE`: since the process began, so that one that is lost is made good by the next. */
 const cumulative = 2
 
-/** A request with all that is told of `reports`; `resource` says of whom. */
-export function otlpMetrics(reports: readonly DriveReport[], resource: Labels): object {
-  const [first] = reports
+/** A request with all of `figures`; `resource` says of whom. */
+export function otlpRequest(figures: OtlpFigures, resource: Labels): object {
   const times = {
-    startTimeUnixNano: nanoseconds(first?.traffic.sinceMs ?? 0),
-    timeUnixNano: nanoseconds(first?.traffic.atMs ?? 0),
+    startTimeUnixNano: nanoseconds(figures.sinceMs),
+    timeUnixNano: nanoseconds(figures.atMs),
   }
-  const metrics = metricsOf(reports, true)
+  const metrics = figures.metrics
     .filter(({ points }) => points.length > 0)
     .map((metric) => encoded(metric, times))
-  const scopeMetrics = [{ scope: { name: 'abfs.drive' }, metrics }]
+  const scopeMetrics = [{ scope: { name: figures.scope }, metrics }]
   return { resourceMetrics: [{ resource: { attributes: attributesOf(resource) }, scopeMetrics }] }
 }
 
@@ -29,7 +36,10 @@ function encoded(metric: Metric, times: Times): object {
   const { name, help: description } = metric
   const head = { ...namesOf(name), description }
   if (metric.kind === 'histogram') {
-    const dataPoints = metric.points.map((point) => ({ ...times, ...histogramPoint(point) }))
+    const dataPoints = metric.points.map((point) => ({
+      ...times,
+      ...histogramPoint(metric.boundsMs, point),
+    }))
     return { ...head, histogram: { aggregationTemporality: cumulative, dataPoints } }
   }
   const { timeUnixNano } = times
@@ -47,7 +57,7 @@ function encoded(metric: Metric, times: Times): object {
 
 /** Prometheus' name has the unit and the kind in it, which OTLP tells apart; whoever makes one of the other adds them. */
 function namesOf(name: string): { readonly name: string; readonly unit: string } {
-  const bare = name.replace(/_total$/, '').replace(/^abfs_drive_/, 'abfs.drive.')
+  const bare = name.replace(/_total$/, '').replace(/^abfs_([a-z]+)_/, 'abfs.$1.')
   const unit = /_bytes$/.test(bare) ? 'By' : /_seconds$/.test(bare) ? 's' : ''
   return { name: bare.replace(/_(bytes|seconds)$/, ''), unit }
 }
@@ -58,7 +68,7 @@ function numberPoint({ labels, value }: Point): object {
   return { attributes: attributesOf(labels), ...number }
 }
 
-function histogramPoint({ labels, counts }: DurationPoint): object {
+function histogramPoint(boundsMs: readonly number[], { labels, counts }: DurationPoint): object {
   return {
     attributes: attributesOf(labels),
     count: String(counts.count),
