@@ -1,5 +1,3 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import {
   DirectorySASPermissions,
   generateDataLakeSASQueryParameters,
@@ -22,6 +20,7 @@ import { isFileSystemError } from '../../src/errors.ts'
 import { undiciHandler } from '../../src/http/undici-handler.ts'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
 import { MemoryAudit } from '../support/memory-audit.ts'
+import { sandboxIdentity } from '../support/sandbox-identity.ts'
 
 const key: DelegationKey = {
   key: {
@@ -149,19 +148,10 @@ test('a connector and a hierarchical account', async (t) => {
   })
   t.teardown(() => sandbox.close())
   const caller = generateCallerKey()
-  const secretFile = join(sandbox.runDirectory, 'connector-secret')
-  await writeFile(secretFile, sandbox.clientSecret)
   const config = parseConnectorConfig(
     `
 listen: { port: 0 }
-identity:
-  kind: service-principal
-  tenantId: '${sandbox.tenantId}'
-  clientId: '${sandbox.clientId}'
-  clientSecretFile: '${secretFile}'
-  authorityHost: '${sandbox.authorityHost.href}'
-  disableInstanceDiscovery: true
-caFile: ${sandbox.caFile}
+${await sandboxIdentity(sandbox)}
 accounts: [{ name: lake, blobEndpoint: '${sandbox.blobEndpoint.href}', hierarchicalNamespace: true }]
 callers: [{ name: trainer, keySha256: ${caller.keySha256} }]
 policy:

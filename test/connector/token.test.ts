@@ -1,5 +1,3 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { decodeJwt } from 'jose'
 import { test } from 'tap'
 import { TokenExchange } from '../../src/agent/token-exchange.ts'
@@ -12,6 +10,7 @@ import { undiciHandler } from '../../src/http/undici-handler.ts'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
 import { FakeIssuer } from '../support/fake-issuer.ts'
 import { MemoryAudit } from '../support/memory-audit.ts'
+import { sandboxIdentity } from '../support/sandbox-identity.ts'
 import { startTestConnector, type TestConnector, testConfig } from '../support/test-connector.ts'
 
 const trainer = generateCallerKey()
@@ -179,19 +178,10 @@ test('an issuer for storage alone says so', async (t) => {
 test('an identity of Entra, through the agent’s own exchange', async (t) => {
   const sandbox = await startSandbox()
   t.teardown(() => sandbox.close())
-  const secretFile = join(sandbox.runDirectory, 'connector-secret')
-  await writeFile(secretFile, sandbox.clientSecret)
   const config = parseConnectorConfig(
     `
 listen: { port: 0 }
-identity:
-  kind: service-principal
-  tenantId: '${sandbox.tenantId}'
-  clientId: '${sandbox.clientId}'
-  clientSecretFile: '${secretFile}'
-  authorityHost: '${sandbox.authorityHost.href}'
-  disableInstanceDiscovery: true
-caFile: ${sandbox.caFile}
+${await sandboxIdentity(sandbox)}
 accounts: [{ name: '${sandbox.account}', blobEndpoint: '${sandbox.blobEndpoint.href}' }]
 callers: [{ name: trainer, keySha256: ${trainer.keySha256} }]
 policy: []

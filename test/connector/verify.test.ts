@@ -1,5 +1,3 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
 import { generateCallerKey } from '../../src/connector/authenticate.ts'
@@ -11,6 +9,7 @@ import { type VerifyOptions, verifyConnector } from '../../src/connector/verify.
 import { undiciHandler } from '../../src/http/undici-handler.ts'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
 import { MemoryAudit } from '../support/memory-audit.ts'
+import { sandboxIdentity } from '../support/sandbox-identity.ts'
 
 type Statuses = Record<string, string>
 
@@ -21,19 +20,10 @@ test('the report of a connector', async (t) => {
   })
   t.teardown(() => sandbox.close())
   const caller = generateCallerKey()
-  const secretFile = join(sandbox.runDirectory, 'connector-secret')
-  await writeFile(secretFile, sandbox.clientSecret)
   const config = parseConnectorConfig(
     `
 listen: { port: 0 }
-identity:
-  kind: service-principal
-  tenantId: '${sandbox.tenantId}'
-  clientId: '${sandbox.clientId}'
-  clientSecretFile: '${secretFile}'
-  authorityHost: '${sandbox.authorityHost.href}'
-  disableInstanceDiscovery: true
-caFile: ${sandbox.caFile}
+${await sandboxIdentity(sandbox)}
 accounts: [{ name: lake, blobEndpoint: '${sandbox.blobEndpoint.href}', hierarchicalNamespace: true }]
 callers: [{ name: trainer, keySha256: ${caller.keySha256} }]
 policy:
