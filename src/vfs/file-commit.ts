@@ -50,6 +50,8 @@ export interface NewVersion {
   readonly replaces: string | undefined
   /** Of the lease that this mount holds on the blob. */
   readonly leaseId?: string | undefined
+  /** Nothing was written or set: where the file is new, that of whoever made it too is as good. */
+  readonly isUntouched?: boolean | undefined
 }
 
 /** What the version before had, with what was set here: a new version loses nothing. */
@@ -72,7 +74,7 @@ export async function describe(
 
 /**
  * Stores a version and returns what it is now; `undefined` when somebody else's stays in its place,
- * by the mount's choice. `ESTALE` for a conflict that is nobody's choice: the error tells where the
+ * by the mount's choice or because the version was only made. `ESTALE` for a conflict that is nobody's choice: the error tells where the
  * local version is kept. Until it returns the content is as it was.
  */
 export async function commitVersion(
@@ -162,6 +164,12 @@ async function resolve(
   const { namespace, onConflict = 'error' } = context
   const { path } = version
   namespace.invalidate({ ...path, name: parentName(path.name) }, { recursive: false })
+  if (version.isUntouched === true && version.replaces === undefined) {
+    const detail = 'somebody else has made the file too: it stays as they made it'
+    const known = new FileSystemError('EEXIST', 'create', { path: formatPath(path), detail, cause })
+    publishFault('create', path, known)
+    return undefined
+  }
   const kept = await keepVersion(context, version, 'conflict')
   const conflict = conflictError(version, kept?.place, cause)
   const giveUp = (): FileSystemError => {

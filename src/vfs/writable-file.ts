@@ -223,7 +223,7 @@ export class WritableFile {
   /** Stores what no flush did; a failure that a caller knows is not met again, unless the journal has promised to store it. */
   finish(): Promise<void> {
     return this.mutex.storing(async () => {
-      if (this.#changes.reported === undefined || this.isPromised) await this.commitLocked()
+      if (this.#changes.reported === undefined || this.isPromised) await this.commitLocked(true)
     })
   }
 
@@ -256,13 +256,13 @@ export class WritableFile {
     })
   }
 
-  /** Stores all that differs from what is stored, for a caller that holds the mutex. */
-  async commitLocked(): Promise<void> {
+  /** Stores what is not, for a holder of the mutex; one that `yields` takes another's file for one that was only made here. */
+  async commitLocked(yields: boolean = false): Promise<void> {
     if (this.#discarded || (!this.dirty && this.#failure === undefined)) return
     try {
       if (this.#failure !== undefined) throw this.#failure
       this.#lock()?.check()
-      await (this.#changes.inContent ? this.#commitContent() : this.#commitAttributes())
+      await (this.#changes.inContent ? this.#commitContent(yields) : this.#commitAttributes())
       this.#changes.touched = false
     } catch (error) {
       if (error instanceof StoppedStoring) throw error
@@ -357,9 +357,9 @@ export class WritableFile {
     this.#onCommitted(before, entry, false)
   }
 
-  async #commitContent(): Promise<void> {
+  async #commitContent(yields: boolean): Promise<void> {
     const before = this.stored
-    const version = await this.#newVersion()
+    const version = { ...(await this.#newVersion()), isUntouched: yields && !this.#changes.touched }
     try {
       const entry = await commitVersion(this.#context, version, before)
       if (entry === undefined) return await this.#becomeTheirs()

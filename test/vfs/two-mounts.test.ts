@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { isFileSystemError } from '../../src/errors.ts'
+import type { HandleId } from '../../src/vfs/operations.ts'
 import { randomFrom } from '../posix/random-calls.ts'
 import { faultyAccount } from '../support/faulty-account.ts'
 import { listingTtlMs, VfsMount } from '../support/vfs-mount.ts'
@@ -133,4 +134,34 @@ t.test('a reader has one version from its first read on, or ESTALE', async (t) =
   }
   t.equal(head.toString(), 'x'.repeat(10))
   await b.close(handle)
+})
+
+t.test(
+  'a file that two machines made and neither wrote is one, and nothing is unsaved',
+  async (t) => {
+    const machines = await twoMachines(t)
+    const handles: [VfsMount, HandleId][] = []
+    for (const { mount } of machines) {
+      handles.push([mount, await mount.create('lock')])
+      await setTimeout(2)
+    }
+
+    for (const [mount, handle] of handles) await mount.close(handle)
+
+    for (const { mount } of machines) {
+      t.same(mount.vfs.unsaved, [])
+      t.equal(await mount.load('lock'), '')
+    }
+  },
+)
+
+t.test('a file that was only made leaves the content of who made it too', async (t) => {
+  const mount = await VfsMount.make(t)
+  const handle = await mount.create('f')
+  await mount.storeElsewhere('f', 'theirs')
+
+  await mount.close(handle)
+
+  t.same(mount.vfs.unsaved, [])
+  t.equal(await mount.load('f'), 'theirs')
 })
