@@ -13,7 +13,7 @@ import { keepingTime, readPosixAttributes, withPosixAttributes } from './posix-m
 export interface ChangeOptions extends CallOptions {
   /** Of the lease that the caller holds on the blob. */
   readonly leaseId?: string | undefined
-  /** `changeMetadata` writes a file's time of modification that shows so far, where metadata tell none. Default false. */
+  /** `changeMetadata` writes the time of modification that shows so far, where metadata tell none. Default false. */
   readonly keepsTime?: boolean | undefined
 }
 
@@ -56,8 +56,19 @@ export function changeMetadata(
       throw new FileSystemError('ENOTSUP', 'setxattr', { path: formatPath(path), detail })
     }
     const changed = { ...entry, metadata }
-    return write(parts, path, { ...options, entry: keepsTime ? withTime(changed) : changed })
+    const isTimed = keepsTime && (await isTimeOurs(parts, path, { ...options, entry }))
+    return write(parts, path, { ...options, entry: isTimed ? withTime(changed) : changed })
   })
+}
+
+/** A hierarchical account moves the time of a directory itself, with what is in it. */
+async function isTimeOurs(
+  { hierarchyOf }: NamespaceParts,
+  { container }: BlobPath,
+  { entry, ...options }: ChangeOptions & { readonly entry: Entry },
+): Promise<boolean> {
+  if (entry.type !== 'directory') return true
+  return (await hierarchyOf(container, callOptions(options))) === undefined
 }
 
 function withTime(entry: Entry): Entry {

@@ -250,7 +250,9 @@ export class HierarchicalNames {
   }
 
   async #writeMetadata(path: BlobPath, entry: Entry, change: PosixChange): Promise<Entry> {
-    const attributes = keepingTime(change.attributes, entry)
+    // A directory's time is the service's, which moves it with what is in it.
+    const isTimed = entry.type !== 'directory'
+    const attributes = isTimed ? keepingTime(change.attributes, entry) : change.attributes
     const metadata = withPosixAttributes(entry.metadata, entry.type, attributes)
     // A directory's version is not asked for: what is in it changes it on some services.
     const ifMatch = entry.type === 'directory' ? undefined : entry.etag

@@ -85,13 +85,13 @@ export function withPosixAttributes(
 }
 
 /**
- * `attributes` with the time of modification that a file shows so far where neither they nor its metadata have one: writing
+ * `attributes` with the time of modification that an entry shows so far where neither they nor its metadata have one: writing
  * metadata moves the service's.
  */
 export function keepingTime(attributes: PosixAttributes, entry: Entry): PosixAttributes {
-  const { type, posix, lastModifiedMs } = entry
+  const { posix, lastModifiedMs } = entry
   const isTold = attributes.mtimeNs !== undefined || posix.mtimeNs !== undefined
-  if (isTold || type === 'directory' || lastModifiedMs === undefined) return attributes
+  if (isTold || lastModifiedMs === undefined) return attributes
   return { ...attributes, mtimeNs: BigInt(Math.trunc(lastModifiedMs)) * 1_000_000n }
 }
 

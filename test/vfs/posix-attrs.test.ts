@@ -245,3 +245,19 @@ for (const kind of ['flat', 'hierarchical']) {
     }
   })
 }
+
+t.test('changes leave the time of a directory on a flat account', async (t) => {
+  const clock = new FakeClock()
+  const mount = await VfsMount.make(t, { clock })
+  const { ino } = (await mount.mkdir('made')).attributes
+  const before = (await mount.stat('made')).mtimeNs
+
+  for (const change of [{ mode: 0o700 }, { uid: 7 }]) {
+    await clock.advance(60_000)
+    await mount.vfs.setattr(ino, change, caller)
+  }
+  const value = { value: Buffer.from('red'), create: false, replace: false }
+  await mount.vfs.setxattr(ino, 'user.colour', value, caller)
+
+  t.equal((await mount.stat('made')).mtimeNs, before)
+})
