@@ -77,9 +77,11 @@ t.test('abfs unmount', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
     failsWith(t, await abfs(['status', state]), { code: 3, line: /no drive is there/ })
     const { code, stdout } = await abfs(['unmount', '--json', directory])
 
-    const { unsaved, source } = JSON.parse(stdout)
+    const { pid, logFile, unsaved, ...rest } = JSON.parse(stdout)
     t.equal(code, 1)
-    t.match({ source, unsaved }, { source: 'abfs://data', unsaved: [{ sizeBytes: 5 }] })
+    t.same(rest, { directory, source: 'abfs://data', allStored: false })
+    t.match({ pid, logFile }, { pid: Number, logFile: String })
+    t.match(unsaved, [{ path: 'abfs://data/other', sizeBytes: 5, error: /ESTALE/ }])
     t.ok(existsSync(unsaved[0].place))
   })
 

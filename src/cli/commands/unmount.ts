@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
+import type { UnsavedFile } from '../drive/drive-report.ts'
 import type { Unmounted, UnmountOptions } from '../drive/unmount-drive.ts'
 import { ExitStatus, exitCodes } from '../exit-codes.ts'
 import { printable } from '../output.ts'
@@ -22,7 +23,8 @@ Examples:
   abfs unmount /mnt/datasets
   abfs unmount --all                     every drive of yours, and those whose daemons died
   abfs unmount /mnt/account              all that mount all has put there
-  abfs unmount --lazy /mnt/datasets      detach at once; programs keep their open files`
+  abfs unmount --lazy /mnt/datasets      detach at once; programs keep their open files
+  abfs unmount --json /mnt/datasets | jq -r '.unsaved[].place'`
 
 /** Adds `abfs unmount`. */
 export function defineUnmount(program: Command, context: CliContext): void {
@@ -119,10 +121,28 @@ async function refuseAmbiguity(registry: string): Promise<void> {
     throw usageError("'all' is a directory with drives: write ./all, or --all for every drive")
 }
 
+/** What `--json` prints of a drive. */
+interface UnmountReport {
+  readonly directory: string
+  readonly source: string
+  /** Of the process that served it, where that is known. */
+  readonly pid?: number | undefined
+  readonly logFile?: string | undefined
+  /** Absent when nobody was left to tell. */
+  readonly allStored?: boolean | undefined
+  readonly unsaved: readonly UnsavedFile[]
+}
+
+function reportOf({ directory, source, daemon, dead, unsaved }: Unmounted): UnmountReport {
+  const { pid, logFile } = daemon ?? dead ?? {}
+  const allStored = unsaved && unsaved.length === 0
+  return { directory, source, pid, logFile, allStored, unsaved: unsaved ?? [] }
+}
+
 /** Whether all of a drive is known to be stored. */
 async function tell(done: Unmounted, json: boolean, context: CliContext): Promise<boolean> {
   const { daemon, dead, unsaved, source, directory } = done
-  if (json) await context.stdout.json(done)
+  if (json) await context.stdout.json(reportOf(done))
   else await context.stdout.line(`unmounted ${printable(source)} from ${printable(directory)}`)
   const { describeUnsaved } = await import('../drive/unsaved-view.ts')
   for (const line of (unsaved ?? []).map(describeUnsaved)) {
