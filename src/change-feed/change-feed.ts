@@ -2,20 +2,12 @@
  * The change feed of an account: https://learn.microsoft.com/azure/storage/blobs/storage-blob-change-feed. Hourly
  * segments, each with shards that hold disjoint sets of blobs, each with chunks: append blobs in Avro's format.
  */
-import { type BlobStore, type CallOptions, listAll } from '../blob/store.ts'
-import { MiB } from '../byte-range.ts'
+import type { BlobStore, CallOptions } from '../blob/store.ts'
 import { isFileSystemError } from '../errors.ts'
-import {
-  type AvroHeader,
-  findBlock,
-  maxHeaderBytes,
-  parseHeader,
-  readBlocks,
-  syncBytes,
-} from './avro-file.ts'
+import { type AvroHeader, findBlock, readBlocks, syncBytes } from './avro-file.ts'
 import { type BlobChange, blobChangeOf } from './blob-change.ts'
 import { damaged } from './damage.ts'
-import { lastConsumableOf, manifestOf, segmentTimeMs } from './segments.ts'
+import { dayMs, FeedFiles, maxDays, type Segment, watchedMs, windowBytes } from './feed-files.ts'
 
 /** What the feed has told since it was last asked. */
 export interface FeedNews {
@@ -34,17 +26,12 @@ interface Chunk {
   isAligned: boolean
 }
 
-interface Segment {
-  readonly name: string
-  readonly timeMs: number
-}
-
 /**
  * Reads what is appended to a change feed from a moment on. It asks for little: `meta/segments.json`, and of each segment
  * that is still written its manifest, a listing for each shard, and the bytes that are new.
  */
 export class ChangeFeed {
-  readonly #store: BlobStore
+  readonly #files: FeedFiles
   readonly #chunks = new Map<string, Chunk>()
   #segments: readonly Segment[] = []
   /** Of the newest segment that was seen; `undefined` before the feed was read. */
@@ -52,7 +39,7 @@ export class ChangeFeed {
   #missed: string | undefined
 
   constructor(store: BlobStore) {
-    this.#store = store
+    this.#files = new FeedFiles(store)
   }
 
   /**
@@ -61,7 +48,7 @@ export class ChangeFeed {
    */
   async poll(options: CallOptions = {}): Promise<FeedNews> {
     const isFirst = this.#newestMs === undefined
-    const consumableMs = lastConsumableOf(await this.#text('meta/segments.json', options))
+    const consumableMs = await this.#files.lastConsumableMs(options)
     const changes: BlobChange[] = []
     await this.#findSegments(consumableMs, options)
     for (const segment of this.#segments) {
@@ -80,14 +67,7 @@ export class ChangeFeed {
     if (consumableMs <= newestMs) return
     const fromMs = Math.max(newestMs, consumableMs - maxDays * dayMs)
     if (fromMs > newestMs) this.#missed = `it was not read for more than ${maxDays} days`
-    const found: Segment[] = []
-    for (let day = Math.floor(fromMs / dayMs); day * dayMs <= consumableMs; day += 1) {
-      for (const name of await this.#names(dayPrefix(day * dayMs), options)) {
-        const timeMs = segmentTimeMs(name)
-        if (timeMs !== undefined && timeMs > newestMs && timeMs <= consumableMs)
-          found.push({ name, timeMs })
-      }
-    }
+    const found = await this.#files.segments(fromMs, consumableMs, options)
     this.#segments = [...this.#segments, ...found]
     this.#newestMs = Math.max(newestMs, ...found.map(({ timeMs }) => timeMs))
   }
@@ -98,9 +78,9 @@ export class ChangeFeed {
     reading: { readonly changes: BlobChange[]; readonly isFirst: boolean },
     options: CallOptions,
   ): Promise<boolean> {
-    const { isFinal, shards } = manifestOf(await this.#text(name, options))
+    const { isFinal, shards } = await this.#files.manifest(name, options)
     for (const shard of shards) {
-      for (const [chunk, sizeBytes] of await this.#sizes(shard, options)) {
+      for (const [chunk, sizeBytes] of await this.#files.sizes(shard, options)) {
         if (reading.isFirst) this.#chunks.set(chunk, { offset: sizeBytes, isAligned: false })
         else await this.#readChunk(chunk, sizeBytes, reading.changes, options)
         if (isFinal) this.#chunks.delete(chunk)
@@ -138,14 +118,14 @@ export class ChangeFeed {
       options,
     }: { sizeBytes: number; changes: BlobChange[]; options: CallOptions },
   ): Promise<void> {
-    const header = chunk.header ?? (await this.#header(name, sizeBytes, options))
+    const header = chunk.header ?? (await this.#files.header(name, sizeBytes, options))
     if (header === undefined) return
     chunk.header = header
     await this.#align(name, chunk, { header, options })
     let window = windowBytes
     while (chunk.offset < sizeBytes) {
       const end = Math.min(chunk.offset + window, sizeBytes)
-      const data = await this.#bytes(name, chunk.offset, end, options)
+      const data = await this.#files.bytes(name, chunk.offset, end, options)
       const { values, endBytes } = readBlocks(header, data)
       for (const value of values) {
         const change = blobChangeOf(value)
@@ -170,65 +150,10 @@ export class ChangeFeed {
       return
     }
     const from = chunk.offset - syncBytes
-    const data = await this.#bytes(name, from, from + windowBytes, options)
+    const data = await this.#files.bytes(name, from, from + windowBytes, options)
     const at = findBlock(header, data)
     if (at === undefined) throw damaged(`no block begins behind byte ${from}`)
     chunk.offset = from + at
     chunk.isAligned = true
   }
-
-  /** `undefined` while it is not there whole. */
-  async #header(
-    name: string,
-    sizeBytes: number,
-    options: CallOptions,
-  ): Promise<AvroHeader | undefined> {
-    for (let end = firstHeaderBytes; ; end *= 4) {
-      const header = parseHeader(await this.#bytes(name, 0, Math.min(end, sizeBytes), options))
-      if (header !== undefined) return header
-      if (end >= maxHeaderBytes) throw damaged('a header without an end')
-      if (end >= sizeBytes) return undefined
-    }
-  }
-
-  async #bytes(
-    name: string,
-    start: number,
-    end: number,
-    options: CallOptions,
-  ): Promise<Uint8Array> {
-    const path = { container, name }
-    return (await this.#store.get(path, { ...options, range: { start, end } })).data
-  }
-
-  async #text(name: string, options: CallOptions): Promise<string> {
-    return Buffer.from(await this.#bytes(name, 0, maxJsonBytes, options)).toString('utf8')
-  }
-
-  async #names(prefix: string, options: CallOptions): Promise<readonly string[]> {
-    return [...(await this.#sizes(prefix, options)).keys()]
-  }
-
-  async #sizes(prefix: string, options: CallOptions): Promise<ReadonlyMap<string, number>> {
-    const sizes = new Map<string, number>()
-    const how = { ...options, metadata: false }
-    for await (const entry of listAll(this.#store, { container, name: prefix }, how)) {
-      if (entry.kind === 'blob') sizes.set(entry.name, entry.properties.sizeBytes)
-    }
-    return sizes
-  }
 }
-
-function dayPrefix(timeMs: number): string {
-  return `idx/segments/${new Date(timeMs).toISOString().slice(0, 10).replaceAll('-', '/')}/`
-}
-
-/** Where a change feed is. */
-const container = '$blobchangefeed'
-const dayMs = 86_400_000
-/** Segments are of hours, give or take 15 minutes: what is older than two is not appended to any more. */
-const watchedMs = 2 * 3_600_000
-const maxDays = 31
-const windowBytes: number = 4 * MiB
-const firstHeaderBytes = 64 * 1024
-const maxJsonBytes: number = MiB

@@ -24,6 +24,7 @@ const commandGroups: readonly CommandGroup[] = [
     commands: {
       ls: async () => (await import('./commands/ls.ts')).defineLs,
       tree: async () => (await import('./commands/tree.ts')).defineTree,
+      changes: async () => (await import('./commands/changes.ts')).defineChanges,
       stat: async () => (await import('./commands/stat.ts')).defineStat,
       cat: async () => (await import('./commands/cat.ts')).defineCat,
       cp: async () => (await import('./commands/cp.ts')).defineCp,

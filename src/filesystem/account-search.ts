@@ -1,5 +1,6 @@
 import type { CallOptions } from '../blob/store.ts'
 import { AccountSharing } from './account-sharing.ts'
+import { type ChangeListing, type ChangesOptions, changesOf } from './changes.ts'
 import { explainGlob, type GlobPlan } from './explain-glob.ts'
 import { type FileInfo, fullName } from './file-info.ts'
 import { type GlobOptions, globIter } from './glob.ts'
@@ -76,6 +77,20 @@ export class AccountSearch extends AccountSharing {
       note(found)
       yield found
     } while (continuation !== undefined)
+  }
+
+  /**
+   * What became of files at and below `path`, from the account's change feed: minutes late; of each file in
+   * the order of its changes, of several roughly in that of time. A row may be told again where a program
+   * that ended goes on from an earlier `checkpoint()`; its `id` is the same. The feed tells of no appended
+   * blocks and written pages. `ENOTSUP` where the account keeps none, `EACCES` where it may not be read,
+   * `ESTALE` where it does not keep what follows `continuation`, `EIO` where it is damaged.
+   * {@link https://learn.microsoft.com/azure/storage/blobs/storage-blob-change-feed}
+   */
+  changes(path: PathInput = '', options: ChangesOptions = {}): ChangeListing {
+    const { store, clock } = this.remote
+    const below = locate(this.account, path, 'changes')
+    return changesOf({ account: this.account, store, clock, below }, options)
   }
 
   /** Files below `path` as they are listed, in no order; `path` itself when it is a file. With `prefix` as {@link find}. */
