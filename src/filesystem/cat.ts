@@ -21,6 +21,8 @@ export interface CatRangesOptions extends CallOptions {
   readonly consistency?: WholeConsistency | undefined
   /** Ranges of one file at most this many bytes apart share a request. Default 0: adjoining ones. */
   readonly maxGap?: number | undefined
+  /** Bytes that ranges which share a request, and what lies between them, have at most. Default: any number. */
+  readonly maxBlock?: number | undefined
   /** `return` puts the error in the place of the range. Default `raise`. */
   readonly onError?: 'raise' | 'return' | undefined
 }
@@ -70,6 +72,7 @@ export async function catRanges(
   options: CatRangesOptions = {},
 ): Promise<(Uint8Array | Error)[]> {
   const isPinned = wholeConsistency(options.consistency) === 'pinned'
+  checkLimits(options)
   const results: (Uint8Array | Error)[] = []
   const groups = groupByPath(remote.store.account, requests)
   await mapConcurrent(groups, remote.concurrency, async (group) => {
@@ -108,7 +111,7 @@ async function readGroup(
     index,
   }))
   const etags = new Set<string>()
-  await mapConcurrent(mergeRanges(wanted, options.maxGap ?? 0), 4, async (merged) => {
+  await mapConcurrent(mergeRanges(wanted, options), 4, async (merged) => {
     const { start, end } = merged
     const range = { start, end }
     const { data, properties } = await readRange(remote, group.path, range, {
@@ -122,16 +125,23 @@ async function readGroup(
   if (etags.size > 1) throw new FileSystemError('ESTALE', 'read', { path: formatPath(group.path) })
 }
 
-/** Joins ranges that overlap or lie at most `maxGap` bytes apart. */
-export function mergeRanges<R extends ByteRange>(
-  ranges: readonly R[],
-  maxGap: number,
-): (ByteRange & { readonly parts: readonly R[] })[] {
+/** Before anything is asked for, and whatever `onError` says. */
+function checkLimits({ maxGap = 0, maxBlock = Infinity }: CatRangesOptions): void {
   if (!(maxGap >= 0)) throw new RangeError(`maxGap: expected bytes, 0 or more, got ${maxGap}`)
+  if (maxBlock >= 1) return
+  throw new RangeError(`maxBlock: expected bytes, 1 or more, got ${maxBlock}`)
+}
+
+/** Joins ranges that overlap or lie at most `maxGap` bytes apart, where they are `maxBlock` long together at most. */
+function mergeRanges<R extends ByteRange>(
+  ranges: readonly R[],
+  { maxGap = 0, maxBlock = Infinity }: CatRangesOptions,
+): (ByteRange & { readonly parts: readonly R[] })[] {
   const merged: { start: number; end: number; parts: R[] }[] = []
   for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
     const last = merged.at(-1)
-    if (last === undefined || range.start > last.end + maxGap) {
+    const isNear = last !== undefined && range.start <= last.end + maxGap
+    if (!isNear || Math.max(last.end, range.end) - last.start > maxBlock) {
       merged.push({ start: range.start, end: range.end, parts: [range] })
       continue
     }

@@ -321,6 +321,24 @@ t.test('catFile of a directory is EISDIR, of nothing ENOENT', async (t) => {
   await t.rejects(fs.catFile('box/missing', { start: 1, end: 1 }), { code: 'ENOENT' })
 })
 
+t.test('catRanges joins no more than maxBlock, and refuses limits that are none', async (t) => {
+  const { fs, store } = await counted()
+  await fs.writeText('box/f', '0123456789')
+  store.take()
+  const asked = [0, 2, 4, 6].map((start) => ({ path: 'box/f', start, end: start + 2 }))
+
+  const found = await fs.catRanges([...asked, { path: 'box/f', start: 0, end: 9 }], { maxBlock: 4 })
+
+  t.strictSame(
+    found.map((data) => Buffer.from(data).toString()),
+    ['01', '23', '45', '67', '012345678'],
+  )
+  t.ok(store.requests.length > 2, 'what is longer by itself is one request')
+  const wrong = { maxBlock: 0, onError: 'return' } as const
+  await t.rejects(fs.catRanges(asked, wrong), { message: /^maxBlock: expected bytes, 1 or more/ })
+  await t.rejects(fs.catRanges(asked, { maxGap: -1, onError: 'return' }), { name: 'RangeError' })
+})
+
 t.test('catRanges joins near ranges and answers in the order asked', async (t) => {
   const { fs, store } = await counted()
   await fs.writeText('box/f', '0123456789')
