@@ -3,11 +3,15 @@
 
 #include "addon_granules.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <functional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "blocking_call.h"
 #include "granule_files.h"
 
 namespace abfs {
@@ -52,6 +56,38 @@ class GranulesWorker : public Napi::AsyncWorker {
   Napi::Reference<Napi::Uint8Array> pinned_;
   Call call_;
   std::vector<uint32_t> sums_;
+  int result_ = 0;
+};
+
+// Resolves to { data, sums, identity }, or -errno.
+class OpenWorker : public Napi::AsyncWorker {
+ public:
+  OpenWorker(Napi::Env env, std::string place, bool create)
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        place_(std::move(place)),
+        create_(create) {}
+
+  Napi::Promise Promise() const { return deferred_.Promise(); }
+
+  // On a thread of the pool.
+  void Execute() override { result_ = OpenGranules(place_, create_, &files_, &identity_); }
+
+  void OnOK() override {
+    if (result_ < 0) return deferred_.Resolve(Napi::Number::New(Env(), result_));
+    Napi::Object answer = Napi::Object::New(Env());
+    answer.Set("data", Napi::Number::New(Env(), files_.data));
+    answer.Set("sums", Napi::Number::New(Env(), files_.sums));
+    answer.Set("identity", Napi::String::New(Env(), identity_));
+    deferred_.Resolve(answer);
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  const std::string place_;
+  const bool create_;
+  GranuleFiles files_{};
+  std::string identity_;
   int result_ = 0;
 };
 
@@ -108,9 +144,48 @@ Napi::Value ReadTheirSums(const Napi::CallbackInfo& info) {
   });
 }
 
+// (place: string, create: boolean)
+Napi::Value OpenThem(const Napi::CallbackInfo& info) {
+  if (!info[0].IsString() || !info[1].IsBoolean()) {
+    Napi::TypeError::New(info.Env(), "expected place, create").ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  // Deletes itself when it is done.
+  auto* const worker =
+      new OpenWorker(info.Env(), info[0].As<Napi::String>(), info[1].As<Napi::Boolean>());
+  worker->Queue();
+  return worker->Promise();
+}
+
+// (data: fd, sums: fd)
+Napi::Value CloseThem(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber() || !info[1].IsNumber()) {
+    Napi::TypeError::New(info.Env(), "expected data, sums").ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  const int data = info[0].As<Napi::Number>();
+  const int sums = info[1].As<Napi::Number>();
+  return BlockingCall::Run(info.Env(), [data, sums]() {
+    ::close(data);
+    ::close(sums);
+    return 0;
+  });
+}
+
+// (data: fd): the identity, or -errno
+Napi::Value IdentityOfOne(const Napi::CallbackInfo& info) {
+  std::string identity;
+  const int error = info[0].IsNumber() ? IdentityOf(info[0].As<Napi::Number>(), &identity) : -EBADF;
+  if (error < 0) return Napi::Number::New(info.Env(), error);
+  return Napi::String::New(info.Env(), identity);
+}
+
 }  // namespace
 
 void DefineGranules(Napi::Env env, Napi::Object exports) {
+  exports.Set("openGranules", Napi::Function::New(env, OpenThem));
+  exports.Set("closeGranules", Napi::Function::New(env, CloseThem));
+  exports.Set("granulesIdentity", Napi::Function::New(env, IdentityOfOne));
   exports.Set("writeGranules", Napi::Function::New(env, WriteThem));
   exports.Set("readGranules", Napi::Function::New(env, ReadThem));
   exports.Set("readSums", Napi::Function::New(env, ReadTheirSums));

@@ -1,5 +1,6 @@
 #include "granule_files.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <cerrno>
 
 #include "crc32.h"
+#include "unique_fd.h"
 
 namespace abfs {
 
@@ -52,7 +54,48 @@ ssize_t ReadFully(int file, void* into, size_t length, uint64_t offset) {
   return static_cast<ssize_t>(done);
 }
 
+// A directory that became read-only still answers. Returns a descriptor or -errno.
+int OpenExisting(const std::string& name) {
+  const int file = ::open(name.c_str(), O_RDWR | O_CLOEXEC);
+  if (file >= 0) return file;
+  if (errno != EROFS && errno != EACCES) return -errno;
+  const int readable = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+  return readable < 0 ? -errno : readable;
+}
+
+int OpenOrMake(const std::string& name) {
+  constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC;
+  const int file = ::open(name.c_str(), kFlags, 0600);
+  if (file >= 0 || errno != ENOENT) return file < 0 ? -errno : file;
+  const std::string directory = name.substr(0, name.rfind('/'));
+  if (::mkdir(directory.c_str(), 0700) < 0 && errno != EEXIST) return -errno;
+  const int again = ::open(name.c_str(), kFlags, 0600);
+  return again < 0 ? -errno : again;
+}
+
 }  // namespace
+
+int OpenGranules(const std::string& place, bool create, GranuleFiles* files,
+                 std::string* identity) {
+  const auto open = create ? OpenOrMake : OpenExisting;
+  UniqueFd data(open(place + ".data"));
+  if (data.get() < 0) return data.get();
+  UniqueFd sums(open(place + ".sums"));
+  if (sums.get() < 0) return sums.get();
+  const int error = IdentityOf(data.get(), identity);
+  if (error < 0) return error;
+  *files = {data.Release(), sums.Release()};
+  return 0;
+}
+
+int IdentityOf(int data, std::string* identity) {
+  struct statx found {};
+  if (::statx(data, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &found) < 0) return -errno;
+  const auto part = [](auto value) { return ":" + std::to_string(value); };
+  *identity = std::to_string(found.stx_dev_major) + part(found.stx_dev_minor) +
+              part(found.stx_ino) + part(found.stx_btime.tv_sec) + part(found.stx_btime.tv_nsec);
+  return 0;
+}
 
 int WriteGranules(const GranuleFiles& files, uint64_t first, const uint8_t* bytes, size_t length,
                   std::vector<uint32_t>* sums) {

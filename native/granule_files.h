@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace abfs {
@@ -17,6 +18,15 @@ struct GranuleFiles {
 // nobody else will find what is written there; kNamed else.
 constexpr int kNameless = 0;
 constexpr int kNamed = 1;
+
+// Opens `place`.data and `place`.sums to be read, and written where that is allowed; with `create`
+// they are made where they are missing, and the directory they lie in, for this user alone.
+// `identity` tells the file of data from every other that may take its place. Returns 0 or -errno:
+// then none is open.
+int OpenGranules(const std::string& place, bool create, GranuleFiles* files, std::string* identity);
+
+// What OpenGranules tells of a file of data that is open. Returns 0 or -errno.
+int IdentityOf(int data, std::string* identity);
 
 // Writes `length` bytes, granules from `first` on, and behind them their CRCs, which go to `sums`
 // too. Writes nothing where that would be nameless.

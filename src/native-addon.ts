@@ -10,8 +10,18 @@ export interface Crc64Addon {
 /** What became of granules of the disk cache: their sums, or a negative errno. */
 type GranulesAnswer = { readonly named: boolean; readonly sums: Uint32Array } | number
 
+/** Two descriptors, and which file of data that is. */
+export interface OpenedGranules {
+  readonly data: number
+  readonly sums: number
+  readonly identity: string
+}
+
 /** How the addon reads and writes the disk cache's files; `native/granule_files.h` has the contract. */
 export interface GranulesAddon {
+  openGranules(place: string, create: boolean): Promise<OpenedGranules | number>
+  closeGranules(data: number, sums: number): Promise<number>
+  granulesIdentity(data: number): string | number
   writeGranules(
     data: number,
     sums: number,

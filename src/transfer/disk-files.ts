@@ -1,15 +1,6 @@
-import { constants, readFileSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { LRUCache } from 'lru-cache'
-import { makeDirectories } from '../make-directories.ts'
-import type { GranuleFiles } from './disk-granules.ts'
-
-/** The two files of a segment, open. */
-export interface SegmentFiles extends GranuleFiles {
-  /** Which data file that is, as `identityOf` says. */
-  readonly identity: string
-}
+import { granuleAccess, type SegmentFiles } from './disk-granules.ts'
 
 /** Where a segment lies, without `.data` or `.sums`; it may move while it is open. */
 export interface Placed {
@@ -108,10 +99,12 @@ class Shared {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
-    this.#files = openBoth(place, create).then((files) => {
-      this.#isOpen = files !== undefined
-      return files
-    })
+    this.#files = granuleAccess()
+      .open(place, create)
+      .then((files) => {
+        this.#isOpen = files !== undefined
+        return files
+      })
     this.#files.catch(() => undefined)
   }
 
@@ -138,59 +131,9 @@ class Shared {
     if (!this.#isRetired || this.#users > 0) return
     const close = async () => {
       const files = await this.#files
-      await Promise.allSettled([files?.data.close(), files?.sums.close()])
+      if (files !== undefined) await granuleAccess().close(files)
     }
     // What cannot be closed is gone all the same.
     close().then(this.#resolveClosed, this.#resolveClosed)
   }
-}
-
-async function openBoth(place: string, create: boolean): Promise<SegmentFiles | undefined> {
-  try {
-    const data = await openOne(`${place}.data`, create)
-    try {
-      const identity = await identityOf(data)
-      return { data, identity, sums: await openOne(`${place}.sums`, create) }
-    } catch (error) {
-      await data.close()
-      throw error
-    }
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT' && !create) return undefined
-    throw error
-  }
-}
-
-/** Tells a file from every other that may take its place. */
-export async function identityOf(file: FileHandle): Promise<string> {
-  const { dev, ino, birthtimeMs } = await file.stat()
-  return `${dev}:${ino}:${birthtimeMs}`
-}
-
-async function openOne(name: string, create: boolean): Promise<FileHandle> {
-  if (!create) return openExisting(name)
-  const flags = constants.O_RDWR | constants.O_CREAT
-  try {
-    return await open(name, flags, 0o600)
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error
-    await makeDirectories(dirname(name), 0o700)
-    return open(name, flags, 0o600)
-  }
-}
-
-/** A directory that became read-only still answers. */
-async function openExisting(name: string): Promise<FileHandle> {
-  try {
-    return await open(name, constants.O_RDWR)
-  } catch (error) {
-    const code = codeOf(error)
-    if (code !== 'EROFS' && code !== 'EACCES') throw error
-    return open(name, constants.O_RDONLY)
-  }
-}
-
-/** The errno name of a failure of `node:fs`. */
-export function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
 }

@@ -1,17 +1,30 @@
-import type { FileHandle } from 'node:fs/promises'
-import { getSystemErrorName } from 'node:util'
+import * as fs from 'node:fs'
+import { dirname } from 'node:path'
+import { getSystemErrorName, promisify } from 'node:util'
 import { crc32Parts } from '../crc32.ts'
+import { makeDirectories } from '../make-directories.ts'
 import { findAddon, type GranulesAddon } from '../native-addon.ts'
 import { granuleBytes } from './granule.ts'
-import { writeFully } from './write-fully.ts'
+import { type WritableAt, writeFully } from './write-fully.ts'
 
 /** Makes of a sum what lies behind it, so that what was never written is not taken for a sum. */
 const turn = 0xabf5b10c
 
+/** A file that is open by number; Node's `FileHandle` has it. */
+interface OpenFile {
+  readonly fd: number
+}
+
 /** The open files of a segment. */
 export interface GranuleFiles {
-  readonly data: FileHandle
-  readonly sums: FileHandle
+  readonly data: OpenFile
+  readonly sums: OpenFile
+}
+
+/** The two files of a segment, which whoever opened them closes. */
+export interface SegmentFiles extends GranuleFiles {
+  /** Which data file that is, as `identityOf` says. */
+  readonly identity: string
 }
 
 /** What was read or written. */
@@ -26,6 +39,14 @@ export interface Granules {
  * its CRC-32 and the same turned over. Rejects as `node:fs` does.
  */
 export interface GranuleAccess {
+  /**
+   * Opens `place`.data and `place`.sums, which `create` makes where they are missing, as their directory; `undefined`
+   * where there are none.
+   */
+  open(place: string, create: boolean): Promise<SegmentFiles | undefined>
+  close(files: GranuleFiles): Promise<void>
+  /** Tells a file of data from every other that may take its place. */
+  identityOf(data: OpenFile): Promise<string>
   /** Writes bytes and then their sums, which it gives; nothing where that would be nameless. */
   write(files: GranuleFiles, first: number, bytes: Uint8Array): Promise<Granules>
   /** Fills `into`; gives the sums of what was read of those granules that are there whole. */
@@ -48,15 +69,36 @@ export function wordsOf(sums: Uint32Array): Uint32Array {
 
 /** By `node:fs` alone: some calls for each, one after the other. */
 export const portableGranules: GranuleAccess = {
+  async open(place, create) {
+    try {
+      return await openBoth(place, create)
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT' && !create) return undefined
+      throw error
+    }
+  },
+  async close({ data, sums }) {
+    await Promise.all([descriptors.close(data.fd), descriptors.close(sums.fd)])
+  },
+  async identityOf(data) {
+    const { dev, ino, birthtimeMs } = await descriptors.stat(data.fd)
+    return `${dev}:${ino}:${birthtimeMs}`
+  },
   async write(files, first, bytes) {
     if (!(await haveNames(files))) return { sums: new Uint32Array(0), named: false }
     const sums = crc32Parts(bytes, granuleBytes)
-    await writeFully(files.data, bytes, first * granuleBytes)
-    await writeFully(files.sums, new Uint8Array(wordsOf(sums).buffer), 8 * first)
+    await writeFully(writable(files.data), bytes, first * granuleBytes)
+    await writeFully(writable(files.sums), new Uint8Array(wordsOf(sums).buffer), 8 * first)
     return { sums, named: true }
   },
   async read(files, first, into) {
-    const { bytesRead } = await files.data.read(into, 0, into.byteLength, first * granuleBytes)
+    const { bytesRead } = await descriptors.read(
+      files.data.fd,
+      into,
+      0,
+      into.byteLength,
+      first * granuleBytes,
+    )
     const isAll = bytesRead === into.byteLength
     const whole = isAll ? bytesRead : Math.floor(bytesRead / granuleBytes) * granuleBytes
     const sums = crc32Parts(into.subarray(0, whole), granuleBytes)
@@ -66,32 +108,106 @@ export const portableGranules: GranuleAccess = {
     const words = new Uint32Array(2 * count)
     const bytes = new Uint8Array(words.buffer)
     const named = await haveNames(files)
-    if (named) await files.sums.read(bytes, 0, bytes.byteLength, 8 * first)
+    if (named) await descriptors.read(files.sums.fd, bytes, 0, bytes.byteLength, 8 * first)
     return { sums: words, named }
   },
 }
 
 async function haveNames({ data, sums }: GranuleFiles): Promise<boolean> {
-  const [first, second] = await Promise.all([data.stat(), sums.stat()])
+  const [first, second] = await Promise.all([descriptors.stat(data.fd), descriptors.stat(sums.fd)])
   return first.nlink > 0 && second.nlink > 0
+}
+
+/** The system's calls on numbers: a `FileHandle` of Node closes its own when it is collected. */
+const descriptors = {
+  open: promisify(fs.open),
+  close: promisify(fs.close),
+  read: promisify(fs.read),
+  write: promisify(fs.write),
+  stat: promisify(fs.fstat),
+}
+
+function writable({ fd }: OpenFile): WritableAt {
+  return { write: (bytes, offset, length, at) => descriptors.write(fd, bytes, offset, length, at) }
+}
+
+async function openBoth(place: string, create: boolean): Promise<SegmentFiles> {
+  const data = { fd: await openOne(`${place}.data`, create) }
+  try {
+    const identity = await portableGranules.identityOf(data)
+    return { data, identity, sums: { fd: await openOne(`${place}.sums`, create) } }
+  } catch (error) {
+    await descriptors.close(data.fd)
+    throw error
+  }
+}
+
+async function openOne(name: string, create: boolean): Promise<number> {
+  if (!create) return openExisting(name)
+  const flags = fs.constants.O_RDWR | fs.constants.O_CREAT
+  try {
+    return await descriptors.open(name, flags, 0o600)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+    await makeDirectories(dirname(name), 0o700)
+    return descriptors.open(name, flags, 0o600)
+  }
+}
+
+/** A directory that became read-only still answers. */
+async function openExisting(name: string): Promise<number> {
+  try {
+    return await descriptors.open(name, fs.constants.O_RDWR)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code !== 'EROFS' && code !== 'EACCES') throw error
+    return descriptors.open(name, fs.constants.O_RDONLY)
+  }
+}
+
+/** The errno name of a failure of `node:fs`. */
+export function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
 /** One task of libuv's pool for each: a granule is written in a fifth of the time. */
 function nativeGranules(addon: GranulesAddon): GranuleAccess {
+  const open = async (place: string, create: boolean) => {
+    const opened = await addon.openGranules(place, create)
+    if (typeof opened !== 'number') return opened
+    const isAbsent = getSystemErrorName(opened) === 'ENOENT'
+    if (!isAbsent) throw errorOf(opened)
+    if (!create) return undefined
+    // What lies above is missing too, or somebody removed the directory that was just made.
+    await makeDirectories(dirname(place), 0o700)
+    return answerOf(await addon.openGranules(place, create))
+  }
   return {
+    open: async (place, create) => {
+      const opened = await open(place, create)
+      if (opened === undefined) return undefined
+      const { data, sums, identity } = opened
+      return { data: { fd: data }, sums: { fd: sums }, identity }
+    },
+    close: async ({ data, sums }) => void (await addon.closeGranules(data.fd, sums.fd)),
+    identityOf: async (data) => answerOf(addon.granulesIdentity(data.fd)),
     write: async ({ data, sums }, first, bytes) =>
-      granulesOf(await addon.writeGranules(data.fd, sums.fd, first, bytes)),
+      answerOf(await addon.writeGranules(data.fd, sums.fd, first, bytes)),
     read: async ({ data, sums }, first, into) =>
-      granulesOf(await addon.readGranules(data.fd, sums.fd, first, into)),
+      answerOf(await addon.readGranules(data.fd, sums.fd, first, into)),
     readSums: async ({ data, sums }, first, count) =>
-      granulesOf(await addon.readSums(data.fd, sums.fd, first, count)),
+      answerOf(await addon.readSums(data.fd, sums.fd, first, count)),
   }
 }
 
-function granulesOf(answer: Granules | number): Granules {
+function answerOf<T extends object | string>(answer: T | number): T {
   if (typeof answer !== 'number') return answer
+  throw errorOf(answer)
+}
+
+function errorOf(answer: number): Error {
   const code = getSystemErrorName(answer)
-  throw Object.assign(new Error(`${code}: the disk cache's file`), { code, errno: answer })
+  return Object.assign(new Error(`${code}: the disk cache's file`), { code, errno: answer })
 }
 
 let found: GranuleAccess | undefined
@@ -107,5 +223,5 @@ export function granuleAccess(): GranuleAccess {
 }
 
 function knowsGranules(value: object): value is GranulesAddon {
-  return 'writeGranules' in value
+  return 'openGranules' in value
 }

@@ -1,6 +1,6 @@
 import { readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf } from './disk-files.ts'
+import { codeOf } from './disk-granules.ts'
 import { pinName } from './disk-pins.ts'
 
 /** A share for what was read once only, so that one long read does not drive out what is read again. */

@@ -1,6 +1,12 @@
 import { chmod, type FileHandle, utimes } from 'node:fs/promises'
-import { type DiskFiles, identityOf, type Placed, type SegmentFiles } from './disk-files.ts'
-import { type GranuleFiles, granuleAccess, isSum, wordsOf } from './disk-granules.ts'
+import type { DiskFiles, Placed } from './disk-files.ts'
+import {
+  type GranuleFiles,
+  granuleAccess,
+  isSum,
+  type SegmentFiles,
+  wordsOf,
+} from './disk-granules.ts'
 import { granuleBytes } from './granule.ts'
 
 // A segment is a stretch of one version of one blob in two files: `.data`, sparse, holds the bytes where
@@ -122,7 +128,7 @@ export class DiskSegment implements Placed {
     await this.load()
     const granules = countedFrom(0, Math.ceil(sizeBytes / granuleBytes))
     if (!granules.every((granule) => this.has(granule))) return false
-    this.#compared.use(await identityOf(data))
+    this.#compared.use(await granuleAccess().identityOf(data))
     const into = Buffer.allocUnsafeSlow(checkedAtOnce * granuleBytes)
     for (let first = 0; first < granules.length; first += checkedAtOnce) {
       const run = granules.slice(first, first + checkedAtOnce)

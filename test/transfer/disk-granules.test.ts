@@ -1,12 +1,11 @@
-import { open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { type FileHandle, open, readdir, readlink, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { KiB } from '../../src/byte-range.ts'
 import { portableCrc32 } from '../../src/crc32.ts'
 import {
   type GranuleAccess,
-  type GranuleFiles,
   granuleAccess,
   isSum,
   portableGranules,
@@ -29,7 +28,7 @@ async function openFiles(t: Test) {
 const ways = { addon: granuleAccess(), 'node:fs': portableGranules }
 const skip = ways.addon === portableGranules ? 'the addon is not built' : false
 
-async function bytesOf({ data, sums }: GranuleFiles) {
+async function bytesOf({ data, sums }: { data: FileHandle; sums: FileHandle }) {
   return [await data.readFile(), await sums.readFile()]
 }
 
@@ -75,6 +74,44 @@ for (const [name, access] of Object.entries<GranuleAccess>(ways)) {
     const { sums: words } = await access.readSums(files, 2, 3)
     t.same([...words.slice(4)], [0, 0], 'behind the end nothing was written')
     t.notOk(isSum(words[4], words[5]))
+  })
+
+  t.test(`${name}: opens what is there, and makes what is not when asked to`, async (t) => {
+    const place = join(t.testdir(), 'not', 'yet', '0')
+    t.equal(await access.open(place, false), undefined)
+    const made = await access.open(place, true)
+    if (made === undefined) throw new Error('nothing was made')
+    await access.write(made, 0, patternOf(64 * KiB))
+    const again = await access.open(place, false)
+    if (again === undefined) throw new Error('nothing was found')
+    t.equal(again.identity, made.identity)
+    t.equal(await access.identityOf(again.data), made.identity)
+    t.equal((await access.read(again, 0, Buffer.alloc(64 * KiB))).sums.length, 1)
+    for (const file of [`${place}.data`, `${place}.sums`]) {
+      t.equal((await stat(file)).mode & 0o777, 0o600)
+    }
+    t.equal((await stat(dirname(place))).mode & 0o777, 0o700)
+    await rm(`${place}.data`)
+    const other = await access.open(place, true)
+    if (other === undefined) throw new Error('nothing was made anew')
+    t.not(other.identity, made.identity, 'while the former is open its number is not taken')
+    await Promise.all([made, again, other].map((files) => access.close(files)))
+    await t.rejects(access.identityOf(other.data), { code: 'EBADF' })
+  })
+
+  t.test(`${name}: one file without the other is none, and leaves nothing open`, async (t) => {
+    const place = join(t.testdir({ '0.data': 'bytes' }), '0')
+    t.equal(await access.open(place, false), undefined)
+    const names = await Promise.all(
+      (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+    )
+    t.notOk(names.includes(`${place}.data`))
+  })
+
+  t.test(`${name}: what cannot be opened says why`, async (t) => {
+    const place = join(t.testdir({ file: '' }), 'file', '0')
+    await t.rejects(access.open(place, false), { code: 'ENOTDIR' })
+    await t.rejects(access.open(place, true), { code: 'ENOTDIR' })
   })
 
   for (const removed of ['data', 'sums'] as const) {
