@@ -8,7 +8,7 @@ import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type AvroHeader, readBlocks } from './avro-file.ts'
 import { type BlobEvent, blobEventOf } from './blob-change.ts'
 import { FeedFiles, type Segment, watchedMs, windowBytes } from './feed-files.ts'
-import { type Manifest, segmentTimeMs } from './segments.ts'
+import { segmentTimeMs } from './segments.ts'
 
 /** How far a chunk was read. */
 export interface ChunkPosition {
@@ -72,7 +72,7 @@ export class FeedHistory {
     { name, timeMs }: Segment,
     options: CallOptions,
   ): AsyncGenerator<BlobEvent, boolean> {
-    const { isFinal, shards } = await this.#manifest(name, options)
+    const { isFinal, shards } = await kept(name, this.#files.manifest(name, options))
     const chunks = this.#open.get(name) ?? new Map<string, ChunkPosition>()
     this.#open.set(name, chunks)
     this.#newestMs = Math.max(this.#newestMs, timeMs)
@@ -93,13 +93,14 @@ export class FeedHistory {
     options: CallOptions,
   ): AsyncGenerator<BlobEvent, void> {
     if (sizeBytes <= at.offset) return
-    const header = this.#headers.get(name) ?? (await this.#files.header(name, sizeBytes, options))
+    const header =
+      this.#headers.get(name) ?? (await kept(name, this.#files.header(name, sizeBytes, options)))
     if (header === undefined) return
     this.#headers.set(name, header)
     at.offset = Math.max(at.offset, header.sizeBytes)
     for (let window = windowBytes; at.offset < sizeBytes; ) {
       const end = Math.min(at.offset + window, sizeBytes)
-      const data = await this.#files.bytes(name, at.offset, end, options)
+      const data = await kept(name, this.#files.bytes(name, at.offset, end, options))
       const { values, endBytes } = readBlocks(header, data)
       yield* eventsBehind(values, at)
       // The rest of the block that was begun may come later, or lie beyond what was asked for.
@@ -107,15 +108,6 @@ export class FeedHistory {
       if (endBytes === 0) window *= 2
       at.rows -= values.length
       at.offset += endBytes
-    }
-  }
-
-  async #manifest(name: string, options: CallOptions): Promise<Manifest> {
-    try {
-      return await this.#files.manifest(name, options)
-    } catch (error) {
-      if (isFileSystemError(error, 'ENOENT')) throw goneOf(name, error)
-      throw error
     }
   }
 
@@ -131,6 +123,15 @@ function* eventsBehind(values: readonly unknown[], at: ChunkPosition): Generator
     const event = blobEventOf(values[at.rows])
     at.rows += 1
     if (event !== undefined) yield event
+  }
+}
+
+/** `reading` of the file `path`, of a feed that is there. */
+async function kept<T>(path: string, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading
+  } catch (error) {
+    throw isFileSystemError(error, 'ENOENT') ? goneOf(path, error) : error
   }
 }
 

@@ -1,5 +1,5 @@
 /** Changes of an account by the library and the command line, of a feed of another hand and of the sandbox's. */
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
@@ -131,6 +131,14 @@ t.test('a feed in files of another hand', { skip: whyNoFastavro() }, async (t) =
     await store.delete({ container, name: `idx/segments/${hours[1]}/meta.json` })
     await t.rejects(told('', { continuation }), { code: 'ESTALE', syscall: 'changes' })
     await manifest(hours[1], 'Finalized')
+
+    const reading = listing('')
+    await reading.next()
+    await store.delete({ container, name: `log/00/${hours[0]}/00001.avro` })
+    const toTheEnd = async () => {
+      for await (const _ of reading);
+    }
+    await t.rejects(toTheEnd(), { code: 'ESTALE', message: /changes were missed.*00001\.avro/ })
   })
 
   t.test('follows until it is aborted', async (t) => {
@@ -208,6 +216,18 @@ t.test('abfs changes', { skip: whyNoCli() }, async (t) => {
     code: 2,
     stderr: /--since must/,
   })
+
+  for (const [text, file, expected] of [
+    ['garbage', state, /EINVAL: --state .*: expected what .*, or remove it/],
+    ['kept', join(state, 'below', 'state'), /EINVAL: --state .*: expected a file in a directory/],
+  ] as const) {
+    await writeFile(state, text)
+    const refused = await runAbfs(['changes', '--state', file], { env })
+    t.equal(refused.code, 2)
+    t.equal(refused.stdout, '')
+    t.match(refused.stderr, expected)
+    t.equal(await readFile(state, 'utf8'), text, 'it is left as it was')
+  }
 
   const { client } = await startCliSandbox(t, '--engine', 'abfs')
   const none = await runAbfs(['changes', 'abfs://data'], { env: client })

@@ -1,5 +1,6 @@
+import { dirname } from 'node:path'
 import type { Command } from 'commander'
-import type { FileChange } from '../../filesystem/changes.ts'
+import type { ChangeListing, FileChange } from '../../filesystem/changes.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
 import { printable } from '../output.ts'
@@ -49,7 +50,7 @@ async function changes(
   const start = continuation === undefined ? { since: from } : { continuation }
   const urls = [parseRemote(path)]
   await withFileSystem(command, context, { access: 'read', urls }, async (fileSystem) => {
-    const found = fileSystem.changes(path, { ...start, follow, signal })
+    const found = goingOn(state, () => fileSystem.changes(path, { ...start, follow, signal }))
     try {
       for await (const change of found) {
         await (json === true ? stdout.json(change) : stdout.line(lineOf(change)))
@@ -65,9 +66,25 @@ function lineOf({ time, kind, size, name }: FileChange): string {
   return `${time.toISOString()}  ${kind.padEnd(8)}  ${String(size ?? '-').padStart(12)}  ${printable(name)}`
 }
 
-/** A file that is not there yet is one of a first run. */
+/** Says of what was read from the state's file that it is none. */
+function goingOn(state: string | undefined, begin: () => ChangeListing): ChangeListing {
+  try {
+    return begin()
+  } catch (error) {
+    if (state === undefined || !(error instanceof TypeError)) throw error
+    const detail = `--state ${state}: ${error.message.replace(/^continuation: /, '')}`
+    throw usageError(`${detail}; name another file, or remove it to begin anew`, error)
+  }
+}
+
+/** A file that is not there yet is one of a first run, which will write it. */
 async function readState(file: string): Promise<string | undefined> {
-  const { readFile } = await import('node:fs/promises')
+  const { access, constants, readFile } = await import('node:fs/promises')
+  try {
+    await access(dirname(file), constants.W_OK)
+  } catch (error) {
+    throw usageError(`--state ${file}: expected a file in a directory that may be written`, error)
+  }
   try {
     return (await readFile(file, 'utf8')).trim()
   } catch (error) {
