@@ -81,6 +81,11 @@ export function formatBytes(sizeBytes: number): string {
   return `${sizeBytes} B`
 }
 
+/** `1 file`, `2 files`; `many` where another word than with an `s` stands for several. */
+export function formatCount(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`
+}
+
 /** `2026-01-31 12:00:00` in UTC; `-` when the time is not known. */
 export function formatTime(timeMs: number | undefined): string {
   return timeMs === undefined ? '-' : new Date(timeMs).toISOString().slice(0, 19).replace('T', ' ')

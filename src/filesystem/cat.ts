@@ -2,6 +2,7 @@ import type { BlobProperties, CallOptions } from '../blob/store.ts'
 import { type ByteRange, KiB, lengthOf } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
+import { expectOptions, shown } from '../expect-option.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { restarting, type WholeConsistency, wholeConsistency } from './consistency.ts'
 import { type DownloadOptions, download, readAtOnce } from './download.ts'
@@ -47,6 +48,7 @@ export async function catFile(
   path: BlobPath,
   options: CatFileOptions & Pick<DownloadOptions, 'likelyEmpty'> = {},
 ): Promise<Uint8Array> {
+  expectOptions(options, '{ start, end, consistency, signal }')
   const read = () => catOnce(remote, path, options)
   if (wholeConsistency(options.consistency) === 'pinned') return read()
   return restarting(read, options)
@@ -192,13 +194,16 @@ interface Ends {
 
 /** The range, where no end counts from that of the file. */
 function plainRange({ start = 0, end = Number.MAX_SAFE_INTEGER }: Ends): ByteRange | undefined {
-  checkEnd(start)
-  checkEnd(end)
+  checkEnd('start', start)
+  checkEnd('end', end)
   return start >= 0 && end >= 0 ? { start, end: Math.max(start, end) } : undefined
 }
 
-function checkEnd(value: number): void {
-  if (!Number.isSafeInteger(value)) throw new RangeError(`range: expected integers, got ${value}`)
+function checkEnd(option: 'end' | 'start', value: number): void {
+  if (Number.isSafeInteger(value)) return
+  throw new RangeError(
+    `${option}: expected bytes, an integer (negative: from the end), got ${shown(value)}`,
+  )
 }
 
 /** As Python slices: negative ends count from the end of the file, whose size is then asked. */

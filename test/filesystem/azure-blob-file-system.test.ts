@@ -321,6 +321,22 @@ t.test('catFile of a directory is EISDIR, of nothing ENOENT', async (t) => {
   await t.rejects(fs.catFile('box/missing', { start: 1, end: 1 }), { code: 'ENOENT' })
 })
 
+t.test('what is no range and no options is told by its name', async (t) => {
+  const { fs } = await counted()
+  await fs.writeText('box/f', '0123456789')
+  const untyped = (value: unknown): never => value as never
+
+  for (const [options, message] of [
+    [{ start: 'a' }, /^start: expected bytes, an integer .*, got "a"/],
+    [{ end: 1.5 }, /^end: expected bytes, an integer .*, got 1.5/],
+    ['utf-99', /^options: expected \{ start, .*, got "utf-99"/],
+    [null, /^options: expected .*, got null/],
+  ] as const) {
+    await t.rejects(fs.catFile('box/f', untyped(options)), { message })
+    await t.rejects(fs.readText('box/f', untyped(options)), { message })
+  }
+})
+
 t.test('catRanges joins no more than maxBlock, and refuses limits that are none', async (t) => {
   const { fs, store } = await counted()
   await fs.writeText('box/f', '0123456789')

@@ -3,7 +3,7 @@ import type { AclOptions, AclResult } from '../../filesystem/access.ts'
 import type { AzureBlobFileSystem } from '../../filesystem/azure-blob-file-system.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
-import { formatTable, printable } from '../output.ts'
+import { formatCount, formatTable, printable } from '../output.ts'
 import { withFileSystem } from '../session.ts'
 import { usageError } from '../usage.ts'
 
@@ -113,7 +113,9 @@ function changeWith(
     signal: context.signal,
     onProgress: ({ continuation, directories, files }) => {
       if (continuation === undefined || !context.stderr.isTTY) return
-      context.stderr.write(`\r${directories + files} paths, --continuation ${continuation}\n`)
+      context.stderr.write(
+        `\r${formatCount(directories + files, 'path')}, --continuation ${continuation}\n`,
+      )
     },
   }
   if (verb === 'set') return fileSystem.setAcl(path, entries, options)
@@ -123,7 +125,8 @@ function changeWith(
 
 function summary(path: string, { directories, files, failureCount }: AclResult): string {
   const refused = failureCount === 0 ? '' : `, ${failureCount} refused`
-  return `${printable(path)}: ${directories} directories, ${files} files${refused}`
+  const counts = `${formatCount(directories, 'directory', 'directories')}, ${formatCount(files, 'file')}`
+  return `${printable(path)}: ${counts}${refused}`
 }
 
 function defineMode(acl: Command, context: CliContext): void {

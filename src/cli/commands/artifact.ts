@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { ArtifactInfo, ArtifactStore } from '../../artifact-store/artifact-store.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
-import { formatBytes, formatTable, formatTime, printable } from '../output.ts'
+import { formatBytes, formatCount, formatTable, formatTime, printable } from '../output.ts'
 import { openProgress, type ProgressBar } from '../progress.ts'
 import type { AccessKind } from '../request-scope.ts'
 import { withAccount } from '../session.ts'
@@ -143,7 +143,7 @@ async function print(
   const rows = infos.map((info) => [
     info.kind,
     formatBytes(info.sizeBytes),
-    `${info.fileCount} files`,
+    formatCount(info.fileCount, 'file'),
     formatTime(info.savedAt.getTime()),
     printable(info.name),
   ])

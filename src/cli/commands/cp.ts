@@ -7,7 +7,7 @@ import { hasMagic } from '../../filesystem/pattern.ts'
 import type { TransferOptions, TransferResult } from '../../filesystem/transfer-run.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { acrossAccounts, type Location, parseLocation } from '../location.ts'
-import { formatBytes } from '../output.ts'
+import { formatBytes, formatCount } from '../output.ts'
 import { openProgress } from '../progress.ts'
 import { withFileSystem } from '../session.ts'
 import { usageError } from '../usage.ts'
@@ -185,5 +185,5 @@ async function report(result: TransferResult, flags: CpFlags, context: CliContex
     )
   }
   if (flags.quiet === true || !context.stderr.isTTY) return
-  context.stderr.write(`${files} files, ${formatBytes(bytes)}\n`)
+  context.stderr.write(`${formatCount(files, 'file')}, ${formatBytes(bytes)}\n`)
 }

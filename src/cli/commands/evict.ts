@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Evicted } from '../../transfer/disk-cache.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
-import { formatBytes } from '../output.ts'
+import { formatBytes, formatCount } from '../output.ts'
 import { withAccount } from '../session.ts'
 import { usageError } from '../usage.ts'
 
@@ -38,8 +38,11 @@ export function defineEvict(program: Command, context: CliContext): void {
           bytes: gone.bytes,
           pinned: gone.pinned,
         })
-      const stay = gone.pinned === 0 ? '' : `; ${gone.pinned} are pinned and stay (abfs unpin)`
-      const what = `${gone.versions} files, ${formatBytes(gone.bytes)} on the disk`
+      const stay =
+        gone.pinned === 0
+          ? ''
+          : `; ${gone.pinned} ${gone.pinned === 1 ? 'is' : 'are'} pinned and ${gone.pinned === 1 ? 'stays' : 'stay'} (abfs unpin)`
+      const what = `${formatCount(gone.versions, 'file')}, ${formatBytes(gone.bytes)} on the disk`
       return context.stdout.line(`${what}${stay}`)
     })
   addConnectionOptions(command)

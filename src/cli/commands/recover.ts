@@ -4,7 +4,7 @@ import type { RecoveredTransaction } from '../../namespace/transaction-recovery.
 import { formatPath } from '../../path.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
-import { printable } from '../output.ts'
+import { formatCount, printable } from '../output.ts'
 import { withFileSystem } from '../session.ts'
 
 interface RecoverFlags {
@@ -83,7 +83,8 @@ function describeTransaction({
   conflicts,
 }: RecoveredTransaction): string {
   if (outcome === 'left') return 'left  a transaction that somebody works on'
-  const what = `${outcome}  a transaction of ${files} files and ${removals} deletions`
+  const size = `${formatCount(files, 'file')} and ${formatCount(removals, 'deletion')}`
+  const what = `${outcome}  a transaction of ${size}`
   if (conflicts.length === 0) return what
   const names = conflicts.map((path) => printable(formatPath(path))).join(', ')
   return `${what}; changed by somebody else since, and left as they are: ${names}`

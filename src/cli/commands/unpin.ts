@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Entry } from '../../namespace/entry.ts'
 import type { VersionKey } from '../../transfer/disk-cache.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
+import { formatCount } from '../output.ts'
 import { usageError } from '../usage.ts'
 
 interface UnpinFlags {
@@ -33,8 +34,7 @@ export function defineUnpin(program: Command, context: CliContext): void {
       }
       const files = await unpin(place, command, context)
       if (flags.json === true) return context.stdout.json({ files })
-      const what = files === 1 ? '1 file' : `${files} files`
-      return context.stdout.line(`${what} may go when room is needed`)
+      return context.stdout.line(`${formatCount(files, 'file')} may go when room is needed`)
     })
   addConnectionOptions(command)
 }

@@ -7,7 +7,7 @@ import { addConnectionOptions, type CliContext } from '../context.ts'
 import type { FilesPlace } from '../drive/cached-files.ts'
 import type { Warmed } from '../drive/warm.ts'
 import { ExitStatus, exitCodes } from '../exit-codes.ts'
-import { formatBytes, printable } from '../output.ts'
+import { formatBytes, formatCount, printable } from '../output.ts'
 import { describeError } from '../report-error.ts'
 import { withAccount } from '../session.ts'
 import { usageError } from '../usage.ts'
@@ -191,5 +191,5 @@ function checkRoom(versions: readonly VersionKey[], maxBytes: number): void {
 function describe({ files, bytes, foundBytes, lostBytes }: Warmed): string {
   const lost = lostBytes === 0 ? '' : `; ${formatBytes(lostBytes)} could not be kept`
   const fetched = formatBytes(bytes - foundBytes)
-  return `${files} files, ${formatBytes(bytes)}: ${fetched} fetched, ${formatBytes(foundBytes)} found${lost}`
+  return `${formatCount(files, 'file')}, ${formatBytes(bytes)}: ${fetched} fetched, ${formatBytes(foundBytes)} found${lost}`
 }

@@ -5,7 +5,7 @@ import { GiB } from '../../byte-range.ts'
 import { systemClock } from '../../clock.ts'
 import type { Journal } from '../../vfs/journal.ts'
 import { Journals } from '../../vfs/journals.ts'
-import { formatBytes } from '../output.ts'
+import { formatBytes, formatCount } from '../output.ts'
 import type { Finding } from './examine.ts'
 
 /** The disk that drives cache on, or without one that they keep unsaved files on. */
@@ -77,7 +77,7 @@ async function summaryOf(
   if (first === undefined) return undefined
   const bytes = versions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   const container = `abfs://${first.path.container}`
-  const what = versions.length === 1 ? '1 version' : `${versions.length} versions`
+  const what = formatCount(versions.length, 'version')
   return { text: `${what} of files of ${container} (${formatBytes(bytes)})`, container }
 }
 

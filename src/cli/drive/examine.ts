@@ -6,6 +6,7 @@ import { release } from 'node:os'
 import { promisify } from 'node:util'
 import { type Environment, loadConfig, runtimeDirectory } from '../../config.ts'
 import { loadNativeMounting } from '../../fuse/native-channel.ts'
+import { formatCount } from '../output.ts'
 import { findDrives } from './drive-states.ts'
 
 /** What one look found. `failed` keeps drives from working; `warned` costs something. */
@@ -124,7 +125,7 @@ async function examineDrives(
   if (ill.length === 0) return ok(`${drives.length} mounted`)
   const names = ill.map(({ directory, state, unsaved }) => {
     return unsaved.length > 0
-      ? `${directory}: ${unsaved.length} files not stored`
+      ? `${directory}: ${formatCount(unsaved.length, 'file')} not stored`
       : `${directory}: ${state}`
   })
   return warned(`${names.join('; ')}; a dead one goes with \`abfs unmount --lazy DIRECTORY\``)

@@ -6,6 +6,7 @@ import type { Entry } from '../../namespace/entry.ts'
 import type { BlobPath } from '../../path.ts'
 import { type IsShown, shownBelow } from '../../vfs/shown-names.ts'
 import type { Account } from '../compose.ts'
+import { formatCount } from '../output.ts'
 import { describeError } from '../report-error.ts'
 import type { Finding } from './examine.ts'
 import { hiddenByReports } from './report-files.ts'
@@ -82,7 +83,7 @@ async function look(name: string, work: () => Promise<string>): Promise<Finding>
 
 function describeEntries(entries: readonly Entry[] | undefined, root: BlobPath): string {
   if (entries === undefined) return `'${root.name}' does not exist: the drive would be empty`
-  return `${entries.length} ${entries.length === 1 ? 'name' : 'names'} in it`
+  return `${formatCount(entries.length, 'name')} in it`
 }
 
 /** A prefix that holds nothing yet is an empty drive, `undefined`; its container must exist. */
