@@ -253,5 +253,7 @@ t.test('directories of a random name are made, and gone through by entry', async
   t.strictSame(rest, [`${made}/b`])
   t.equal(await directory.read(), null)
   await directory.close()
+  await directory.close()
+  await t.rejects(directory.read(), { code: 'EBADF', path: made })
   await t.rejects(node.opendir('/box/missing'), { code: 'ENOENT' })
 })
