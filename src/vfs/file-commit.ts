@@ -50,8 +50,8 @@ export interface NewVersion {
   readonly replaces: string | undefined
   /** Of the lease that this mount holds on the blob. */
   readonly leaseId?: string | undefined
-  /** Nothing was written or set: where the file is new, that of whoever made it too is as good. */
-  readonly isUntouched?: boolean | undefined
+  /** Nothing was ever written or set: where the file is new, that of whoever made it too is as good. */
+  readonly isOnlyMade?: boolean | undefined
 }
 
 /** What the version before had, with what was set here: a new version loses nothing. */
@@ -164,7 +164,7 @@ async function resolve(
   const { namespace, onConflict = 'error' } = context
   const { path } = version
   namespace.invalidate({ ...path, name: parentName(path.name) }, { recursive: false })
-  if (version.isUntouched === true && version.replaces === undefined) {
+  if (version.isOnlyMade === true && version.replaces === undefined) {
     const detail = 'somebody else has made the file too: it stays as they made it'
     const known = new FileSystemError('EEXIST', 'create', { path: formatPath(path), detail, cause })
     publishFault('create', path, known)

@@ -21,6 +21,8 @@ export class UnsavedChanges {
   #content = false
   /** Something was written, or an attribute was set, since the last commit. */
   touched = false
+  /** Nothing is stored of it, and nothing was ever written or set. */
+  isOnlyMade: boolean
   /** Why the last commit failed, which its caller knows; nothing was changed since. */
   reported: FileSystemError | undefined
 
@@ -35,6 +37,7 @@ export class UnsavedChanges {
     this.replaces = stored?.etag
     this.#posix = posix
     this.#changedAtMs = clock.nowMs()
+    this.isOnlyMade = stored === undefined
     if (stored !== undefined) return
     this.inContentNow()
     this.setTime()
@@ -120,6 +123,7 @@ export class UnsavedChanges {
 
   /** `stored` is what lies there now; what differs from it still does. */
   adopt(stored: Entry): void {
+    this.isOnlyMade = false
     this.#stored = withKnownHeaders(shownEntry(stored, this.#posixUse), this.#stored)
     this.replaces = stored.etag
   }
@@ -145,6 +149,7 @@ export class UnsavedChanges {
 
   #touched(): void {
     this.touched = true
+    this.isOnlyMade = false
     this.reported = undefined
   }
 }

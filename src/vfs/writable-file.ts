@@ -153,9 +153,8 @@ export class WritableFile {
   ensureStored(): Promise<void> {
     return this.mutex.run(async () => {
       if (!this.unborn) return
-      const isEmpty = !this.#changes.touched && this.entry().sizeBytes === 0
-      const isTaken =
-        isEmpty && (await this.#context.namespace.exists(this.#path(), { fresh: true }))
+      const isNew = this.#changes.isOnlyMade
+      const isTaken = isNew && (await this.#context.namespace.exists(this.#path(), { fresh: true }))
       await (isTaken ? this.#becomeTheirs() : this.commitLocked())
     })
   }
@@ -359,7 +358,8 @@ export class WritableFile {
 
   async #commitContent(yields: boolean): Promise<void> {
     const before = this.stored
-    const version = { ...(await this.#newVersion()), isUntouched: yields && !this.#changes.touched }
+    const isOnlyMade = yields && this.#changes.isOnlyMade
+    const version = { ...(await this.#newVersion()), isOnlyMade }
     try {
       const entry = await commitVersion(this.#context, version, before)
       if (entry === undefined) return await this.#becomeTheirs()

@@ -207,6 +207,23 @@ t.test(
   },
 )
 
+t.test('with write-back what was written is kept where somebody else made the file', async (t) => {
+  const directory = scratch(t)
+  const mount = await VfsMount.make(t, { journalDirectory: directory, writeBack: true })
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'mine')
+  await mount.vfs.flush(handle, caller)
+  await mount.storeElsewhere('f', 'theirs')
+
+  await mount.vfs.release(handle, caller).catch(() => undefined)
+
+  t.match(mount.vfs.unsaved, [{ path: 'abfs://box/f', error: { code: 'ESTALE' } }])
+  t.equal(await mount.stored('f'), 'theirs')
+  const kept = readdirSync(join(directory, 'kept')).filter((name) => name.endsWith('.data'))
+  t.equal(kept.length, 1)
+  t.equal(readFileSync(join(directory, 'kept', String(kept[0])), 'utf8'), 'mine')
+})
+
 t.test('what was just closed changes without a request while others are closed', async (t) => {
   const directory = scratch(t)
   const options = { journalDirectory: directory, writeBack: true, writeBackQuietMs: 100 }
