@@ -1,6 +1,7 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { FileListing, FilePage, ListOptions } from './account-search.ts'
 import type { InfoOptions, ListingOptions, Preference } from './account-tree.ts'
+import type { ChangeListing, ChangesOptions, FileChange } from './changes.ts'
 import { DirPaths, type InnerPaths } from './dir-paths.ts'
 import type { TreeDrawingOptions } from './draw-tree.ts'
 import type { ExpandOptions } from './expand-path.ts'
@@ -93,6 +94,15 @@ export class DirTree extends DirPaths {
 
   async *#pages(listing: FileListing): AsyncGenerator<FilePage, void> {
     for await (const page of listing) yield { ...page, files: this.all(page.files) }
+  }
+
+  changes(path = '', options?: ChangesOptions): ChangeListing {
+    const listing = this.fs.changes(this.inside(path, 'changes'), options)
+    return Object.assign(this.#changes(listing), { checkpoint: () => listing.checkpoint() })
+  }
+
+  async *#changes(listing: ChangeListing): AsyncGenerator<FileChange, void> {
+    for await (const change of listing) yield { ...change, name: this.relative(change.name) }
   }
 
   /** The arrays of a step may be changed, as those of the whole file system. */
