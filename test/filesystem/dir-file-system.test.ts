@@ -2,6 +2,7 @@ import { pipeline } from 'node:stream/promises'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
+import type { FileChange } from '../../src/filesystem/changes.ts'
 import { collect } from '../../src/filesystem/walk.ts'
 import { keySignatures } from '../../src/given-credential.ts'
 import { administered } from '../support/administered.ts'
@@ -129,6 +130,25 @@ async function serverFileSystem(t: Parameters<typeof startBlobServer>[0]) {
     clock,
   })
 }
+
+t.test('changes of a directory are asked for below it and told by names from it', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const asked: unknown[] = []
+  async function* rows(): AsyncGenerator<FileChange, void> {
+    const kind = 'removed'
+    for (const name of ['box/run/a/f', 'box/run/a/g']) yield { name, kind } as FileChange
+  }
+  fs.changes = (...args) => {
+    asked.push(args)
+    return Object.assign(rows(), { checkpoint: () => ({ continuation: 'here' }) })
+  }
+  const changes = fs.sub('box/run').changes('a', { prefix: 'f' })
+
+  t.strictSame(names(await collect(changes)), ['a/f', 'a/g'])
+  t.strictSame(asked, [['box/run/a', { prefix: 'f' }]])
+  t.strictSame(changes.checkpoint(), { continuation: 'here' })
+  t.throws(() => fs.sub('box/run').changes('../other'), { code: 'EINVAL' })
+})
 
 t.test('searches of a directory tell names from it', async (t) => {
   const { fs } = await memoryFileSystem()
