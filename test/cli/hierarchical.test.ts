@@ -64,7 +64,7 @@ t.test('a hierarchical account by the command line', { skip: whyNoCli() }, async
     const after = await abfs('acl', 'get', '--json', 'abfs://data/shared')
 
     for (const { code, stderr } of [updated, removed, owned, mode]) t.equal(code, 0, stderr)
-    t.match(updated.stdout, /2 directories, 1 file$/)
+    t.match(updated.stdout, /2 directories, 1 file\n$/)
     t.match(listed.stdout, new RegExp(`user:${somebody}:r-x`))
     t.match(JSON.parse(after.stdout), { owner: somebody, permissions: 'rwxr-x--x' })
   })
