@@ -20,3 +20,11 @@ export function rememberingRecent<K, V extends object | string>(
     return value
   }
 }
+
+/**
+ * The size of an `LRUCache` of up to `most` entries that takes memory for those it holds: `max` alone takes it at once for all,
+ * 28 bytes and 100 ns for each.
+ */
+export function roomFor(most: number): { maxSize: number; sizeCalculation: () => number } {
+  return { maxSize: most, sizeCalculation: () => 1 }
+}

@@ -1,5 +1,6 @@
+import { LRUCache } from 'lru-cache'
 import t from 'tap'
-import { rememberingRecent } from '../src/recent.ts'
+import { rememberingRecent, roomFor } from '../src/recent.ts'
 
 function counted(least: number) {
   const made: string[] = []
@@ -43,4 +44,19 @@ t.test('a failure is not remembered', async (t) => {
   })
   t.throws(() => get('a'), { message: 'no' })
   t.equal(get('a'), 'yes')
+})
+
+t.test('a cache has room for so many, and takes memory for those it holds', async (t) => {
+  const cache = new LRUCache<string, string>(roomFor(2))
+  for (const key of ['a', 'b', 'c']) cache.set(key, key)
+  t.same([...cache.keys()], ['c', 'b'])
+
+  const before = process.memoryUsage()
+  const many = Array.from({ length: 100 }, () => new LRUCache<string, string>(roomFor(100_000)))
+  const after = process.memoryUsage()
+
+  t.equal(many.length, 100)
+  const taken = after.heapUsed - before.heapUsed + after.arrayBuffers - before.arrayBuffers
+  // 270 MB where each took its room at once.
+  t.ok(taken < 20e6, `${taken} bytes`)
 })

@@ -9,6 +9,7 @@ import type { CustomerKey } from '../customer-key.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { HttpHandler, HttpRequest } from '../http/handler.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { roomFor } from '../recent.ts'
 import type { HierarchyOf } from './hierarchy.ts'
 import type {
   BlobProperties,
@@ -52,7 +53,7 @@ export class CustomerKeys {
   readonly #sha256: string
   readonly #headers: Readonly<Record<string, string>>
   readonly #sourceHeaders: Readonly<Record<string, string>>
-  readonly #known = new LRUCache<string, KnownMetadata>({ max: maxKnown })
+  readonly #known = new LRUCache<string, KnownMetadata>(roomFor(maxKnown))
 
   /** `EINVAL` where the account is reached without TLS: the service takes no key there, and it would be read on the way. */
   constructor(next: HttpHandler, key: CustomerKey, endpoint: URL) {

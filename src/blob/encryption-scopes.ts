@@ -6,6 +6,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../http/handler.ts'
+import { roomFor } from '../recent.ts'
 import { baseHeaders } from './azure-request.ts'
 
 const header = 'x-ms-encryption-scope'
@@ -30,7 +31,7 @@ export class EncryptionScopes {
   readonly #next: HttpHandler
   readonly #chosen: string | undefined
   /** By the path of the URL. */
-  readonly #known = new LRUCache<string, string>({ max: maxKnown })
+  readonly #known = new LRUCache<string, string>(roomFor(maxKnown))
   #isMet: boolean
 
   /** `chosen` is of blobs that are new; absent: the container's. */
@@ -74,6 +75,7 @@ export class EncryptionScopes {
   }
 
   #note(request: HttpRequest, { headers }: HttpResponse, sent: string | undefined): void {
+    if (!this.#isMet && headers[header] === undefined) return
     const { method, operation, url } = request
     const path = url.pathname
     if (method === 'DELETE') this.#known.delete(path)

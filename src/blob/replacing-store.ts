@@ -9,6 +9,7 @@ import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
+import { roomFor } from '../recent.ts'
 import type { HierarchyOf, HierarchyStore } from './hierarchy.ts'
 import type {
   AppendOptions,
@@ -46,7 +47,7 @@ export class ReplacingBlobStore extends StoreView implements BlobStore {
   readonly #store: BlobStore
   readonly #hierarchyOf: HierarchyOf
   /** By `container/name`, from the first block to the commit; what is given up ages out. */
-  readonly #places = new LRUCache<string, Promise<Place>>({ max: maxPlaces })
+  readonly #places = new LRUCache<string, Promise<Place>>(roomFor(maxPlaces))
 
   constructor(store: BlobStore, hierarchyOf: HierarchyOf) {
     super(store)
