@@ -50,8 +50,8 @@ export interface NewVersion {
   readonly replaces: string | undefined
   /** Of the lease that this mount holds on the blob. */
   readonly leaseId?: string | undefined
-  /** Nothing was ever written or set: where the file is new, that of whoever made it too is as good. */
-  readonly isOnlyMade?: boolean | undefined
+  /** What was set of a file that is new, and never written: that of whoever made it too is as good. `undefined`: it has more. */
+  readonly setOnMade?: PosixAttributes | undefined
 }
 
 /** What the version before had, with what was set here: a new version loses nothing. */
@@ -164,7 +164,7 @@ async function resolve(
   const { namespace, onConflict = 'error' } = context
   const { path } = version
   namespace.invalidate({ ...path, name: parentName(path.name) }, { recursive: false })
-  if (version.isOnlyMade === true && version.replaces === undefined) {
+  if (version.setOnMade !== undefined && version.replaces === undefined) {
     const detail = 'somebody else has made the file too: it stays as they made it'
     const known = new FileSystemError('EEXIST', 'create', { path: formatPath(path), detail, cause })
     publishFault('create', path, known)
@@ -250,4 +250,10 @@ function butForSent(content: FileContent): string {
     `, without ${bytes} bytes (${places.join(', ')}${more}) that were uploaded and, as the disk which ` +
     'buffers unsaved writes was full, not kept here: they are lost, zeros stand in their place'
   )
+}
+
+/** What a file that was made is told where its name is not a file's any more. */
+export function replacedBy(theirs: Entry | undefined, path: BlobPath): FileSystemError {
+  const detail = `somebody else has made a ${theirs?.type} of this name`
+  return new FileSystemError('ESTALE', 'close', { path: formatPath(path), detail })
 }

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { z } from 'zod'
+import type { Metadata } from '../blob/store.ts'
 import { type ByteRange, KiB, lengthOf } from '../byte-range.ts'
 import { crc32 } from '../crc32.ts'
 import { FileSystemError } from '../errors.ts'
@@ -26,6 +27,8 @@ export interface KeptVersion {
   readonly sizeBytes: number
   /** The version that it may replace; absent: none may be there. */
   readonly replaces?: string | undefined
+  /** Of a file that was made and never written: what was set, as metadata tells it. */
+  readonly setOnMade?: Metadata | undefined
   /** The version that shows through up to `endBytes` where no part lies. */
   readonly base?: (BaseVersion & { readonly endBytes: number }) | undefined
   /** What lies in the data file, each with its CRC-32; a part without one is zeros. Of small files it is in the record. */
@@ -67,6 +70,7 @@ const record: z.ZodType<KeptVersion> = z.object({
   type: z.literal('directory').optional(),
   sizeBytes: count,
   replaces: z.string().optional(),
+  setOnMade: z.record(z.string(), z.string()).optional(),
   base: z.object({ path, etag: z.string(), sizeBytes: count, endBytes: count }).optional(),
   parts: z.array(
     z.object({ start: count, end: count, crc32: count.optional(), bytes: z.string().optional() }),

@@ -294,6 +294,7 @@ export class OpenFiles {
     inode.writable = this.#newWritable(inode, {
       stored: undefined,
       posix: this.#tree.kept({ mode: options.mode & 0o7777, ...owner }),
+      isExclusive: (options.flags & constants.O_EXCL) !== 0,
     })
     inode.writable.writers++
     return inode
@@ -322,7 +323,10 @@ export class OpenFiles {
     if (tagCount > 0) await this.#options.files.tagsOf?.(this.#tree.pathOf(inode))
   }
 
-  #newWritable(inode: Inode, start: Pick<WritableStart, 'stored' | 'posix'>): WritableFile {
+  #newWritable(
+    inode: Inode,
+    start: Omit<WritableStart, 'context' | 'path' | 'lock' | 'onCommitted'>,
+  ): WritableFile {
     const beforeCommit = async (): Promise<void> => inode.parent?.unstored?.store()
     return new WritableFile({
       ...start,

@@ -1,4 +1,5 @@
 import { isFileSystemError } from '../errors.ts'
+import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import type { CommitContext, NewVersion } from './file-commit.ts'
 import type { Journal, KeepOptions } from './journal.ts'
 import type { KeptVersion } from './journal-record.ts'
@@ -9,8 +10,9 @@ export type Keep = (journal: Journal, how: Pick<KeepOptions, 'synced'>) => Promi
 /** Writes the version of a file down that `version` makes. */
 export function keepFile(version: () => Promise<NewVersion>): Keep {
   return async (journal, how) => {
-    const { content, path, description, replaces } = await version()
-    return journal.keep({ reason: 'pending', path, description, replaces }, content, how)
+    const { content, path, description, replaces, setOnMade: set } = await version()
+    const setOnMade = set && withPosixAttributes({}, 'file', set)
+    return journal.keep({ reason: 'pending', path, description, replaces, setOnMade }, content, how)
   }
 }
 

@@ -1,10 +1,12 @@
 import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import type { PosixAttributes } from '../namespace/entry.ts'
 import { unlessMissing } from '../namespace/lookup.ts'
 import { readPosixAttributes } from '../namespace/posix-metadata.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { FileContent } from '../transfer/file-content.ts'
 import { StagedBlocks } from '../transfer/staged-blocks.ts'
+import { withoutStored } from './attributes.ts'
 import { commitDirectory } from './directory-commit.ts'
 import { commitVersion } from './file-commit.ts'
 import type { Journal } from './journal.ts'
@@ -87,6 +89,18 @@ async function replayPath(
   return { path, outcome: 'stored' }
 }
 
+/** What was set of a file that somebody else has made, too, is set of theirs, if that is a file. */
+async function setOnTheirs(
+  { namespace }: WritableFileContext,
+  path: BlobPath,
+  attributes: PosixAttributes,
+): Promise<void> {
+  const theirs = await unlessMissing(namespace.stat(path, { fresh: true }))
+  const different = withoutStored(attributes, theirs?.posix ?? {})
+  if (theirs?.type !== 'file' || Object.keys(different).length === 0) return
+  await unlessMissing(namespace.setAttributes(path, different))
+}
+
 function isBelow(path: BlobPath, directory: BlobPath): boolean {
   return path.container === directory.container && path.name.startsWith(`${directory.name}/`)
 }
@@ -104,15 +118,17 @@ async function storeKept(
   version: KeptVersion,
 ): Promise<void> {
   const { namespace, chunkCache, spool, blockBytes } = context
-  const { path, description, replaces } = version
-  const { base } = version
+  const { base, path, description, replaces } = version
+  const setOnMade = version.setOnMade && readPosixAttributes(version.setOnMade)
   const { store } = namespace
   const content = new FileContent({ store, chunkCache, spool, base })
   const blocks = new StagedBlocks({ store, content, blockBytes })
   try {
     await journal.restore(version, content)
     const before = await unlessMissing(namespace.stat(path, { fresh: true }))
-    await commitVersion(context, { path, content, blocks, description, replaces }, before)
+    const made = { path, content, blocks, description, replaces, setOnMade }
+    const stored = await commitVersion(context, made, before)
+    if (stored === undefined && setOnMade !== undefined) await setOnTheirs(context, path, setOnMade)
   } finally {
     await blocks.reset()
     await content.close()

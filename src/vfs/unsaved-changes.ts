@@ -5,6 +5,11 @@ import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import { millisecondsToNs, withoutStored } from './attributes.ts'
 import { type CommitContext, withKnownHeaders } from './file-commit.ts'
 import { type PosixUse, shownEntry } from './posix-use.ts'
+import type { WritableFileOptions } from './writable-file-options.ts'
+
+type Start = Pick<WritableFileOptions, 'stored' | 'posix' | 'isExclusive'> & {
+  readonly context: Pick<CommitContext, 'clock' | 'posixAttrs'>
+}
 
 /** What an open file has that its stored version has not, apart from the bytes themselves. */
 export class UnsavedChanges {
@@ -21,23 +26,24 @@ export class UnsavedChanges {
   #content = false
   /** Something was written, or an attribute was set, since the last commit. */
   touched = false
-  /** Nothing is stored of it, and nothing was ever written or set. */
-  isOnlyMade: boolean
+  /** What was set of a file of which nothing is stored and nothing was ever written; `undefined` of others. */
+  #setOnMade: PosixAttributes | undefined
   /** Why the last commit failed, which its caller knows; nothing was changed since. */
   reported: FileSystemError | undefined
 
-  constructor(
-    { clock, posixAttrs = 'write' }: Pick<CommitContext, 'clock' | 'posixAttrs'>,
-    stored: Entry | undefined,
-    posix: PosixAttributes = {},
-  ) {
+  /** Whoever made it is told where somebody else was first. */
+  readonly isExclusive: boolean
+
+  constructor({ context, stored, posix = {}, isExclusive = false }: Start) {
+    const { clock, posixAttrs = 'write' } = context
+    this.isExclusive = isExclusive
     this.#clock = clock
     this.#posixUse = posixAttrs
     this.#stored = stored
     this.replaces = stored?.etag
     this.#posix = posix
     this.#changedAtMs = clock.nowMs()
-    this.isOnlyMade = stored === undefined
+    if (stored === undefined) this.#setOnMade = {}
     if (stored !== undefined) return
     this.inContentNow()
     this.setTime()
@@ -50,6 +56,11 @@ export class UnsavedChanges {
 
   get posix(): PosixAttributes {
     return this.#posix
+  }
+
+  /** What was set of a file that was only made: whoever makes it too has all else of it. `undefined` where there is more to it. */
+  get setOnMade(): PosixAttributes | undefined {
+    return this.replaces === undefined ? this.#setOnMade : undefined
   }
 
   get metadata(): Metadata {
@@ -90,6 +101,7 @@ export class UnsavedChanges {
 
   /** Somebody wrote or cut. */
   touchContent(): void {
+    this.#setOnMade = undefined
     this.inContentNow()
     this.touch()
   }
@@ -106,7 +118,9 @@ export class UnsavedChanges {
   }
 
   setAttributes(changes: PosixAttributes): void {
-    const merged = { ...this.#posix, ...withoutStored(changes, {}) }
+    const given = withoutStored(changes, {})
+    const merged = { ...this.#posix, ...given }
+    if (this.#setOnMade !== undefined) this.#setOnMade = { ...this.#setOnMade, ...given }
     this.#posix = this.#content ? merged : withoutStored(merged, this.#stored?.posix ?? {})
     this.#changedAtMs = this.#clock.nowMs()
     this.#touched()
@@ -117,13 +131,14 @@ export class UnsavedChanges {
     const metadata = change(this.metadata)
     if (metadata === undefined) return false
     this.#metadata = metadata
+    this.#setOnMade = undefined
     this.#touched()
     return true
   }
 
   /** `stored` is what lies there now; what differs from it still does. */
   adopt(stored: Entry): void {
-    this.isOnlyMade = false
+    this.#setOnMade = undefined
     this.#stored = withKnownHeaders(shownEntry(stored, this.#posixUse), this.#stored)
     this.replaces = stored.etag
   }
@@ -141,6 +156,14 @@ export class UnsavedChanges {
     this.#content = false
   }
 
+  /** `theirs` is the file that was only made here: what was set is still to be stored. */
+  becomeTheirs(theirs: Entry): void {
+    const posix = this.setOnMade ?? {}
+    this.drop()
+    this.adopt(theirs)
+    this.#posix = withoutStored(posix, theirs.posix)
+  }
+
   /** Nobody wants them any more. */
   drop(): void {
     this.#posix = {}
@@ -149,7 +172,6 @@ export class UnsavedChanges {
 
   #touched(): void {
     this.touched = true
-    this.isOnlyMade = false
     this.reported = undefined
   }
 }

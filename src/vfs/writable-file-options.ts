@@ -29,6 +29,8 @@ export interface WritableFileOptions {
   readonly lock?: (() => InodeLock | undefined) | undefined
   /** Attributes that a file which does not exist yet begins with. */
   readonly posix?: PosixAttributes | undefined
+  /** Whoever made such a file is told where somebody else was first. Default false. */
+  readonly isExclusive?: boolean | undefined
   /** Called after each commit with the version before it and the one that it made. */
   readonly onCommitted: (before: Entry | undefined, after: Entry, contentChanged: boolean) => void
 }

@@ -6,7 +6,7 @@ import { unlessMissing } from '../namespace/lookup.ts'
 import type { BlobPath } from '../path.ts'
 import type { BaseVersion } from '../transfer/file-content.ts'
 import { asFailure } from './fault.ts'
-import { commitVersion, describe, keepFailed, type NewVersion } from './file-commit.ts'
+import { commitVersion, describe, keepFailed, type NewVersion, replacedBy } from './file-commit.ts'
 import { FileMutex, StoppedStoring } from './file-mutex.ts'
 import type { InodeLock } from './lease-locks.ts'
 import type { Allocation } from './operations.ts'
@@ -21,6 +21,8 @@ import {
   WrittenContent,
   writing,
 } from './written-content.ts'
+
+const fresh = { fresh: true } as const
 
 /**
  * A file that is open for writing: its content and attributes until a commit has made them a blob. All handles of one inode
@@ -51,7 +53,7 @@ export class WritableFile {
     this.#onCommitted = options.onCommitted
     this.#lock = options.lock ?? (() => undefined)
     this.#content = new WrittenContent(options.context, this.mutex, () => this.#lease.leaseId)
-    this.#changes = new UnsavedChanges(options.context, options.stored, options.posix)
+    this.#changes = new UnsavedChanges(options)
     if (options.stored === undefined) this.#content.begin(undefined)
   }
 
@@ -112,7 +114,9 @@ export class WritableFile {
   async truncate(sizeBytes: number): Promise<void> {
     await this.mutex.run(async () => {
       if (sizeBytes === 0) await this.#restart()
-      if (!this.active && sizeBytes === this.stored?.sizeBytes) return this.#changes.touch()
+      const isMade = this.#failure === undefined && this.#changes.setOnMade !== undefined
+      const known = isMade || !this.active ? (this.stored?.sizeBytes ?? 0) : undefined
+      if (sizeBytes === known) return this.#changes.touch()
       await this.#edit(truncating(sizeBytes), sizeBytes)
     })
   }
@@ -153,9 +157,9 @@ export class WritableFile {
   ensureStored(): Promise<void> {
     return this.mutex.run(async () => {
       if (!this.unborn) return
-      const isNew = this.#changes.isOnlyMade
-      const isTaken = isNew && (await this.#context.namespace.exists(this.#path(), { fresh: true }))
-      await (isTaken ? this.#becomeTheirs() : this.commitLocked())
+      const { setOnMade } = this.#changes
+      const isTaken = setOnMade && (await this.#context.namespace.exists(this.#path(), fresh))
+      await (isTaken === true ? this.#becomeTheirs() : this.commitLocked())
     })
   }
 
@@ -241,7 +245,8 @@ export class WritableFile {
     const mayWait = this.#changes.inContent && this.#failure === undefined && !this.#discarded
     const how = { synced, isNew: this.#changes.touched }
     const keep = keepFile(() => this.#newVersion())
-    if (!mayWait || !(await this.#promised.secure(keep, how))) return this.commitLocked()
+    if (!mayWait || !(await this.#promised.secure(keep, how)))
+      return this.commitLocked(!this.#changes.isExclusive)
     this.#changes.touched = false
   }
 
@@ -358,8 +363,8 @@ export class WritableFile {
 
   async #commitContent(yields: boolean): Promise<void> {
     const before = this.stored
-    const isOnlyMade = yields && this.#changes.isOnlyMade
-    const version = { ...(await this.#newVersion()), isOnlyMade }
+    const made = await this.#newVersion()
+    const version = yields ? made : { ...made, setOnMade: undefined }
     try {
       const entry = await commitVersion(this.#context, version, before)
       if (entry === undefined) return await this.#becomeTheirs()
@@ -377,19 +382,23 @@ export class WritableFile {
     const path = this.#path()
     const { content, blocks } = await this.#load()
     const context = tags ? this.#context : { ...this.#context, tagsOf: undefined }
-    const { stored: before, posix: changes, metadata, replaces } = this.#changes
+    const { stored: before, posix: changes, metadata, replaces, setOnMade } = this.#changes
     const description = await describe(context, path, { before, changes, metadata })
-    return { path, content, blocks, description, replaces, ...this.#lease }
+    return { path, content, blocks, description, replaces, setOnMade, ...this.#lease }
   }
 
-  /** Somebody else's version is the file from here on. */
+  /** Somebody else's version is the file from here on, with what was set of one that was only made here. */
   async #becomeTheirs(): Promise<void> {
-    const theirs = await unlessMissing(this.#context.namespace.stat(this.#path(), { fresh: true }))
-    this.#changes.drop()
+    const theirs = await unlessMissing(this.#context.namespace.stat(this.#path(), fresh))
+    const isMade = this.#changes.setOnMade !== undefined
+    if (theirs === undefined && isMade) return this.#commitContent(true)
+    if (theirs?.type === 'file') this.#changes.becomeTheirs(theirs)
+    // Whoever has it open may write yet.
+    else if (isMade && this.writers > 0) throw replacedBy(theirs, this.#path())
+    else this.#discarded = true
     await this.#content.release()
+    if (this.dirty) await unlessMissing(this.#commitAttributes())
     await this.#promised.forget()
-    if (theirs === undefined) this.#discarded = true
-    else this.#changes.adopt(theirs)
   }
 
   async #fail(error: FileSystemError): Promise<void> {

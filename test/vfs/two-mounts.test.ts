@@ -3,10 +3,18 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { isFileSystemError } from '../../src/errors.ts'
+import { Journals } from '../../src/vfs/journals.ts'
 import type { HandleId } from '../../src/vfs/operations.ts'
 import { randomFrom } from '../posix/random-calls.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { faultyAccount } from '../support/faulty-account.ts'
-import { listingTtlMs, VfsMount } from '../support/vfs-mount.ts'
+import {
+  caller,
+  listingTtlMs,
+  newAccount,
+  newHierarchicalAccount,
+  VfsMount,
+} from '../support/vfs-mount.ts'
 
 // Two mounts, each with caches and a journal of its own, over one storage server.
 
@@ -164,4 +172,137 @@ t.test('a file that was only made leaves the content of who made it too', async 
 
   t.same(mount.vfs.unsaved, [])
   t.equal(await mount.load('f'), 'theirs')
+})
+
+/** As touch(1) of a name that is new to a machine: nothing is written, and a time is set. */
+async function openToTouch(mount: VfsMount, mtimeNs: bigint): Promise<HandleId> {
+  const handle = await mount.create('f', constants.O_WRONLY)
+  await mount.vfs.setattr(await mount.ino('f'), { mtimeNs }, caller)
+  return handle
+}
+
+for (const make of [newAccount, newHierarchicalAccount]) {
+  for (const writeBack of [false, true]) {
+    const where = `${make === newAccount ? 'flat' : 'hierarchical'}${writeBack ? ', write-back' : ''}`
+
+    t.test(`two machines that touch one new name have one file (${where})`, async (t) => {
+      const account = await make()
+      const [a, b] = await Promise.all(
+        [0, 1].map(() => VfsMount.make(t, { account, writeBack, onConflict: 'error' })),
+      )
+      if (a === undefined || b === undefined) throw new TypeError('two')
+      const first = await openToTouch(a, 5n)
+      const second = await openToTouch(b, 7n)
+
+      await a.close(first)
+      const { etag } = await account.head({ container: 'box', name: 'f' })
+      await b.close(second)
+
+      t.same(b.vfs.unsaved, [])
+      t.equal((await b.stat('f')).mtimeNs, 7n)
+      const other = await VfsMount.make(t, { account })
+      t.equal((await other.stat('f')).mtimeNs, 7n, 'what the second set is set')
+      t.not((await account.head({ container: 'box', name: 'f' })).etag, etag)
+    })
+
+    t.test(`a touch leaves what another machine wrote meanwhile (${where})`, async (t) => {
+      const account = await make()
+      const mount = await VfsMount.make(t, { account, writeBack })
+      const handle = await openToTouch(mount, 7n)
+      await mount.storeElsewhere('f', 'theirs')
+
+      await mount.close(handle)
+
+      t.same(mount.vfs.unsaved, [])
+      t.equal(await mount.load('f'), 'theirs')
+      t.equal((await mount.stat('f')).mtimeNs, 7n)
+      const again = await mount.open('f', constants.O_WRONLY | constants.O_APPEND)
+      await mount.write(again, 0, ' and mine')
+      await mount.close(again)
+      t.equal(await mount.stored('f'), 'theirs and mine')
+    })
+
+    t.test(`a touch of a name that became a directory loses nothing (${where})`, async (t) => {
+      const account = await make()
+      const mount = await VfsMount.make(t, { account, writeBack })
+      const handle = await openToTouch(mount, 7n)
+      const other = await VfsMount.make(t, { account })
+      await other.mkdir('f')
+
+      const closed = mount.close(handle)
+      if (writeBack) await closed
+      else await t.rejects(closed, { code: 'ESTALE', message: /made a directory of this name/ })
+
+      t.same(mount.vfs.unsaved, [])
+      t.same(await other.list('f'), [])
+    })
+  }
+}
+
+t.test('what O_EXCL made and set is told that somebody else was first', async (t) => {
+  const mount = await VfsMount.make(t)
+  const handle = await mount.create('f', constants.O_WRONLY | constants.O_EXCL)
+  await mount.vfs.setattr(await mount.ino('f'), { mtimeNs: 7n }, caller)
+  await mount.storeElsewhere('f', 'theirs')
+
+  await t.rejects(mount.close(handle), { code: 'ESTALE' })
+
+  t.equal(await mount.stored('f'), 'theirs')
+})
+
+t.test('what was cut to nothing after it was written is told of theirs', async (t) => {
+  const mount = await VfsMount.make(t)
+  const handle = await mount.create('f')
+  await mount.write(handle, 0, 'mine')
+  await mount.vfs.setattr(await mount.ino('f'), { sizeBytes: 0, handle }, caller)
+  await mount.storeElsewhere('f', 'theirs')
+
+  await t.rejects(mount.close(handle), { code: 'ESTALE' })
+
+  t.equal(await mount.stored('f'), 'theirs')
+})
+
+t.test('a touch of a name that is gone again makes it', async (t) => {
+  const mount = await VfsMount.make(t)
+  const handle = await openToTouch(mount, 7n)
+  await mount.storeElsewhere('f', 'theirs')
+  mount.before('head', async () => {
+    await mount.account.delete({ container: 'box', name: 'f' }).catch(() => undefined)
+  })
+
+  await mount.vfs.flush(handle, caller)
+  await mount.write(handle, 0, 'mine')
+  await mount.close(handle)
+
+  t.equal(await mount.stored('f'), 'mine')
+})
+
+t.test('truncate -s 0 of a new name leaves what another machine wrote', async (t) => {
+  const mount = await VfsMount.make(t)
+  const handle = await mount.create('f', constants.O_WRONLY)
+  await mount.vfs.setattr(await mount.ino('f'), { sizeBytes: 0, handle }, caller)
+  await mount.storeElsewhere('f', 'theirs')
+
+  await mount.close(handle)
+
+  t.equal(await mount.load('f'), 'theirs')
+})
+
+t.test('a touch that a crash kept from Azure is set of what others made', async (t) => {
+  const directory = t.testdir()
+  const clock = new FakeClock()
+  const account = await newAccount()
+  const dead = new Journals({ directory, clock, owner: 'dead' })
+  const mount = await VfsMount.make(t, { account, journals: dead, writeBack: true })
+  const handle = await openToTouch(mount, 7n)
+  await mount.vfs.flush(handle, caller)
+  await mount.storeElsewhere('f', 'theirs')
+
+  const journals = new Journals({ directory, clock, owner: 'next', isAlive: () => false })
+  const next = await VfsMount.make(t, { account, journals })
+
+  t.match(await next.vfs.replay(), [{ outcome: 'stored', path: { name: 'f' } }])
+  t.equal(await next.load('f'), 'theirs')
+  t.equal((await next.stat('f')).mtimeNs, 7n)
+  t.same(await journals.orphans(), [])
 })
