@@ -1,12 +1,15 @@
 // Joins what the commands consist of into few files, in place: node script/bundle.mjs, after tsc.
 // Node looks up, reads and links each module by itself: 340 of them took `abfs ls` half a second.
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { Script } from 'node:vm'
 import { rolldown } from 'rolldown'
 
 const dist = fileURLToPath(new URL('../dist', import.meta.url))
 const chunks = 'chunks'
+const quick = 'quick'
 const commands = ['main', 'docker-credential', 'mount-helper']
 /** Packages that every command needs; all others are loaded from node_modules by those that need them. */
 const joined = ['commander', 'lru-cache', 'zod']
@@ -19,7 +22,7 @@ const together = [
   { name: 'version', test: /[\\/]dist[\\/]cli[\\/]version\.js$/, priority: 3 },
   {
     name: 'commands',
-    test: /[\\/]dist[\\/]cli[\\/](run-main|commands[\\/].*)\.js$|rolldown[\\/]runtime\.js$/,
+    test: /[\\/]dist[\\/]cli[\\/](run-(main|files|commands)|commands[\\/].*)\.js$|rolldown[\\/]runtime\.js$/,
     priority: 2,
   },
   {
@@ -130,10 +133,69 @@ function licenseOf(directory) {
   return `${name} ${version} (${license})\n\n${readFileSync(join(directory, file), 'utf8')}`
 }
 
+/**
+ * A script is a function of what CommonJS gives its modules, and of `import()`, which a script has not: packages stay ES
+ * modules where they are loaded so.
+ */
+const asScripts = {
+  name: 'as-scripts',
+  generateBundle(_options, output) {
+    for (const chunk of Object.values(output)) {
+      if (/\bimport\((?!`[^`]+`\))/.test(chunk.code)) throw new Error(`${chunk.fileName}: import()`)
+      const body = chunk.code.replaceAll(/\bimport\(/g, 'importModule(')
+      chunk.code = `(function(exports,require,module,__filename,importModule){${body}\n})`
+    }
+  },
+}
+
+/** Commands on files once more, as scripts, and what V8 makes of those that each of them loads (`src/cli/quick-start.ts`). */
+async function joinQuick() {
+  const directory = join(dist, quick)
+  rmSync(directory, { recursive: true, force: true })
+  const groups = together.filter(({ name }) => name !== 'version')
+  const bundle = await rolldown({
+    input: { 'run-files': join(dist, 'cli', 'run-files.js') },
+    platform: 'node',
+    external: isExternal,
+    plugins: [keepPlaces, asciiAlone, asScripts],
+  })
+  const { output } = await bundle.write({
+    dir: directory,
+    format: 'cjs',
+    minify,
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name]-[hash].js',
+    codeSplitting: { groups },
+  })
+  await bundle.close()
+  const caches = join(directory, `${process.version}-${process.arch}`)
+  mkdirSync(caches)
+  const names = groups.map(({ name }) => name)
+  for (const { fileName, name } of output) {
+    if (names.includes(name)) compile(join(directory, fileName), join(caches, fileName))
+  }
+  return output
+}
+
+/** All functions are compiled, not those alone that run at once; the flags are those of a run again when the cache is made. */
+function compile(file, cache) {
+  setFlagsFromString('--no-lazy')
+  const script = new Script(readFileSync(file, 'latin1'), { filename: file })
+  setFlagsFromString('--lazy')
+  writeFileSync(cache, script.createCachedData())
+}
+
 const sources = commands.map((command) => join(dist, 'cli', `${command}.js`))
 const missing = sources.find((source) => !existsSync(source))
 if (missing !== undefined) throw new Error(`${missing} is missing: run tsc before`)
 rmSync(join(dist, chunks), { recursive: true, force: true })
+// Less text is compiled sooner. Names of functions and classes stay: a stack still tells.
+const minify = {
+  mangle: { toplevel: false, keepNames: true },
+  compress: false,
+  codegen: { removeWhitespace: true },
+}
+const quickOutput = await joinQuick()
 const bundle = await rolldown({
   input: Object.fromEntries(commands.map((command, index) => [`cli/${command}`, sources[index]])),
   platform: 'node',
@@ -143,17 +205,12 @@ const bundle = await rolldown({
 const { output } = await bundle.write({
   dir: dist,
   format: 'esm',
-  // Less text is compiled sooner. Names of functions and classes stay: a stack still tells.
-  minify: {
-    mangle: { toplevel: false, keepNames: true },
-    compress: false,
-    codegen: { removeWhitespace: true },
-  },
+  minify,
   entryFileNames: '[name].js',
   chunkFileNames: `${chunks}/[name]-[hash].js`,
   codeSplitting: { groups: together },
 })
 await bundle.close()
 for (const source of sources) rmSync(`${source}.map`, { force: true })
-writeFileSync(join(dist, chunks, 'LICENSES.txt'), licensesOf(output))
+writeFileSync(join(dist, chunks, 'LICENSES.txt'), licensesOf([...output, ...quickOutput]))
 if (dirname(output[0].fileName) !== 'cli') throw new Error('the commands are not where they were')

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { loadCommands } from './command-table.ts'
+import { type CommandGroup, loadCommands } from './command-group.ts'
 import type { CliContext } from './context.ts'
 import { ExitStatus, exitCodes, exitCodesHelp } from './exit-codes.ts'
 import { insteadOfOthers } from './other-flags.ts'
@@ -8,12 +8,13 @@ import { usageError } from './usage.ts'
 import { packageVersion } from './version.ts'
 
 /**
- * The command tree for `argv`: of the command that it names alone, where it names one, as each is a file to load.
+ * The command tree of `groups` for `argv`: of the command that it names alone, where it names one, as each is a file to load.
  * Commands load what they need when they run.
  */
 export async function createProgram(
-  context: CliContext,
+  groups: readonly CommandGroup[],
   argv: readonly string[],
+  context: CliContext,
 ): Promise<Command> {
   const program = new Command('abfs')
     .description('Azure Blob Storage as a file system, without secrets on the client.')
@@ -21,7 +22,7 @@ export async function createProgram(
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
     .addHelpText('after', `\n${OVERVIEW}\n\n${exitCodesHelp}`)
   program.exitOverride().configureOutput({ outputError: () => {} })
-  for (const { heading, defines } of await loadCommands(argv)) {
+  for (const { heading, defines } of await loadCommands(groups, argv)) {
     program.commandsGroup(heading)
     for (const define of defines) define(program, context)
   }

@@ -1,18 +1,7 @@
-import { processContext } from './context.ts'
-import { exitCodes } from './exit-codes.ts'
-import { Interruption } from './interruption.ts'
-import { createProgram, runProgram } from './program.ts'
+import { commandGroups } from './command-table.ts'
+import { runCommands } from './run-commands.ts'
 
-/** Runs the command line; a reader that went away (`abfs ls | head`) ends it quietly. */
-export async function runMain(): Promise<number> {
-  process.stdout.on('error', endQuietlyOnBrokenPipe)
-  const interruption = new Interruption()
-  interruption.listen()
-  const context = processContext(interruption)
-  return runProgram(await createProgram(context, process.argv), process.argv, context)
-}
-
-function endQuietlyOnBrokenPipe(error: NodeJS.ErrnoException): void {
-  if (error.code === 'EPIPE') process.exit(exitCodes.ok)
-  throw error
+/** Runs the command line. */
+export function runMain(): Promise<number> {
+  return runCommands(commandGroups)
 }

@@ -24,6 +24,32 @@ export async function resolve(specifier, context, next) {
   return found
 }`
 
+// What commands on files begin with are scripts, and what those require (`src/cli/quick-start.ts`).
+const scripts = `
+import { appendFileSync } from 'node:fs'
+import Module, { syncBuiltinESMExports } from 'node:module'
+import { pathToFileURL } from 'node:url'
+import vm from 'node:vm'
+const note = (file, name) => appendFileSync(file, name + '\\n')
+export function watch(file) {
+  const { Script } = vm
+  vm.Script = class extends Script {
+    constructor(text, options) {
+      super(text, options)
+      note(file, pathToFileURL(options.filename).href)
+    }
+  }
+  syncBuiltinESMExports()
+  const load = Module._load
+  Module._load = function (name, parent, ...others) {
+    if (parent?.filename?.includes('/dist/')) {
+      const found = Module._resolveFilename(name, parent)
+      note(file, found.startsWith('/') ? pathToFileURL(found).href : found)
+    }
+    return load.call(this, name, parent, ...others)
+  }
+}`
+
 /** Runs the built `abfs` to its end and tells what it imported. */
 export async function runLoading(
   t: Test,
@@ -32,9 +58,9 @@ export async function runLoading(
 ): Promise<LoadingResult> {
   const directory = await temporaryDirectory(t)
   const [list, hook] = ['list', 'hook.mjs'].map((name) => join(directory, name)) as [string, string]
-  const url = `data:text/javascript,${encodeURIComponent(hooks)}`
-  const register = `register(${JSON.stringify(url)}, { data: ${JSON.stringify(list)} })`
-  await writeFile(hook, `import { register } from 'node:module'\n${register}\n`)
+  const register = `register(${JSON.stringify(dataUrl(hooks))}, { data: ${JSON.stringify(list)} })`
+  const watching = `import { watch } from ${JSON.stringify(dataUrl(scripts))}\nwatch(${JSON.stringify(list)})`
+  await writeFile(hook, `import { register } from 'node:module'\n${register}\n${watching}\n`)
   await writeFile(list, '')
   const NODE_OPTIONS = `--import=${pathToFileURL(hook).href}`
   const result = await runAbfs(argv, { env: { ...env, NODE_OPTIONS } })
@@ -44,3 +70,5 @@ export async function runLoading(
     modules: [...new Set(lines)].filter((module) => !module.endsWith('hook.mjs')),
   }
 }
+
+const dataUrl = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`
