@@ -33,8 +33,9 @@ export interface OpenFilesOptions {
   readonly files: WritableFileContext
   /** Where locks reach other machines. */
   readonly locks?: LeaseLocks | undefined
-  /** As `VfsOptions`. */
+  /** As `VfsOptions`, these two. */
   readonly hasRoomAhead?: (() => boolean) | undefined
+  readonly prefetchFiles?: boolean | undefined
 }
 
 /** Opening, reading, writing and closing files. */
@@ -50,7 +51,7 @@ export class OpenFiles {
     this.#tree = options.tree
     this.#handles = options.handles
     this.#options = options
-    this.#readers = new Readers(options.tree, options.hasRoomAhead)
+    this.#readers = new Readers(options)
     this.lastClose = new LastClose(options.tree, options.files)
     this.attributes = new FileAttributes(options.tree, (inode) => this.lastClose.settleOne(inode))
   }

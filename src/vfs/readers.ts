@@ -4,14 +4,21 @@ import { PinnedReader } from './pinned-reader.ts'
 import { SiblingReads } from './sibling-reads.ts'
 import type { Tree } from './tree.ts'
 
+interface ReadersOptions {
+  readonly tree: Tree
+  readonly hasRoomAhead?: (() => boolean) | undefined
+  /** Whether small files are fetched before they are opened. Default true. */
+  readonly prefetchFiles?: boolean | undefined
+}
+
 /** Those who read files of a mount. */
 export class Readers {
   readonly #tree: Tree
-  readonly #siblings: SiblingReads
+  readonly #siblings: SiblingReads | undefined
 
-  constructor(tree: Tree, hasRoomAhead: (() => boolean) | undefined) {
+  constructor({ tree, hasRoomAhead, prefetchFiles = true }: ReadersOptions) {
     this.#tree = tree
-    this.#siblings = new SiblingReads({ tree, hasRoomAhead })
+    if (prefetchFiles) this.#siblings = new SiblingReads({ tree, hasRoomAhead })
   }
 
   /** One who reads `inode` as `entry`, the version that was found. */
@@ -23,7 +30,7 @@ export class Readers {
       path: () => this.#tree.pathOf(inode),
       entry,
       refresh: () => this.#refresh(inode),
-      onMissed: this.#siblings.opened(inode, entry),
+      onMissed: this.#siblings?.opened(inode, entry),
     })
     inode.readers.add(reader)
     return reader
@@ -31,7 +38,7 @@ export class Readers {
 
   /** Nothing is read ahead any more. */
   close(): void {
-    this.#siblings.close()
+    this.#siblings?.close()
   }
 
   async #refresh(inode: Inode): Promise<Entry> {

@@ -79,6 +79,8 @@ export interface VfsOptions {
   readonly spoolMemory?: MemoryBudget | undefined
   /** Whether a request that nobody waits for may be sent to the account now. Absent: some at once may. */
   readonly hasRoomAhead?: (() => boolean) | undefined
+  /** Whether small files beside those that are read are fetched before they are opened. Default true. */
+  readonly prefetchFiles?: boolean | undefined
   readonly clock?: Clock | undefined
   /** Tells what others change. Absent: that shows when listings and attributes have expired. */
   readonly foreignChanges?: ForeignChanges | undefined

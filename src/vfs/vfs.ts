@@ -102,6 +102,7 @@ export class Vfs implements FileOperations {
       handles: this.#handles,
       files: this.#fileContext,
       hasRoomAhead: options.hasRoomAhead,
+      prefetchFiles: options.prefetchFiles,
     })
     if (options.xattrs ?? true) this.xattrPrefixes = xattrPrefixes
     this.#extended = new ExtendedAttributes(this.#tree, this.#files.attributes, options)

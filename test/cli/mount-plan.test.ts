@@ -35,7 +35,7 @@ t.test('abfs mount --plan', { skip: whyNoCli() || whyNoMounts() }, async (t) => 
     'lists and reads, says what counts and where it is from, and mounts nothing',
     async (t) => {
       await runAbfs(['cp', '-', 'abfs://data/one'], { env: client, input: 'one' })
-      const flags = ['--attr-ttl', '7', '--hard']
+      const flags = ['--attr-ttl', '7', '--hard', '--no-prefetch-files']
       const { code, printed, found, setting } = await plan(
         '--plan',
         'abfs://data',
@@ -50,6 +50,7 @@ t.test('abfs mount --plan', { skip: whyNoCli() || whyNoMounts() }, async (t) => 
       t.match(found('directory'), { verdict: 'ok' })
       t.equal(found('write'), undefined, 'nothing is written unasked')
       t.match(setting('attrTtlMs'), { value: 7000, origin: '--attr-ttl' })
+      t.match(setting('prefetchFiles'), { value: false, origin: '--no-prefetch-files' })
       t.match(setting('timeoutMs'), { value: 0, origin: '--hard' })
       t.match(setting('fileMode'), { value: '644', origin: 'default' })
       t.match(setting('account'), { origin: 'ABFS_ACCOUNT' })

@@ -44,4 +44,10 @@ t.test('a directory of small files', { skip: whyNoCli() || whyNoMounts() }, asyn
   t.ok(filesAhead.fetchedFiles <= count)
   t.match(shown.stdout, /files ahead \d+ \(.*\), \d+ \(.*\) of them used/)
   t.equal(await end(), 0)
+
+  const plain = await startDrive(t, ['--no-prefetch-files'], { env })
+  t.equal(await shell(`cat '${join(plain.directory, 'set')}'/* | sha256sum`), expected)
+  const { stdout: said } = await runAbfs(['stats', plain.directory, '--json'], { env })
+  t.equal(JSON.parse(said).filesAhead.fetchedFiles, 0)
+  t.equal(await plain.end(), 0)
 })

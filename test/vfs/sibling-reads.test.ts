@@ -239,3 +239,12 @@ t.test('who opens and does not read is no reason to fetch', async (t) => {
   await settled(mount)
   t.strictSame(fetched(mount), [])
 })
+
+t.test('without fetching ahead only what is read is fetched', async (t) => {
+  const mount = await setUp(t, 60, { prefetchFiles: false })
+
+  await readFiles(t, mount, upTo(20))
+
+  t.strictSame(fetched(mount), upTo(20).map(nameOf))
+  t.equal(mount.chunkCache.ahead.fetchedFiles, 0)
+})

@@ -70,6 +70,7 @@ export function defineMount(program: Command, context: CliContext): void {
       'close(2) waits for the local journal only; the next mount stores the rest',
     )
     .option('--no-xattr', 'no extended attributes')
+    .option('--no-prefetch-files', 'fetch no small files before they are opened')
     .option('--locks <reach>', 'flock(2) for this machine (local) or all (lease)', 'local')
     .option('--on-conflict <policy>', 'error, ours, theirs or rename (default: error)')
     .option('--driver <name>', 'native, or fuse-native (see docs/fuse-native.md)', 'native')

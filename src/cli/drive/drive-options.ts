@@ -47,6 +47,7 @@ export interface MountFlags {
   readonly cacheSize?: string
   readonly writeBack?: true
   readonly xattr: boolean
+  readonly prefetchFiles: boolean
   readonly onConflict?: string
   readonly locks: string
   readonly logFile?: string
@@ -103,6 +104,8 @@ export interface DriveSettings {
   readonly cacheBytes: number
   readonly writeBack: boolean
   readonly xattrs: boolean
+  /** Whether small files are fetched before they are opened. */
+  readonly prefetchFiles: boolean
   readonly onConflict: ConflictPolicy
   /** How far locks of flock(2) reach. */
   readonly locks: 'local' | 'lease'
@@ -179,6 +182,7 @@ export function parseDriveSettings(
         : parseSize('--cache-size', flags.cacheSize ?? '10G'),
     writeBack: flags.writeBack === true,
     xattrs: flags.xattr,
+    prefetchFiles: flags.prefetchFiles,
     onConflict: parsePolicy(flags.onConflict ?? 'error'),
     locks: parseLocks(flags),
     stateDirectory: stateDirectory(environment),
