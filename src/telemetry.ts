@@ -60,6 +60,11 @@ export interface FaultEvent {
   readonly error: Error
 }
 
+/** A listing met a file that a directory of its name hides. */
+export interface HiddenFileEvent {
+  readonly path: string
+}
+
 /** The local agent answered a request for a token. Never the token, nor a secret of the agent. */
 export interface AgentEvent {
   /** Whose way of asking it was; `undefined` when the request came to no such place. */
@@ -84,5 +89,7 @@ export const heldChannel: Channel = channel('abfs:held')
 export const credentialChannel: Channel = channel('abfs:credential')
 /** Published per error that could not be returned to its caller: {@link FaultEvent}. */
 export const faultChannel: Channel = channel('abfs:fault')
+/** Published once per file that is hidden, of the first hundred of an account: {@link HiddenFileEvent}. */
+export const hiddenFileChannel: Channel = channel('abfs:hidden-file')
 /** Published per answer of a local agent: {@link AgentEvent}. */
 export const agentChannel: Channel = channel('abfs:agent')

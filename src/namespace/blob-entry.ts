@@ -139,6 +139,11 @@ export function mergeEntries(known: Entry | undefined, found: Entry): Entry {
   return known
 }
 
+/** Whether the one hides the other. */
+export function areFileAndDirectory(known: Entry | undefined, found: Entry): boolean {
+  return known !== undefined && (known.type === 'directory') !== (found.type === 'directory')
+}
+
 function rank(entry: Entry): number {
   if (entry.type !== 'directory') return 0
   if (entry.markerName === undefined) return 1

@@ -1,5 +1,5 @@
 import type { ListEntry } from '../blob/store.ts'
-import { entryFromBlob, impliedDirectory, mergeEntries } from './blob-entry.ts'
+import { areFileAndDirectory, entryFromBlob, impliedDirectory, mergeEntries } from './blob-entry.ts'
 import { baseName, childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
 import type { Entry } from './entry.ts'
 
@@ -26,6 +26,7 @@ export interface CollectorOptions {
   readonly maxEntries: number
   readonly onDirectory: (directory: CollectedDirectory) => void
   readonly onUnreachable: (name: string) => void
+  readonly onHidden?: ((name: string) => void) | undefined
 }
 
 /**
@@ -74,7 +75,7 @@ export class DirectoryCollector {
     if (marksItself) directory.slashMarker = true
     else {
       const entry = entryFromBlob(row.name, row.properties)
-      addEntry(directory, entry)
+      this.#addEntry(directory, entry)
       if (entry.type === 'directory') directory.waiting.push(entry)
     }
   }
@@ -102,7 +103,7 @@ export class DirectoryCollector {
       const prefix = childPrefix(top.name)
       const end = name.indexOf('/', prefix.length)
       const child = end < 0 ? name : name.slice(0, end)
-      addEntry(top, impliedDirectory(child))
+      this.#addEntry(top, impliedDirectory(child))
       top.waiting = top.waiting.filter(({ name }) => name !== child)
       top = opened(child, this.#sinceMs)
       this.#open.push(top)
@@ -123,6 +124,13 @@ export class DirectoryCollector {
     this.#tell(directory)
   }
 
+  #addEntry({ entries }: CollectedDirectory, found: Entry): void {
+    const key = baseName(found.name)
+    const known = entries.get(key)
+    if (areFileAndDirectory(known, found)) this.#options.onHidden?.(found.name)
+    entries.set(key, mergeEntries(known, found))
+  }
+
   #tell(directory: CollectedDirectory): void {
     if (directory.entries.size <= this.#options.maxEntries) this.#options.onDirectory(directory)
   }
@@ -130,11 +138,6 @@ export class DirectoryCollector {
 
 function opened(name: string, sinceMs: number): OpenDirectory {
   return { name, sinceMs, entries: new Map(), waiting: [], slashMarker: false }
-}
-
-function addEntry({ entries }: CollectedDirectory, found: Entry): void {
-  const key = baseName(found.name)
-  entries.set(key, mergeEntries(entries.get(key), found))
 }
 
 function reachablePart(name: string): string {

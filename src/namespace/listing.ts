@@ -1,13 +1,16 @@
 import { type BlobStore, type CallOptions, type ListEntry, listPages } from '../blob/store.ts'
 import type { BlobPath } from '../path.ts'
 import { inTurns } from '../turns.ts'
-import { entryFromBlob, impliedDirectory, mergeEntries } from './blob-entry.ts'
+import { areFileAndDirectory, entryFromBlob, impliedDirectory, mergeEntries } from './blob-entry.ts'
 import { childPrefix, isPathName, isReserved, parentName } from './blob-name.ts'
 import { listPagesDivided } from './divided-listing.ts'
 import type { Entry } from './entry.ts'
 
 /** Told of each blob whose name cannot be a path. */
 export type UnreachableListener = (path: BlobPath) => void
+
+/** Told of each file that a directory of its name hides. */
+export type HiddenListener = (path: BlobPath) => void
 
 /** A part of what one level of a container shows. */
 export interface LevelPart {
@@ -21,12 +24,15 @@ export interface LevelPart {
 export async function* listLevel(
   store: BlobStore,
   directory: BlobPath,
-  options: CallOptions & { readonly onUnreachable: UnreachableListener },
+  options: CallOptions & {
+    readonly onUnreachable: UnreachableListener
+    readonly onHidden?: HiddenListener | undefined
+  },
 ): AsyncGenerator<LevelPart, void, undefined> {
   const prefix = childPrefix(directory.name)
-  const walk = new LevelWalk()
+  const { signal, onUnreachable, onHidden } = options
+  const walk = new LevelWalk((name) => onHidden?.({ ...directory, name }))
   let isMore = false
-  const { signal, onUnreachable } = options
   const take = (row: ListEntry) => {
     if (isReserved(withoutSlash(row.name))) return
     if (row.name === prefix && row.kind === 'blob') isMore = true
@@ -54,6 +60,11 @@ class LevelWalk {
   #places: Map<string, number> | undefined
   #lastBlob = ''
   #lastPrefix = ''
+  readonly #onHidden: (name: string) => void
+
+  constructor(onHidden: (name: string) => void) {
+    this.#onHidden = onHidden
+  }
 
   add(row: ListEntry): void {
     const found = entryOfRow(row)
@@ -62,7 +73,11 @@ class LevelWalk {
     if (place === undefined) {
       this.#places?.set(found.name, this.#open.length)
       this.#open.push(found)
-    } else this.#open[place] = mergeEntries(this.#open[place], found)
+    } else {
+      const known = this.#open[place]
+      if (areFileAndDirectory(known, found)) this.#onHidden(found.name)
+      this.#open[place] = mergeEntries(known, found)
+    }
     if (row.kind === 'blob') this.#lastBlob = row.name
     else this.#lastPrefix = row.name
   }

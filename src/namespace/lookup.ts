@@ -8,7 +8,12 @@ import { baseName, childPrefix } from './blob-name.ts'
 import type { Entry } from './entry.ts'
 import { type EntriesByName, EntryMap } from './entry-map.ts'
 import { listLevelOfPaths } from './hierarchy-listing.ts'
-import { type LevelPart, listLevel, type UnreachableListener } from './listing.ts'
+import {
+  type HiddenListener,
+  type LevelPart,
+  listLevel,
+  type UnreachableListener,
+} from './listing.ts'
 import { type ListingCache, parentOf } from './listing-cache.ts'
 import type { TreeScans } from './tree-scans.ts'
 
@@ -38,6 +43,7 @@ export class Lookup {
   readonly #store: BlobStore
   readonly #cache: ListingCache
   readonly #onUnreachable: UnreachableListener
+  readonly #onHidden: HiddenListener
   readonly #hierarchyOf: HierarchyOf
   readonly #scans: TreeScans | undefined
   /** How many names were asked for one by one, by directory. */
@@ -47,6 +53,7 @@ export class Lookup {
     readonly store: BlobStore
     readonly cache: ListingCache
     readonly onUnreachable: UnreachableListener
+    readonly onHidden: HiddenListener
     readonly hierarchyOf: HierarchyOf
     /** Absent: each directory is listed by itself. */
     readonly scans?: TreeScans | undefined
@@ -54,6 +61,7 @@ export class Lookup {
     this.#store = options.store
     this.#cache = options.cache
     this.#onUnreachable = options.onUnreachable
+    this.#onHidden = options.onHidden
     this.#hierarchyOf = options.hierarchyOf
     this.#scans = options.scans
   }
@@ -219,7 +227,8 @@ export class Lookup {
   ): AsyncGenerator<LevelPart, void, undefined> {
     const hierarchy = await this.#hierarchyOf(directory.container, callOptions(options))
     const { metadata } = options
-    const listing = { ...callOptions(options), onUnreachable: this.#onUnreachable, metadata }
+    const [onUnreachable, onHidden] = [this.#onUnreachable, this.#onHidden]
+    const listing = { ...callOptions(options), onUnreachable, onHidden, metadata }
     if (hierarchy === undefined) yield* listLevel(this.#store, directory, listing)
     else yield* listLevelOfPaths({ hierarchy, store: this.#store }, directory, listing)
   }

@@ -15,6 +15,7 @@ import {
 } from './directories.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
 import { type ChangeOptions, changeMetadata, setAttributes } from './entry-metadata.ts'
+import { hiddenFilesTold } from './hidden-files.ts'
 import { HierarchicalNames, type SettleOptions } from './hierarchical-names.ts'
 import { Leaving } from './leaving.ts'
 import { walkTree } from './listing.ts'
@@ -72,9 +73,10 @@ export class Namespace {
     }
     const parts = { store: this.store, cache: this.#cache, clock, hierarchyOf, directoryMode }
     const onUnreachable = this.#onUnreachable
-    const scanned = { ...parts, onUnreachable, maxEntries: maxEntries / 2 }
+    const onHidden = hiddenFilesTold()
+    const scanned = { ...parts, onUnreachable, onHidden, maxEntries: maxEntries / 2 }
     const scans = options.scanTrees === true && ttlMs > 0 ? new TreeScans(scanned) : undefined
-    this.#lookup = new Lookup({ ...parts, onUnreachable, scans })
+    this.#lookup = new Lookup({ ...parts, onUnreachable, onHidden, scans })
     this.#parts = { ...parts, lookup: this.#lookup, leaving: new Leaving() }
   }
 

@@ -4,7 +4,7 @@ import { isFileSystemError } from '../errors.ts'
 import type { BlobPath } from '../path.ts'
 import { childPrefix } from './blob-name.ts'
 import { DirectoryCollector } from './directory-collector.ts'
-import type { UnreachableListener } from './listing.ts'
+import type { HiddenListener, UnreachableListener } from './listing.ts'
 import type { ListingCache, PendingTree } from './listing-cache.ts'
 import { Traversals } from './traversal.ts'
 
@@ -13,6 +13,7 @@ interface ScanParts {
   readonly cache: ListingCache
   readonly clock: Clock
   readonly onUnreachable: UnreachableListener
+  readonly onHidden: HiddenListener
   /** The most entries of a directory that is kept. */
   readonly maxEntries: number
 }
@@ -148,11 +149,12 @@ class TreeScan {
   }
 
   #newCollector(sinceMs: number): DirectoryCollector {
-    const { cache, maxEntries, onUnreachable } = this.#parts
+    const { cache, maxEntries, onUnreachable, onHidden } = this.#parts
     const { container } = this.root
     return new DirectoryCollector(this.root.name, sinceMs, {
       maxEntries,
       onUnreachable: (name) => onUnreachable({ container, name }),
+      onHidden: (name) => onHidden({ container, name }),
       onDirectory: (found) => {
         const path = { container, name: found.name }
         // What is there already may know of changes that the page did not.

@@ -114,6 +114,26 @@ t.test('an empty directory is told as soon as the listing has passed it', async 
   t.strictSame(steps, [[], [], ['a'], ['a', 'b']])
 })
 
+t.test('it tells of files that a directory of their name hides', async (t) => {
+  const store = await storeOf(container, [
+    { name: 'd/a', kind: 'file' },
+    { name: 'd/a-b', kind: 'file' },
+    { name: 'd/a/c', kind: 'file' },
+    { name: 'd/m', kind: 'marker' },
+    { name: 'd/m/x', kind: 'file' },
+  ])
+  const hidden: string[] = []
+  const collector = new DirectoryCollector('', 1, {
+    maxEntries: 10,
+    onUnreachable,
+    onHidden: (name) => void hidden.push(name),
+    onDirectory: () => undefined,
+  })
+  for await (const rows of listPages(store, { container, name: '' })) collector.add(rows, 1)
+
+  t.strictSame(hidden, ['d/a'])
+})
+
 /** Its entries by name, each under the key by which it is found. */
 async function levelOf(store: MemoryBlobStore, name: string) {
   const entries = new EntryMap()

@@ -5,6 +5,7 @@ import { FileSystemError } from '../../src/errors.ts'
 import { entryFromBlob } from '../../src/namespace/blob-entry.ts'
 import type { Entry } from '../../src/namespace/entry.ts'
 import { Namespace, type NamespaceOptions } from '../../src/namespace/namespace.ts'
+import { hiddenFileChannel } from '../../src/telemetry.ts'
 import { CountingStore } from '../support/counting-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -174,6 +175,22 @@ t.test('list', async (t) => {
     t.equal((await namespace.list(at('d'))).length, 5003)
     t.equal(store.take().length, 2)
   })
+
+  for (const scanTrees of [false, true]) {
+    t.test(`tells once of files that a directory hides (scanTrees ${scanTrees})`, async (t) => {
+      const told: unknown[] = []
+      const note = (event: unknown) => void told.push(event)
+      hiddenFileChannel.subscribe(note)
+      t.teardown(() => hiddenFileChannel.unsubscribe(note))
+      const blobs = ['d/a', 'd/a/b', 'd/c', '+d/c/d', '+d/e', 'd/e/f', 'd/g', '+d']
+      const { namespace } = await over(blobs, { listingTtlMs: scanTrees ? 5000 : 0, scanTrees })
+
+      for (const round of [1, 2]) {
+        for (const name of ['', 'd', 'd/a', 'd/c', 'd/e']) await namespace.list(at(name))
+        t.same(told, [{ path: 'abfs://data/d/a' }, { path: 'abfs://data/d/c' }], `round ${round}`)
+      }
+    })
+  }
 
   t.test('leaves out names that cannot be paths, and tells of them', async (t) => {
     const unreachable: string[] = []

@@ -9,7 +9,9 @@ import {
   credentialChannel,
   type FaultEvent,
   faultChannel,
+  type HiddenFileEvent,
   type HttpEvent,
+  hiddenFileChannel,
   httpChannel,
 } from '../../telemetry.ts'
 import { codeOf } from '../exit-codes.ts'
@@ -49,12 +51,15 @@ export function openLogFile(options: LogOptions): OpenedLog {
   const { isoTime: timestamp } = pino.stdTimeFunctions
   const log = pino({ level: options.level, base: { pid: process.pid }, timestamp }, file)
   subscribe(faultChannel.name, (message) => logFault(log, message as FaultEvent))
+  subscribe(hiddenFileChannel.name, (message) => log.warn(message as HiddenFileEvent, hidden))
   subscribe(credentialChannel.name, (message) => logCredential(log, message as CredentialEvent))
   if (log.isLevelEnabled('debug')) {
     subscribe(httpChannel.name, (message) => log.debug(message as HttpEvent, 'request'))
   }
   return { log, reopen: () => options.file !== undefined && file.reopen() }
 }
+
+const hidden = 'a directory of the same name hides this file: abfs cat reaches it'
 
 function logFault(log: Logger, { operation, path, error }: FaultEvent): void {
   log.error({ operation, path, ...errorFields(error) }, 'failed, and no caller was told why')
