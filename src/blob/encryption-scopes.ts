@@ -42,7 +42,20 @@ export class EncryptionScopes {
   }
 
   /** Sends a request of the account's blobs. */
-  readonly handle: HttpHandler = async (request) => {
+  readonly handle: HttpHandler = (request) =>
+    this.#isMet ? this.#withScope(request) : this.#next(request).then(this.#noting(request))
+
+  /** Where no scope was met, most answers have none: without what each asynchronous function takes. */
+  #noting(request: HttpRequest): (response: HttpResponse) => HttpResponse {
+    return (response) => {
+      if (response.headers[header] !== undefined && response.status < 300) {
+        this.#note(request, response, undefined)
+      }
+      return response
+    }
+  }
+
+  async #withScope(request: HttpRequest): Promise<HttpResponse> {
     const scope = await this.#scopeFor(request)
     const headers = scope === undefined ? request.headers : { ...request.headers, [header]: scope }
     const response = await this.#next(scope === undefined ? request : { ...request, headers })
@@ -75,7 +88,6 @@ export class EncryptionScopes {
   }
 
   #note(request: HttpRequest, { headers }: HttpResponse, sent: string | undefined): void {
-    if (!this.#isMet && headers[header] === undefined) return
     const { method, operation, url } = request
     const path = url.pathname
     if (method === 'DELETE') this.#known.delete(path)

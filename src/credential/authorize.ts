@@ -21,13 +21,22 @@ export interface AuthorizeOptions {
  */
 export function authorize(options: AuthorizeOptions): Interceptor {
   const withHeld = holding(options)
-  return (next) => async (request) => {
-    checkTransport(request)
-    const ready = withHeld(request) ?? (await withCredential(request, options, undefined))
-    const response = await next(ready)
-    if (!isStaleCredential(response)) return response
-    const challenge = parseChallenge(response.headers['www-authenticate'])
-    return next(await withCredential(request, options, { challenge }))
+  return (next) => {
+    const replay = async (request: HttpRequest, { headers }: HttpResponse) => {
+      const challenge = parseChallenge(headers['www-authenticate'])
+      return next(await withCredential(request, options, { challenge }))
+    }
+    const begin = async (request: HttpRequest) =>
+      next(await withCredential(request, options, undefined))
+    return (request) => {
+      const refused = refusedTransport(request)
+      if (refused !== undefined) return Promise.reject(refused)
+      const ready = withHeld(request)
+      const answer = ready === undefined ? begin(request) : next(ready)
+      return answer.then((response) =>
+        isStaleCredential(response) ? replay(request, response) : response,
+      )
+    }
   }
 }
 
@@ -70,10 +79,11 @@ const staleCodes: ReadonlySet<string> = new Set([
   'ExpiredAuthenticationToken',
 ])
 
-function checkTransport(request: HttpRequest): void {
+/** Why no credential may go this way; `undefined` where one may. */
+function refusedTransport(request: HttpRequest): FileSystemError | undefined {
   const { url } = request
-  if (url.href.startsWith('https:') || isLoopback(url.hostname)) return
-  throw new FileSystemError('EACCES', request.operation, {
+  if (url.href.startsWith('https:') || isLoopback(url.hostname)) return undefined
+  return new FileSystemError('EACCES', request.operation, {
     path: targetOf(request),
     detail: `no credential is sent to ${url.host} over plain http: use https`,
   })

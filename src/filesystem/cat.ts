@@ -42,16 +42,15 @@ export interface CatFileOptions extends CallOptions {
   readonly consistency?: WholeConsistency | undefined
 }
 
-/** The bytes `[start, end)` of one version of a file, clamped to it. */
-export async function catFile(
+/** The bytes `[start, end)` of one version of a file, clamped to it. Throws at once what is wrong with `options`. */
+export function catFile(
   remote: Remote,
   path: BlobPath,
   options: CatFileOptions & Pick<DownloadOptions, 'likelyEmpty'> = {},
 ): Promise<Uint8Array> {
   expectOptions(options, '{ start, end, consistency, signal }')
-  const read = () => catOnce(remote, path, options)
-  if (wholeConsistency(options.consistency) === 'pinned') return read()
-  return restarting(read, options)
+  if (wholeConsistency(options.consistency) === 'pinned') return catOnce(remote, path, options)
+  return restarting(() => catOnce(remote, path, options), options)
 }
 
 async function catOnce(

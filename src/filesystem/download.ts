@@ -75,13 +75,16 @@ export async function download(
  * As {@link download} of a range that one request brings and memory may hold, without what many pieces need;
  * not by way of the local disk. What comes back is shorter where the blob ends before.
  */
-export function readAtOnce(
+export async function readAtOnce(
   remote: Remote,
   path: BlobPath,
   options: Omit<FirstOptions, 'ifMatch'>,
 ): Promise<BlobContent> {
   const { range, signal } = options
-  const take = async () => {
+  const bytes = lengthOf(range)
+  signal?.throwIfAborted()
+  const claim = remote.memory.tryClaim(bytes) ?? (await remote.memory.claim(bytes, signal))
+  try {
     const content = await getFirst(remote, path, options)
     const { data, properties } = content
     refuseDirectory(path, properties)
@@ -91,8 +94,9 @@ export function readAtOnce(
     await check?.add(data, 0)
     check?.finish()
     return content
+  } finally {
+    claim.release()
   }
-  return remote.memory.run(lengthOf(range), take, signal)
 }
 
 /** Hands on to a sink, and checks what it hands on when that is all of a blob. */
@@ -252,11 +256,12 @@ interface FirstOptions extends Pick<DownloadOptions, 'ifMatch' | 'likelyEmpty' |
 function getFirst(remote: Remote, path: BlobPath, options: FirstOptions): Promise<BlobContent> {
   const { range, into, ifMatch, signal, likelyEmpty, limiter = remote.limiter } = options
   const isEmpty = likelyEmpty ?? remote.namespace.known(path)?.sizeBytes === 0
-  const ask = async () => {
-    const all = isEmpty && range.start === 0 ? await getShort(remote, path, options) : undefined
-    return all ?? remote.store.get(path, { range, into, ifMatch, signal })
-  }
-  return orDirectory(remote, path, { get: () => limiter.run(ask, signal), signal })
+  const get = () => remote.store.get(path, { range, into, ifMatch, signal })
+  const ask =
+    isEmpty && range.start === 0
+      ? async () => (await getShort(remote, path, options)) ?? get()
+      : get
+  return orDirectory(remote, path, { asked: limiter.run(ask, signal), signal })
 }
 
 /** What a blob that was empty is given, in case that it has grown. */
@@ -286,26 +291,24 @@ export async function headFile(
   path: BlobPath,
   signal: AbortSignal | undefined,
 ): Promise<BlobProperties> {
-  const get = () => remote.store.head(path, { signal })
-  const properties = await orDirectory(remote, path, { get, signal })
+  const asked = remote.store.head(path, { signal })
+  const properties = await orDirectory(remote, path, { asked, signal })
   refuseDirectory(path, properties)
   return properties
 }
 
 /** `EISDIR` for what is missing because it is a directory. */
-async function orDirectory<T>(
+function orDirectory<T>(
   remote: Remote,
   path: BlobPath,
-  { get, signal }: CallOptions & { readonly get: () => Promise<T> },
+  { asked, signal }: CallOptions & { readonly asked: Promise<T> },
 ): Promise<T> {
-  try {
-    return await get()
-  } catch (error) {
+  return asked.catch(async (error) => {
     if (isFileSystemError(error, 'ENOENT') && (await isDirectory(remote, path, signal))) {
       throw directoryError(path, error)
     }
     throw error
-  }
+  })
 }
 
 async function getPiece(

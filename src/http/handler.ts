@@ -91,7 +91,8 @@ export interface HttpResponse {
 /**
  * Sends one request and resolves with whatever the server answered, 4xx and 5xx included. Rejects
  * with `FileSystemError` `EIO` (`retryable`) when no complete answer came, `ETIMEDOUT` when a
- * time-out passed, `EFBIG` when a 2xx body is longer than accepted, and with `signal.reason` when aborted.
+ * time-out passed, `EFBIG` when a 2xx body is longer than accepted, and with `signal.reason` when aborted. Never
+ * throws by itself.
  */
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>
 
@@ -133,5 +134,5 @@ export interface TransportOptions {
 
 /** Whether sending `request` twice does no harm. */
 export function isIdempotent(request: HttpRequest): boolean {
-  return request.idempotent ?? !['POST', 'PATCH'].includes(request.method)
+  return request.idempotent ?? (request.method !== 'POST' && request.method !== 'PATCH')
 }

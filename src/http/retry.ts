@@ -46,7 +46,7 @@ export function retry(options: RetryOptions = {}): Interceptor {
   const settings = withDefaults(options)
   return (next) => (request) =>
     settings.callTimeoutMs === undefined
-      ? attemptAll(next, request, settings)
+      ? attemptOnce(next, request, settings)
       : withinTime(next, request, settings)
 }
 
@@ -104,19 +104,61 @@ function timedOut(request: HttpRequest, callTimeoutMs: number): FileSystemError 
   })
 }
 
-async function attemptAll(
+/**
+ * The first attempt by itself, where it need not wait and nobody may stop taking its bytes: most requests have no
+ * other, and take a tenth less without what two asynchronous functions do.
+ */
+function attemptOnce(
   next: HttpHandler,
   request: HttpRequest,
   settings: Settings,
 ): Promise<HttpResponse> {
-  const latestMs = settings.isEndless?.()
-    ? Number.POSITIVE_INFINITY
-    : settings.clock.nowMs() + settings.deadlineMs
+  const { budget, clock } = settings
+  if (request.receiver !== undefined || budget?.tryEnter() !== true) {
+    return attemptAll(next, request, settings)
+  }
+  const sentMs = clock.nowMs()
+  const latestMs = latestOf(sentMs, settings)
+  return next(request).then(
+    (response) => {
+      budget.note(request.verdictOf?.(response) ?? response, sentMs)
+      budget.leave()
+      if (!mayChange(response)) return response
+      return attemptAll(next, request, settings, {
+        outcome: { kind: 'answer', response },
+        latestMs,
+      })
+    },
+    (error) => {
+      budget.leave()
+      return attemptAll(next, request, settings, { outcome: { kind: 'error', error }, latestMs })
+    },
+  )
+}
+
+function latestOf(startedMs: number, { isEndless, deadlineMs }: Settings): number {
+  return isEndless?.() ? Number.POSITIVE_INFINITY : startedMs + deadlineMs
+}
+
+/** What the first attempt came to, and when the last may begin. */
+interface First {
+  readonly outcome: Outcome
+  readonly latestMs: number
+}
+
+async function attemptAll(
+  next: HttpHandler,
+  request: HttpRequest,
+  settings: Settings,
+  first?: First,
+): Promise<HttpResponse> {
+  const latestMs = first?.latestMs ?? latestOf(settings.clock.nowMs(), settings)
   const attempts = { next, settings, latestMs }
   let isUncertain = false
   for (let attempt = 1; ; attempt++) {
     const sent = attempt === 1 ? request : { ...request, attempt }
-    const outcome = await outcomeOf(sent, attempts)
+    const known = attempt === 1 ? first?.outcome : undefined
+    const outcome = known ?? (await outcomeOf(sent, attempts))
     if (outcome.kind === 'answer' && !mayChange(outcome.response)) {
       return isUncertain ? { ...outcome.response, mayRepeatItself: true } : outcome.response
     }
