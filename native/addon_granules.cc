@@ -144,6 +144,48 @@ Napi::Value ReadTheirSums(const Napi::CallbackInfo& info) {
   });
 }
 
+// (name: string, sumsAt: number, first: number, bytes: Uint8Array)
+bool IsSmall(const Napi::CallbackInfo& info) {
+  if (info[0].IsString() && info[1].IsNumber() && info[2].IsNumber() && info[3].IsTypedArray()) {
+    return true;
+  }
+  Napi::TypeError::New(info.Env(), "expected name, sumsAt, first and bytes")
+      .ThrowAsJavaScriptException();
+  return false;
+}
+
+uint64_t Unsigned(const Napi::Value& value) {
+  return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value());
+}
+
+// As IsSmall says.
+Napi::Value WriteSmallOne(const Napi::CallbackInfo& info) {
+  if (!IsSmall(info)) return info.Env().Undefined();
+  const SmallFile file{info[0].As<Napi::String>(), Unsigned(info[1])};
+  const auto bytes = info[3].As<Napi::Uint8Array>();
+  const uint8_t* const data = bytes.Data();
+  const size_t length = bytes.ByteLength();
+  const uint64_t first = Unsigned(info[2]);
+  return GranulesWorker::Run(info.Env(), bytes, [=](std::vector<uint32_t>*) {
+    const int error = WriteSmall(file, first, data, length);
+    return error < 0 ? error : kNamed;
+  });
+}
+
+// As IsSmall says, and (usedAtMs: number), negative where that is not to be noted
+Napi::Value ReadSmallOne(const Napi::CallbackInfo& info) {
+  if (!IsSmall(info)) return info.Env().Undefined();
+  const SmallFile file{info[0].As<Napi::String>(), Unsigned(info[1])};
+  auto into = info[3].As<Napi::Uint8Array>();
+  uint8_t* const data = into.Data();
+  const size_t length = into.ByteLength();
+  const uint64_t first = Unsigned(info[2]);
+  const int64_t used_at_ms = info[4].IsNumber() ? info[4].As<Napi::Number>().Int64Value() : -1;
+  return GranulesWorker::Run(info.Env(), into, [=](std::vector<uint32_t>* words) {
+    return ReadSmall(file, first, data, length, used_at_ms, words);
+  });
+}
+
 // (place: string, create: boolean)
 Napi::Value OpenThem(const Napi::CallbackInfo& info) {
   if (!info[0].IsString() || !info[1].IsBoolean()) {
@@ -188,6 +230,8 @@ void DefineGranules(Napi::Env env, Napi::Object exports) {
   exports.Set("granulesIdentity", Napi::Function::New(env, IdentityOfOne));
   exports.Set("writeGranules", Napi::Function::New(env, WriteThem));
   exports.Set("readGranules", Napi::Function::New(env, ReadThem));
+  exports.Set("writeSmall", Napi::Function::New(env, WriteSmallOne));
+  exports.Set("readSmall", Napi::Function::New(env, ReadSmallOne));
   exports.Set("readSums", Napi::Function::New(env, ReadTheirSums));
 }
 

@@ -73,6 +73,28 @@ int OpenOrMake(const std::string& name) {
   return again < 0 ? -errno : again;
 }
 
+// Two words for each granule of `bytes`; `sums`, where it is given, gets the first of them.
+std::vector<uint32_t> WordsOf(const uint8_t* bytes, size_t length, std::vector<uint32_t>* sums) {
+  std::vector<uint32_t> words;
+  for (size_t at = 0; at < length; at += kGranuleBytes) {
+    const uint32_t sum = Crc32(bytes + at, std::min(kGranuleBytes, length - at));
+    if (sums != nullptr) sums->push_back(sum);
+    words.insert(words.end(), {sum, sum ^ kTurn});
+  }
+  return words;
+}
+
+int WriteWords(int file, const std::vector<uint32_t>& words, uint64_t offset) {
+  return WriteFully(file, words.data(), words.size() * sizeof(uint32_t), offset);
+}
+
+// Who makes room looks at the mode and the time. What cannot be noted is not.
+void NoteUse(int file, int64_t used_at_ms) {
+  const timespec time{used_at_ms / 1000, (used_at_ms % 1000) * 1'000'000};
+  const timespec times[] = {time, time};
+  if (::fchmod(file, 0700) == 0) ::futimens(file, times);
+}
+
 }  // namespace
 
 int OpenGranules(const std::string& place, bool create, GranuleFiles* files,
@@ -101,16 +123,10 @@ int WriteGranules(const GranuleFiles& files, uint64_t first, const uint8_t* byte
                   std::vector<uint32_t>* sums) {
   const int names = NamesOf(files);
   if (names != kNamed) return names;
-  std::vector<uint32_t> words;
-  for (size_t at = 0; at < length; at += kGranuleBytes) {
-    const uint32_t sum = Crc32(bytes + at, std::min(kGranuleBytes, length - at));
-    sums->push_back(sum);
-    words.insert(words.end(), {sum, sum ^ kTurn});
-  }
+  const std::vector<uint32_t> words = WordsOf(bytes, length, sums);
   const int error = WriteFully(files.data, bytes, length, first * kGranuleBytes);
   if (error < 0) return error;
-  const size_t sums_bytes = words.size() * sizeof(uint32_t);
-  const int sums_error = WriteFully(files.sums, words.data(), sums_bytes, first * kSumBytes);
+  const int sums_error = WriteWords(files.sums, words, first * kSumBytes);
   return sums_error < 0 ? sums_error : kNamed;
 }
 
@@ -135,6 +151,33 @@ int ReadSums(const GranuleFiles& files, uint64_t first, size_t count,
   const ssize_t found =
       ReadFully(files.sums, words->data(), words->size() * sizeof(uint32_t), first * kSumBytes);
   return found < 0 ? static_cast<int>(found) : kNamed;
+}
+
+int WriteSmall(const SmallFile& file, uint64_t first, const uint8_t* bytes, size_t length) {
+  const UniqueFd open(OpenOrMake(file.name));
+  if (open.get() < 0) return open.get();
+  const int error = WriteFully(open.get(), bytes, length, first * kGranuleBytes);
+  if (error < 0) return error;
+  return WriteWords(open.get(), WordsOf(bytes, length, nullptr), file.sums_at + first * kSumBytes);
+}
+
+int ReadSmall(const SmallFile& file, uint64_t first, uint8_t* into, size_t length,
+              int64_t used_at_ms, std::vector<uint32_t>* words) {
+  const UniqueFd open(::open(file.name.c_str(), O_RDONLY | O_CLOEXEC));
+  if (open.get() < 0) return errno == ENOENT ? kNameless : -errno;
+  std::vector<uint32_t> kept(2 * ((length + kGranuleBytes - 1) / kGranuleBytes));
+  // Before the bytes: they were written after them, perhaps meanwhile.
+  const ssize_t sums_read = ReadFully(open.get(), kept.data(), kept.size() * sizeof(uint32_t),
+                                      file.sums_at + first * kSumBytes);
+  if (sums_read < 0) return static_cast<int>(sums_read);
+  const ssize_t found = ReadFully(open.get(), into, length, first * kGranuleBytes);
+  if (found < 0) return static_cast<int>(found);
+  for (size_t at = 0, word = 0; at < length; at += kGranuleBytes, word += 2) {
+    const size_t count = std::min(kGranuleBytes, length - at);
+    words->insert(words->end(), {Crc32(into + at, count), kept[word], kept[word + 1]});
+  }
+  if (used_at_ms >= 0) NoteUse(open.get(), used_at_ms);
+  return kNamed;
 }
 
 }  // namespace abfs

@@ -37,6 +37,23 @@ int WriteGranules(const GranuleFiles& files, uint64_t first, const uint8_t* byte
 int ReadGranules(const GranuleFiles& files, uint64_t first, uint8_t* into, size_t length,
                  std::vector<uint32_t>* sums);
 
+// Where the words of a small version lie in the one file that it is: behind its bytes.
+struct SmallFile {
+  std::string name;
+  uint64_t sums_at;
+};
+
+// As WriteGranules, to a file that is opened, or made with the directory it lies in, and closed.
+// Returns 0 or -errno.
+int WriteSmall(const SmallFile& file, uint64_t first, const uint8_t* bytes, size_t length);
+
+// Fills `into` from granule `first` on, and gives three words for each: its CRC as it was read, and
+// the two that lie there, which are 0 where the file ends before. `used_at_ms`, unless it is
+// negative, is noted as the time at which it was read again. Returns kNameless where there is no
+// such file, kNamed else, or -errno.
+int ReadSmall(const SmallFile& file, uint64_t first, uint8_t* into, size_t length,
+              int64_t used_at_ms, std::vector<uint32_t>* words);
+
 // The words that lie in the file of sums for `count` granules: two each, 0 behind its end.
 int ReadSums(const GranuleFiles& files, uint64_t first, size_t count, std::vector<uint32_t>* words);
 

@@ -29,6 +29,19 @@ export interface GranulesAddon {
     bytes: Uint8Array,
   ): Promise<GranulesAnswer>
   readGranules(data: number, sums: number, first: number, into: Uint8Array): Promise<GranulesAnswer>
+  writeSmall(
+    name: string,
+    sumsAt: number,
+    first: number,
+    bytes: Uint8Array,
+  ): Promise<GranulesAnswer>
+  readSmall(
+    name: string,
+    sumsAt: number,
+    first: number,
+    into: Uint8Array,
+    usedAtMs: number,
+  ): Promise<GranulesAnswer>
   readSums(data: number, sums: number, first: number, count: number): Promise<GranulesAnswer>
 }
 

@@ -148,7 +148,7 @@ async function answerOpen(exchange: Exchange, request: RequestOf<'open'>): Promi
   if (noFlush) exchange.idle.push(opened.handle)
   if (mode?.kind === 'refused') {
     await operations.release(opened.handle, context)
-    operations.renew?.(ino)
+    await operations.renew?.(ino)
     // The kernel looks the name up again, and finds the other inode.
     throw new FileSystemError('ESTALE', 'open')
   }

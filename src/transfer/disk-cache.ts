@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { rename, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { GiB } from '../byte-range.ts'
 import { type Clock, nextTurn, systemClock } from '../clock.ts'
@@ -12,8 +13,10 @@ import { DiskFiles } from './disk-files.ts'
 import { codeOf } from './disk-granules.ts'
 import { isPinned, type PinnedVersion, readPin, removePin, writePin } from './disk-pins.ts'
 import { DiskQueue } from './disk-queue.ts'
-import { DiskRoom, listVersions, removeVersion, sizeOfVersion } from './disk-room.ts'
+import { DiskRoom, listPinnable, listVersions, removeVersion, sizeOfVersion } from './disk-room.ts'
+import { smallPlaceOf } from './disk-small.ts'
 import { DiskVersion } from './disk-version.ts'
+import { NearDisk } from './near-disk.ts'
 
 export interface DiskCacheOptions {
   /** Made when it is missing, for this user alone; several processes and mounts may share it. */
@@ -83,11 +86,15 @@ export class DiskCache {
   readonly #files = new DiskFiles()
   readonly #room: DiskRoom
   readonly #clock: Clock
+  readonly #near: NearDisk
   readonly #queue: DiskQueue
   readonly #maxBytes: number
   readonly #versions = new LRUCache<string, DiskVersion>({ max: knownVersions })
+  readonly #moving = new Set<Promise<unknown>>()
   #pausedUntilMs = Number.NEGATIVE_INFINITY
   #opening: Promise<boolean> | undefined
+  /** Nobody has asked of what kind its disk is before it was there. */
+  #isKnown = false
   readonly #stats: Record<keyof DiskCacheStats, number> = {
     hitBytes: 0,
     missedBytes: 0,
@@ -106,6 +113,7 @@ export class DiskCache {
     // The layout's name: another layout lies beside it.
     this.#directory = join(options.directory, 'blocks-1')
     this.#clock = options.clock ?? systemClock
+    this.#near = new NearDisk(this.#clock)
     this.#queue = new DiskQueue(this.#clock, options.maxPendingBytes)
     this.#maxBytes = options.maxBytes ?? 10 * GiB
     this.#room = new DiskRoom(this.#directory, this.#maxBytes, (place) => this.#files.dropAt(place))
@@ -144,14 +152,15 @@ export class DiskCache {
     const from = this.#directoryOf(key)
     const to = this.#directoryOf({ ...key, etag: newEtag })
     this.#versions.delete(from)
-    await this.attempt('cache.rename', async () => {
-      try {
-        await rename(from, to)
-      } catch (error) {
-        const code = codeOf(error)
-        if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
-      }
+    const moving = this.attempt('cache.rename', async () => {
+      await Promise.all([
+        renameIfAny(from, to),
+        renameSmallIfAny(smallPlaceOf(from), smallPlaceOf(to)),
+      ])
     })
+    this.#moving.add(moving)
+    await moving
+    this.#moving.delete(moving)
     return to
   }
 
@@ -194,7 +203,7 @@ export class DiskCache {
   async unpin(isMeant: (version: PinnedVersion) => boolean): Promise<number> {
     await this.#demandOurs()
     let count = 0
-    for (const directory of await listVersions(this.#directory)) {
+    for (const directory of await listPinnable(this.#directory)) {
       const found = await readPin(directory)
       if (found === undefined || !isMeant(found)) continue
       await removePin(directory)
@@ -207,7 +216,7 @@ export class DiskCache {
   async pinned(): Promise<PinnedOnDisk[]> {
     await this.#demandOurs()
     const found: PinnedOnDisk[] = []
-    for (const directory of await listVersions(this.#directory)) {
+    for (const directory of await listPinnable(this.#directory)) {
       const version = await readPin(directory)
       if (version === undefined) continue
       found.push({ ...version, diskBytes: await sizeOfVersion(directory) })
@@ -215,9 +224,9 @@ export class DiskCache {
     return found.sort((a, b) => (formatPath(a.path) < formatPath(b.path) ? -1 : 1))
   }
 
-  /** Resolves when all that was handed over is written, or given up. */
-  settled(): Promise<void> {
-    return this.#queue.settled()
+  /** Resolves when all that was handed over is written, or given up, and renamed. */
+  async settled(): Promise<void> {
+    await Promise.all([this.#queue.settled(), ...this.#moving])
   }
 
   /** Writes what waits, and closes all files. */
@@ -260,6 +269,12 @@ export class DiskCache {
     return false
   }
 
+  /** For a `DiskVersion`: tells that nothing lies at `place`, on a disk that may be asked at once. */
+  isSurelyAbsent(place: string): boolean {
+    if (!this.#isKnown || this.#near.isNear(this.#directory) !== true) return false
+    return this.#near.run(() => !existsSync(place))
+  }
+
   /** For a `DiskVersion`. */
   count(added: Partial<DiskCacheStats>): void {
     for (const name of names) this.#stats[name] += added[name] ?? 0
@@ -299,7 +314,11 @@ export class DiskCache {
     await makeDirectories(this.#directory, 0o700)
     const { uid, mode } = await stat(this.#directory)
     const isOwn = process.getuid === undefined || uid === process.getuid()
-    if (isOwn && (mode & 0o022) === 0) return true
+    if (isOwn && (mode & 0o022) === 0) {
+      await this.#near.isNear(this.#directory)
+      this.#isKnown = true
+      return true
+    }
     throw new Error(
       `${this.#directory} belongs to or may be written by others: nothing is kept there`,
     )
@@ -309,6 +328,34 @@ export class DiskCache {
     const parts = [endpoint, path.container, path.name, etag]
     const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
     return join(this.#directory, digest)
+  }
+}
+
+async function renameIfAny(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
+  }
+}
+
+function isThere(name: string): Promise<boolean> {
+  return stat(name).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function renameSmallIfAny(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+    // Either of the two.
+    if (!(await isThere(from))) return
+    await makeDirectories(dirname(to), 0o700)
+    await renameIfAny(from, to)
   }
 }
 

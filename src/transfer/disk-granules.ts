@@ -27,6 +27,12 @@ export interface SegmentFiles extends GranuleFiles {
   readonly identity: string
 }
 
+/** A small version: its bytes, and from `sumsAt` on, where they end, the words of its granules. */
+export interface SmallFile {
+  readonly name: string
+  readonly sumsAt: number
+}
+
 /** What was read or written. */
 export interface Granules {
   readonly sums: Uint32Array
@@ -53,6 +59,18 @@ export interface GranuleAccess {
   read(files: GranuleFiles, first: number, into: Uint8Array): Promise<Granules>
   /** The words of `count` granules, as they lie there. */
   readSums(files: GranuleFiles, first: number, count: number): Promise<Granules>
+  /** Writes granules to a file that is opened or made, as the directory it lies in, and then their words. */
+  writeSmall(file: SmallFile, first: number, bytes: Uint8Array): Promise<void>
+  /**
+   * Fills `into`; gives three words for each granule: the CRC-32 of what was read, and the two that lie there, 0 where there are none.
+   * `undefined` where there is no such file. `usedAtMs` is noted in it, where that can be.
+   */
+  readSmall(
+    file: SmallFile,
+    first: number,
+    into: Uint8Array,
+    usedAtMs?: number,
+  ): Promise<Uint32Array | undefined>
 }
 
 /** Whether `sum` and what lies behind it were written together. */
@@ -111,6 +129,51 @@ export const portableGranules: GranuleAccess = {
     if (named) await descriptors.read(files.sums.fd, bytes, 0, bytes.byteLength, 8 * first)
     return { sums: words, named }
   },
+  async writeSmall({ name, sumsAt }, first, bytes) {
+    const words = wordsOf(crc32Parts(bytes, granuleBytes))
+    await using(await openOne(name, true), async (file) => {
+      await writeFully(writable(file), bytes, first * granuleBytes)
+      await writeFully(writable(file), new Uint8Array(words.buffer), sumsAt + 8 * first)
+    })
+  },
+  async readSmall({ name, sumsAt }, first, into, usedAtMs) {
+    const fd = await openIfThere(name)
+    if (fd === undefined) return undefined
+    return using(fd, async (file) => {
+      const words = new Uint32Array(2 * Math.ceil(into.byteLength / granuleBytes))
+      const kept = new Uint8Array(words.buffer)
+      // Before the bytes: they were written after them, perhaps meanwhile.
+      await descriptors.read(file.fd, kept, 0, kept.byteLength, sumsAt + 8 * first)
+      await descriptors.read(file.fd, into, 0, into.byteLength, first * granuleBytes)
+      if (usedAtMs !== undefined) await noteUse(file, usedAtMs)
+      const sums = crc32Parts(into, granuleBytes)
+      const all = [...sums].flatMap((sum, at) => [sum, ...words.subarray(2 * at, 2 * at + 2)])
+      return Uint32Array.from(all)
+    })
+  },
+}
+
+async function using<T>(fd: number, work: (file: OpenFile) => Promise<T>): Promise<T> {
+  try {
+    return await work({ fd })
+  } finally {
+    await descriptors.close(fd)
+  }
+}
+
+async function openIfThere(name: string): Promise<number | undefined> {
+  try {
+    return await descriptors.open(name, fs.constants.O_RDONLY)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Who makes room looks at the mode and the time. */
+async function noteUse({ fd }: OpenFile, usedAtMs: number): Promise<void> {
+  const time = new Date(usedAtMs)
+  await Promise.allSettled([descriptors.chmod(fd, 0o700), descriptors.utimes(fd, time, time)])
 }
 
 async function haveNames({ data, sums }: GranuleFiles): Promise<boolean> {
@@ -125,6 +188,8 @@ const descriptors = {
   read: promisify(fs.read),
   write: promisify(fs.write),
   stat: promisify(fs.fstat),
+  chmod: promisify(fs.fchmod),
+  utimes: promisify(fs.futimes),
 }
 
 function writable({ fd }: OpenFile): WritableAt {
@@ -197,6 +262,20 @@ function nativeGranules(addon: GranulesAddon): GranuleAccess {
       answerOf(await addon.readGranules(data.fd, sums.fd, first, into)),
     readSums: async ({ data, sums }, first, count) =>
       answerOf(await addon.readSums(data.fd, sums.fd, first, count)),
+    writeSmall: async ({ name, sumsAt }, first, bytes) => {
+      const write = () => addon.writeSmall(name, sumsAt, first, bytes)
+      const written = await write()
+      if (typeof written !== 'number') return
+      if (getSystemErrorName(written) !== 'ENOENT') throw errorOf(written)
+      await makeDirectories(dirname(name), 0o700)
+      answerOf(await write())
+    },
+    readSmall: async ({ name, sumsAt }, first, into, usedAtMs = -1) => {
+      const { sums, named } = answerOf(
+        await addon.readSmall(name, sumsAt, first, into, Math.floor(usedAtMs)),
+      )
+      return named ? sums : undefined
+    },
   }
 }
 
@@ -223,5 +302,5 @@ export function granuleAccess(): GranuleAccess {
 }
 
 function knowsGranules(value: object): value is GranulesAddon {
-  return 'openGranules' in value
+  return 'openGranules' in value && 'writeSmall' in value
 }

@@ -2,6 +2,7 @@ import { readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from './disk-granules.ts'
 import { pinName } from './disk-pins.ts'
+import { smallName, smallPlaceOf } from './disk-small.ts'
 
 /** A share for what was read once only, so that one long read does not drive out what is read again. */
 const onceShare = 0.2
@@ -15,6 +16,8 @@ const sumsBytes = 4096
 
 interface Kept {
   readonly place: string
+  /** One file, and not two in a directory. */
+  readonly isSmall: boolean
   readonly sizeBytes: number
   readonly usedAtMs: number
   readonly isReused: boolean
@@ -65,7 +68,7 @@ export class DiskRoom {
     const kept = keptShare * (isDiskFull ? Math.min(total, this.#maxBytes) : this.#maxBytes)
     if (isDiskFull || total > this.#maxBytes) {
       for (const segment of toRemove(all, kept, this.#maxBytes)) {
-        await removeSegment(segment.place)
+        await remove(segment)
         this.#onRemoved(segment.place)
         total -= segment.sizeBytes
       }
@@ -99,45 +102,85 @@ function sum(segments: readonly Kept[]): number {
 
 async function listSegments(directory: string): Promise<Kept[]> {
   const segments: Kept[] = []
-  for (const version of await listVersions(directory)) segments.push(...(await segmentsOf(version)))
+  const pinned = new Set<string>()
+  for (const version of await listPinnable(directory)) {
+    const names = await namesIn(version)
+    if (names.includes(pinName)) pinned.add(version)
+    segments.push(...(await segmentsOf(version, names)))
+  }
+  for (const version of await listSmall(directory)) {
+    segments.push(...(await smallOf(version, pinned.has(version))))
+  }
   return segments
 }
 
-/** The directories of the versions that lie in a directory of segments. */
+/** The directories of the versions that lie in a directory of segments; small ones have one when they are pinned. */
+export async function listPinnable(directory: string): Promise<string[]> {
+  return versionsIn(directory, directory)
+}
+
+/** The directories that all versions have or would have. */
 export async function listVersions(directory: string): Promise<string[]> {
-  const names = await namesIn(directory)
+  return [...new Set([...(await listPinnable(directory)), ...(await listSmall(directory))])]
+}
+
+async function listSmall(directory: string): Promise<string[]> {
+  const small = join(directory, smallName)
+  const versions: string[] = []
+  for (const name of await namesIn(small)) {
+    versions.push(...(await versionsIn(join(small, name), directory)))
+  }
+  return versions
+}
+
+async function versionsIn(place: string, directory: string): Promise<string[]> {
+  const names = await namesIn(place)
   return names.filter((name) => /^[0-9a-f]{64}$/.test(name)).map((name) => join(directory, name))
 }
 
 /** What the segments of a version take on the disk. */
 export async function sizeOfVersion(directory: string): Promise<number> {
-  return sum(await segmentsOf(directory))
+  return sum(await piecesOf(directory))
 }
 
 /** Removes what is kept of a version; resolves to the bytes that it took on the disk. */
 export async function removeVersion(directory: string): Promise<number> {
-  const segments = await segmentsOf(directory)
-  for (const { place } of segments) await removeSegment(place)
-  return sum(segments)
+  const pieces = await piecesOf(directory)
+  for (const piece of pieces) await remove(piece)
+  return sum(pieces)
 }
 
-async function segmentsOf(version: string): Promise<Kept[]> {
+async function piecesOf(version: string): Promise<Kept[]> {
+  return [...(await segmentsOf(version)), ...(await smallOf(version))]
+}
+
+async function smallOf(version: string, isPinned = false): Promise<Kept[]> {
+  const place = smallPlaceOf(version)
+  const found = await statIfAny(place)
+  return found === undefined ? [] : [{ place, isSmall: true, isPinned, ...found }]
+}
+
+async function segmentsOf(version: string, known?: readonly string[]): Promise<Kept[]> {
   const segments: Kept[] = []
-  const names = await namesIn(version)
+  const names = known ?? (await namesIn(version))
   const isPinned = names.includes(pinName)
   for (const name of names) {
     const place = join(version, name.replace(/\.data$/, ''))
     const found = name.endsWith('.data') ? await statIfAny(`${place}.data`) : undefined
-    if (found !== undefined) segments.push({ place, isPinned, ...found })
+    if (found === undefined) continue
+    const sizeBytes = found.sizeBytes + sumsBytes
+    segments.push({ place, isSmall: false, isPinned, ...found, sizeBytes })
   }
   return segments
 }
 
-async function statIfAny(name: string): Promise<Omit<Kept, 'place' | 'isPinned'> | undefined> {
+async function statIfAny(
+  name: string,
+): Promise<Pick<Kept, 'sizeBytes' | 'usedAtMs' | 'isReused'> | undefined> {
   try {
     const { blocks, mtimeMs, mode } = await stat(name)
     return {
-      sizeBytes: blocks * 512 + sumsBytes,
+      sizeBytes: blocks * 512,
       usedAtMs: mtimeMs,
       isReused: (mode & 0o100) !== 0,
     }
@@ -157,7 +200,8 @@ async function namesIn(directory: string): Promise<string[]> {
 }
 
 /** The sums first: without them the bytes are nothing. */
-async function removeSegment(place: string): Promise<void> {
+async function remove({ place, isSmall }: Kept): Promise<void> {
+  if (isSmall) return rm(place, { force: true })
   await rm(`${place}.sums`, { force: true })
   await rm(`${place}.data`, { force: true })
   try {

@@ -7,7 +7,7 @@ import {
   type SegmentFiles,
   wordsOf,
 } from './disk-granules.ts'
-import { granuleBytes } from './granule.ts'
+import { countedFrom, granuleBytes, part, runsOf } from './granule.ts'
 
 // A segment is a stretch of one version of one blob in two files: `.data`, sparse, holds the bytes where
 // they are in the stretch; `.sums` holds 8 bytes for each granule of 64 KiB: its CRC-32 and the same
@@ -323,23 +323,4 @@ class ComparedGranules {
   delete(granule: number): void {
     this.#isCompared[granule] = 0
   }
-}
-
-function countedFrom(first: number, count: number): number[] {
-  return Array.from({ length: count }, (_, index) => first + index)
-}
-
-/** Consecutive numbers together. */
-function runsOf(granules: readonly number[]): number[][] {
-  const runs: number[][] = []
-  for (const granule of granules) {
-    const last = runs.at(-1)
-    if (last?.at(-1) === granule - 1) last.push(granule)
-    else runs.push([granule])
-  }
-  return runs
-}
-
-function part(bytes: Uint8Array, granule: number, count: number): Uint8Array {
-  return bytes.subarray(granule * granuleBytes, (granule + count) * granuleBytes)
 }

@@ -4,6 +4,7 @@ import { type ByteRange, MiB } from '../byte-range.ts'
 import type { DiskCache } from './disk-cache.ts'
 import type { DiskFiles } from './disk-files.ts'
 import { type Compared, DiskSegment } from './disk-segment.ts'
+import { DiskSmall, maxSmallBytes, smallPlaceOf } from './disk-small.ts'
 import { alignUp, granuleBytes } from './granule.ts'
 
 /** What goes at once to make room, of a version that has more than one file. */
@@ -30,6 +31,9 @@ export interface ComparedPiece {
   readonly all: () => readonly ByteRange[]
 }
 
+/** A part of a version that lies on the disk in its own way. */
+type Stretch = DiskSegment | DiskSmall
+
 type DiskWatcher = (piece: ComparedPiece) => void
 
 interface DiskWriteOptions {
@@ -47,7 +51,7 @@ export class DiskVersion {
   #directory: string
   readonly #files: DiskFiles
   readonly #cache: DiskCache
-  readonly #segments = new Map<number, DiskSegment>()
+  readonly #segments = new Map<number, Stretch>()
   readonly #segmentBytes: number
   readonly #skipped = new Set<number>()
   readonly #watchers = new Set<DiskWatcher>()
@@ -61,6 +65,11 @@ export class DiskVersion {
     this.#segmentBytes = options.inOneFile
       ? Math.max(alignUp(options.sizeBytes), segmentBytes)
       : segmentBytes
+  }
+
+  /** Whether its file is for us alone: `openWhole` and `watch` give nothing. */
+  get isSmall(): boolean {
+    return this.sizeBytes <= maxSmallBytes
   }
 
   /** Looks what there is of `range`, for `holds`; `undefined` when that is known. */
@@ -185,6 +194,7 @@ export class DiskVersion {
    * They stay as they are, also when the cache makes room, until the caller closes them.
    */
   async openWhole(): Promise<readonly WholePiece[] | undefined> {
+    if (this.isSmall) return undefined
     const all = { start: 0, end: this.sizeBytes }
     await this.look(all)
     if (this.sizeBytes === 0 || !this.holds(all)) return undefined
@@ -200,7 +210,7 @@ export class DiskVersion {
     return pieces
   }
 
-  async #openPiece(segment: DiskSegment, index: number): Promise<WholePiece | undefined> {
+  async #openPiece(segment: Stretch, index: number): Promise<WholePiece | undefined> {
     const start = index * this.#segmentBytes
     const sizeBytes = Math.min(this.sizeBytes - start, this.#segmentBytes)
     const file = await open(`${segment.place}.data`, 'r')
@@ -240,22 +250,34 @@ export class DiskVersion {
 
   /** Processes that cut a version differently have files of their own. */
   #placeOf(index: number): string {
+    if (this.isSmall) return smallPlaceOf(this.#directory)
     return join(this.#directory, this.#segmentBytes > segmentBytes ? 'whole' : String(index))
   }
 
-  #segment(index: number): DiskSegment {
+  #segment(index: number): Stretch {
     const known = this.#segments.get(index)
     if (known !== undefined) return known
-    const segment = new DiskSegment({
+    const segment = this.#newSegment(index)
+    this.#segments.set(index, segment)
+    return segment
+  }
+
+  #newSegment(index: number): Stretch {
+    const common = {
       place: this.#placeOf(index),
       sizeBytes: Math.min(this.sizeBytes - index * this.#segmentBytes, this.#segmentBytes),
-      files: this.#files,
       nowMs: () => this.#cache.nowMs,
+    }
+    if (this.isSmall) {
+      const isSurelyAbsent = (place: string) => this.#cache.isSurelyAbsent(place)
+      return new DiskSmall({ ...common, isSurelyAbsent })
+    }
+    return new DiskSegment({
+      ...common,
+      files: this.#files,
       isWatched: () => this.#watchers.size > 0,
       onCompared: (compared) => this.#tell(index, compared),
     })
-    this.#segments.set(index, segment)
-    return segment
   }
 }
 
@@ -274,7 +296,7 @@ export async function closePieces(pieces: readonly WholePiece[]): Promise<void> 
 /** Granules `from` to `to` (not with it) of a segment. */
 interface Piece {
   readonly index: number
-  readonly segment: DiskSegment
+  readonly segment: Stretch
   readonly from: number
   readonly to: number
 }

@@ -16,3 +16,24 @@ export function alignDown(offset: number): number {
 export function alignUp(offset: number): number {
   return Math.ceil(offset / granuleBytes) * granuleBytes
 }
+
+/** Numbers of `count` granules. */
+export function countedFrom(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index)
+}
+
+/** Consecutive numbers together. */
+export function runsOf(granules: readonly number[]): number[][] {
+  const runs: number[][] = []
+  for (const granule of granules) {
+    const last = runs.at(-1)
+    if (last?.at(-1) === granule - 1) last.push(granule)
+    else runs.push([granule])
+  }
+  return runs
+}
+
+/** What of `bytes`, which begin with a granule, is that of `count` others. */
+export function part(bytes: Uint8Array, granule: number, count: number): Uint8Array {
+  return bytes.subarray(granule * granuleBytes, (granule + count) * granuleBytes)
+}

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { Limiter } from '../concurrency.ts'
 import type { BlobPath } from '../path.ts'
 import type { DiskCache } from '../transfer/disk-cache.ts'
+import { maxSmallBytes } from '../transfer/disk-small.ts'
 import { closePieces, type WholePiece } from '../transfer/disk-version.ts'
 import type { LocalContent, OpenedFile, PartialContent } from './operations.ts'
 
@@ -70,6 +71,7 @@ export class LocalContents {
     key: ContentKey,
     keeps: (version: string) => boolean,
   ): Pick<OpenedFile, 'content' | 'partial'> {
+    if (key.sizeBytes <= maxSmallBytes) return {}
     const content = this.of(key)
     const check = (found: LocalContent | undefined): LocalContent | undefined =>
       found !== undefined && keeps(found.version) ? found : undefined

@@ -140,7 +140,7 @@ class ReportDirectory {
   readonly #answers: Partial<FileOperations> = {
     lookup: async (parent, name) => this.#lookup(parent, name),
     forget: () => {},
-    renew: () => {},
+    renew: async () => {},
     getattr: async (ino) => this.#attributes(ino),
     attributesNow: () => undefined,
     namesNow: () => undefined,
