@@ -15,12 +15,13 @@ import {
   whyNoCli,
 } from '../support/cli.ts'
 import { startDrive } from '../support/cli-drive.ts'
+import { programVariables } from '../support/program.ts'
 import { whyNoMounts } from '../support/temp-mount.ts'
 
 const run = promisify(execFile)
 /** The drive is another process, which must not be waited for by this one's own threads. */
 const shell = (script: string): Promise<string> =>
-  run('bash', ['-c', script], { timeout: 60_000 }).then(({ stdout }) => stdout.trim())
+  run('bash', ['-c', script], { timeout: 60_000, env: programVariables() }).then(({ stdout }) => stdout.trim())
 
 /** Fails when it takes a minute. */
 async function eventually(condition: () => Promise<boolean>): Promise<void> {
@@ -86,7 +87,7 @@ t.test('a drive that reads the change feed', { skip: whyNoCli() || whyNoMounts()
   t.test('who works in a directory stays there when something in it changes', async (t) => {
     const go = join(state, 'go')
     const waits = `until [ -e '${go}' ]; do sleep 0.1; done; /bin/pwd; cat file; cat other`
-    const worker = spawn('bash', ['-c', waits], { cwd: join(fed, 'desk') })
+    const worker = spawn('bash', ['-c', waits], { cwd: join(fed, 'desk'), env: programVariables() })
     let output = ''
     worker.stdout.on('data', (text) => {
       output += text

@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { runAbfs, startCliSandbox, temporaryDirectory, whyNoCli } from '../support/cli.ts'
-import { whyNo } from '../support/program.ts'
+import { programVariables, whyNo } from '../support/program.ts'
 import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
 const run = promisify(execFile)
 const shell = (script: string) =>
-  run('bash', ['-ec', script], { timeout: 60_000 }).then(({ stdout }) => stdout.trim())
+  run('bash', ['-ec', script], { timeout: 60_000, env: programVariables() }).then(({ stdout }) => stdout.trim())
 
 /** A way in which a disk fails, and how one comes by such a disk at the empty directory `place`. */
 interface Failure {

@@ -1,7 +1,10 @@
 /** Metrics of a drive and of a connector at a collector of OpenTelemetry's, which takes what this test understands. */
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { readReport } from '../../src/cli/drive/drive-report.ts'
@@ -19,6 +22,8 @@ import {
   whyNoCli,
 } from '../support/cli.ts'
 import { startDrive } from '../support/cli-drive.ts'
+import { startRawServer } from '../support/raw-server.ts'
+import { generateServerCertificate } from '../support/server-certificate.ts'
 import { shell, temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
 const secret = 'collector-password-17'
@@ -240,6 +245,46 @@ t.test('a collector that refuses or is gone is told of in the log', async (t) =>
   t.match(lines[1], /ECONNREFUSED/)
 })
 
+t.test(
+  'a collector that answers what no collector does is told of, and nobody waits for it',
+  async (t) => {
+    const wrong: readonly (readonly [head: string, told: RegExp])[] = [
+      ['101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n', /answered 101/],
+      ['302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n', /answered 302/],
+      ['200 OK\r\nContent-Length: 9\r\n\r\nhalf', /aborted/],
+      ['200 OK\r\nContent-Length: nine\r\n\r\n', /Parse Error/],
+      ['100 Continue\r\n\r\nSSH-2.0-x\r\n\r\n', /Parse Error/],
+      ['200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx', /no answer within 200 ms|aborted/],
+    ]
+    for (const [head, told] of wrong) {
+      const requests: string[] = []
+      const isOpen = /chunked|101/.test(head)
+      const { url } = await startRawServer(t, {
+        onRequest: (socket, request) => {
+          requests.push(request.head)
+          socket.write(`HTTP/1.1 ${head}`)
+          if (!isOpen) socket.end()
+        },
+      })
+      const lines: string[] = []
+      const log = pino({}, { write: (line: string) => void lines.push(line) })
+      const environment = {
+        OTEL_EXPORTER_OTLP_ENDPOINT: url.origin,
+        OTEL_EXPORTER_OTLP_HEADERS: `x-key=${secret}`,
+        OTEL_METRIC_EXPORT_INTERVAL: '1',
+        OTEL_EXPORTER_OTLP_TIMEOUT: '200',
+      }
+      const exporter = new OtlpExporter(settingsOf(environment), figures, log)
+      await until(() => requests.length >= 2)
+      await exporter.close()
+
+      t.match(lines[0], told, head)
+      t.equal(lines.length, 1)
+      t.notMatch(lines.join(''), new RegExp(`${secret}|    at `), 'no header and no stack')
+    }
+  },
+)
+
 t.test('a drive with --otlp-endpoint', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
   const { client } = await startCliSandbox(t, '--engine', 'abfs')
   const state = await temporaryDirectory(t)
@@ -336,6 +381,49 @@ t.test('a connector', { skip: whyNoCli() }, async (t) => {
     const names = new RegExp(`${secret}|developer|${client['ABFS_ACCOUNT']}|sig=|abfs_[A-Za-z0-9]`)
     t.notMatch(bodies.join(''), names)
     t.notMatch(`${output.stderr}${output.stdout}`, new RegExp(secret))
+  })
+
+  await t.test('trusts a collector whose authority it was given, and no other', async (t) => {
+    const { cert, key } = await generateServerCertificate()
+    const bodies: string[] = []
+    const server = createSecureServer({ cert, key }, (request, response) => {
+      request.on('data', (data: Buffer) => bodies.push(data.toString()))
+      request.on('end', () => response.end('{}'))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.teardown(() => server.close())
+    const { port } = server.address() as AddressInfo
+    const authority = join(await temporaryDirectory(t), 'authority.pem')
+    await writeFile(authority, cert)
+    const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: `https://127.0.0.1:${port}` }
+    const run = async (more: Record<string, string>) => {
+      const { connector, output } = serve([], { ...endpoint, ...more })
+      await until(() => output.stderr.includes('listens on'))
+      connector.kill('SIGTERM')
+      t.strictSame(await once(connector, 'exit'), [0, null])
+      return `${output.stderr}${output.stdout}`
+    }
+
+    t.match(await run({}), /SELF_SIGNED.*metrics are not taken/)
+    t.equal(bodies.length, 0)
+    t.notMatch(await run({ NODE_EXTRA_CA_CERTS: authority }), /metrics are not taken/)
+    t.match(bodies.join(''), /abfs-connector/)
+  })
+
+  await t.test('grants at once beside a collector that never answers, and ends', async (t) => {
+    const { url, bodies } = await collector(t, () => undefined)
+    const { connector, output } = serve(['--otlp-endpoint', url], {
+      OTEL_METRIC_EXPORT_INTERVAL: '10',
+    })
+    await until(() => output.stderr.includes('listens on') && bodies.length >= 1)
+    const [, ABFS_CONNECTOR_URL = ''] = /listens on (\S+);/.exec(output.stderr) ?? []
+    const env = { ...client, ABFS_CONNECTOR_URL }
+    for (let run = 0; run < 3; run += 1)
+      t.equal((await runAbfs(['ls', 'abfs://data'], { env })).code, 0)
+    t.equal(bodies.length, 1, 'one request at a time')
+    connector.kill('SIGTERM')
+    t.strictSame(await once(connector, 'exit'), [0, null])
   })
 
   await t.test('serves where variables cannot be used, and not where a flag cannot', async (t) => {

@@ -9,7 +9,7 @@ import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { repeat } from '../../clock.ts'
 import type { Labels } from '../../metric.ts'
-import { errorFields } from '../drive/log.ts'
+import { codeOf } from '../exit-codes.ts'
 import { packageVersion } from '../version.ts'
 import { type OtlpFigures, otlpRequest } from './otlp-request.ts'
 import { type OtlpSettings, pairsIn } from './otlp-settings.ts'
@@ -53,17 +53,19 @@ export class OtlpExporter {
 
   async #send(timeoutMs: number, isLast: boolean): Promise<void> {
     const sending = new AbortController()
+    const deadline = AbortSignal.timeout(timeoutMs)
     this.#sending = sending
     try {
       const figures = this.#read()
       if (figures === undefined) return
       const body = JSON.stringify(otlpRequest(figures, this.#resource))
-      const signal = AbortSignal.any([sending.signal, AbortSignal.timeout(timeoutMs)])
+      const signal = AbortSignal.any([sending.signal, deadline])
       const status = await this.#post(body, signal, isLast)
-      if (status >= 300) throw new Error(`the collector answered ${status}`)
+      if (status < 200 || status >= 300) throw new Error(`the collector answered ${status}`)
       this.#failed = false
     } catch (error) {
-      if (!sending.signal.aborted) this.#tell(error)
+      if (sending.signal.aborted) return
+      this.#tell(deadline.aborted ? new Error(`no answer within ${timeoutMs} ms`) : error)
     } finally {
       if (this.#sending === sending) this.#sending = undefined
     }
@@ -72,11 +74,10 @@ export class OtlpExporter {
   /** The first failure of several: a collector that is gone for a day is one line. */
   #tell(error: unknown): void {
     const { origin, pathname } = this.#settings.url
+    const code = codeOf(error)
+    const why = { ...(code === '' ? {} : { code }), error: messageOf(error) }
     if (!this.#failed)
-      this.#log.warn(
-        { collector: `${origin}${pathname}`, ...errorFields(error) },
-        'metrics are not taken',
-      )
+      this.#log.warn({ collector: `${origin}${pathname}`, ...why }, 'metrics are not taken')
     this.#failed = true
   }
 
@@ -95,9 +96,19 @@ export class OtlpExporter {
         response.resume()
       })
       sent.on('error', reject)
+      // Who changes the protocol unasked ends the request without an error, and no signal would end it any more.
+      sent.on('upgrade', (response, socket) => {
+        socket.destroy()
+        resolve(response.statusCode ?? 0)
+      })
       // The process ends while it serves nothing, but for the last one.
       if (!isLast) sent.on('socket', (socket) => socket.unref())
       sent.end(body)
     })
   }
+}
+
+/** Nobody acts on the stack of what another program answered. */
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
