@@ -104,14 +104,13 @@ export class Naming {
   async removeFile(parent: Inode, name: string): Promise<void> {
     this.#tree.checkWritable('unlink', parent)
     const inode = parent.children.get(name)
-    await stopStoring(inode, async () => {
-      if (inode !== undefined) await this.#leaveName(inode)
-      await runExclusively(mutexesOf([inode?.writable]), async () => {
+    await this.#leavingName(inode, () =>
+      runExclusively(mutexesOf([inode?.writable]), async () => {
         await this.#removeStored(parent, name, inode?.writable)
         await inode?.writable?.discardLocked()
         if (inode !== undefined) this.#tree.table.detach(inode)
-      })
-    })
+      }),
+    )
     this.#tree.touchNames(parent)
   }
 
@@ -141,8 +140,7 @@ export class Naming {
     if (present !== undefined) await this.#checkReplaceable(move, entry, present)
     const source = this.#tree.child(parent, name, entry)
     const replaced = newParent.children.get(newName)
-    await stopStoring(replaced, async () => {
-      if (replaced !== undefined) await this.#leaveName(replaced)
+    await this.#leavingName(replaced, async () => {
       for (const below of subtree(source)) await this.#before.giveUpLock(below)
       const files = [...writablesBelow(source), ...writablesBelow(replaced)]
       await runExclusively(mutexesOf(files), () => this.#move(move, { source, replaced, present }))
@@ -221,9 +219,17 @@ export class Naming {
     await file.renamedLocked()
   }
 
-  async #leaveName(inode: Inode): Promise<void> {
-    await this.#before.keepContent(inode)
-    await this.#before.giveUpLock(inode)
+  /** Runs `work`, which takes the name of `inode`; storing the file does not hold it up. */
+  async #leavingName(inode: Inode | undefined, work: () => Promise<void>): Promise<void> {
+    if (inode === undefined) return work()
+    const leave = async () => {
+      await this.#before.giveUpLock(inode)
+      await work()
+    }
+    const keepAndLeave = () => this.#before.keepingContent(inode, leave)
+    await (inode.writable === undefined
+      ? keepAndLeave()
+      : inode.writable.mutex.removing(keepAndLeave))
   }
 
   async #checkReplaceable(move: Move, entry: Entry, present: Entry): Promise<void> {
@@ -285,8 +291,8 @@ export class Naming {
 
 /** What is done for files that are about to have another name, or none. */
 export interface BeforeMoves {
-  /** Fetches what those who have a file open would miss when it is gone. */
-  readonly keepContent: (inode: Inode) => Promise<void>
+  /** Runs `work` with what those who have a file open would miss when it is gone. */
+  readonly keepingContent: (inode: Inode, work: () => Promise<void>) => Promise<void>
   /** Ends a lease, which would keep the blob from being moved. */
   readonly giveUpLock: (inode: Inode) => Promise<void>
 }
@@ -310,11 +316,6 @@ interface Moved {
 function writablesBelow(inode: Inode | undefined): WritableFile[] {
   if (inode === undefined) return []
   return [...subtree(inode)].flatMap((below) => below.writable ?? [])
-}
-
-/** Runs `work`, which takes the name of `inode`; storing the file does not hold it up. */
-function stopStoring(inode: Inode | undefined, work: () => Promise<void>): Promise<void> {
-  return inode?.writable === undefined ? work() : inode.writable.mutex.removing(work)
 }
 
 /** The mutexes of `files`, each once. */

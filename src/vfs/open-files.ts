@@ -132,19 +132,33 @@ export class OpenFiles {
   }
 
   /**
-   * Fetches the content of a file that loses its name while somebody has it open, so that they go
+   * Runs `work`, which takes the name of a file, with its content fetched where somebody has it open, so that they go
    * on with it. Files over 64 MiB are left to what memory holds of them: fetching them would make
    * unlink(2) take minutes.
    */
-  async keepContent(inode: Inode): Promise<void> {
+  async keepingContent(inode: Inode, work: () => Promise<void>): Promise<void> {
+    const writable = this.#keeperOf(inode)
+    if (writable === undefined) return work()
+    // As one who writes: who ends storing it meanwhile leaves it open.
+    writable.writers++
+    try {
+      if (writable.entry().sizeBytes <= maxKeptBytes) await writable.keep()
+      await work()
+    } finally {
+      // Not waited for: storing what could not be removed waits for `work` itself.
+      void this.lastClose.leaveWriters(inode, writable)
+    }
+  }
+
+  /** What keeps the content of a file that somebody has open; `undefined` for others. */
+  #keeperOf(inode: Inode): WritableFile | undefined {
     const open = inode.readers.size > 0 || (inode.writable?.writers ?? 0) > 0
-    if (inode.type !== 'file' || inode.unlinked || !open) return
-    if (inode.writable === undefined) {
-      const [reader] = inode.readers
-      if (reader === undefined) return
+    if (inode.type !== 'file' || inode.unlinked || !open) return undefined
+    const [reader] = inode.readers
+    if (inode.writable === undefined && reader !== undefined) {
       inode.writable = this.#newWritable(inode, { stored: reader.entry })
     }
-    if (inode.writable.entry().sizeBytes <= maxKeptBytes) await inode.writable.keep()
+    return inode.writable
   }
 
   /** flock(2), where locks reach other machines. */
@@ -262,7 +276,7 @@ export class OpenFiles {
     if (context.uid !== 0) await this.attributes.dropPrivileges(inode)
   }
 
-  /** Lets go of what `keepContent` fetched once nobody has the file open. */
+  /** Lets go of what `keepingContent` fetched once nobody has the file open. */
   async #closeKept(inode: Inode): Promise<void> {
     const { writable } = inode
     if (writable === undefined || !inode.unlinked || writable.writers > 0) return

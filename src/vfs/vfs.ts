@@ -114,7 +114,7 @@ export class Vfs implements FileOperations {
     const { turns } = this.#files.lastClose
     this.#directories = new NewDirectories(this.#tree, this.#fileContext, turns)
     this.#naming = new Naming(this.#tree, this.#directories, {
-      keepContent: (inode) => this.#files.keepContent(inode),
+      keepingContent: (inode, work) => this.#files.keepingContent(inode, work),
       giveUpLock: async (inode) => this.#locks?.giveUp(inode),
     })
   }

@@ -2,7 +2,8 @@ import { constants } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { FileSystemError } from '../../src/errors.ts'
-import { caller, VfsMount } from '../support/vfs-mount.ts'
+import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
+import { caller, listingTtlMs, VfsMount } from '../support/vfs-mount.ts'
 
 t.test('calls that overlap on one handle leave what they wrote', async (t) => {
   const mount = await VfsMount.make(t, { blockBytes: 32, spoolMemoryBytes: 64 })
@@ -134,6 +135,62 @@ t.test('nor does a rename over it', async (t) => {
   t.strictSame([closing.status, acting.status], ['fulfilled', 'fulfilled'])
   t.ok(staged < 20, `${staged} blocks were staged`)
   t.equal(await mount.stored('f'), 'new')
+})
+
+for (const [what, blocks] of [
+  ['small', 0.5],
+  ['large', 10],
+] as const) {
+  const changes: readonly (readonly [string, (mount: VfsMount) => Promise<void>])[] = [
+    ['removed', (mount) => mount.unlink('f')],
+    ['replaced', (mount) => mount.rename('new', 'f')],
+  ]
+  for (const [how, act] of changes) {
+    t.test(
+      `a reader keeps a ${what} file that is ${how} while its last writer stores it`,
+      async (t) => {
+        const mount = await VfsMount.make(t, {
+          blockBytes,
+          chunkCache: new ChunkCache({ maxBytes: 1 }),
+        })
+        const content = Buffer.alloc(blocks * blockBytes, 'x')
+        await mount.account.put({ container: 'box', name: 'f' }, content)
+        await mount.save('new', 'new')
+        const reader = await mount.open('f')
+        const writer = await mount.open('f', constants.O_RDWR)
+        await mount.write(writer, 0, 'edit')
+        let acting: Promise<void> | undefined
+        mount.counting.before = async ({ verb }) => {
+          if (verb === 'put' || verb === 'commitBlocks') acting ??= act(mount)
+          // Whatever needs no request is done before.
+          await setImmediate()
+        }
+        await mount.vfs.release(writer, caller)
+        await acting
+
+        t.ok(acting)
+        const expected = Buffer.concat([Buffer.from('edit'), content.subarray(4)])
+        t.ok((await mount.read(reader)).equals(expected))
+        t.equal(await mount.stored('f'), how === 'removed' ? undefined : 'new')
+        await mount.vfs.release(reader, caller)
+      },
+    )
+  }
+}
+
+t.test('a file that could not be removed is no longer kept', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('f', 'before')
+  const reader = await mount.open('f')
+  const remove = mount.account.delete
+  mount.account.delete = () => Promise.reject(new FileSystemError('EACCES', 'unlink', {}))
+  await t.rejects(mount.unlink('f'), { code: 'EACCES' })
+  mount.account.delete = remove
+  await mount.vfs.release(reader, caller)
+
+  await mount.storeElsewhere('f', 'of another')
+  await mount.clock.advance(listingTtlMs + 1)
+  t.equal(await mount.load('f'), 'of another')
 })
 
 t.test('a file that could not be removed is stored before its close returns', async (t) => {
