@@ -415,6 +415,7 @@ t.test('a connector', { skip: whyNoCli() }, async (t) => {
     const { url, bodies } = await collector(t, () => undefined)
     const { connector, output } = serve(['--otlp-endpoint', url], {
       OTEL_METRIC_EXPORT_INTERVAL: '10',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '600000',
     })
     await until(() => output.stderr.includes('listens on') && bodies.length >= 1)
     const [, ABFS_CONNECTOR_URL = ''] = /listens on (\S+);/.exec(output.stderr) ?? []
