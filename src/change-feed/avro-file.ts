@@ -1,6 +1,7 @@
 /** Avro's object container files: https://avro.apache.org/docs/1.11.1/specification/#object-container-files */
 import { inflateRawSync } from 'node:zlib'
 import { MiB } from '../byte-range.ts'
+import { type FileSystemError, isFileSystemError } from '../errors.ts'
 import { AvroBytes, EndOfBytes } from './avro-bytes.ts'
 import { type ReadValue, readerOf } from './avro-values.ts'
 import { damaged } from './damage.ts'
@@ -34,26 +35,43 @@ export function parseHeader(start: Uint8Array): AvroHeader | undefined {
 /** Whole blocks at the beginning of some bytes. */
 export interface AvroBlocks {
   readonly values: readonly unknown[]
-  /** Where the first block begins that is not there whole. */
+  /** Where the first block begins that is not there whole, or is damaged. */
   readonly endBytes: number
+  /** What is wrong with that block; `undefined` where the rest of it may be yet to come. */
+  readonly damage: FileSystemError | undefined
 }
 
-/** Reads whole blocks of `bytes`, which begins with one. */
+/** Reads whole blocks of `bytes`, which begins with one, up to one that cannot be read. */
 export function readBlocks(header: AvroHeader, data: Uint8Array): AvroBlocks {
   const bytes = new AvroBytes(data)
   const values: unknown[] = []
   let endBytes = 0
-  while (bytes.left > 0) {
-    const block = whole(() => ({ count: bytes.long(), sizeBytes: bytes.long() }))
-    if (block === undefined) break
-    const { count, sizeBytes } = block
-    if (count < 0 || sizeBytes < 0 || sizeBytes > maxBlockBytes) throw damaged('a block of no size')
-    if (bytes.left < sizeBytes + syncBytes) break
-    readBlock(header, count, bytes.take(sizeBytes), values)
-    if (!isSync(header, bytes.take(syncBytes))) throw damaged('a block without its end')
-    endBytes = bytes.at
+  try {
+    for (
+      let block = nextBlock(header, bytes);
+      block !== undefined;
+      block = nextBlock(header, bytes)
+    ) {
+      for (const value of block) values.push(value)
+      endBytes = bytes.at
+    }
+  } catch (error) {
+    if (!isFileSystemError(error, 'EIO')) throw error
+    return { values, endBytes, damage: error }
   }
-  return { values, endBytes }
+  return { values, endBytes, damage: undefined }
+}
+
+/** The values of the block that begins here; `undefined` while it is not there whole. */
+function nextBlock(header: AvroHeader, bytes: AvroBytes): readonly unknown[] | undefined {
+  const block = whole(() => ({ count: bytes.long(), sizeBytes: bytes.long() }))
+  if (block === undefined) return undefined
+  const { count, sizeBytes } = block
+  if (count < 0 || sizeBytes < 0 || sizeBytes > maxBlockBytes) throw damaged('a block of no size')
+  if (bytes.left < sizeBytes + syncBytes) return undefined
+  const values = readBlock(header, count, bytes.take(sizeBytes))
+  if (!isSync(header, bytes.take(syncBytes))) throw damaged('a block without its end')
+  return values
 }
 
 /** Where the first block begins behind a mark in `data`; `undefined` when none is there. */
@@ -62,7 +80,8 @@ export function findBlock({ sync }: AvroHeader, data: Uint8Array): number | unde
   return at < 0 ? undefined : at + syncBytes
 }
 
-function readBlock(header: AvroHeader, count: number, packed: Uint8Array, values: unknown[]): void {
+function readBlock(header: AvroHeader, count: number, packed: Uint8Array): readonly unknown[] {
+  const values: unknown[] = []
   const content = new AvroBytes(header.codec === 'null' ? packed : inflate(packed))
   for (let left = count; left > 0; left -= 1) {
     const value = whole(() => ({ read: header.read(content) }))
@@ -70,6 +89,7 @@ function readBlock(header: AvroHeader, count: number, packed: Uint8Array, values
     values.push(value.read)
   }
   if (content.left > 0) throw damaged('a block with more than its values')
+  return values
 }
 
 function inflate(packed: Uint8Array): Uint8Array {

@@ -83,7 +83,10 @@ export class ChangeFeed {
       for (const [chunk, sizeBytes] of await this.#files.sizes(shard, options)) {
         if (reading.isFirst) this.#chunks.set(chunk, { offset: sizeBytes, isAligned: false })
         else await this.#readChunk(chunk, sizeBytes, reading.changes, options)
-        if (isFinal) this.#chunks.delete(chunk)
+        if (!isFinal) continue
+        if ((this.#chunks.get(chunk)?.offset ?? 0) < sizeBytes)
+          this.#missed = `${chunk} ends within a block`
+        this.#chunks.delete(chunk)
       }
     }
     return isFinal
@@ -126,12 +129,13 @@ export class ChangeFeed {
     while (chunk.offset < sizeBytes) {
       const end = Math.min(chunk.offset + window, sizeBytes)
       const data = await this.#files.bytes(name, chunk.offset, end, options)
-      const { values, endBytes } = readBlocks(header, data)
+      const { values, endBytes, damage } = readBlocks(header, data)
       for (const value of values) {
         const change = blobChangeOf(value)
         if (change !== undefined) changes.push(change)
       }
       chunk.offset += endBytes
+      if (damage !== undefined) throw damage
       // The rest of the block that was begun may come later, or lie beyond what was asked for.
       if (endBytes === 0 && end === sizeBytes) return
       if (endBytes === 0) window *= 2

@@ -7,6 +7,7 @@ import type { BlobStore, CallOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { type AvroHeader, readBlocks } from './avro-file.ts'
 import { type BlobEvent, blobEventOf } from './blob-change.ts'
+import { damaged, damagedAt } from './damage.ts'
 import { FeedFiles, type Segment, watchedMs, windowBytes } from './feed-files.ts'
 import { segmentTimeMs } from './segments.ts'
 
@@ -55,35 +56,42 @@ export class FeedHistory {
 
   /**
    * What may be read now, once. `ENOENT` where the account has no feed, `EACCES` where it may not be read, `ESTALE` where
-   * a segment that was begun is gone, `EIO` (`changes`) where the feed is damaged.
+   * a segment that was begun is gone, `EIO` (`changes`) where the feed is damaged: behind the last row that can be read, and so
+   * again at each further reading.
    */
   async *read(options: CallOptions): AsyncGenerator<BlobEvent, void> {
     const consumableMs = await this.#files.lastConsumableMs(options)
     const begun = [...this.#open.keys()].map((name) => ({ name, timeMs: segmentTimeMs(name) ?? 0 }))
     const more = await this.#files.segments(this.#newestMs, consumableMs, options)
     for (const segment of [...begun, ...more]) {
-      const isFinal = yield* this.#readSegment(segment, options)
-      if (isFinal || segment.timeMs < consumableMs - watchedMs) this.#forget(segment.name)
+      yield* this.#readSegment(segment, consumableMs, options)
     }
   }
 
-  /** Returns whether nothing will be appended to it any more. */
   async *#readSegment(
     { name, timeMs }: Segment,
+    consumableMs: number,
     options: CallOptions,
-  ): AsyncGenerator<BlobEvent, boolean> {
-    const { isFinal, shards } = await kept(name, this.#files.manifest(name, options))
+  ): AsyncGenerator<BlobEvent, void> {
+    const manifest = await kept(name, this.#files.manifest(name, options))
+    // Nothing will be appended to it any more.
+    const isFinal = manifest.isFinal || timeMs < consumableMs - watchedMs
     const chunks = this.#open.get(name) ?? new Map<string, ChunkPosition>()
     this.#open.set(name, chunks)
     this.#newestMs = Math.max(this.#newestMs, timeMs)
-    for (const shard of shards) {
+    for (const shard of manifest.shards) {
       for (const [chunk, sizeBytes] of await this.#files.sizes(shard, options)) {
         const at = chunks.get(chunk) ?? { offset: 0, rows: 0 }
         chunks.set(chunk, at)
-        yield* this.#readChunk(chunk, sizeBytes, at, options)
+        try {
+          yield* this.#readChunk(chunk, sizeBytes, at, options)
+          if (isFinal && at.offset < sizeBytes) throw damaged('it ends within a block')
+        } catch (error) {
+          throw damagedAt(chunk, at.offset, error)
+        }
       }
     }
-    return isFinal
+    if (isFinal) this.#forget(name)
   }
 
   async *#readChunk(
@@ -101,13 +109,14 @@ export class FeedHistory {
     for (let window = windowBytes; at.offset < sizeBytes; ) {
       const end = Math.min(at.offset + window, sizeBytes)
       const data = await kept(name, this.#files.bytes(name, at.offset, end, options))
-      const { values, endBytes } = readBlocks(header, data)
+      const { values, endBytes, damage } = readBlocks(header, data)
       yield* eventsBehind(values, at)
+      at.rows -= values.length
+      at.offset += endBytes
+      if (damage !== undefined) throw damage
       // The rest of the block that was begun may come later, or lie beyond what was asked for.
       if (endBytes === 0 && end === sizeBytes) return
       if (endBytes === 0) window *= 2
-      at.rows -= values.length
-      at.offset += endBytes
     }
   }
 

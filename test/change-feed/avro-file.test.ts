@@ -110,7 +110,7 @@ t.test('values within each other without an end are refused', async (t) => {
   const file = fileOf(record, Buffer.from([2, 0]))
   const header = headerOf(file)
 
-  t.throws(() => readBlocks(header, file.subarray(header.sizeBytes)), /within each other/)
+  t.match(readBlocks(header, file.subarray(header.sizeBytes)).damage, /within each other/)
 })
 
 function headerOf(file: Uint8Array): AvroHeader {

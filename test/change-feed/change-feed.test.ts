@@ -159,6 +159,27 @@ t.test('a change feed in files of another hand', { skip: whyNoFastavro() }, asyn
   })
 
   t.test(
+    'what lies before the damage is told, and what a last block lacks is missed',
+    async (t) => {
+      const { feed, put, manifest } = await newFeed()
+      await feed.poll()
+      const wrong = Buffer.from(file)
+      wrong[file.length - 1] = (wrong[file.length - 1] ?? 0) ^ 1
+      await put(`${shard}00000.avro`, wrong)
+      const { changes, missed } = await feed.poll()
+      const before = changes.map(({ name }) => name)
+      t.ok(before.length > 0 && before.length < names.length)
+      t.strictSame(before, names.slice(0, before.length))
+      t.match(missed, /00000\.avro cannot be read.*a block without its end/)
+
+      await put(`${shard}00001.avro`, file.subarray(0, file.length - 1))
+      t.equal((await feed.poll()).missed, undefined, 'the rest may be yet to come')
+      await manifest(hour, 'Finalized', [shard])
+      t.match(await feed.poll(), { changes: [], missed: /00001\.avro ends within a block/ })
+    },
+  )
+
+  t.test(
     'events that change no blob are left out, and unknown ones are taken for changes',
     async (t) => {
       const types = [

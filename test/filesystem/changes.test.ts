@@ -1,12 +1,23 @@
 /** Changes of an account by the library and the command line, of a feed of another hand and of the sandbox's. */
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { systemClock } from '../../src/clock.ts'
+import { FileSystemError } from '../../src/errors.ts'
 import { type ChangesOptions, changesOf } from '../../src/filesystem/changes.ts'
 import { fastavroFile, whyNoFastavro } from '../support/avro-files.ts'
-import { runAbfs, startCliSandbox, temporaryDirectory, whyNoCli } from '../support/cli.ts'
+import {
+  controlSandbox,
+  outputOf,
+  runAbfs,
+  startAbfs,
+  startCliSandbox,
+  temporaryDirectory,
+  until,
+  whyNoCli,
+} from '../support/cli.ts'
 
 const container = '$blobchangefeed'
 const hours = ['2026/03/04/0500', '2026/03/04/0600'] as const
@@ -177,10 +188,168 @@ t.test('a feed in files of another hand', { skip: whyNoFastavro() }, async (t) =
   })
 })
 
+t.test('a feed that cannot be read to its end', { skip: whyNoFastavro() }, async (t) => {
+  const [hour] = hours
+  const chunk = `log/00/${hour}/00001.avro`
+  const names = Array.from({ length: 40 }, (_, index) => `data/${index}`)
+  const values = names.map((name, index) => eventOf(name, index))
+  const file = fastavroFile(t.testdir(), { schema, values: values.slice(1) })
+  const first = fastavroFile(t.testdir(), { schema, values: values.slice(0, 1) })
+
+  /** One row in a chunk of its own, the others in the next, which holds `data`. */
+  const feedWith = async (data: Uint8Array, status: string) => {
+    const store = new MemoryBlobStore()
+    await store.createContainer(container)
+    const put = (name: string, content: Uint8Array | object) =>
+      store.put(
+        { container, name },
+        content instanceof Uint8Array ? content : Buffer.from(JSON.stringify(content)),
+      )
+    const chunkFilePaths = [`${container}/log/00/${hour}/`]
+    await put(`idx/segments/${hour}/meta.json`, { status, chunkFilePaths })
+    await put(`log/00/${hour}/00000.avro`, first)
+    await put(chunk, data)
+    await put('meta/segments.json', { lastConsumable: '2026-03-04T05:00:00.000Z' })
+    /** What is told until it ends or fails, why, and where it stands. */
+    const read = async (options: ChangesOptions = {}) => {
+      const below = { container: '', name: '' }
+      const rows = changesOf({ account: 'acct', store, clock: systemClock, below }, options)
+      const told: string[] = []
+      const error = await (async () => {
+        for await (const { name } of rows) told.push(name)
+      })().then(
+        () => undefined,
+        (cause: unknown) => cause,
+      )
+      return { told, error, ...rows.checkpoint() }
+    }
+    return { store, put, read }
+  }
+
+  t.test('tells what lies before the damage, and where that is, again and again', async (t) => {
+    // What ends each block; the first is the header's.
+    const mark = file.subarray(file.length - 16)
+    const [, ...ends] = placesOf(mark, file)
+    t.ok(ends.length > 5)
+    for (const end of ends) {
+      const wrong = Buffer.from(file)
+      wrong[end] = (wrong[end] ?? 0) ^ 0x55
+      const { put, read } = await feedWith(wrong, 'Finalized')
+
+      const { told, error, continuation } = await read()
+      t.strictSame(told, names.slice(0, told.length))
+      t.match(error, { code: 'EIO', syscall: 'changes', path: chunk })
+      t.match(error, { message: /change feed is damaged: .* begins at byte \d+/ })
+      const again = await read({ continuation })
+      t.strictSame([again.told, again.error], [[], error])
+
+      await put(chunk, file)
+      const { told: rest } = await read({ continuation })
+      t.strictSame([...told, ...rest], names, 'once the file is whole')
+    }
+  })
+
+  t.test('a block that is cut short is damage once nothing more is to come', async (t) => {
+    const { put, read } = await feedWith(file.subarray(0, file.length - 9), 'Publishing')
+    const { told, error, continuation } = await read()
+    t.equal(error, undefined)
+    t.ok(told.length < names.length)
+    const chunkFilePaths = [`${container}/log/00/${hour}/`]
+    await put(`idx/segments/${hour}/meta.json`, { status: 'Finalized', chunkFilePaths })
+
+    const final = await read({ continuation })
+    t.match(final, { told: [], error: { code: 'EIO', message: /it ends within a block/ } })
+    await put(chunk, file)
+    t.strictSame([...told, ...(await read(final)).told], names)
+  })
+
+  t.test('EACCES and a broken connection in the middle leave it where it stands', async (t) => {
+    const { store, read } = await feedWith(file, 'Publishing')
+    const get = store.get.bind(store)
+    const failures = [
+      [
+        { code: 'EACCES' },
+        { code: 'EACCES', syscall: 'changes', message: /Storage Blob Data Reader/ },
+      ],
+      [{ code: 'EIO' }, { code: 'EIO', syscall: 'blob.get' }],
+    ] as const
+    for (const [{ code }, expected] of failures) {
+      store.get = (path, options) =>
+        path.name === chunk
+          ? Promise.reject(new FileSystemError(code, 'blob.get'))
+          : get(path, options)
+      const { told, error, continuation } = await read()
+      t.strictSame(told, names.slice(0, 1))
+      t.match(error, expected)
+      store.get = get
+      t.strictSame((await read({ continuation })).told, names.slice(1))
+    }
+  })
+
+  t.test('an aborted signal ends it before it asks, and between two rows', async (t) => {
+    const { store, read } = await feedWith(file, 'Publishing')
+    const reason = new Error('enough')
+    t.strictSame((await read({ signal: AbortSignal.abort(reason) })).error, reason)
+    const aborting = new AbortController()
+    const below = { container: '', name: '' }
+    const place = { account: 'acct', store, clock: systemClock, below }
+    const rows = changesOf(place, { signal: aborting.signal })
+    for (let row = 0; row < 5; row += 1) await rows.next()
+    aborting.abort(reason)
+    await t.rejects(rows.next(), reason)
+    t.strictSame((await read(rows.checkpoint())).told, names.slice(5))
+  })
+})
+
+function placesOf(what: Buffer, data: Buffer): number[] {
+  const places: number[] = []
+  for (let at = data.indexOf(what); at >= 0; at = data.indexOf(what, at + 1)) places.push(at)
+  return places
+}
+
 async function firstOf<T>(rows: AsyncGenerator<T, void>): Promise<T | undefined> {
   for await (const row of rows) return row
   return undefined
 }
+
+t.test('abfs changes over faults', { skip: whyNoCli() }, async (t) => {
+  const flags = ['--engine', 'abfs', '--change-feed', '0', '--control-port', '0']
+  const { client: env, variables } = await startCliSandbox(t, ...flags)
+  const state = join(await temporaryDirectory(t), 'state')
+  const changes = (...argv: string[]) => runAbfs(['changes', ...argv], { env })
+  const rowsOf = (stdout: string) =>
+    stdout
+      .trim()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line).id)
+  await runAbfs(['cp', '-', 'abfs://data/a'], { env, input: 'a' })
+  await runAbfs(['cp', '-', 'abfs://data/b'], { env, input: 'b' })
+  let all: string[] = []
+  for (let left = 60; left > 0 && all.length < 2; left -= 1)
+    all = rowsOf((await changes('abfs://data', '--json')).stdout)
+
+  for (const kind of ['reset', 'resetInBody', 'truncate'] as const) {
+    const faults = [{ path: 'changefeed/log', nth: 1, count: 2, effect: { kind } }]
+    await controlSandbox(variables, 'faults', { faults })
+    t.strictSame(rowsOf((await changes('abfs://data', '--json')).stdout), all, kind)
+  }
+  const effect = { kind: 'status', status: 403, code: 'AuthorizationPermissionMismatch' }
+  const faults = [{ path: 'changefeed/log', nth: 1, count: 1000, effect }]
+  await controlSandbox(variables, 'faults', { faults })
+  const refused = await changes('abfs://data', '--json', '--state', state)
+  t.match(refused, { code: 4, stdout: '', stderr: /EACCES: the change feed may not be read/ })
+  await controlSandbox(variables, 'faults', { faults: [] })
+  const following = startAbfs(['changes', 'abfs://data', '--json', '--follow', '--state', state], {
+    env,
+  })
+  const output = outputOf(following)
+  await until(() => output.stdout.split('\n').length > all.length)
+  following.kill('SIGINT')
+  t.strictSame(await once(following, 'exit'), [130, null])
+  t.strictSame(rowsOf(output.stdout), all, 'what was refused is told')
+  t.equal((await changes('abfs://data', '--json', '--state', state)).stdout, '', 'and once')
+})
 
 t.test('abfs changes', { skip: whyNoCli() }, async (t) => {
   const { client: env } = await startCliSandbox(t, '--engine', 'abfs', '--change-feed', '0')
