@@ -187,11 +187,17 @@ export class NodeFileSystem {
     else await makeDirectory(this.#remote, place, { createParents: false })
   }
 
-  /** Makes a directory of the name `prefix` and six letters or digits more, and tells it. */
+  /** Makes a directory of the name `prefix` and six letters or digits more that nothing has, and tells it. */
   async mkdtemp(prefix: NodePath): Promise<string> {
-    const path = `${prefix}${randomBytes(3).toString('hex')}`
-    await this.mkdir(path)
-    return path
+    for (let attemptsLeft = maxNames; ; attemptsLeft -= 1) {
+      const path = `${prefix}${randomBytes(3).toString('hex')}`
+      try {
+        await this.mkdir(path)
+        return path
+      } catch (error) {
+        if (attemptsLeft <= 1 || !isFileSystemError(error, 'EEXIST')) throw error
+      }
+    }
   }
 
   async rmdir(path: NodePath): Promise<void> {
@@ -334,6 +340,9 @@ export class NodeFileSystem {
     return path instanceof URL ? path : String(path).replace(/^\/+/, '')
   }
 }
+
+/** Of 16 million: who finds so many taken finds no free one. */
+const maxNames = 20
 
 function encodingOf(options: EncodingOption | undefined): BufferEncoding | undefined {
   const given = typeof options === 'object' ? options?.encoding : options

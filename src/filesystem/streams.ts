@@ -25,7 +25,29 @@ export function readStream(
   path: BlobPath,
   options: ReadStreamOptions = {},
 ): Readable {
-  return Readable.from(pieces(remote, path, options), { objectMode: false, signal: options.signal })
+  const { signal } = options
+  const ending = new AbortController()
+  const until = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal])
+  const read = pieces(remote, path, { ...options, signal: until })
+  return Readable.from(endedBy(ending, read), { objectMode: false, signal })
+}
+
+/** `generator`, which would come to its end only when what it waits for has come: who leaves aborts that. */
+function endedBy<T>(
+  ending: AbortController,
+  generator: AsyncGenerator<T, void>,
+): AsyncIterable<T, void> {
+  const leave = (how: () => Promise<IteratorResult<T, void>>) => {
+    ending.abort()
+    return how()
+  }
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: () => generator.next(),
+      return: () => leave(() => generator.return()),
+      throw: (error) => leave(() => generator.throw(error)),
+    }),
+  }
 }
 
 /** A Node stream that makes a file when it ends, by `writer` where one is given, and nothing when it is destroyed. */

@@ -21,7 +21,9 @@ import { whyNoMounts } from '../support/temp-mount.ts'
 const run = promisify(execFile)
 /** The drive is another process, which must not be waited for by this one's own threads. */
 const shell = (script: string): Promise<string> =>
-  run('bash', ['-c', script], { timeout: 60_000, env: programVariables() }).then(({ stdout }) => stdout.trim())
+  run('bash', ['-c', script], { timeout: 60_000, env: programVariables() }).then(({ stdout }) =>
+    stdout.trim(),
+  )
 
 /** Fails when it takes a minute. */
 async function eventually(condition: () => Promise<boolean>): Promise<void> {

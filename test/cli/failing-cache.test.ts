@@ -10,7 +10,9 @@ import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
 const run = promisify(execFile)
 const shell = (script: string) =>
-  run('bash', ['-ec', script], { timeout: 60_000, env: programVariables() }).then(({ stdout }) => stdout.trim())
+  run('bash', ['-ec', script], { timeout: 60_000, env: programVariables() }).then(({ stdout }) =>
+    stdout.trim(),
+  )
 
 /** A way in which a disk fails, and how one comes by such a disk at the empty directory `place`. */
 interface Failure {

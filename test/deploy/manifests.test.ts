@@ -17,7 +17,9 @@ const hasHelm = await run(helm, ['version']).then(
   () => true,
   () => false,
 )
-const noHelm = hasHelm ? false : 'needs helm 3 (HELM names it; `go install helm.sh/helm/v3/cmd/helm@latest` builds it)'
+const noHelm = hasHelm
+  ? false
+  : 'needs helm 3 (HELM names it; `go install helm.sh/helm/v3/cmd/helm@latest` builds it)'
 const text = readFileSync(root('deploy/kubernetes/connector.yaml'), 'utf8')
 
 interface Manifest {
