@@ -65,6 +65,7 @@ t.test('pieces whose sizes 32 bits cannot say are combined', async (t) => {
   t.equal(zeros, crc64(Buffer.from('a')))
   const [a, b] = [0x1234n, 0x5678n]
   const half = 2 ** 40
+  t.equal(combineCrc64(0n, b, half), b)
   const twice = combineCrc64(combineCrc64(a, b, half), b, half)
   t.equal(twice, combineCrc64(a, combineCrc64(b, b, half), 2 * half))
 })
