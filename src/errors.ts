@@ -21,6 +21,7 @@ export type ErrnoCode =
   | 'ENOTEMPTY'
   | 'ENOTSUP'
   | 'EPERM'
+  | 'EREMOTEIO'
   | 'EROFS'
   | 'ESTALE'
   | 'ETIMEDOUT'
@@ -78,9 +79,12 @@ export class FileSystemError extends Error {
   }
 }
 
+/** Linux's, which `node:os` leaves out. */
+const remoteIo = 121
+
 /** The positive errno number of a name on this platform. */
 export function errnoOf(code: ErrnoCode): number {
-  return constants.errno[code]
+  return code === 'EREMOTEIO' ? remoteIo : constants.errno[code]
 }
 
 /** Whether `error` is a `FileSystemError` with one of `codes` (any code when none is given). */
@@ -120,6 +124,7 @@ const PHRASES: Record<ErrnoCode, string> = {
   ENOTEMPTY: 'directory not empty',
   ENOTSUP: 'operation not supported',
   EPERM: 'operation not permitted',
+  EREMOTEIO: 'the bytes are in the archive',
   EROFS: 'read-only file system',
   ESTALE: 'the blob changed since it was opened',
   ETIMEDOUT: 'operation timed out',

@@ -183,8 +183,8 @@ const errnoByServiceCode: Readonly<Record<string, ErrnoCode>> = {
   HierarchicalNamespaceNotEnabled: 'ENOTSUP',
   ContainerBeingDeleted: 'EBUSY',
   ContainerDisabled: 'EACCES',
-  BlobArchived: 'EACCES',
-  BlobBeingRehydrated: 'EACCES',
+  BlobArchived: 'EREMOTEIO',
+  BlobBeingRehydrated: 'EREMOTEIO',
   PublicAccessNotPermitted: 'EACCES',
   BlobImmutableDueToPolicy: 'EPERM',
   // The staged blocks were there: somebody else's commit has discarded them.

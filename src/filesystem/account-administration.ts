@@ -145,7 +145,7 @@ export class AccountAdministration extends AccountAccess {
     return this.admin('getTier').getTier(locateFile(this.account, path, 'getTier'), options)
   }
 
-  /** Moves a file to another tier; out of the archive it takes hours, in which reading is `EACCES`. */
+  /** Moves a file to another tier; out of the archive it takes hours, in which reading is `EREMOTEIO`. */
   async setTier(path: PathInput, tier: Tier, options?: TierOptions): Promise<void> {
     const place = locateFile(this.account, path, 'setTier')
     demandWord('tier', tier, ['Hot', 'Cool', 'Cold', 'Archive'] satisfies Tier[])

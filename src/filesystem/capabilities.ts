@@ -110,7 +110,7 @@ async function isAllowed(ask: () => Promise<unknown>): Promise<boolean> {
     await ask()
     return true
   } catch (error) {
-    if (isFileSystemError(error, 'EACCES', 'ENOTSUP', 'EINVAL', 'EPERM')) return false
+    if (isFileSystemError(error, 'EACCES', 'ENOTSUP', 'EINVAL', 'EPERM', 'EREMOTEIO')) return false
     throw error
   }
 }

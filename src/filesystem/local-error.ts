@@ -16,6 +16,7 @@ const codes: ReadonlySet<string> = new Set<ErrnoCode>([
   'ENOTDIR',
   'ENOTEMPTY',
   'EPERM',
+  'EREMOTEIO',
   'EROFS',
   'ETIMEDOUT',
   'EXDEV',

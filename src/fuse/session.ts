@@ -130,7 +130,7 @@ export class Session {
       reportFault(opcodeName(header.opcode), header.nodeid, error)
       if (!withoutReply.has(header.opcode)) {
         const code = error instanceof MalformedRequest ? error.code : 'EINVAL'
-        this.#channel.send(source, statusReply(header.unique, constants.errno[code]))
+        this.#channel.send(source, statusReply(header.unique, errnoOf(code)))
       }
       return undefined
     }

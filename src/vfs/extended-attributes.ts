@@ -1,8 +1,9 @@
 import type { BlobAdministration, Tier } from '../blob/administration.ts'
 import type { BlobProperties, CallOptions, Metadata } from '../blob/store.ts'
 import { FileSystemError } from '../errors.ts'
+import type { Entry } from '../namespace/entry.ts'
 import { isPosixKey } from '../namespace/posix-metadata.ts'
-import type { BlobPath } from '../path.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import type { XattrChange } from './operations.ts'
 
 /** What `azure.*` attributes are read and written with. */
@@ -85,21 +86,41 @@ export async function azureValue(
   return read === undefined ? undefined : read(await azure.head(path))
 }
 
-/** Writes `azure.tags` or `azure.tier`; `EPERM` for what only the service changes. */
+/** Writes `azure.tags` or `azure.tier`, and tells what the entry has of it then; `EPERM` for what only the service changes. */
 export async function setAzureValue(
   azure: AzureAttributes,
   path: BlobPath,
   attribute: { readonly name: string; readonly value: Uint8Array },
-): Promise<void> {
+): Promise<Pick<Entry, 'tagCount' | 'chosenTier'>> {
   const { name } = attribute
   const text = Buffer.from(attribute.value).toString()
   if (name === 'azure.tags' && azure.administration !== undefined) {
-    await azure.administration.setTags(path, Object.fromEntries(new URLSearchParams(text)))
-  } else if (name === 'azure.tier' && azure.administration !== undefined) {
+    const tags = Object.fromEntries(new URLSearchParams(text))
+    await azure.administration.setTags(path, tags)
+    return { tagCount: Object.keys(tags).length }
+  }
+  if (name === 'azure.tier' && azure.administration !== undefined) {
     const tier = tiers.find((each) => each.toLowerCase() === text.trim().toLowerCase())
     if (tier === undefined) throw new FileSystemError('EINVAL', 'setxattr')
     await azure.administration.setTier(path, tier)
-  } else throw new FileSystemError('EPERM', 'setxattr')
+    return { chosenTier: tier }
+  }
+  throw new FileSystemError('EPERM', 'setxattr')
+}
+
+/** Takes all of `azure.tags` away; whether there were any. `EPERM` for the others. */
+export async function removeAzureValue(
+  { administration }: AzureAttributes,
+  path: BlobPath,
+  name: string,
+): Promise<boolean> {
+  if (name !== 'azure.tags' || administration === undefined) {
+    throw new FileSystemError('EPERM', 'removexattr', { path: formatPath(path) })
+  }
+  const tags = await administration.getTags(path)
+  if (Object.keys(tags).length === 0) return false
+  await administration.setTags(path, {})
+  return true
 }
 
 const tiers: readonly Tier[] = ['Hot', 'Cool', 'Cold', 'Archive']

@@ -11,12 +11,12 @@ import type { WritableFile } from './writable-file.ts'
  */
 export class FileAttributes {
   readonly #tree: Tree
-  readonly #settle: (inode: Inode) => Promise<void>
+  /** Waits for commits of a file that are under way, which send attributes as well. */
+  readonly settle: (inode: Inode) => Promise<void>
 
-  /** `settle` waits for commits of a file that are under way, which send attributes as well. */
   constructor(tree: Tree, settle: (inode: Inode) => Promise<void>) {
     this.#tree = tree
-    this.#settle = settle
+    this.settle = settle
   }
 
   /** Changes mode, owner or time of modification, where the mount keeps them: else nothing, which is no error. */
@@ -26,7 +26,7 @@ export class FileAttributes {
     if (kept !== undefined) return kept.setAttributes(changes)
     const local = inode.writable ?? inode.unstored
     if ((await local?.amend(changes)) === true) return
-    await this.#settle(inode)
+    await this.settle(inode)
     const before = await this.#tree.entryOf(inode)
     const different = withoutStored(changes, before.posix)
     if (Object.keys(different).length === 0) return
@@ -50,7 +50,7 @@ export class FileAttributes {
   }
 
   async #changeStored(inode: Inode, change: MetadataChange): Promise<void> {
-    await this.#settle(inode)
+    await this.settle(inode)
     const path = this.#tree.pathOf(inode)
     if (path.name === '') throw this.#tree.failure('ENOTSUP', 'setxattr', path)
     const before = await this.#tree.entryOf(inode)

@@ -3,6 +3,7 @@ import {
   type AzureAttributes,
   azureValue,
   isUserName,
+  removeAzureValue,
   setAzureValue,
   userNames,
   userValue,
@@ -61,8 +62,9 @@ export class ExtendedAttributes {
     const path = this.#tree.pathOf(inode)
     if (name === 'user.') throw this.#tree.failure('EINVAL', 'setxattr', path)
     if (!name.startsWith('azure.')) throw this.#tree.failure('ENOTSUP', 'setxattr', path)
-    await inode.unstored?.store()
-    await setAzureValue(this.#azure, path, { name, value: change.value })
+    await this.#attributes.settle(inode)
+    const kept = await setAzureValue(this.#azure, path, { name, value: change.value })
+    inode.writable?.noteKept(kept)
     return true
   }
 
@@ -70,8 +72,12 @@ export class ExtendedAttributes {
     this.#check('removexattr')
     this.#tree.checkWritable('removexattr', inode)
     if (isUserName(name)) return this.#changeUserValue(inode, name, undefined)
-    const isAzure = name.startsWith('azure.')
-    throw this.#tree.failure(isAzure ? 'EPERM' : 'ENOTSUP', 'removexattr', this.#tree.pathOf(inode))
+    const path = this.#tree.pathOf(inode)
+    if (!name.startsWith('azure.')) throw this.#tree.failure('ENOTSUP', 'removexattr', path)
+    await this.#attributes.settle(inode)
+    const had = await removeAzureValue(this.#azure, path, name)
+    inode.writable?.noteKept({ tagCount: undefined })
+    return had
   }
 
   /** The kernel takes ENOSYS to heart: it does not ask again. */

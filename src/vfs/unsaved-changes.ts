@@ -164,6 +164,11 @@ export class UnsavedChanges {
     this.#posix = withoutStored(posix, theirs.posix)
   }
 
+  /** The stored version has other tags or another tier: the next has them too. */
+  noteKept(kept: Pick<Entry, 'tagCount' | 'chosenTier'>): void {
+    if (this.#stored !== undefined) this.#stored = { ...this.#stored, ...kept }
+  }
+
   /** Nobody wants them any more. */
   drop(): void {
     this.#posix = {}

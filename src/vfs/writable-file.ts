@@ -153,6 +153,11 @@ export class WritableFile {
     })
   }
 
+  /** As `UnsavedChanges.noteKept`. */
+  noteKept(kept: Pick<Entry, 'tagCount' | 'chosenTier'>): void {
+    this.#changes.noteKept(kept)
+  }
+
   /** Has the file stored, so that it can be locked; one that holds nothing yet may be another's meanwhile. */
   ensureStored(): Promise<void> {
     return this.mutex.run(async () => {

@@ -22,7 +22,7 @@ t.test('each answer becomes the errno name that programs test', async (t) => {
     [409, 'LeaseIdMismatchWithBlobOperation', 'EBUSY'],
     [401, undefined, 'EACCES'],
     [403, 'AuthorizationPermissionMismatch', 'EACCES'],
-    [409, 'BlobArchived', 'EACCES'],
+    [409, 'BlobArchived', 'EREMOTEIO'],
     [409, 'BlobImmutableDueToPolicy', 'EPERM'],
     [400, 'InvalidResourceName', 'EINVAL'],
     [400, 'InvalidBlockList', 'ESTALE'],
@@ -64,7 +64,7 @@ t.test('the code is found in the body when no header has it', async (t) => {
   const error = errorFrom({ status: 409, headers: { 'x-ms-request-id': 'id-1' }, body }, subject)
 
   t.match(error, {
-    code: 'EACCES',
+    code: 'EREMOTEIO',
     serviceCode: 'BlobArchived',
     requestId: 'id-1',
     statusCode: 409,

@@ -129,6 +129,67 @@ t.test('azure attributes tell what the service knows, and change tags and tier',
   t.strictSame(await mount.vfs.listxattr(ino, caller), [])
 })
 
+t.test('all tags are taken away by removing the attribute, once', async (t) => {
+  let tags: Record<string, string> = { project: 'blue', colour: 'red' }
+  const administration: MountOptions['administration'] = {
+    getTags: async () => tags,
+    setTags: async (_path, changed) => {
+      tags = { ...changed }
+    },
+    setTier: async () => undefined,
+  }
+  const mount = await VfsMount.make(t, { administration })
+  await mount.save('f', 'x')
+  const ino = await mount.ino('f')
+
+  t.equal(await mount.vfs.removexattr(ino, 'azure.tags', caller), true)
+  t.strictSame(tags, {})
+  t.equal(await mount.vfs.removexattr(ino, 'azure.tags', caller), false, 'ENODATA')
+  for (const name of ['azure.etag', 'azure.nothing']) {
+    await t.rejects(mount.vfs.removexattr(ino, name, caller), { code: 'EPERM' })
+  }
+})
+
+t.test('tags and tier that are set while a file is open outlive its next version', async (t) => {
+  const administration: MountOptions['administration'] = {
+    getTags: async () => ({ project: 'blue' }),
+    setTags: async () => undefined,
+    setTier: async () => undefined,
+  }
+  const mount = await VfsMount.make(t, { administration })
+  await mount.save('f', 'one')
+  const handle = await mount.open('f', constants.O_WRONLY)
+  const ino = await mount.ino('f')
+
+  await mount.vfs.setxattr(ino, 'azure.tags', change('project=blue'), caller)
+  await mount.vfs.setxattr(ino, 'azure.tier', change('cool'), caller)
+  await mount.write(handle, 0, 'two')
+  await mount.close(handle)
+
+  const stored = await mount.account.head({ container: 'box', name: 'f' })
+  t.match(stored, { tagCount: 1, accessTier: 'Cool' })
+  t.equal(await mount.stored('f'), 'two')
+})
+
+t.test('tags and tier of a file that the journal has are set once it is stored', async (t) => {
+  const found: unknown[] = []
+  const note = async () => void found.push(await mount.stored('f'))
+  const administration = { getTags: async () => ({ a: '1' }), setTags: note, setTier: note }
+  const options = { administration, writeBack: true, writeBackQuietMs: 100 }
+  const mount: VfsMount = await VfsMount.make(t, options)
+  for (const set of [
+    (ino: Ino) => mount.vfs.setxattr(ino, 'azure.tags', change('a=1'), caller),
+    (ino: Ino) => mount.vfs.setxattr(ino, 'azure.tier', change('Cool'), caller),
+    (ino: Ino) => mount.vfs.removexattr(ino, 'azure.tags', caller),
+  ]) {
+    await mount.save('f', 'x')
+    await set(await mount.ino('f'))
+    await mount.unlink('f')
+  }
+
+  t.strictSame(found, ['x', 'x', 'x'])
+})
+
 t.test('a mount without attributes says so, so that the kernel asks no more', async (t) => {
   const mount = await VfsMount.make(t, { xattrs: false })
   await mount.save('f', 'x')
