@@ -66,6 +66,7 @@ t.test('several drives', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
     t.equal(plan.code, 0, plan.stderr)
     t.match(plan.stdout, `${directory}/data would be made`)
     t.equal(await shell(`ls '${directory}'`), '', 'a plan makes nothing')
+    await mkdir(join(directory, 'other'))
     const result = await abfs('mount', 'all', directory, '--deny', 'tmp-*', '--read-only')
     t.equal(result.code, 0, result.stderr)
 
@@ -80,6 +81,18 @@ t.test('several drives', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
       lines.map((line) => `unmounted ${line}`).sort(),
     )
     t.strictSame(await statesOf(`${directory}/data`, `${directory}/other`), [])
+    t.equal(await shell(`ls '${directory}'`), 'other\n', 'what was made goes with its drive')
+  })
+
+  t.test('a mount all that fails leaves no directory that it made', async (t) => {
+    const directory = await temporaryMountpoint(t)
+    await mkdir(join(directory, 'other'))
+    await writeFile(join(directory, 'other', 'file'), 'in the way')
+
+    const result = await abfs('mount', 'all', directory)
+
+    t.not(result.code, 0)
+    t.equal(await shell(`ls '${directory}'`), 'other\n')
   })
 
   t.test('unmount all beside a directory of that name unmounts nothing', async (t) => {

@@ -268,7 +268,8 @@ async function containersIn(
 ): Promise<readonly DrivePlace[]> {
   const [, directory = '', excess] = words
   if (excess !== undefined) throw usageError(`mount all takes one directory, not also ${excess}`)
-  const { everyContainer, makeMountpoints } = await import('../drive/every-container.ts')
+  const { everyContainer } = await import('../drive/every-container.ts')
+  const { makeMountpoints } = await import('../drive/made-mountpoints.ts')
   const choice = { allow: patternsOf(allow), deny: patternsOf(deny) }
   const { tellStarter } = await import('../drive/launch.ts')
   const { systemClock } = await import('../../clock.ts')
@@ -279,8 +280,7 @@ async function containersIn(
   }
   const places = await everyContainer(resolve(directory), choice, patience, command, context)
   // A plan changes nothing.
-  if (!isPlan) await makeMountpoints(places)
-  return places
+  return isPlan ? places : makeMountpoints(places)
 }
 
 /** Patterns one a word, or with commas between. */

@@ -1,10 +1,8 @@
-import { mkdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { parseAzureUrl } from '../../azure-url.ts'
 import { FileSystemError } from '../../errors.ts'
 import { type CliContext, configOf } from '../context.ts'
-import { codeOf } from '../exit-codes.ts'
 import { targetOf } from '../location.ts'
 import { withAccount } from '../session.ts'
 import type { DrivePlace } from './serve.ts'
@@ -45,29 +43,6 @@ export async function everyContainer(
   return chosen.map((name) => {
     return { url: parseAzureUrl(`abfs://${name}`), directory: join(directory, name) }
   })
-}
-
-/** Makes the directories of `places` where they are missing. */
-export async function makeMountpoints(places: readonly DrivePlace[]): Promise<void> {
-  for (const { directory } of places) await make(directory)
-}
-
-/** One that a dead drive lies on is there too. */
-async function make(directory: string): Promise<void> {
-  try {
-    await mkdir(directory)
-  } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw notMade(dirname(directory), error)
-  }
-}
-
-function notMade(path: string, cause: unknown): FileSystemError {
-  if (codeOf(cause) === 'ENOENT') {
-    const detail = `there is no such directory: create it with \`mkdir -p ${path}\``
-    return new FileSystemError('ENOENT', 'mount', { path, detail, cause })
-  }
-  const detail = `no directory can be made there: ${cause instanceof Error ? cause.message : cause}`
-  return new FileSystemError('EACCES', 'mount', { path, detail, cause })
 }
 
 function isChosen(name: string, { allow, deny }: ContainerChoice): boolean {

@@ -23,6 +23,7 @@ import type { DriveSettings } from './drive-options.ts'
 import type { FeedWatch } from './feed-watch.ts'
 import { answerLauncher, tellStarter } from './launch.ts'
 import { errorFields, openLogFile } from './log.ts'
+import { removeMade } from './made-mountpoints.ts'
 import { type DriveMemory, driveMemory } from './memory.ts'
 import { driveFigures } from './metrics.ts'
 import { notifyServiceManager } from './notify.ts'
@@ -36,6 +37,8 @@ import { describeUnsaved, unsavedFile } from './unsaved-view.ts'
 export interface DrivePlace {
   readonly url: AzureUrl
   readonly directory: string
+  /** The directory was made for it, and goes with it while it is empty. */
+  readonly isMade?: boolean | undefined
 }
 
 /** What is served where. */
@@ -197,19 +200,22 @@ class Daemon {
       throw error
     } finally {
       await Promise.all([...ends, rehearsed])
+      // Of drives that did not begin, too.
+      await removeMade(this.#options.places)
       await otlp?.close()
       await metrics?.close()
     }
     this.#reportUnsaved()
   }
 
-  #driveOf({ url, directory }: DrivePlace, account: Account): ServedDrive {
+  #driveOf({ url, directory, isMade }: DrivePlace, account: Account): ServedDrive {
     const { settings } = this.#options
     const root = { container: url.container, name: url.name.replace(/\/+$/, '') }
     const { cacheDir } = this.#config
     const { environment, signal } = this.#context
     return new ServedDrive({
       url,
+      isMade,
       settings: { ...settings, directory },
       below: this.#options.below,
       account: accountSeenBy(account, { ...settings, root, listingTtlMs: ttlMs(settings) }),

@@ -23,6 +23,7 @@ import type { DriveReport } from './drive-report.ts'
 import { sweepDeadDrives } from './drive-states.ts'
 import type { FeedWatch } from './feed-watch.ts'
 import { errorFields } from './log.ts'
+import { removeMade } from './made-mountpoints.ts'
 import { DriveObserver } from './observer.ts'
 import { type CacheSettings, controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
 import { hiddenByReports } from './report-files.ts'
@@ -32,6 +33,8 @@ import type { StartWatch } from './start-watch.ts'
 /** What a drive shows, where, and with what. */
 export interface ServedDriveOptions {
   readonly url: AzureUrl
+  /** The directory was made for it, and goes with it while it is empty. */
+  readonly isMade: boolean | undefined
   readonly settings: DriveSettings
   /** The directory that several lie in. */
   readonly below: string | undefined
@@ -132,6 +135,8 @@ export class ServedDrive {
       await this.#vfs.close()
       this.#recovery.abort()
       await this.#recovered
+      // Before the note of the drive goes, which whoever unmounts waits for.
+      await removeMade([{ directory: this.directory, isMade: this.#options.isMade }])
       await this.#observer.close()
     }
   }
