@@ -101,6 +101,8 @@ export class SiblingReads {
     this.#countUse(file, 1)
     this.#noteRead(directory, name, file.sizeBytes)
     return () => {
+      // It had not come, and was counted so.
+      if (!file.isUsed) return
       // It had left the memory before.
       this.#countUse(file, -1)
       this.#countUnread(directory, file.sizeBytes)

@@ -188,6 +188,40 @@ t.test('a failure of what nobody asked for is nobody’s, and ends it there', as
   t.equal(fetched(mount).length, length + 20, 'each is asked for by its reader')
 })
 
+for (const [code, outcome] of [
+  ['ENOENT', 'read anew'],
+  ['ESTALE', 'read anew'],
+  ['EIO', 'told'],
+] as const) {
+  t.test(
+    `what fails with ${code} while its reader waits is ${outcome}, and not counted`,
+    async (t) => {
+      const mount = await setUp(t, 60)
+      let release = (): void => undefined
+      const held = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      let failures = 1
+      mount.before('get', async ({ name }) => {
+        if (name !== nameOf(5) || failures-- <= 0) return
+        await held
+        throw new FileSystemError(code, 'blob.get', { path: name })
+      })
+      await readFiles(t, mount, upTo(4))
+      t.equal(failures, 0)
+      const read = mount.load(nameOf(5)).catch((error: FileSystemError) => error.code)
+      await settled(mount)
+      release()
+
+      t.equal(await read, outcome === 'told' ? code : contentOf(5))
+      const { fetchedFiles, usedFiles, usedBytes } = mount.chunkCache.ahead
+      t.strictSame([usedFiles, usedBytes], [0, 0])
+      t.ok(fetchedFiles > 0)
+      await readFiles(t, mount, [5])
+    },
+  )
+}
+
 t.test('nothing is read ahead where it has no place', async (t) => {
   for (const [why, options] of [
     ['others have requests to send', { hasRoomAhead: () => false }],
