@@ -32,6 +32,12 @@ export function expectText(option: string, value: unknown, wanted: string): void
   throw new TypeError(`${option}: expected ${wanted}, got ${shown(value)}`)
 }
 
+/** `TypeError` unless `value` is a list. */
+export function expectList(option: string, value: unknown, things: string): void {
+  if (Array.isArray(value)) return
+  throw new TypeError(`${option}: expected a list of ${things}, got ${shown(value)}`)
+}
+
 /** `RangeError` unless `value` is a whole number of at least `least`; absent is fine. */
 export function expectWhole(option: string, value: unknown, unit: string, least: number): void {
   if (value === undefined || (Number.isSafeInteger(value) && Number(value) >= least)) return
@@ -55,4 +61,45 @@ export function expectMethod(
   const has =
     typeof value === 'object' && value !== null && typeof Reflect.get(value, method) === 'function'
   if (!has) throw new TypeError(`${option}: expected ${wanted}, got ${typeof value}`)
+}
+
+/** What every call may be given beside its arguments. */
+interface Call {
+  readonly signal?: unknown
+}
+
+/**
+ * Before a call does anything: `TypeError` with `code` `EINVAL` when `options` is no object, or its `signal` no `AbortSignal`;
+ * the signal's reason when that is aborted.
+ */
+export function expectCall(options: Call | undefined): void {
+  expectSignal(options)
+  const signal = options?.signal
+  if (isSignal(signal)) signal.throwIfAborted()
+}
+
+/** The same for calls that give a stream or a generator, which itself tells that it is aborted. */
+export function expectSignal(options: Call | undefined): void {
+  if (options === undefined) return
+  if (typeof options !== 'object' || options === null) {
+    throw mistaken(`options: expected an object such as { signal }, got ${shown(options)}`)
+  }
+  const { signal } = options
+  if (signal === undefined || isSignal(signal)) return
+  throw mistaken(`signal: expected an AbortSignal, got ${shown(signal)}; ${remedyFor(signal)}`)
+}
+
+/** By its class: Node's own, which listens and joins, takes no other. */
+function isSignal(value: unknown): value is AbortSignal {
+  return value instanceof AbortSignal
+}
+
+function remedyFor(value: unknown): string {
+  const isController = value instanceof AbortController
+  if (isController) return "give the AbortController's `signal`"
+  return 'give the `signal` of an AbortController or AbortSignal.timeout(ms), or leave it out'
+}
+
+function mistaken(message: string): TypeError {
+  return Object.assign(new TypeError(message), { code: 'EINVAL' })
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
-import { expectMethod, expectOptions, expectText } from '../expect-option.ts'
+import { expectCall, expectMethod, expectOptions, expectText } from '../expect-option.ts'
 import type { AzureBlobFileSystem } from '../filesystem/azure-blob-file-system.ts'
 import type { FileInfo } from '../filesystem/file-info.ts'
 import { onLocalDisk } from '../filesystem/local-error.ts'
@@ -73,6 +73,7 @@ export class AzureArtifactStore implements ArtifactStore {
     source: ArtifactSource,
     options: SaveOptions = {},
   ): Promise<ArtifactInfo> {
+    expectCall(options)
     const place = this.#place(name)
     await this.#refuseNesting(place.segments, options)
     const existing = await this.#find(place, options)
@@ -97,6 +98,7 @@ export class AzureArtifactStore implements ArtifactStore {
     localPath: string | URL,
     options: LoadOptions = {},
   ): Promise<ArtifactInfo> {
+    expectCall(options)
     const place = this.#place(name)
     const info = await this.info(name, options)
     const local = localName(localPath).replace(/\/$/, '')
@@ -115,6 +117,7 @@ export class AzureArtifactStore implements ArtifactStore {
   }
 
   async loadBytes(name: string | URL, options: ArtifactOptions = {}): Promise<Uint8Array> {
+    expectCall(options)
     const place = this.#place(name)
     const info = await this.info(name, options)
     if (info.kind === 'directory') {
@@ -126,6 +129,7 @@ export class AzureArtifactStore implements ArtifactStore {
   }
 
   async list(prefix?: string | URL, options: ArtifactOptions = {}): Promise<ArtifactInfo[]> {
+    expectCall(options)
     const path = prefix === undefined ? formatPath(this.#root) : this.#prefixPath(prefix)
     this.#fileSystem.invalidateCache(path)
     // What makes a blob an artifact is in its metadata.
@@ -135,6 +139,7 @@ export class AzureArtifactStore implements ArtifactStore {
   }
 
   async info(name: string | URL, options: ArtifactOptions = {}): Promise<ArtifactInfo> {
+    expectCall(options)
     const place = this.#place(name)
     const found = await this.#find(place, options)
     if (found !== undefined) return found.info
@@ -145,10 +150,12 @@ export class AzureArtifactStore implements ArtifactStore {
   }
 
   async exists(name: string | URL, options: ArtifactOptions = {}): Promise<boolean> {
+    expectCall(options)
     return (await this.#find(this.#place(name), options)) !== undefined
   }
 
   async delete(name: string | URL, options: ArtifactOptions = {}): Promise<void> {
+    expectCall(options)
     const place = this.#place(name)
     const { kind } = await this.info(name, options)
     const call = { signal: options.signal, literal: true }

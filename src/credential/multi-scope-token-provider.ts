@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
 import { FileSystemError } from '../errors.ts'
-import { expectOptions } from '../expect-option.ts'
+import { expectCall, expectOptions } from '../expect-option.ts'
 import { type CredentialEvent, credentialChannel } from '../telemetry.ts'
 import {
   bearerCredential,
@@ -52,6 +52,7 @@ export class MultiScopeTokenProvider implements CredentialProvider {
 
   /** Rejects with `EACCES` when the source gives no token, for neither audience. */
   async getCredential(scope: Scope, options: CredentialOptions = {}): Promise<Credential> {
+    expectCall(options)
     const { challenge, refresh, signal } = options
     const known = this.#tenants.get(scope.account)
     if (challenge?.tenantId !== undefined) this.#tenants.set(scope.account, challenge.tenantId)

@@ -24,7 +24,7 @@ import type { AzureBlobFileSystemOptions } from './account-tree.ts'
 import { demandWord } from './demand-word.ts'
 import { fullName } from './file-info.ts'
 import { statesAt } from './list-states.ts'
-import { locate, locateFile, type PathInput } from './location.ts'
+import type { PathInput } from './location.ts'
 import { collect } from './walk.ts'
 
 export interface SetMetadataOptions extends CallOptions {
@@ -65,7 +65,7 @@ export class AccountAdministration extends AccountAccess {
 
   /** The metadata of a file, as the service has it now. */
   async getMetadata(path: PathInput, options: CallOptions = {}): Promise<Metadata> {
-    const place = locateFile(this.account, path, 'getMetadata')
+    const place = this.filePlace(path, 'getMetadata', options)
     return (await this.remote.store.head(place, { signal: options.signal })).metadata ?? {}
   }
 
@@ -78,7 +78,7 @@ export class AccountAdministration extends AccountAccess {
     metadata: Metadata,
     options: SetMetadataOptions = {},
   ): Promise<Metadata> {
-    const place = locateFile(this.account, path, 'setMetadata')
+    const place = this.filePlace(path, 'setMetadata', options)
     const { merge = true, signal } = options
     for (let attempt = 1; ; attempt += 1) {
       const before = merge ? await this.remote.store.head(place, { signal }) : undefined
@@ -110,7 +110,7 @@ export class AccountAdministration extends AccountAccess {
     values: Readonly<Record<string, string | undefined>>,
     options: CallOptions = {},
   ): Promise<void> {
-    const place = locateFile(this.account, path, 'setXattrs')
+    const place = this.filePlace(path, 'setXattrs', options)
     await retryStale(async () => {
       const { etag, metadata } = await this.remote.store.head(place, options)
       const changed = withoutUndefined({ ...metadata, ...lowerCased(values) })
@@ -121,12 +121,12 @@ export class AccountAdministration extends AccountAccess {
 
   /** The index tags of a file. */
   async getTags(path: PathInput, options?: CallOptions): Promise<Tags> {
-    return this.admin('getTags').getTags(locateFile(this.account, path, 'getTags'), options)
+    return this.admin('getTags').getTags(this.filePlace(path, 'getTags', options), options)
   }
 
   /** Replaces the index tags of a file: at most 10. Content and etag stay. */
   async setTags(path: PathInput, tags: Tags, options?: CallOptions): Promise<void> {
-    const place = locateFile(this.account, path, 'setTags')
+    const place = this.filePlace(path, 'setTags', options)
     await this.admin('setTags').setTags(place, tags, options)
   }
 
@@ -136,18 +136,18 @@ export class AccountAdministration extends AccountAccess {
     expression: string,
     options?: CallOptions,
   ): AsyncGenerator<TaggedBlob, void> {
-    const place = locate(this.account, container, 'findByTags')
+    const place = this.place(container, 'findByTags', options)
     yield* this.admin('findByTags').findByTags(place.container, expression, options)
   }
 
   /** Where the bytes of a file are kept, and whether it is on its way out of the archive. */
   async getTier(path: PathInput, options?: CallOptions): Promise<TierState> {
-    return this.admin('getTier').getTier(locateFile(this.account, path, 'getTier'), options)
+    return this.admin('getTier').getTier(this.filePlace(path, 'getTier', options), options)
   }
 
   /** Moves a file to another tier; out of the archive it takes hours, in which reading is `EREMOTEIO`. */
   async setTier(path: PathInput, tier: Tier, options?: TierOptions): Promise<void> {
-    const place = locateFile(this.account, path, 'setTier')
+    const place = this.filePlace(path, 'setTier', options)
     demandWord('tier', tier, ['Hot', 'Cool', 'Cold', 'Archive'] satisfies Tier[])
     await this.admin('setTier').setTier(place, tier, options)
     forget(this.remote.namespace, place)
@@ -155,13 +155,13 @@ export class AccountAdministration extends AccountAccess {
 
   /** Keeps a file as it is now; returns the snapshot's id. */
   async createSnapshot(path: PathInput, options?: CallOptions): Promise<string> {
-    const place = locateFile(this.account, path, 'createSnapshot')
+    const place = this.filePlace(path, 'createSnapshot', options)
     return this.admin('createSnapshot').createSnapshot(place, options)
   }
 
   /** The states that a file is and was in: versions and snapshots, as far as the account keeps them. */
   async listVersions(path: PathInput, options: CallOptions = {}): Promise<FileState[]> {
-    const place = locateFile(this.account, path, 'listVersions')
+    const place = this.filePlace(path, 'listVersions', options)
     const what = { ...options, versions: true, snapshots: true }
     const states = await collect(statesAt(this.remote, place, what))
     return states.map((row) => toFileState(place.container, row))
@@ -173,7 +173,7 @@ export class AccountAdministration extends AccountAccess {
     former: FormerId,
     options: CallOptions & { readonly start?: number; readonly end?: number } = {},
   ): Promise<Uint8Array> {
-    const place = locateFile(this.account, path, 'readVersion')
+    const place = this.filePlace(path, 'readVersion', options)
     const { start, end, signal } = options
     const range =
       start === undefined && end === undefined
@@ -184,20 +184,20 @@ export class AccountAdministration extends AccountAccess {
 
   /** Makes a former state the current one. What is current stays a version where the account keeps them. */
   async restoreVersion(path: PathInput, former: FormerId, options?: CallOptions): Promise<void> {
-    const place = locateFile(this.account, path, 'restoreVersion')
+    const place = this.filePlace(path, 'restoreVersion', options)
     await this.admin('restoreVersion').restore(place, former, options)
     forget(this.remote.namespace, place)
   }
 
   /** Deletes one former state. */
   async deleteVersion(path: PathInput, former: FormerId, options?: CallOptions): Promise<void> {
-    const place = locateFile(this.account, path, 'deleteVersion')
+    const place = this.filePlace(path, 'deleteVersion', options)
     await this.admin('deleteVersion').deleteFormer(place, former, options)
   }
 
   /** What was deleted at and below `path` and can be brought back. */
   async *listDeleted(path: PathInput, options: CallOptions = {}): AsyncGenerator<FileState, void> {
-    const place = locate(this.account, path, 'listDeleted')
+    const place = this.place(path, 'listDeleted', options)
     const rows = listAll(this.remote.store, place, { signal: options.signal, deleted: true })
     for await (const row of rows) {
       const below = place.name === '' || row.name.startsWith(`${place.name}/`)
@@ -210,7 +210,7 @@ export class AccountAdministration extends AccountAccess {
 
   /** Brings a deleted file back, with its snapshots. `ENOENT` when it is gone for ever. */
   async undelete(path: PathInput, options?: CallOptions): Promise<void> {
-    const place = locateFile(this.account, path, 'undelete')
+    const place = this.filePlace(path, 'undelete', options)
     await this.admin('undelete').undelete(place, options)
     forget(this.remote.namespace, place)
   }
@@ -220,7 +220,7 @@ export class AccountAdministration extends AccountAccess {
    * directory for a while. It is a secret. `EACCES` where the credential cannot sign.
    */
   async sign(path: PathInput, options: SignOptions = {}): Promise<string> {
-    const place = locate(this.account, path, 'sign')
+    const place = this.place(path, 'sign', options)
     const { permissions = ['read'], expiresInMs = hourMs, ...more } = options
     if (!(expiresInMs > 0)) {
       throw new RangeError(`expiresInMs: expected milliseconds above 0, got ${expiresInMs}`)

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
-import { shown } from '../expect-option.ts'
+import { expectCall, expectSignal, shown } from '../expect-option.ts'
 import { AccountTree } from './account-tree.ts'
 import { type AppendFileOptions, appendFile } from './append-file.ts'
 import { BlobFileEditor, type EditOptions } from './blob-file-editor.ts'
@@ -21,7 +21,7 @@ import type { EncodedFileWriter } from './encoded-file-writer.ts'
 import { type Coding, type CodingOptions, codingOf } from './file-coding.ts'
 import type { FileInfo } from './file-info.ts'
 import type { FileData } from './given-bytes.ts'
-import { locateFile, type PathInput } from './location.ts'
+import type { PathInput } from './location.ts'
 import { type PipeOptions, pipeFile, touch, type WriteOptions } from './pipe.ts'
 import { pipePaths } from './pipe-paths.ts'
 import { type BlockOptions, readBlock } from './read-block.ts'
@@ -45,7 +45,7 @@ export type OpenedFile =
 export class AccountContent extends AccountTree {
   /** The bytes `[start, end)`; negative ones count from the end. Absent: the whole file. */
   async catFile(path: PathInput, options: CatFileOptions = {}): Promise<Uint8Array> {
-    return await catFile(this.remote, locateFile(this.account, path, 'catFile'), options)
+    return await catFile(this.remote, this.filePlace(path, 'catFile'), options)
   }
 
   /** The same as {@link catFile}. */
@@ -66,7 +66,7 @@ export class AccountContent extends AccountTree {
     paths: PathInput | readonly PathInput[],
     options: CatOptions = {},
   ): Promise<Map<string, Uint8Array | Error>> {
-    return catPaths(this.remote, this.names(paths, 'cat'), options)
+    return catPaths(this.remote, this.names(paths, 'cat', options), options)
   }
 
   /** Many ranges, in the order asked; near ones of a file share a request. */
@@ -82,24 +82,25 @@ export class AccountContent extends AccountTree {
     requests: readonly RangeRequest[],
     options: CatRangesOptions = {},
   ): Promise<(Uint8Array | Error)[]> {
+    expectCall(options)
     return catRanges(this.remote, requests, options)
   }
 
   /** The first `size` bytes (default 1,024). */
-  head(path: PathInput, size = 1024, options: WholeReadOptions = {}): Promise<Uint8Array> {
+  async head(path: PathInput, size = 1024, options: WholeReadOptions = {}): Promise<Uint8Array> {
+    expectCall(options)
     return this.catFile(path, { ...options, end: size })
   }
 
   /** The last `size` bytes (default 1,024). */
-  tail(path: PathInput, size = 1024, options: WholeReadOptions = {}): Promise<Uint8Array> {
-    return size === 0
-      ? Promise.resolve(new Uint8Array())
-      : this.catFile(path, { ...options, start: -size })
+  async tail(path: PathInput, size = 1024, options: WholeReadOptions = {}): Promise<Uint8Array> {
+    expectCall(options)
+    return size === 0 ? new Uint8Array() : this.catFile(path, { ...options, start: -size })
   }
 
   /** A range of a file, to whole records when `delimiter` is given; see {@link BlockOptions}. */
   async readBlock(path: PathInput, options: BlockOptions): Promise<Uint8Array> {
-    return readBlock(this.remote, locateFile(this.account, path, 'readBlock'), options)
+    return readBlock(this.remote, this.filePlace(path, 'readBlock', options), options)
   }
 
   /** The whole file as UTF-8. */
@@ -113,17 +114,17 @@ export class AccountContent extends AccountTree {
    * replaced meanwhile, `EISDIR` for a directory.
    */
   async crc64(path: PathInput, options: CallOptions = {}): Promise<string> {
-    return remoteSum(this.remote, locateFile(this.account, path, 'crc64'), options)
+    return remoteSum(this.remote, this.filePlace(path, 'crc64', options), options)
   }
 
   /** Makes `text` in UTF-8 the file. */
-  writeText(path: PathInput, text: string, options?: PipeOptions): Promise<FileInfo> {
+  async writeText(path: PathInput, text: string, options?: PipeOptions): Promise<FileInfo> {
     return this.pipeFile(path, new TextEncoder().encode(text), options)
   }
 
   /** Makes `data` the file, at once. `mode: 'create'` fails with `EEXIST` when there is one. */
   async pipeFile(path: PathInput, data: FileData, options: PipeOptions = {}): Promise<FileInfo> {
-    return pipeFile(this.remote, locateFile(this.account, path, 'pipeFile'), data, options)
+    return pipeFile(this.remote, this.filePlace(path, 'pipeFile', options), data, options)
   }
 
   /** The same as {@link pipeFile}. */
@@ -136,6 +137,7 @@ export class AccountContent extends AccountTree {
     files: ReadonlyMap<PathInput, FileData> | Readonly<Record<string, FileData>>,
     options: PipeOptions = {},
   ): Promise<FileInfo[]> {
+    expectCall(options)
     return pipePaths(this.remote, files, options)
   }
 
@@ -144,7 +146,7 @@ export class AccountContent extends AccountTree {
     path: PathInput,
     options: CallOptions & { readonly truncate?: boolean } = {},
   ): Promise<FileInfo> {
-    return touch(this.remote, locateFile(this.account, path, 'touch'), options)
+    return touch(this.remote, this.filePlace(path, 'touch', options), options)
   }
 
   /**
@@ -188,7 +190,7 @@ export class AccountContent extends AccountTree {
     mode: OpenMode,
     options: AppendFileOptions & OpenOptions & Partial<CodingOptions> = {},
   ): Promise<OpenedFile> {
-    const place = locateFile(this.account, path, 'open')
+    const place = this.filePlace(path, 'open', options)
     const coding = codingOf(place, options)
     if (mode === 'r') {
       if (coding !== undefined && options.consistency === 'latest') {
@@ -231,7 +233,7 @@ export class AccountContent extends AccountTree {
 
   /** A Node stream of the bytes `[start, end)` of one version of a file. */
   createReadStream(path: PathInput, options?: ReadStreamOptions): Readable {
-    return readStream(this.remote, locateFile(this.account, path, 'open'), options)
+    return readStream(this.remote, this.filePlace(path, 'open'), options)
   }
 
   /** A Node stream that makes the file when it ends, and nothing when it is destroyed. */
@@ -239,8 +241,9 @@ export class AccountContent extends AccountTree {
     path: PathInput,
     options: WriteOptions & { readonly mode?: 'w' | 'x' | undefined } = {},
   ): Writable {
+    expectSignal(options)
     const exclusive = options.mode === 'x'
-    return writeStream(this.remote, locateFile(this.account, path, 'open'), {
+    return writeStream(this.remote, this.filePlace(path, 'open'), {
       ...options,
       exclusive,
     })

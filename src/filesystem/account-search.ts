@@ -1,11 +1,12 @@
 import type { CallOptions } from '../blob/store.ts'
+import { expectSignal } from '../expect-option.ts'
 import { AccountSharing } from './account-sharing.ts'
 import { type ChangeListing, type ChangesOptions, changesOf } from './changes.ts'
 import { explainGlob, type GlobPlan } from './explain-glob.ts'
 import { type FileInfo, fullName } from './file-info.ts'
 import { type GlobOptions, globIter } from './glob.ts'
 import { fileOfRow, type StateChoice } from './list-states.ts'
-import { locate, locateFile, locateName, type PathInput } from './location.ts'
+import type { PathInput } from './location.ts'
 import { type Change, type UpdateOptions, updateFile } from './update-file.ts'
 import { everythingBelow, type FindOptions } from './walk.ts'
 
@@ -48,6 +49,7 @@ export class AccountSearch extends AccountSharing {
    * is missing. What was written or removed meanwhile behind the page may or may not be told.
    */
   list(path: PathInput, options: ListOptions = {}): FileListing {
+    expectSignal(options)
     let last: ListCheckpoint = { continuation: options.continuation, isDone: false, files: 0 }
     const note = ({ files, continuation }: FilePage) => {
       last = { continuation, isDone: continuation === undefined, files: last.files + files.length }
@@ -60,7 +62,7 @@ export class AccountSearch extends AccountSharing {
     options: ListOptions,
     note: (page: FilePage) => void,
   ): AsyncGenerator<FilePage, void> {
-    const place = locate(this.account, path, 'list')
+    const place = this.place(path, 'list', options)
     const { pageSize, signal, versions, snapshots, deleted, tags } = options
     if (pageSize !== undefined && !(Number.isInteger(pageSize) && pageSize > 0)) {
       throw new RangeError(`pageSize: expected an integer above 0, got ${pageSize}`)
@@ -89,13 +91,14 @@ export class AccountSearch extends AccountSharing {
    */
   changes(path: PathInput = '', options: ChangesOptions = {}): ChangeListing {
     const { store, clock } = this.remote
-    const below = locate(this.account, path, 'changes')
+    expectSignal(options)
+    const below = this.place(path, 'changes')
     return changesOf({ account: this.account, store, clock, below }, options)
   }
 
   /** Files below `path` as they are listed, in no order; `path` itself when it is a file. With `prefix` as {@link find}. */
   async *findIter(path: PathInput, options: Prefixed = {}): AsyncGenerator<FileInfo, void> {
-    const name = fullName(locate(this.account, path, 'findIter'))
+    const name = fullName(this.place(path, 'findIter', options))
     for await (const page of everythingBelow(this.remote.view, name, options)) {
       for (const entry of page) {
         options.signal?.throwIfAborted()
@@ -106,12 +109,12 @@ export class AccountSearch extends AccountSharing {
 
   /** What matches `pattern`, in no order, as it is found; see {@link glob}. */
   async *globIter(pattern: PathInput, options: GlobOptions = {}): AsyncGenerator<FileInfo, void> {
-    yield* globIter(this.remote.view, locateName(this.account, pattern, 'globIter'), options)
+    yield* globIter(this.remote.view, this.namePlace(pattern, 'globIter', options), options)
   }
 
   /** What {@link glob} would list and ask for. Runs the search; reads no file. */
-  explainGlob(pattern: PathInput, options: GlobOptions = {}): Promise<GlobPlan> {
-    const name = locateName(this.account, pattern, 'explainGlob')
+  async explainGlob(pattern: PathInput, options: GlobOptions = {}): Promise<GlobPlan> {
+    const name = this.namePlace(pattern, 'explainGlob', options)
     return explainGlob(this.remote.view, name, options)
   }
 
@@ -121,7 +124,7 @@ export class AccountSearch extends AccountSharing {
    * may run several times. Metadata and content type stay. `ESTALE` after `retries`.
    */
   async update(path: PathInput, change: Change, options: UpdateOptions = {}): Promise<FileInfo> {
-    const place = locateFile(this.account, path, 'update')
+    const place = this.filePlace(path, 'update', options)
     return updateFile(this.remote, place, { ...options, change })
   }
 }

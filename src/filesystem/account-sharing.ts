@@ -1,6 +1,7 @@
 import type { ContentSettings, FormerId, Tier, TierOptions } from '../blob/administration.ts'
 import type { CallOptions } from '../blob/store.ts'
 import { isFileSystemError } from '../errors.ts'
+import { expectCall } from '../expect-option.ts'
 import {
   AccountAdministration,
   forget,
@@ -12,14 +13,14 @@ import type { FileInfo } from './file-info.ts'
 import { FileLock, type LockOptions } from './file-lock.ts'
 import { FormerFile } from './former-file.ts'
 import type { FileData } from './given-bytes.ts'
-import { locate, locateFile, type PathInput } from './location.ts'
+import type { PathInput } from './location.ts'
 import { type PipeOptions, pipeFile } from './pipe.ts'
 
 /** Working beside others, and what an account offers. See `AzureBlobFileSystem`. */
 export class AccountSharing extends AccountAdministration {
   /** Locks a file, which is made where it is missing, until the lock is released; see {@link FileLock}. */
   async lock(path: PathInput, options: LockOptions = {}): Promise<FileLock> {
-    const place = locateFile(this.account, path, 'lock')
+    const place = this.filePlace(path, 'lock', options)
     const administration = this.admin('lock')
     return FileLock.acquire(this.remote, place, { ...options, administration })
   }
@@ -30,7 +31,7 @@ export class AccountSharing extends AccountAdministration {
     data: FileData,
     options: Omit<PipeOptions, 'mode' | 'ifMatch'> = {},
   ): Promise<FileInfo | undefined> {
-    const place = locateFile(this.account, path, 'putIfAbsent')
+    const place = this.filePlace(path, 'putIfAbsent', options)
     try {
       return await pipeFile(this.remote, place, data, { ...options, mode: 'create' })
     } catch (error) {
@@ -40,8 +41,8 @@ export class AccountSharing extends AccountAdministration {
   }
 
   /** What the account and the credential offer at `path`; see {@link Capabilities}. */
-  capabilities(path: PathInput = '', options: CallOptions = {}): Promise<Capabilities> {
-    const place = locate(this.account, path, 'capabilities')
+  async capabilities(path: PathInput = '', options: CallOptions = {}): Promise<Capabilities> {
+    const place = this.place(path, 'capabilities', options)
     const { administration } = this
     return probe(this.remote, place, { ...options, administration })
   }
@@ -52,7 +53,7 @@ export class AccountSharing extends AccountAdministration {
     settings: ContentSettings,
     options: CallOptions = {},
   ): Promise<void> {
-    const place = locateFile(this.account, path, 'setContentSettings')
+    const place = this.filePlace(path, 'setContentSettings', options)
     const administration = this.admin('setContentSettings')
     await retryStale(async () => {
       const { etag, contentType, contentMd5, headers } = await this.remote.store.head(
@@ -71,28 +72,34 @@ export class AccountSharing extends AccountAdministration {
     former: FormerId,
     options: CallOptions = {},
   ): Promise<FormerFile> {
-    const place = locateFile(this.account, path, 'openVersion')
+    const place = this.filePlace(path, 'openVersion', options)
     const { store } = this.remote
     const { sizeBytes } = await store.head(place, { ...options, former })
     return new FormerFile({ store, path: place, former, sizeBytes })
   }
 
   /** Takes a file out of the archive, to `tier` (default `Hot`); that takes hours. */
-  rehydrate(
+  async rehydrate(
     path: PathInput,
     options: TierOptions & { readonly tier?: Tier | undefined } = {},
   ): Promise<void> {
+    expectCall(options)
     const { tier = 'Hot', ...more } = options
     return this.setTier(path, tier, more)
   }
 
   /** A URL with which anybody may upload one file for a while. It is a secret. */
-  signUpload(path: PathInput, options: Omit<SignOptions, 'permissions'> = {}): Promise<string> {
+  async signUpload(
+    path: PathInput,
+    options: Omit<SignOptions, 'permissions'> = {},
+  ): Promise<string> {
+    expectCall(options)
     return this.sign(path, { ...options, permissions: ['create', 'write'] })
   }
 
   /** A URL for all that is below a directory of a hierarchical account. It is a secret. */
-  signDirectory(path: PathInput, options: SignOptions = {}): Promise<string> {
+  async signDirectory(path: PathInput, options: SignOptions = {}): Promise<string> {
+    expectCall(options)
     return this.sign(path, { permissions: ['read', 'list'], ...options, directory: true })
   }
 }

@@ -4,7 +4,15 @@ import type { BlobStore, CallOptions, LendRead } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Limiter, mapConcurrent } from '../concurrency.ts'
-import { expectDuration, expectMethod, expectOptions, expectWhole } from '../expect-option.ts'
+import {
+  expectCall,
+  expectDuration,
+  expectList,
+  expectMethod,
+  expectOptions,
+  expectSignal,
+  expectWhole,
+} from '../expect-option.ts'
 import type { ListingCacheStats } from '../namespace/listing-cache.ts'
 import { type DirectoryMode, Namespace } from '../namespace/namespace.ts'
 import { entriesWithin } from '../namespace/namespace-options.ts'
@@ -13,13 +21,14 @@ import { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { DiskCacheStats } from '../transfer/disk-cache.ts'
 import { MemoryBudget } from '../transfer/memory-budget.ts'
 import { inTurns } from '../turns.ts'
+import { AccountPlaces } from './account-places.ts'
 import { drawTree, type TreeDrawingOptions } from './draw-tree.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
 import { checksumOf, timeOf, uniqueKeyOf } from './file-identity.ts'
 import { type FileInfo, fullName } from './file-info.ts'
 import { glob } from './glob.ts'
 import { asksForStates, findStates, listStates, type StateChoice } from './list-states.ts'
-import { locate, locateFile, locateName, type PathInput } from './location.ts'
+import type { PathInput } from './location.ts'
 import { noteRemote, type Remote } from './remote.ts'
 import { RemoteView } from './remote-view.ts'
 import {
@@ -112,13 +121,14 @@ export interface FileSystemStats {
 const defaultListingTtlMs = 5000
 
 /** What an account holds: listing, searching and asking. See `AzureBlobFileSystem`. */
-export class AccountTree {
+export class AccountTree extends AccountPlaces {
   readonly #remote: Remote
   readonly #recipe: object | undefined
   readonly #requestCounts: (() => RequestCounts) | undefined
 
   /** `TypeError` or `RangeError` that names the option. */
   constructor(options: AzureBlobFileSystemOptions) {
+    super()
     expectOptions(options, '{ store }: createFileSystem() and fromUrl() connect to an account')
     expectMethod('store', options.store, {
       method: 'stageBlock',
@@ -166,8 +176,7 @@ export class AccountTree {
     return this.#remote
   }
 
-  /** The account that all paths are in. */
-  get account(): string {
+  override get account(): string {
     return this.remote.store.account
   }
 
@@ -192,7 +201,7 @@ export class AccountTree {
 
   /** `container/path`, which any spelling of a path or URL stands for. `EINVAL` for another account. */
   nameOf(path: PathInput): string {
-    return fullName(locate(this.account, path, 'nameOf'))
+    return fullName(this.place(path, 'nameOf'))
   }
 
   /**
@@ -201,7 +210,7 @@ export class AccountTree {
    * that is there); with `tags` entries tell the index tags. Those are always asked of the service.
    */
   async ls(path: PathInput, options: ListingOptions = {}): Promise<FileInfo[]> {
-    const name = fullName(locate(this.account, path, 'ls'))
+    const name = fullName(this.place(path, 'ls', options))
     const { refresh: fresh, ...more } = options
     if (asksForStates(options)) return listStates(this.remote, name, { ...more, fresh })
     const { signal, metadata } = options
@@ -210,7 +219,7 @@ export class AccountTree {
 
   /** What is known of `path`; `ENOENT` when nothing has that name. */
   async info(path: PathInput, options: InfoOptions & Preference = {}): Promise<FileInfo> {
-    const place = locate(this.account, path, 'info')
+    const place = this.place(path, 'info', options)
     const { signal, refresh: fresh, prefer } = options
     return this.remote.view.info(fullName(place), { signal, fresh, prefer })
   }
@@ -246,7 +255,9 @@ export class AccountTree {
   }
 
   /** Bytes of each, in the order asked. */
-  sizes(paths: readonly PathInput[], options?: InfoOptions): Promise<number[]> {
+  async sizes(paths: readonly PathInput[], options?: InfoOptions): Promise<number[]> {
+    expectCall(options)
+    expectList('paths', paths, 'paths')
     return mapConcurrent(paths, this.remote.concurrency, (path) => this.size(path, options))
   }
 
@@ -262,11 +273,13 @@ export class AccountTree {
 
   /** Equal for two files only if their bytes are: the MD5 that the service keeps, else the version. */
   async checksum(path: PathInput, options?: InfoOptions): Promise<string> {
+    expectCall(options)
     return checksumOf(await this.info(path, { refresh: true, ...options }))
   }
 
   /** Changes with every change of the file, and with nothing else; asked of the service. */
   async ukey(path: PathInput, options?: InfoOptions): Promise<string> {
+    expectCall(options)
     return uniqueKeyOf(await this.info(path, { refresh: true, ...options }))
   }
 
@@ -281,14 +294,15 @@ export class AccountTree {
    * part below `path` begins with it. Former and deleted states and tags as in {@link ls}.
    */
   async find(path: PathInput, options: FindOptions & StateChoice = {}): Promise<FileInfo[]> {
-    const name = fullName(locate(this.account, path, 'find'))
+    const name = fullName(this.place(path, 'find', options))
     if (asksForStates(options)) return findStates(this.remote, name, options)
     return find(this.remote.view, name, options)
   }
 
   /** Directory by directory; see {@link WalkStep}. */
   walk(path: PathInput, options: WalkOptions = {}): AsyncGenerator<WalkStep<FileInfo>, void> {
-    return walk(this.remote.view, fullName(locate(this.account, path, 'walk')), options)
+    expectSignal(options)
+    return walk(this.remote.view, fullName(this.place(path, 'walk')), options)
   }
 
   /** What matches `pattern`, by name; see `compilePattern` for the rules. */
@@ -296,7 +310,7 @@ export class AccountTree {
     pattern: PathInput,
     options: CallOptions & { readonly maxDepth?: number | undefined } = {},
   ): Promise<FileInfo[]> {
-    return glob(this.remote.view, locateName(this.account, pattern, 'glob'), options)
+    return glob(this.remote.view, this.namePlace(pattern, 'glob', options), options)
   }
 
   /** The entries that patterns and directories stand for; `ENOENT` when there are none. */
@@ -304,12 +318,12 @@ export class AccountTree {
     paths: PathInput | readonly PathInput[],
     options: ExpandOptions = {},
   ): Promise<FileInfo[]> {
-    return expandPath(this.remote.view, this.names(paths, 'expandPath'), options)
+    return expandPath(this.remote.view, this.names(paths, 'expandPath', options), options)
   }
 
   /** Bytes of all files below `path`, or with `prefix` of those that {@link find} tells. */
   async du(path: PathInput, options: FindOptions = {}): Promise<number> {
-    const name = fullName(locate(this.account, path, 'du'))
+    const name = fullName(this.place(path, 'du', options))
     let total = 0
     for await (const page of everythingBelow(this.remote.view, name, options)) {
       for (const { size } of page) total += size
@@ -328,49 +342,33 @@ export class AccountTree {
 
   /** The lines of a drawing of what lies below `path`. */
   tree(path: PathInput, options: TreeDrawingOptions = {}): AsyncGenerator<string, void> {
-    return drawTree(this.remote.view, fullName(locate(this.account, path, 'tree')), options)
+    expectSignal(options)
+    return drawTree(this.remote.view, fullName(this.place(path, 'tree')), options)
   }
 
   /** The target of a symbolic link; `EINVAL` when `path` is something else. */
-  readLink(path: PathInput, options: CallOptions = {}): Promise<string> {
-    const place = locateFile(this.account, path, 'readLink')
+  async readLink(path: PathInput, options: CallOptions = {}): Promise<string> {
+    const place = this.filePlace(path, 'readLink', options)
     return this.remote.namespace.readSymlink(place, options)
   }
 
   /** Whether the account that `path` is in has a hierarchical namespace; asked of it once. */
-  isHierarchical(path: PathInput, options: CallOptions = {}): Promise<boolean> {
-    const { container } = locate(this.account, path, 'isHierarchical')
+  async isHierarchical(path: PathInput, options: CallOptions = {}): Promise<boolean> {
+    const { container } = this.place(path, 'isHierarchical', options)
     return this.remote.namespace.isHierarchical(container, options)
   }
 
   /** Forgets listings at and below `path`; all when absent. */
   invalidateCache(path?: PathInput): void {
-    const place = path === undefined ? undefined : locate(this.account, path, 'invalidateCache')
+    const place = path === undefined ? undefined : this.place(path, 'invalidateCache')
     this.remote.namespace.invalidate(place?.container === '' ? undefined : place)
   }
 
-  /** Names as patterns and destinations have them. */
-  protected names(paths: PathInput | readonly PathInput[], syscall: string): string | string[] {
-    return mapNames(paths, (path) => locateName(this.account, path, syscall))
-  }
-
   async #infoIfAny(path: PathInput, options: InfoOptions = {}): Promise<FileInfo | undefined> {
-    const place = locate(this.account, path, 'info')
+    const place = this.place(path, 'info', options)
     return this.remote.view.stat(fullName(place), {
       signal: options.signal,
       fresh: options.refresh,
     })
   }
-}
-
-/** Applies `toName` to one path or to each of a list. */
-export function mapNames<T extends string | URL>(
-  paths: T | readonly T[],
-  toName: (path: T) => string,
-): string | string[] {
-  return isList(paths) ? paths.map(toName) : toName(paths)
-}
-
-function isList<T>(value: T | readonly T[]): value is readonly T[] {
-  return Array.isArray(value)
 }

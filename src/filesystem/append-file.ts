@@ -43,6 +43,7 @@ export async function appendFile(
   options: AppendFileOptions = {},
 ): Promise<BlobFileWriter> {
   const { signal } = options
+  signal?.throwIfAborted()
   // Asked past what listings remember: the condition is about the version that is there now.
   remote.namespace.invalidate(path)
   const existing = await refuseDirectory(remote, path, { signal })

@@ -1,9 +1,10 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { BulkResult } from '../bulk.ts'
+import { expectCall, shown } from '../expect-option.ts'
 import type { RecoverOptions } from '../namespace/namespace.ts'
 import type { Recovered } from '../namespace/recovery.ts'
+import { mapNames } from './account-places.ts'
 import { AccountSearch } from './account-search.ts'
-import { mapNames } from './account-tree.ts'
 import { BlobMap } from './blob-map.ts'
 import { copyAcross } from './copy-across.ts'
 import { copyTree } from './copy-tree.ts'
@@ -15,7 +16,7 @@ import { type FileInfo, fullName, toFileInfo } from './file-info.ts'
 import { getTree } from './get-tree.ts'
 import { type GetFileOptions, getFile, type LocalFileOptions, putFile } from './local-file.ts'
 import { localName } from './local-view.ts'
-import { locate, locateFile, locateName, type PathInput } from './location.ts'
+import type { PathInput } from './location.ts'
 import { type MoveOptions, move } from './move.ts'
 import { NodeFileSystem, type NodeFileSystemOptions } from './node-file-system.ts'
 import type { WriteOptions } from './pipe.ts'
@@ -66,7 +67,7 @@ export class AzureBlobFileSystem extends AccountSearch {
     localPath: string | URL,
     options: GetFileOptions = {},
   ): Promise<void> {
-    const place = locateFile(this.account, remotePath, 'getFile')
+    const place = this.filePlace(remotePath, 'getFile', options)
     await getFile(this.remote, { remote: place, local: localName(localPath) }, options)
   }
 
@@ -76,7 +77,7 @@ export class AzureBlobFileSystem extends AccountSearch {
     remotePath: PathInput,
     options: LocalFileOptions & WriteOptions = {},
   ): Promise<FileInfo> {
-    const place = locateFile(this.account, remotePath, 'putFile')
+    const place = this.filePlace(remotePath, 'putFile', options)
     return putFile(this.remote, { remote: place, local: localName(localPath) }, options)
   }
 
@@ -86,7 +87,10 @@ export class AzureBlobFileSystem extends AccountSearch {
     target: string | readonly string[],
     options: TransferOptions & Pick<GetFileOptions, 'consistency'> = {},
   ): Promise<TransferResult> {
-    const request = { source: this.names(source, 'get'), target: mapNames(target, localName) }
+    const request = {
+      source: this.names(source, 'get', options),
+      target: mapNames(target, localName),
+    }
     return getTree(this.remote, request, options)
   }
 
@@ -101,7 +105,10 @@ export class AzureBlobFileSystem extends AccountSearch {
     target: PathInput | readonly PathInput[],
     options: TransferOptions = {},
   ): Promise<TransferResult> {
-    const request = { source: mapNames(source, localName), target: this.names(target, 'put') }
+    const request = {
+      source: mapNames(source, localName),
+      target: this.names(target, 'put', options),
+    }
     return putTree(this.remote, request, options)
   }
 
@@ -119,7 +126,9 @@ export class AzureBlobFileSystem extends AccountSearch {
     target: PathInput | readonly PathInput[],
     options: TransferOptions & CopySource = {},
   ): Promise<TransferResult> {
+    expectCall(options)
     const { from = this, ...more } = options
+    demandSource(from)
     const request = { source: from.names(source, 'copy'), target: this.names(target, 'copy') }
     return copyTree(this.remote, request, { ...more, source: from.remote })
   }
@@ -133,10 +142,13 @@ export class AzureBlobFileSystem extends AccountSearch {
   async cpFile(
     path: PathInput,
     to: PathInput,
-    { from = this, ...options }: CallOptions & CopySource & Fenced = {},
+    given: CallOptions & CopySource & Fenced = {},
   ): Promise<FileInfo> {
-    const source = locateFile(from.account, path, 'cpFile')
-    const target = locateFile(this.account, to, 'cpFile')
+    expectCall(given)
+    const { from = this, ...options } = given
+    demandSource(from)
+    const source = from.filePlace(path, 'cpFile')
+    const target = this.filePlace(to, 'cpFile', options)
     if (from.remote !== this.remote) {
       const places = [
         { remote: from.remote, path: source },
@@ -150,8 +162,8 @@ export class AzureBlobFileSystem extends AccountSearch {
 
   /** Renames a file or directory; into `to` when that is a directory. See {@link MoveOptions}. */
   async mv(from: PathInput, to: PathInput, options: MoveOptions = {}): Promise<void> {
-    const source = locateName(this.account, from, 'mv')
-    await move(this.remote, { source, target: locateName(this.account, to, 'mv') }, options)
+    const source = this.namePlace(from, 'mv', options)
+    await move(this.remote, { source, target: this.namePlace(to, 'mv') }, options)
   }
 
   /** The same as {@link mv}. */
@@ -169,7 +181,7 @@ export class AzureBlobFileSystem extends AccountSearch {
    * interrupted, and tells what became of each. See {@link RecoverOptions}.
    */
   async recover(path: PathInput, options: RecoverOptions = {}): Promise<readonly Recovered[]> {
-    const { container } = locate(this.account, path, 'recover')
+    const { container } = this.place(path, 'recover', options)
     const { namespace, concurrency, clock } = this.remote
     const { recoverAll } = await import('../namespace/recovery.ts')
     return recoverAll(namespace, container, { concurrency, clock, ...options })
@@ -180,7 +192,7 @@ export class AzureBlobFileSystem extends AccountSearch {
     paths: PathInput | readonly PathInput[],
     options: RemoveOptions = {},
   ): Promise<BulkResult> {
-    return remove(this.remote, this.names(paths, 'rm'), options)
+    return remove(this.remote, this.names(paths, 'rm', options), options)
   }
 
   /** What {@link put}, {@link get} or {@link copy} would do with these arguments. Does nothing but look. */
@@ -204,12 +216,13 @@ export class AzureBlobFileSystem extends AccountSearch {
   ): Promise<OperationPlan> {
     demandWord('operation', operation, ['put', 'get', 'copy', 'rm'] satisfies PlannedOperation[])
     if (operation === 'rm') {
-      const removal = isPaths(target) ? options : target
-      return planRemoval(this.remote, this.names(source, 'rm'), removal)
+      if (isPaths(target)) throw new TypeError('options: expected no target of rm')
+      expectCall(target)
+      return planRemoval(this.remote, this.names(source, 'rm'), target)
     }
     if (!isPaths(target)) throw new TypeError(`target: ${operation} needs one`)
     const nameOn = (side: 'local' | 'remote', paths: PathInput | readonly PathInput[]) =>
-      side === 'local' ? mapNames(paths, localName) : this.names(paths, operation)
+      side === 'local' ? mapNames(paths, localName) : this.names(paths, operation, options)
     const request = {
       source: nameOn(operation === 'put' ? 'local' : 'remote', source),
       target: nameOn(operation === 'get' ? 'local' : 'remote', target),
@@ -224,7 +237,7 @@ export class AzureBlobFileSystem extends AccountSearch {
 
   /** Deletes one file; `EISDIR` for a directory. What looks like a pattern is a name here. */
   async rmFile(path: PathInput, options: CallOptions & Fenced = {}): Promise<void> {
-    await removeFile(this.remote, locateFile(this.account, path, 'rmFile'), options)
+    await removeFile(this.remote, this.filePlace(path, 'rmFile', options), options)
   }
 
   /** Makes a directory or container; `EEXIST` when the name is taken. */
@@ -232,7 +245,7 @@ export class AzureBlobFileSystem extends AccountSearch {
     path: PathInput,
     options: CallOptions & { readonly createParents?: boolean } = {},
   ): Promise<void> {
-    await makeDirectory(this.remote, locate(this.account, path, 'mkdir'), options)
+    await makeDirectory(this.remote, this.place(path, 'mkdir', options), options)
   }
 
   /** Makes a directory with those above it, the container included. */
@@ -240,7 +253,7 @@ export class AzureBlobFileSystem extends AccountSearch {
     path: PathInput,
     options: CallOptions & { readonly existOk?: boolean } = {},
   ): Promise<void> {
-    await makeDirectories(this.remote, locate(this.account, path, 'makedirs'), options)
+    await makeDirectories(this.remote, this.place(path, 'makedirs', options), options)
   }
 
   /** Removes an empty directory (`ENOTEMPTY`); an empty container with `allowContainer` only. */
@@ -248,17 +261,17 @@ export class AzureBlobFileSystem extends AccountSearch {
     path: PathInput,
     options: CallOptions & { readonly allowContainer?: boolean } = {},
   ): Promise<void> {
-    await removeDirectory(this.remote, locate(this.account, path, 'rmdir'), options)
+    await removeDirectory(this.remote, this.place(path, 'rmdir', options), options)
   }
 
   /** The files below `root` as a map of bytes. */
   getMapper(root: PathInput): BlobMap {
-    return new BlobMap(this.remote, fullName(locate(this.account, root, 'getMapper')))
+    return new BlobMap(this.remote, fullName(this.place(root, 'getMapper')))
   }
 
   /** A directory as a file system of its own, which reaches nothing outside. */
   sub(root: PathInput): DirFileSystem {
-    return new DirFileSystem(this, fullName(locate(this.account, root, 'sub')))
+    return new DirFileSystem(this, fullName(this.place(root, 'sub')))
   }
 
   /** The account in the shape of `node:fs/promises`, for libraries that take one. */
@@ -298,4 +311,9 @@ function isPaths(
   value: PathInput | readonly PathInput[] | ExpandOptions,
 ): value is PathInput | readonly PathInput[] {
   return typeof value === 'string' || value instanceof URL || Array.isArray(value)
+}
+
+function demandSource(from: unknown): void {
+  if (from instanceof AzureBlobFileSystem) return
+  throw new TypeError(`from: expected an AzureBlobFileSystem, got ${shown(from)}`)
 }

@@ -1,6 +1,7 @@
 import type { CallOptions } from '../blob/store.ts'
 import { KiB, MiB, splitRange } from '../byte-range.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { expectCall } from '../expect-option.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
 import type { Entry } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -99,6 +100,7 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
 
   /** The next `length` bytes, fewer at the end, none after it. The caller owns them. */
   async read(length: number, options: CallOptions = {}): Promise<Uint8Array> {
+    expectCall(options)
     if (!Number.isSafeInteger(length) || length < 0) {
       throw new RangeError(`length: expected bytes, 0 or more, got ${length}`)
     }
@@ -110,11 +112,12 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
    * it. A target of 32 MiB and more is filled from the network without a copy.
    */
   async readInto(target: Uint8Array, options: CallOptions = {}): Promise<number> {
+    expectCall(options)
     return this.#restarting(() => this.#readInto(target, options), options)
   }
 
   /** All bytes from the position to the end. */
-  readAll(options: CallOptions = {}): Promise<Uint8Array> {
+  async readAll(options: CallOptions = {}): Promise<Uint8Array> {
     // Whatever version it will be of.
     return this.read(Number.MAX_SAFE_INTEGER, options)
   }
@@ -127,6 +130,7 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
     delimiter: Uint8Array | string,
     options: CallOptions & { readonly maxBytes?: number | undefined } = {},
   ): Promise<Uint8Array> {
+    expectCall(options)
     const wanted = Buffer.from(delimiter)
     if (wanted.byteLength === 0) throw new RangeError('delimiter: expected at least one byte')
     const { maxBytes = 64 * MiB } = options
@@ -148,6 +152,7 @@ export class BlobFileReader implements AsyncIterable<Uint8Array> {
 
   /** The next line of UTF-8 without its end (`\n` or `\r\n`); `undefined` at the end. */
   async readLine(options: CallOptions = {}): Promise<string | undefined> {
+    expectCall(options)
     const line = await this.readUntil('\n', { ...options, maxBytes: Number.MAX_SAFE_INTEGER })
     if (line.byteLength === 0) return undefined
     const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(line)

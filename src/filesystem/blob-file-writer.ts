@@ -44,6 +44,7 @@ export class BlobFileWriter {
   ): Promise<BlobFileWriter> {
     const { exclusive, signal, ifMatch, leaseId, metadata, contentType } = options
     const { headers, tier, tags } = options
+    signal?.throwIfAborted()
     const existing = await refuseDirectory(remote, path, { signal })
     if (exclusive && existing !== undefined) {
       throw new FileSystemError('EEXIST', 'open', { path: formatPath(path) })

@@ -2,6 +2,7 @@ import type { CallOptions } from '../blob/store.ts'
 import { runAll } from '../bulk.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { expectCall } from '../expect-option.ts'
 import type { BlobPath } from '../path.ts'
 import { catFile } from './cat.ts'
 import { fullName, pathOf } from './file-info.ts'
@@ -27,29 +28,34 @@ export class BlobMap {
 
   /** The bytes of `key`; `undefined` when there is no such file. */
   async get(key: string, options: CallOptions = {}): Promise<Uint8Array | undefined> {
+    expectCall(options)
     const path = this.#path(key)
     return ifAny(() => catFile(this.#remote, path, { signal: options.signal }))
   }
 
   /** Makes `value` the bytes of `key`. */
   async set(key: string, value: Uint8Array, options: CallOptions = {}): Promise<void> {
+    expectCall(options)
     await pipeFile(this.#remote, this.#path(key), value, { signal: options.signal })
   }
 
   /** Whether `key` is a file. */
   async has(key: string, options: CallOptions = {}): Promise<boolean> {
+    expectCall(options)
     const entry = await this.#remote.view.stat(fullName(this.#path(key)), options)
     return entry !== undefined && entry.type !== 'directory'
   }
 
   /** Deletes `key`; false when there was none. */
   async delete(key: string, options: CallOptions = {}): Promise<boolean> {
+    expectCall(options)
     const path = this.#path(key)
     return (await ifAny(() => removeFile(this.#remote, path, options).then(() => true))) ?? false
   }
 
   /** All keys, in order. */
   async *keys(options: CallOptions = {}): AsyncGenerator<string, void> {
+    expectCall(options)
     for (const { name } of await find(this.#remote.view, this.root, options)) {
       if (name !== this.root) yield relativeName(this.root, name)
     }
@@ -57,6 +63,7 @@ export class BlobMap {
 
   /** All keys with their bytes, in order; a file that goes meanwhile is left out. */
   async *entries(options: CallOptions = {}): AsyncGenerator<[string, Uint8Array], void> {
+    expectCall(options)
     for await (const key of this.keys(options)) {
       const value = await this.get(key, options)
       if (value !== undefined) yield [key, value]
@@ -65,6 +72,7 @@ export class BlobMap {
 
   /** How many keys there are. */
   async size(options: CallOptions = {}): Promise<number> {
+    expectCall(options)
     return (await find(this.#remote.view, this.root, options)).length
   }
 
@@ -73,6 +81,7 @@ export class BlobMap {
     keys: readonly string[],
     options: CallOptions = {},
   ): Promise<Map<string, Uint8Array>> {
+    expectCall(options)
     const values = await mapConcurrent(keys, this.#remote.concurrency, (key) =>
       this.get(key, options),
     )
@@ -89,6 +98,7 @@ export class BlobMap {
     entries: Iterable<readonly [string, Uint8Array]>,
     options: CallOptions = {},
   ): Promise<void> {
+    expectCall(options)
     const pathOf = ([key]: readonly [string, Uint8Array]) => key
     await this.#each([...entries], { ...options, pathOf }, ([key, value]) =>
       this.set(key, value, options),
@@ -97,6 +107,7 @@ export class BlobMap {
 
   /** Deletes many keys; those that are missing are no error. */
   async deleteMany(keys: readonly string[], options: CallOptions = {}): Promise<void> {
+    expectCall(options)
     await this.#each(keys, { ...options, pathOf: (key) => key }, async (key) => {
       await this.delete(key, options)
     })
@@ -104,6 +115,7 @@ export class BlobMap {
 
   /** Deletes all keys. */
   async clear(options: CallOptions = {}): Promise<void> {
+    expectCall(options)
     const keys: string[] = []
     for await (const key of this.keys(options)) keys.push(key)
     await this.deleteMany(keys, options)

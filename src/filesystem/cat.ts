@@ -2,7 +2,7 @@ import type { BlobProperties, CallOptions } from '../blob/store.ts'
 import { type ByteRange, KiB, lengthOf } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
-import { expectOptions, shown } from '../expect-option.ts'
+import { expectCall, expectOptions, shown } from '../expect-option.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { restarting, type WholeConsistency, wholeConsistency } from './consistency.ts'
 import { type DownloadOptions, download, readAtOnce } from './download.ts'
@@ -49,6 +49,7 @@ export function catFile(
   options: CatFileOptions & Pick<DownloadOptions, 'likelyEmpty'> = {},
 ): Promise<Uint8Array> {
   expectOptions(options, '{ start, end, consistency, signal }')
+  expectCall(options)
   if (wholeConsistency(options.consistency) === 'pinned') return catOnce(remote, path, options)
   return restarting(() => catOnce(remote, path, options), options)
 }

@@ -102,6 +102,7 @@ async function* changes(
 ): AsyncGenerator<FileChange, void> {
   const { signal, sinceMs, prefix = '', follow = false, intervalMs = 60_000 } = options
   const isWanted = wanted(below, prefix)
+  signal?.throwIfAborted()
   for (;;) {
     for await (const event of reading(history, { signal })) {
       if (event.timeMs >= sinceMs && isWanted(event)) yield changeOf(event)

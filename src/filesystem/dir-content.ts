@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
+import { expectCall } from '../expect-option.ts'
 import type { OpenedFile, OpenMode, WholeReadOptions } from './account-content.ts'
 import type { AppendFileOptions } from './append-file.ts'
 import type { BlobFileEditor, EditOptions } from './blob-file-editor.ts'
@@ -43,6 +44,7 @@ export class DirContent extends DirTree {
     options?: CatOptions & { readonly onError?: 'raise' | 'omit' | undefined },
   ): Promise<Map<string, Uint8Array>>
   async cat(paths: InnerPaths, options: CatOptions = {}): Promise<Map<string, Uint8Array | Error>> {
+    expectCall(options)
     const { onError, ...more } = options
     const names = this.patterns(paths, 'cat')
     const found: ReadonlyMap<string, Uint8Array | Error> =
@@ -64,6 +66,7 @@ export class DirContent extends DirTree {
     requests: readonly InnerRange[],
     options: CatRangesOptions = {},
   ): Promise<(Uint8Array | Error)[]> {
+    expectCall(options)
     const { onError, ...more } = options
     const ranges = requests.map(({ path, ...range }) => {
       return { ...range, path: this.inside(path, 'catRanges') }

@@ -152,8 +152,8 @@ export class DirFileSystem extends DirAdministration {
     options: ExpandOptions = {},
   ): Promise<OperationPlan> {
     if (operation === 'rm') {
-      const removal = isPaths(target) ? options : target
-      return this.#shown(await this.fs.plan('rm', this.patterns(source, 'rm'), removal))
+      if (isPaths(target)) throw new TypeError('options: expected no target of rm')
+      return this.#shown(await this.fs.plan('rm', this.patterns(source, 'rm'), target))
     }
     if (!isPaths(target)) throw new TypeError(`target: ${operation} needs one`)
     const from = operation === 'put' ? source : this.patterns(source, operation)

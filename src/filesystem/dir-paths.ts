@@ -1,4 +1,5 @@
 import type { BulkResult } from '../bulk.ts'
+import { expectCall } from '../expect-option.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
 import { changedInfo, type FileInfo } from './file-info.ts'
 import { innerName } from './inner-name.ts'
@@ -72,6 +73,7 @@ export class DirPaths {
 
   /** Options with an `onProgress` that is told names of the directory. */
   protected reporting(options: TransferOptions): TransferOptions {
+    expectCall(options)
     const { onProgress } = options
     if (onProgress === undefined) return options
     const report = (progress: TransferProgress) =>

@@ -1,4 +1,5 @@
 import type { CallOptions } from '../blob/store.ts'
+import { expectList } from '../expect-option.ts'
 import type { FileListing, FilePage, ListOptions } from './account-search.ts'
 import type { InfoOptions, ListingOptions, Preference } from './account-tree.ts'
 import type { ChangeListing, ChangesOptions, FileChange } from './changes.ts'
@@ -48,6 +49,7 @@ export class DirTree extends DirPaths {
   }
 
   async sizes(paths: readonly string[], options?: InfoOptions): Promise<number[]> {
+    expectList('paths', paths, 'paths')
     return this.fs.sizes(
       paths.map((path) => this.inside(path, 'info')),
       options,

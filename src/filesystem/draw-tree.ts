@@ -15,6 +15,7 @@ export async function* drawTree(
   root: string,
   options: TreeDrawingOptions = {},
 ): AsyncGenerator<string, void> {
+  options.signal?.throwIfAborted()
   checkDepth(options.maxDepth)
   yield root === '' ? '/' : root
   yield* drawBelow(view, root, { ...options, indent: '' })

@@ -1,6 +1,7 @@
 import type { BlobStore, CallOptions, FormerId } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
 import { FileSystemError } from '../errors.ts'
+import { expectCall } from '../expect-option.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 
 export interface FormerFileOptions {
@@ -33,6 +34,7 @@ export class FormerFile implements AsyncIterable<Uint8Array> {
 
   /** The next `length` bytes, at most 256 MiB, fewer at the end. */
   async read(length: number, options: CallOptions = {}): Promise<Uint8Array> {
+    expectCall(options)
     const { store, path, former } = this.#options
     if (!this.#isOpen) throw new FileSystemError('EBADF', 'read', { path: formatPath(path) })
     if (!Number.isSafeInteger(length) || length < 0) {

@@ -15,6 +15,7 @@ import type { CallOptions } from '../blob/store.ts'
 import { GiB } from '../byte-range.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import {
+  expectCall,
   expectDuration,
   expectMethod,
   expectOptions,
@@ -89,17 +90,20 @@ export class LocalFileCache {
 
   /** Opens the local copy to be read, which is downloaded first when it is missing or out of date. */
   async open(path: PathInput, options: CallOptions = {}): Promise<FileHandle> {
+    expectCall(options)
     return (await this.#open(path, options)).handle
   }
 
   /** The whole file, by way of the local copy. */
   async readBytes(path: PathInput, options: CallOptions = {}): Promise<Uint8Array> {
+    expectCall(options)
     await using handle = await this.open(path, options)
     return await onLocalDisk(String(path), () => handle.readFile())
   }
 
   /** The whole file as UTF-8, by way of the local copy. */
   async readText(path: PathInput, options: CallOptions = {}): Promise<string> {
+    expectCall(options)
     return new TextDecoder().decode(await this.readBytes(path, options))
   }
 
@@ -108,6 +112,7 @@ export class LocalFileCache {
    * room; who must not lose it uses {@link open}.
    */
   async localPath(path: PathInput, options: CallOptions = {}): Promise<string> {
+    expectCall(options)
     const { local, handle } = await this.#open(path, options)
     await handle.close()
     return local

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import type { Readable } from 'node:stream'
 import { FileSystemError } from '../errors.ts'
+import { expectSignal } from '../expect-option.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { appendFile } from './append-file.ts'
 import { BlobFileEditor } from './blob-file-editor.ts'
@@ -150,6 +151,7 @@ export class NodeFileHandle {
 
   /** From the beginning, or `start`, to `end`, which is read too; of the version that is there when it is read first. */
   createReadStream(options: NodeReadStreamOptions = {}): Readable {
+    expectSignal(options)
     return nodeReadStream(this.#remote, this.#path, { signal: this.#signal, ...options })
   }
 

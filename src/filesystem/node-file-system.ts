@@ -2,7 +2,9 @@ import type { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
+import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { expectCall } from '../expect-option.ts'
 import { refuseReserved } from '../namespace/blob-name.ts'
 import type { PosixAttributes } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -92,7 +94,7 @@ export class NodeFileSystem {
     path: NodePath,
     options?: BufferEncoding | ReadFileOptions | null,
   ): Promise<Buffer | string> {
-    const signal = typeof options === 'object' ? options?.signal : undefined
+    const { signal } = given(options)
     const data = await catFile(this.#remote, this.#file(path, 'open'), { signal })
     const buffer = globalThis.Buffer.from(data.buffer, data.byteOffset, data.byteLength)
     const encoding = encodingOf(options)
@@ -105,7 +107,7 @@ export class NodeFileSystem {
     data: NodeData,
     options?: BufferEncoding | WriteFileOptions | null,
   ): Promise<void> {
-    const { flag = 'w', signal } = (typeof options === 'object' ? options : undefined) ?? {}
+    const { flag = 'w', signal } = given(options)
     if (flag === 'a') return this.appendFile(path, data, options)
     if (flag !== 'w' && flag !== 'wx') throw badFlag(flag)
     const mode = flag === 'wx' ? 'create' : 'overwrite'
@@ -118,7 +120,7 @@ export class NodeFileSystem {
     data: NodeData,
     options?: BufferEncoding | WriteFileOptions | null,
   ): Promise<void> {
-    const { signal } = (typeof options === 'object' ? options : undefined) ?? {}
+    const { signal } = given(options)
     const place = this.#file(path, 'open')
     await using writer = await appendToEnd(this.#remote, place, { signal })
     await writer.write(bytesOf(data, options))
@@ -343,6 +345,13 @@ export class NodeFileSystem {
 
 /** Of 16 million: who finds so many taken finds no free one. */
 const maxNames = 20
+
+/** What a call is given beside an encoding alone, with a signal that was looked at. */
+function given<T extends CallOptions>(options: BufferEncoding | T | null | undefined): Partial<T> {
+  const all = typeof options === 'string' ? {} : (options ?? {})
+  expectCall(all)
+  return all
+}
 
 function encodingOf(options: EncodingOption | undefined): BufferEncoding | undefined {
   const given = typeof options === 'object' ? options?.encoding : options

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { expectSignal } from '../expect-option.ts'
 import type { BlobPath } from '../path.ts'
 import { appendFile } from './append-file.ts'
 import { demandWord } from './demand-word.ts'
@@ -29,6 +30,7 @@ export function nodeReadStream(
   options: BufferEncoding | NodeReadStreamOptions = {},
 ): Readable {
   const given = typeof options === 'string' ? { encoding: options } : options
+  expectSignal(given)
   const { end, encoding, ...rest } = given
   const after = end === undefined ? undefined : end + 1
   const stream = readStream(remote, path, { ...rest, end: after })
@@ -42,6 +44,7 @@ export function nodeWriteStream(
   options: BufferEncoding | NodeWriteStreamOptions = {},
 ): Writable {
   const given = typeof options === 'string' ? { encoding: options } : options
+  expectSignal(given)
   const { flags = 'w', encoding, signal } = given
   demandWord('flags', flags, writeFlags)
   const writer = flags === 'a' ? appendFile(remote, path, { signal }) : undefined

@@ -1,6 +1,7 @@
 import { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
+import { expectSignal } from '../expect-option.ts'
 import type { BlobPath } from '../path.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
@@ -25,6 +26,7 @@ export function readStream(
   path: BlobPath,
   options: ReadStreamOptions = {},
 ): Readable {
+  expectSignal(options)
   const { signal } = options
   const ending = new AbortController()
   const until = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal])
@@ -59,6 +61,7 @@ export function writeStream(
     readonly writer?: Promise<BlobFileWriter> | undefined
   },
 ): Writable {
+  expectSignal(options)
   const { writer = BlobFileWriter.open(remote, path, options) } = options
   // The first call meets the error; without a listener before that the process would end.
   writer.catch(() => undefined)

@@ -3,7 +3,7 @@ import type { CallOptions } from '../blob/store.ts'
 import { Bulk, bulkPhase } from '../bulk.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
-import { shown } from '../expect-option.ts'
+import { expectCall, shown } from '../expect-option.ts'
 import { demandWord } from './demand-word.ts'
 import { onLocalDisk } from './local-error.ts'
 import { compilePattern, pathMatcher } from './pattern.ts'
@@ -79,6 +79,7 @@ export async function sync(
   target: SyncSide,
   options: SyncOptions = {},
 ): Promise<SyncPlan> {
+  expectCall(options)
   demandSide('source', source)
   demandSide('target', target)
   if ('local' in source && 'local' in target) {

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import type { CallOptions, Metadata } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
+import { expectCall } from '../expect-option.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
@@ -63,6 +64,7 @@ export class Transaction {
     mode: 'w' | 'x' = 'w',
     options: WriteOptions = {},
   ): Promise<TransactionWriter> {
+    expectCall(options)
     return this.#open(this.#file(path, 'open'), { ...options, exclusive: mode === 'x' })
   }
 
@@ -72,13 +74,14 @@ export class Transaction {
     data: FileData,
     options: WriteOptions & { readonly mode?: 'overwrite' | 'create' | undefined } = {},
   ): Promise<void> {
+    expectCall(options)
     const handle = await this.open(path, options.mode === 'create' ? 'x' : 'w', options)
     await handle.write(data)
     await handle.close()
   }
 
   /** Makes `text` in UTF-8 the file when the transaction is committed. */
-  writeText(path: PathInput, text: string, options?: WriteOptions): Promise<void> {
+  async writeText(path: PathInput, text: string, options?: WriteOptions): Promise<void> {
     return this.pipeFile(path, text, options)
   }
 
@@ -88,6 +91,7 @@ export class Transaction {
     remotePath: PathInput,
     options: WriteOptions & { readonly metadata?: Metadata } = {},
   ): Promise<void> {
+    expectCall(options)
     await this.#putFile(localName(localPath), this.#file(remotePath, 'putFile'), options)
   }
 
@@ -96,6 +100,7 @@ export class Transaction {
     files: ReadonlyMap<PathInput, FileData> | Readonly<Record<string, FileData>>,
     options: WriteOptions = {},
   ): Promise<void> {
+    expectCall(options)
     const given: readonly (readonly [PathInput, FileData])[] =
       files instanceof Map ? [...files] : Object.entries(files)
     await forEachConcurrent(given, this.#remote.concurrency, ([path, data]) =>
@@ -109,6 +114,7 @@ export class Transaction {
     target: PathInput,
     options: ExpandOptions = {},
   ): Promise<void> {
+    expectCall(options)
     this.#demandOpen('put')
     const views = { source: new LocalView({ followLinks: true }), target: this.#remote.view }
     const names = typeof source === 'string' ? localName(source) : source.map(localName)
@@ -126,6 +132,7 @@ export class Transaction {
    * copy appears when the transaction is committed.
    */
   async cpFile(from: PathInput, to: PathInput, options: CallOptions = {}): Promise<void> {
+    expectCall(options)
     await this.#copy(this.#file(from, 'cpFile'), to, options)
   }
 
@@ -134,6 +141,7 @@ export class Transaction {
    * meanwhile it stays, and `commit` is `ESTALE`.
    */
   async mv(from: PathInput, to: PathInput, options: CallOptions = {}): Promise<void> {
+    expectCall(options)
     const path = this.#file(from, 'mv')
     this.#demandUnused(path)
     const ifMatch = await this.#copy(path, to, options)
@@ -142,6 +150,7 @@ export class Transaction {
 
   /** Deletes one file when the transaction is committed, after all files were written. */
   async rmFile(path: PathInput, options: CallOptions = {}): Promise<void> {
+    expectCall(options)
     this.#demandOpen('rmFile')
     const place = this.#file(path, 'rmFile')
     this.#demandUnused(place)
@@ -157,6 +166,7 @@ export class Transaction {
     paths: PathInput | readonly PathInput[],
     options: Omit<ExpandOptions, 'maxDepth'> = {},
   ): Promise<void> {
+    expectCall(options)
     this.#demandOpen('rm')
     const list = typeof paths === 'string' || paths instanceof URL ? [paths] : paths
     const names = list.map((path) => this.#name(path, 'rm'))
@@ -173,6 +183,7 @@ export class Transaction {
 
   /** Makes all of it visible. `EBUSY`, and nothing is, while a writer is not closed. */
   async commit(options: CallOptions = {}): Promise<TransactionResult> {
+    expectCall(options)
     this.#demandOpen('commit')
     const pending = [...this.#writes.values()]
     const incomplete = pending.find(({ handle }) => !handle.isComplete)
@@ -180,7 +191,6 @@ export class Transaction {
       await this.discard()
       throw unfinished(incomplete.path)
     }
-    options.signal?.throwIfAborted()
     this.#state = 'committed'
     const removals = [...this.#removals.values()]
     const { commitChanges } = await import('./transaction-commit.ts')

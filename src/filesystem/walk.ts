@@ -115,6 +115,7 @@ export async function* walk<E extends TreeEntry>(
   options: WalkOptions = {},
 ): AsyncGenerator<WalkStep<E>, void> {
   checkDepth(options.maxDepth)
+  options.signal?.throwIfAborted()
   const isWhole = options.maxDepth === undefined
   const tree = isWhole ? await listWhole(view, root, options, maxFlatEntries) : undefined
   const list = (name: string) =>

@@ -99,7 +99,8 @@ t.test('nothing outside can be named', async (t) => {
 
 /** What is of the whole account, and of its lifetime. */
 const ofTheWhole = ['close', 'toJSON', 'stats', 'nameOf', 'account', 'recover', 'registerCache']
-const inner = ['remote', 'admin', 'administration', 'names']
+const places = ['place', 'filePlace', 'namePlace', 'names']
+const inner = ['remote', 'admin', 'administration', ...places]
 
 /** The names of what an object of a class does. */
 function verbsOf(object: object): Set<string> {
