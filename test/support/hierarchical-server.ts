@@ -31,6 +31,8 @@ export interface HierarchicalServerOptions {
   /** One URL for both faces (`http://127.0.0.1:PORT/account`) instead of a host for each. */
   readonly pathStyle?: boolean
   readonly hns?: NamespaceChoice
+  /** Of new blobs. */
+  readonly encryptionScope?: string | undefined
 }
 
 /** Our own client of an account on the local storage server, and what it sent. */
@@ -42,6 +44,8 @@ export interface HierarchicalServer {
   readonly hierarchy: HierarchyStore
   readonly hierarchyOf: HierarchyOf
   readonly http: HttpHandler
+  /** Where the server is, and the account's name: what `pathStyle` speaks to. */
+  readonly endpoint: URL
   /** `METHOD operation`, in order; emptied by whoever wants to count from there. */
   readonly requests: string[]
 }
@@ -72,7 +76,8 @@ export async function hierarchicalServer(
     ...credentials(options.provider, endpoints),
     record(requests),
   )
-  const blobs = new AzureBlobStore({ account, endpoint: blobEndpoint, http })
+  const { encryptionScope } = options
+  const blobs = new AzureBlobStore({ account, endpoint: blobEndpoint, http, encryptionScope })
   const hierarchy = new DfsStore({ account, dfsEndpoint, blobEndpoint, http })
   const hierarchyOf = namespaceKind({
     http,
@@ -82,7 +87,7 @@ export async function hierarchicalServer(
     choice: options.hns,
   })
   const store = new ReplacingBlobStore(blobs, hierarchyOf)
-  return { store, blobs, hierarchy, hierarchyOf, http, requests }
+  return { store, blobs, hierarchy, hierarchyOf, http, endpoint: one, requests }
 }
 
 function credentials(
