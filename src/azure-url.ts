@@ -206,3 +206,19 @@ function redact(text: string): string {
     .replace(/^([^/]*:\/\/)?([^/@]*):[^/@]*@/, '$1<redacted>@')
     .slice(0, 200)
 }
+
+/** Azure's clouds, and where each has its storage and its Entra. */
+export const clouds = {
+  public: { suffix: 'core.windows.net', authority: 'https://login.microsoftonline.com' },
+  usgovernment: { suffix: 'core.usgovcloudapi.net', authority: 'https://login.microsoftonline.us' },
+  china: { suffix: 'core.chinacloudapi.cn', authority: 'https://login.chinacloudapi.cn' },
+} as const
+
+/** `public`, `usgovernment` or `china`. */
+export type Cloud = keyof typeof clouds
+
+/** The cloud that the host of an endpoint is in; `public` where it does not say. */
+export function cloudOf(endpoint: URL | undefined): (typeof clouds)[Cloud] {
+  const host = endpoint?.hostname ?? ''
+  return Object.values(clouds).find(({ suffix }) => host.endsWith(`.${suffix}`)) ?? clouds.public
+}

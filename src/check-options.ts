@@ -1,3 +1,4 @@
+import { clouds } from './azure-url.ts'
 import type { CreateFileSystemOptions } from './create-file-system.ts'
 import { CustomerKey } from './customer-key.ts'
 import { FileSystemError } from './errors.ts'
@@ -43,6 +44,28 @@ const expectations: Readonly<Record<OptionName, Expectation | undefined>> = {
   concurrency: { wanted: 'an integer of 1 or more', holds: isCount },
   requestBudget: { wanted: 'an integer of 1 or more', holds: isCount },
   memoryBudgetBytes: { wanted: 'bytes, an integer of 1 or more', holds: isCount },
+  cloud: { wanted: "'public', 'usgovernment' or 'china'", holds: isOneOf(...Object.keys(clouds)) },
+  retry: {
+    wanted:
+      '{ maxAttempts: an integer of 1 or more, baseDelayMs, maxDelayMs, deadlineMs: milliseconds, 0 or more }',
+    holds: isObject,
+    fields: {
+      maxAttempts: { wanted: 'an integer of 1 or more', holds: isCount },
+      baseDelayMs: { wanted: 'milliseconds, 0 or more', holds: isDelay },
+      maxDelayMs: { wanted: 'milliseconds, 0 or more', holds: isDelay },
+      deadlineMs: { wanted: 'milliseconds, 0 or more', holds: isDelay },
+    },
+  },
+  timeouts: {
+    wanted: '{ connectMs, sendMs, headersMs, bodyMs }: milliseconds, 1 or more',
+    holds: isObject,
+    fields: Object.fromEntries(
+      ['connectMs', 'sendMs', 'headersMs', 'bodyMs'].map((name) => [
+        name,
+        { wanted: 'milliseconds, from 1 to 2147483647', holds: isTimeout },
+      ]),
+    ),
+  },
   callTimeoutMs: { wanted: 'milliseconds, more than 0', holds: isPositive },
   integrity: { wanted: "'crc64', 'md5' or 'none'", holds: isOneOf('crc64', 'md5', 'none') },
   rateLimits: {
@@ -74,6 +97,8 @@ interface Expectation {
   readonly holds: (value: unknown) => boolean
   /** Whether the value must not be repeated. */
   readonly secret?: boolean | undefined
+  /** Of an object: what there is in it. */
+  readonly fields?: Readonly<Record<string, Expectation>> | undefined
 }
 
 /** `EINVAL` with syscall `config` for an option of `createFileSystem` that is unknown or of no use. */
@@ -84,16 +109,36 @@ export function checkOptions(options: object): void {
   for (const [name, value] of Object.entries(options)) {
     if (!isOptionName(name)) throw mistake(name, unknownName(name))
     const expectation = expectations[name]
-    if (value === undefined || expectation === undefined || expectation.holds(value)) continue
+    if (value === undefined || expectation === undefined) continue
+    if (expectation.holds(value)) {
+      checkFields(name, value, expectation.fields)
+      continue
+    }
     const got = expectation.secret ? kindOf(value) : shown(value)
     throw mistake(name, `expected ${expectation.wanted}, got ${got}`)
   }
   refuseBoth(options)
 }
 
+function checkFields(option: string, value: unknown, fields: Expectation['fields']): void {
+  if (fields === undefined || typeof value !== 'object' || value === null) return
+  for (const [name, given] of Object.entries(value)) {
+    const field = Object.hasOwn(fields, name) ? fields[name] : undefined
+    if (field === undefined) {
+      const known = Object.keys(fields).join(', ')
+      throw mistake(`${option}.${name}`, `there is no such option; there are ${known}`)
+    }
+    if (given === undefined || field.holds(given)) continue
+    throw mistake(`${option}.${name}`, `expected ${field.wanted}, got ${shown(given)}`)
+  }
+}
+
 /** `EINVAL` for options of which one would not be used. */
 function refuseBoth(options: {
   readonly anonymous?: unknown
+  readonly blobEndpoint?: unknown
+  readonly cloud?: unknown
+  readonly dfsEndpoint?: unknown
   readonly credential?: unknown
   readonly customerProvidedKey?: unknown
   readonly encryptionKeyFile?: unknown
@@ -102,6 +147,9 @@ function refuseBoth(options: {
   const { anonymous, credential, customerProvidedKey: key, encryptionKeyFile: file } = options
   if (key !== undefined && file !== undefined) {
     throw mistake('customerProvidedKey', 'expected without encryptionKeyFile, which is not read')
+  }
+  if (options.cloud !== undefined && (options.blobEndpoint ?? options.dfsEndpoint) !== undefined) {
+    throw mistake('cloud', 'expected without blobEndpoint and dfsEndpoint, which say it')
   }
   if (anonymous === true && credential !== undefined) {
     throw mistake('anonymous', 'expected without a credential, which would not be used')
@@ -150,6 +198,17 @@ function isCount(value: unknown): boolean {
 
 function isPositive(value: unknown): boolean {
   return typeof value === 'number' && value > 0
+}
+
+/** What a timer can wait for. */
+const longestMs = 2 ** 31 - 1
+
+function isDelay(value: unknown): boolean {
+  return typeof value === 'number' && value >= 0 && value <= longestMs
+}
+
+function isTimeout(value: unknown): boolean {
+  return typeof value === 'number' && value >= 1 && value <= longestMs
 }
 
 function isDuration(value: unknown): boolean {

@@ -1,4 +1,4 @@
-import { type AzureUrl, parseAzureUrl } from './azure-url.ts'
+import { type AzureUrl, type Cloud, clouds, parseAzureUrl } from './azure-url.ts'
 import type { NamespaceChoice } from './blob/namespace-kind.ts'
 import type { Integrity } from './blob/store.ts'
 import { checkOptions } from './check-options.ts'
@@ -20,6 +20,8 @@ import type { AzureBlobFileSystem } from './filesystem/azure-blob-file-system.ts
 import { anonymous, type GivenCredential, providerOf } from './given-credential.ts'
 import type { HedgeOptions } from './http/hedge.ts'
 import type { RateLimits } from './http/limit.ts'
+import type { PublicRetryOptions } from './http/retry.ts'
+import type { Timeouts } from './http/timeouts.ts'
 import type { DirectoryMode } from './namespace/namespace.ts'
 import type { DiskCache } from './transfer/disk-cache.ts'
 
@@ -36,6 +38,11 @@ export interface CreateFileSystemOptions
   readonly hns?: NamespaceChoice | undefined
   /** An account in any form of `parseAzureUrl`, instead of `account`. */
   readonly url?: string | URL | undefined
+  /**
+   * The cloud that the account is in, instead of endpoints: `public` (default), `usgovernment` or `china`. It also says where
+   * an identity of Azure's signs in, unless `AZURE_AUTHORITY_HOST` does.
+   */
+  readonly cloud?: Cloud | undefined
   /** Credentials are asked to read and list only. */
   readonly readOnly?: boolean | undefined
   /** Who signs in, instead of what the environment says. Never part of `toJSON`. */
@@ -60,6 +67,10 @@ export interface CreateFileSystemOptions
    * has its time-outs, and none begins more than two minutes after the first.
    */
   readonly callTimeoutMs?: number | undefined
+  /** How often, and after how long, what failed for a passing reason is sent again. Default: five times in all, within two minutes. */
+  readonly retry?: PublicRetryOptions | undefined
+  /** How long an attempt may take to connect, to send, until the answer begins, and between two pieces of it. */
+  readonly timeouts?: Timeouts | undefined
   /**
    * The encryption scope of files that are new: one that is edited, replaced in place or renamed keeps its own. Default: the
    * container's.
@@ -115,6 +126,7 @@ export async function createFileSystem(
   checkOptions(options)
   const {
     url,
+    cloud,
     readOnly,
     anonymous: isAnonymous,
     hns,
@@ -135,6 +147,8 @@ export async function createFileSystem(
     requestBudget = concurrency,
     memoryBudgetBytes,
     callTimeoutMs,
+    retry,
+    timeouts,
     integrity,
     hedge,
     rateLimits,
@@ -142,15 +156,19 @@ export async function createFileSystem(
     customerProvidedKey,
     ...flags
   } = limited
-  const kinds = { integrity, hedge, encryptionScope, rateLimits }
+  const kinds = { integrity, hedge, encryptionScope, rateLimits, retry, timeouts }
   const limits = { requestBudget, memoryBudgetBytes, callTimeoutMs, ...kinds }
   const said = hns === undefined ? {} : { hns: String(hns) }
-  const config = loadConfig({ ...flags, ...said }, environment)
+  const named = url === undefined ? [] : [readUrl(url)]
+  const config = inCloud(loadConfig({ ...flags, ...said }, environment), cloud, named)
   const customerKey = await givenKey(customerProvidedKey)
   refuseScope(encryptionScope, customerKey ?? config.customerKey)
-  const target = targetOf(config, url === undefined ? [] : [readUrl(url)])
+  const target = targetOf(config, named)
   const access = readOnly === true ? 'read' : 'write'
-  const provider = isAnonymous ? anonymous() : credential && providerOf(credential, systemClock)
+  const provider = isAnonymous
+    ? anonymous()
+    : credential &&
+      providerOf(credential, { clock: systemClock, blobEndpoint: target.blobEndpoint })
   const names = { listingTtlMs, listingCacheEntries, directoryMode }
   const shared = { ...names, diskCache, customerKey, ...limits }
   const account = await openAccount(config, {
@@ -169,6 +187,21 @@ export async function createFileSystem(
     customerKey: customerKey ?? config.customerKey,
   })
   return composeFileSystem(account, { blockBytes, concurrency, recipe })
+}
+
+/** The account where the cloud has it. */
+function inCloud(config: Config, cloud: Cloud | undefined, named: readonly AzureUrl[]): Config {
+  if (cloud === undefined) return config
+  const account = config.account ?? named[0]?.account
+  const hasPlace = named.some(({ endpoint }) => endpoint !== undefined)
+  if (account === undefined || hasPlace) {
+    const detail = hasPlace
+      ? 'expected without a url that has a host, which says it'
+      : 'expected beside account: which one is in that cloud?'
+    throw new FileSystemError('EINVAL', 'config', { path: 'cloud', detail })
+  }
+  const at = (service: string) => new URL(`https://${account}.${service}.${clouds[cloud].suffix}`)
+  return { ...config, blobEndpoint: at('blob'), dfsEndpoint: at('dfs') }
 }
 
 async function givenKey(given: GivenKey | undefined): Promise<CustomerKey | undefined> {
@@ -192,7 +225,7 @@ function refuseScope(scope: string | undefined, key: CustomerKey | undefined): v
  */
 export type FileSystemRecipe = Omit<
   CreateFileSystemOptions,
-  'url' | 'environment' | 'credential' | 'diskCache' | 'customerProvidedKey'
+  'url' | 'cloud' | 'environment' | 'credential' | 'diskCache' | 'customerProvidedKey'
 > & {
   readonly credential?: 'given' | undefined
   /** The key is to be given again. */
@@ -263,6 +296,8 @@ type Tuning =
   | 'requestBudget'
   | 'memoryBudgetBytes'
   | 'callTimeoutMs'
+  | 'retry'
+  | 'timeouts'
   | 'integrity'
   | 'hedge'
   | 'rateLimits'

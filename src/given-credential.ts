@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { TokenCredential } from '@azure/core-auth'
+import { cloudOf } from './azure-url.ts'
 import type { Clock } from './clock.ts'
 import { type CredentialProvider, sasCredential } from './credential/credential.ts'
 import { MultiScopeTokenProvider } from './credential/multi-scope-token-provider.ts'
@@ -14,9 +15,13 @@ export type GivenCredential = CredentialProvider | TokenCredential
 const signatureLifeMs = 3_600_000
 
 /** A credential of the Azure SDKs as a provider; a provider as it is. */
-export function providerOf(credential: GivenCredential, clock: Clock): CredentialProvider {
+export function providerOf(
+  credential: GivenCredential,
+  { clock, blobEndpoint }: { readonly clock: Clock; readonly blobEndpoint: URL },
+): CredentialProvider {
   if ('getCredential' in credential) return credential
-  return new MultiScopeTokenProvider({ source: fromTokenCredential(credential), clock })
+  const cloud = cloudOf(blobEndpoint).suffix
+  return new MultiScopeTokenProvider({ source: fromTokenCredential(credential), clock, cloud })
 }
 
 /** One signature for everything, for ever. A `?` in front is left out. */

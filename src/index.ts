@@ -12,7 +12,7 @@ export {
   AzureArtifactStore,
   type AzureArtifactStoreOptions,
 } from './artifact-store/azure-artifact-store.ts'
-export { type AzureEndpoint, type AzureUrl, parseAzureUrl } from './azure-url.ts'
+export { type AzureEndpoint, type AzureUrl, type Cloud, parseAzureUrl } from './azure-url.ts'
 export type {
   AccountFeatures,
   BlobAdministration,
@@ -155,6 +155,8 @@ export type { FindOptions, WalkOptions, WalkStep } from './filesystem/walk.ts'
 export type { GivenCredential } from './given-credential.ts'
 export type { HedgeOptions } from './http/hedge.ts'
 export type { RateLimits } from './http/limit.ts'
+export type { PublicRetryOptions } from './http/retry.ts'
+export type { Timeouts } from './http/timeouts.ts'
 export type { ListingCacheStats } from './namespace/listing-cache.ts'
 export type {
   DirectoryMode,

@@ -37,7 +37,8 @@ import { type HedgeOptions, hedge } from '../http/hedge.ts'
 import { RateLimiter, type RateLimits } from '../http/limit.ts'
 import { RequestBudget } from '../http/request-budget.ts'
 import { RequestCounter } from '../http/request-counter.ts'
-import { retry } from '../http/retry.ts'
+import { type PublicRetryOptions, retry } from '../http/retry.ts'
+import { type Timeouts, transportTimeouts } from '../http/timeouts.ts'
 import { trace } from '../http/trace.ts'
 import { openTransport } from '../http/transport.ts'
 import { Namespace, type NamespaceOptions } from '../namespace/namespace.ts'
@@ -94,6 +95,10 @@ export interface AccountOptions
   readonly requestBudget?: number | undefined
   /** How long a call may take with all its attempts, milliseconds: else `ETIMEDOUT`. Absent: no limit. */
   readonly callTimeoutMs?: number | undefined
+  /** How often, and after how long, what failed for a passing reason is sent again. */
+  readonly retry?: PublicRetryOptions | undefined
+  /** How long each phase of an attempt may take. */
+  readonly timeouts?: Timeouts | undefined
   /** While it says so, what fails for a passing reason is repeated. Absent: a few times. */
   readonly isEndless?: (() => boolean) | undefined
   /** While it gives a signal, that ends whatever is sent, for credentials too. */
@@ -117,7 +122,10 @@ export const usualRequests = 32
 export async function openAccount(config: Config, options: AccountOptions): Promise<Account> {
   const { target, abandoned } = options
   const clock = systemClock
-  const sockets = await openTransport(config.transport, { ca: readAuthorities(config) })
+  const sockets = await openTransport(config.transport, {
+    ca: readAuthorities(config),
+    ...transportTimeouts(options.timeouts),
+  })
   const handle = abandoned === undefined ? sockets.handle : endingWith(abandoned, sockets.handle)
   const mediator = await openMediator(config, options, handle)
   const provider = options.provider ?? mediator ?? (await openProvider(config, handle))
@@ -195,7 +203,7 @@ interface Sending {
  * attempts without one. trace and the counter are innermost: they tell what really went over the wire.
  */
 function sending(
-  { callTimeoutMs, isEndless, hedge: hedged, rateLimits }: AccountOptions,
+  { callTimeoutMs, isEndless, hedge: hedged, rateLimits, retry: patience }: AccountOptions,
   { credentials, scopeOf, requests: budget, counter, clock }: Sending,
 ): Interceptor[] {
   const limiter = rateLimits && new RateLimiter(rateLimits, clock)
@@ -204,7 +212,7 @@ function sending(
   return [
     authorize({ provider, scopeOf }),
     ...(limiter === undefined ? [] : [limiter.wait]),
-    retry({ clock, budget, callTimeoutMs, isEndless }),
+    retry({ ...patience, clock, budget, callTimeoutMs, isEndless }),
     ...(hedged === undefined ? [] : [hedge({ ...hedged, clock, budget })]),
     ...(limiter === undefined ? [] : [limiter.count]),
     trace(clock),

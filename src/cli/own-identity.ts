@@ -1,4 +1,5 @@
 import { rootCertificates } from 'node:tls'
+import { cloudOf, clouds } from '../azure-url.ts'
 import { systemClock } from '../clock.ts'
 import { type Config, processEnvironment } from '../config.ts'
 import { mistake } from '../config-source.ts'
@@ -21,7 +22,8 @@ export async function openOwnIdentity(
   const trust = authorities === undefined ? {} : { ca: [...rootCertificates, authorities] }
   const options = { sources: diskSources(), authority, ...trust }
   const credential = await openIdentity(auth, secrets, options)
-  return new TokenCredentialProvider({ credential, clock: systemClock })
+  const cloud = cloudOf(config.blobEndpoint).suffix
+  return new TokenCredentialProvider({ credential, clock: systemClock, cloud })
 }
 
 interface OwnIdentity {
@@ -89,11 +91,12 @@ function namedBy(variable: (name: string) => string | undefined): OwnIdentity | 
   return undefined
 }
 
-/** Said outright where an environment was given: the library would take the process's. */
-function authorityOf({ authorityHost, identityVariable }: Config) {
-  const isOwn = identityVariable === undefined
+/** Said outright where an environment was given, as the library would take the process's, and in another cloud than the public one. */
+function authorityOf({ authorityHost, blobEndpoint, identityVariable }: Config) {
+  const cloud = cloudOf(blobEndpoint)
+  const isOwn = identityVariable === undefined && cloud === clouds.public
   return {
-    authorityHost: authorityHost?.href ?? (isOwn ? undefined : 'https://login.microsoftonline.com'),
+    authorityHost: authorityHost?.href ?? (isOwn ? undefined : cloud.authority),
     // Instance discovery asks the public cloud about the authority: a private one is unknown there.
     disableInstanceDiscovery: authorityHost !== undefined && !isPublicAuthority(authorityHost),
   }

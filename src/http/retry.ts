@@ -12,7 +12,8 @@ import { targetOf, wasNeverSent } from './network-error.ts'
 import { type RequestBudget, tellingOfPause } from './request-budget.ts'
 import { retryAfterMs } from './retry-after.ts'
 
-export interface RetryOptions {
+/** How often, and after how long, what failed for a passing reason is sent again. */
+export interface PublicRetryOptions {
   /** Tries altogether. Default 5. */
   readonly maxAttempts?: number | undefined
   /** The longest first wait; doubles per attempt. Default 200 ms. */
@@ -21,6 +22,9 @@ export interface RetryOptions {
   readonly maxDelayMs?: number | undefined
   /** No attempt begins later than this after the first. Default 2 min. */
   readonly deadlineMs?: number | undefined
+}
+
+export interface RetryOptions extends PublicRetryOptions {
   /**
    * How long a call may take with all its attempts, the one under way included: then it is cut off, and
    * `ETIMEDOUT`. Absent: each attempt has the time-outs of the transport.
