@@ -61,6 +61,7 @@ NativeChannel::NativeChannel(const Napi::CallbackInfo& info)
   slot_bytes_ = info[2].As<Napi::Number>().Uint32Value();
   reader_count_ = info[3].As<Napi::Number>().Int32Value();
   deadline_ms_ = info[4].As<Napi::Number>().Int64Value();
+  own_queues_ = !info[5].IsBoolean() || info[5].As<Napi::Boolean>();
   if (slot_count_ < 1 || slot_count_ > 4096 || slot_bytes_ < 8192 || slot_bytes_ > (16u << 20) ||
       reader_count_ < 1 || reader_count_ > 64 || deadline_ms_ < 0) {
     Napi::RangeError::New(env_, "slotCount, slotBytes, readers or deadlineMs is out of range")
@@ -90,6 +91,7 @@ Napi::Value NativeChannel::Receive(const Napi::CallbackInfo& info) {
   options.slot_bytes = slot_bytes_;
   options.slot_count = slot_count_;
   options.reader_count = reader_count_;
+  options.own_queues = own_queues_;
   options.deadline_ns = deadline_ms_ * 1'000'000;
   // On a reader thread: the thread-safe function is all it touches.
   options.wake = [wake = wake_] { wake.NonBlockingCall(nullptr); };

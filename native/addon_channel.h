@@ -147,6 +147,7 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
   size_t slot_bytes_ = 0;
   int reader_count_ = 0;
   int64_t deadline_ms_ = 0;
+  bool own_queues_ = true;
   Napi::Reference<Napi::ArrayBuffer> pool_;
   Napi::Reference<Napi::Int32Array> frames_;
   Napi::FunctionReference on_frames_;

@@ -62,6 +62,14 @@ Napi::Value TakeDescriptor(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), abfs::ReceiveDescriptor(socket));
 }
 
+// (socket, fd: number): 0 | -errno
+Napi::Value GiveDescriptor(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber() || !info[1].IsNumber()) return Reject(info.Env(), "expected socket, fd");
+  const int socket = info[0].As<Napi::Number>().Int32Value();
+  const int descriptor = info[1].As<Napi::Number>().Int32Value();
+  return Napi::Number::New(info.Env(), abfs::SendDescriptor(socket, descriptor));
+}
+
 // (fd: number)
 void CloseDescriptor(const Napi::CallbackInfo& info) {
   if (!info[0].IsNumber()) {
@@ -78,6 +86,7 @@ void DefineMounting(Napi::Env env, Napi::Object exports) {
   exports.Set("unmount", Napi::Function::New(env, Unmount));
   exports.Set("socketPair", Napi::Function::New(env, SocketPair));
   exports.Set("receiveDescriptor", Napi::Function::New(env, TakeDescriptor));
+  exports.Set("sendDescriptor", Napi::Function::New(env, GiveDescriptor));
   exports.Set("closeDescriptor", Napi::Function::New(env, CloseDescriptor));
 }
 

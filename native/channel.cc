@@ -79,7 +79,7 @@ int Channel::Start() {
 }
 
 int Channel::OpenReader(Reader* reader, int index) {
-  if (index > 0) reader->device = Clone(options_.device.get());
+  if (index > 0 && options_.own_queues) reader->device = Clone(options_.device.get());
   if (!reader->device.valid()) {
     reader->device = UniqueFd(::fcntl(options_.device.get(), F_DUPFD_CLOEXEC, 0));
   }

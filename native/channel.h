@@ -53,6 +53,9 @@ class Channel {
     size_t slot_bytes = 0;
     int slot_count = 0;
     int reader_count = 1;
+    // Whether each reader has a queue of its own. The kernel fails what is in it when it is closed:
+    // requests that are to outlive this process stay in the queue of the device.
+    bool own_queues = true;
     // How long a request may go without progress before it is answered with ETIMEDOUT; 0 for ever.
     int64_t deadline_ns = 0;
     // Runs on a reader thread when there is something to Take and the owner has not been told, and

@@ -32,4 +32,7 @@ int MakeSocketPair(int sockets[2]);
 // close, or -errno; -ENOMSG when the peer sent none.
 int ReceiveDescriptor(int socket);
 
+// Sends a duplicate of `descriptor` to the peer of `socket`. Returns 0 or -errno.
+int SendDescriptor(int socket, int descriptor);
+
 }  // namespace abfs

@@ -9,6 +9,7 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: {
       mount: async () => (await import('./commands/mount.ts')).defineMount,
       unmount: async () => (await import('./commands/unmount.ts')).defineUnmount,
+      restart: async () => (await import('./commands/restart.ts')).defineRestart,
       status: async () => (await import('./commands/status.ts')).defineStatus,
       stats: async () => (await import('./commands/stats.ts')).defineStats,
       doctor: async () => (await import('./commands/doctor.ts')).defineDoctor,

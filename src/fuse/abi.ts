@@ -83,7 +83,11 @@ const initFlagNumbers = {
 /** Bits of `init.flags`; those from bit 32 on are in `flags2`, shifted down. */
 export const initFlags: Flags<typeof initFlagNumbers> = flagsOf(initFlagNumbers)
 
-const initFlag2Numbers = { FUSE_DIRECT_IO_ALLOW_MMAP: 4, FUSE_PASSTHROUGH: 5 } as const
+const initFlag2Numbers = {
+  FUSE_DIRECT_IO_ALLOW_MMAP: 4,
+  FUSE_PASSTHROUGH: 5,
+  FUSE_HAS_RESEND: 7,
+} as const
 
 /** Bits of `init.flags2`. */
 export const initFlags2: Flags<typeof initFlag2Numbers> = flagsOf(initFlag2Numbers)
@@ -106,6 +110,9 @@ const setattrNumbers = {
 export const setattrBits: Flags<typeof setattrNumbers> = flagsOf(setattrNumbers)
 
 /** Bit of `getattrIn.flags`: `fh` is an open file. */
+/** Code of a notice. */
+export const FUSE_NOTIFY_RESEND = 7
+
 export const FUSE_GETATTR_FH = 1
 /** Bit of `fsyncIn.flags`: fdatasync(2). */
 export const FUSE_FSYNC_FDATASYNC = 1

@@ -79,6 +79,11 @@ export interface NamesChannel {
 export interface FuseChannel {
   /** Begins to deliver requests. Called once. */
   receive(receiver: FrameReceiver): void
+  /**
+   * Has the kernel send again what it has sent to a process that ended without answering. Where it cannot (Linux before 6.9), EINVAL is
+   * thrown.
+   */
+  resend?(): void
   /** Keeps the bytes of `frame` past the `onFrame` call under way. Without a copy, as long as there is room. */
   hold(frame: Buffer): HeldFrame
   /**

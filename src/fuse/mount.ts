@@ -11,10 +11,10 @@ import { type MountRequest, mountByHelper } from './fusermount.ts'
 import { serveGiven } from './given-connection.ts'
 import { givenDescriptor } from './given-place.ts'
 import { maxRequestBytes } from './limits.ts'
-import { findMount } from './mount-table.ts'
+import { canonicalMountpoint, findMount } from './mount-table.ts'
 import { loadNativeMounting, NativeFuseChannel, type NativeMounting } from './native-channel.ts'
 import { prepareMountpoint } from './preflight.ts'
-import { Session } from './session.ts'
+import { Session, type SessionFailover } from './session.ts'
 import { detach, isRoot, type UnmountOptions } from './unmount.ts'
 
 /** Where and how a file system is mounted. */
@@ -42,6 +42,18 @@ export interface MountOptions {
    */
   readonly passthrough?: boolean | undefined
   readonly clock?: Clock | undefined
+  /** Has the mount outlive this process. Absent: the mount ends with it. */
+  readonly failover?: MountFailover | undefined
+}
+
+/** How a mount outlives the process that serves it: another holds its connection, for a third to take over. */
+export interface MountFailover {
+  /** The connection of a mount that is there already, and what it began with. */
+  readonly takesOver?: { readonly device: number; readonly init: Uint8Array } | undefined
+  /** Gives a duplicate of a new connection's descriptor to who is to hold it. */
+  readonly keep: (device: number) => void
+  /** Takes what a new connection began with. */
+  readonly begun: (init: Uint8Array) => void
 }
 
 /** A file system that is mounted and served by this process. */
@@ -57,6 +69,11 @@ export interface Mount {
   readonly closed: Promise<void>
   /** Why the kernel reads no file by itself; `undefined` when it does, or will when there is one. */
   whyNoPassthrough(): string | undefined
+  /**
+   * Begins no further call, and resolves when those under way are answered; the result goes on again. What is asked
+   * meanwhile is answered then, or by who takes over. Absent where nobody can.
+   */
+  readonly pause?: (() => Promise<() => void>) | undefined
   /** Tries that with a file of no name in `directory`, and gives the same. */
   tryPassthrough(directory: string): Promise<string | undefined>
   /**
@@ -75,22 +92,20 @@ export interface Mount {
 export async function mount(operations: FileOperations, options: MountOptions): Promise<Mount> {
   const given = givenDescriptor(options.mountpoint)
   if (given !== undefined) return mountGiven(operations, given, options)
-  const native = loadNativeMounting()
-  const { mountpoint, detachedDead } = await prepareMountpoint(options.mountpoint, {
-    nonEmpty: options.nonEmpty ?? false,
-    clock: options.clock ?? systemClock,
-  })
+  const { mountpoint, detachedDead, device } = await connect(options)
+  const { readOnly, failover } = options
   const maxReadAheadBytes = options.maxReadAheadBytes ?? maxRequestBytes
-  const device = await openMount(native, mountpoint, options)
-  const channel = new NativeFuseChannel(device, { timeoutMs: options.timeoutMs ?? 60_000 })
+  const timeoutMs = options.timeoutMs ?? 60_000
+  const channel = new NativeFuseChannel(device, { timeoutMs, isKept: failover !== undefined })
   const passthrough = options.passthrough ?? options.readOnly ?? false
-  const { readOnly } = options
-  const session = new Session(channel, operations, { maxReadAheadBytes, passthrough, readOnly })
+  const how = { maxReadAheadBytes, passthrough, readOnly }
+  const session = new Session(channel, operations, { ...how, failover: ofSession(failover) })
   try {
     session.start()
     await session.ready
   } catch (error) {
-    await detach(mountpoint, true)
+    // Who takes over without success leaves the mount to the next.
+    if (failover?.takesOver === undefined) await detach(mountpoint, true)
     channel.close()
     throw error
   }
@@ -101,8 +116,41 @@ export async function mount(operations: FileOperations, options: MountOptions): 
     closed: session.closed,
     whyNoPassthrough: () => session.whyNoPassthrough,
     tryPassthrough: (directory) => tryPassthrough(session, directory),
+    pause: () => pause(session),
     unmount: (how) => unmountOwn({ mountpoint, device: number, closed: session.closed }, how ?? {}),
   }
+}
+
+interface Connected {
+  readonly mountpoint: string
+  readonly detachedDead: boolean
+  readonly device: number
+}
+
+/** A new mount, or the one that is taken over. */
+async function connect(options: MountOptions): Promise<Connected> {
+  const { takesOver, keep } = options.failover ?? {}
+  if (takesOver !== undefined) {
+    const mountpoint = await canonicalMountpoint(options.mountpoint)
+    return { mountpoint, detachedDead: false, device: takesOver.device }
+  }
+  const native = loadNativeMounting()
+  const prepared = await prepareMountpoint(options.mountpoint, {
+    nonEmpty: options.nonEmpty ?? false,
+    clock: options.clock ?? systemClock,
+  })
+  const device = await openMount(native, prepared.mountpoint, options)
+  keep?.(device)
+  return { ...prepared, device }
+}
+
+function ofSession(failover: MountFailover | undefined): SessionFailover | undefined {
+  return failover && { init: failover.takesOver?.init, begun: failover.begun }
+}
+
+async function pause(session: Session): Promise<() => void> {
+  await session.pause()
+  return () => session.resume()
 }
 
 /** Unmounting is left to who mounted: the connection ends, once everything that was written is stored. */

@@ -1,6 +1,8 @@
+import { writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import { FileSystemError } from '../errors.ts'
 import { addonPlaces, findAddon, howToBuildAddon } from '../native-addon.ts'
+import { FUSE_NOTIFY_RESEND, structs } from './abi.ts'
 import type {
   ContentChannel,
   FrameReceiver,
@@ -23,6 +25,7 @@ export interface NativeMounting {
   unmount(target: string, lazy: boolean): Promise<number>
   socketPair(): [number, number] | number
   receiveDescriptor(socket: number): number
+  sendDescriptor(socket: number, descriptor: number): number
   closeDescriptor(descriptor: number): void
 }
 
@@ -76,6 +79,7 @@ interface Addon extends NativeMounting {
     slotBytes: number,
     readerCount: number,
     deadlineMs: number,
+    ownQueues: boolean,
   ) => NativeConnection
 }
 
@@ -91,6 +95,8 @@ export interface NativeChannelOptions {
    * `ETIMEDOUT`; milliseconds. 0 for ever.
    */
   readonly timeoutMs: number
+  /** Another process holds the connection too: what this one has taken and not answered outlives it. Default false. */
+  readonly isKept?: boolean | undefined
 }
 
 /** The mount behind `device`, an open /dev/fuse, which the channel takes over. */
@@ -104,10 +110,19 @@ export class NativeFuseChannel implements FuseChannel {
   #heldSlots = 0
   readonly #sending = new Map<number, LateReply>()
   #tickets = 0
+  readonly #device: number
 
-  constructor(device: number, { timeoutMs }: NativeChannelOptions) {
+  constructor(device: number, { timeoutMs, isKept = false }: NativeChannelOptions) {
     const { NativeChannel } = loadAddon()
-    this.#connection = new NativeChannel(device, slotCount, slotBytes, readerCount, timeoutMs)
+    this.#device = device
+    this.#connection = new NativeChannel(
+      device,
+      slotCount,
+      slotBytes,
+      readerCount,
+      timeoutMs,
+      !isKept,
+    )
     this.content = contentOf(this.#connection)
     this.names = namesOf(this.#connection)
   }
@@ -122,6 +137,10 @@ export class NativeFuseChannel implements FuseChannel {
       (ticket, result) => this.#sent(ticket, result),
     )
     if (result < 0) throw readFailure(-result)
+  }
+
+  resend(): void {
+    writeSync(this.#device, resendNotice())
   }
 
   hold(frame: Buffer): HeldFrame {
@@ -217,6 +236,15 @@ export class NativeFuseChannel implements FuseChannel {
       this.#receiver?.onFrame(Buffer.from(pool, slot * slotBytes, lengthBytes), source)
     }
   }
+}
+
+/** `fuse_out_header` of a notice: its code stands for an error, and it answers no request. */
+function resendNotice(): Uint8Array {
+  const { sizeBytes, len, error } = structs.outHeader
+  const notice = Buffer.alloc(sizeBytes)
+  notice.writeUInt32LE(sizeBytes, len)
+  notice.writeInt32LE(FUSE_NOTIFY_RESEND, error)
+  return notice
 }
 
 function pairsOf(settled: readonly SettledInode[]): Float64Array {

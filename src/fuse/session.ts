@@ -6,20 +6,37 @@
  * saving data are awaited, and the session closes.
  */
 import { constants } from 'node:os'
-import { KiB } from '../byte-range.ts'
-import { errnoOf, FileSystemError } from '../errors.ts'
-import { type FaultEvent, faultChannel } from '../telemetry.ts'
+import { FileSystemError } from '../errors.ts'
 import type { FileOperations, Ino } from '../vfs/operations.ts'
 import { FUSE_KERNEL_VERSION, initFlags2, minKernelMinor, opcodes } from './abi.ts'
 import { answer, type OperationRequest } from './answer.ts'
 import { Call } from './call.ts'
+import {
+  errnoOfFailure,
+  goneErrnos,
+  hungUp,
+  isLong,
+  maxEarlyInterrupts,
+  mayBeSaving,
+  noFailover,
+  ofOneAnswer,
+  reportFault,
+  tooOld,
+  withoutReply,
+} from './call-rules.ts'
 import type { FuseChannel, HeldFrame } from './channel.ts'
 import { deferred } from './deferred.ts'
 import { limitsFor, maxRequestBytes, noLimits } from './limits.ts'
 import { OpenModes } from './open-modes.ts'
 import { parseRequest } from './parse-request.ts'
 import { watchProgress } from './progress.ts'
-import { initReply, type Message, statusReply, toldAttributes } from './reply.ts'
+import {
+  initReply,
+  type Message,
+  type SessionLimits,
+  statusReply,
+  toldAttributes,
+} from './reply.ts'
 import {
   type Forget,
   type FuseRequest,
@@ -29,6 +46,8 @@ import {
   type RequestHeader,
 } from './request.ts'
 
+type InitRequest = Extract<FuseRequest, { readonly kind: 'init' }>
+
 /** What a session asks of the kernel. */
 export interface SessionOptions {
   /** How far ahead of a reader the kernel may ask; it has a limit of its own. */
@@ -37,6 +56,16 @@ export interface SessionOptions {
   readonly passthrough?: boolean | undefined
   /** Nothing changes but by others. Default false. */
   readonly readOnly?: boolean | undefined
+  /** For a connection that outlives this process. */
+  readonly failover?: SessionFailover | undefined
+}
+
+/** What a session has to do with those before and after it. */
+export interface SessionFailover {
+  /** The INIT that another process has answered: the conversation goes on. */
+  readonly init?: Uint8Array | undefined
+  /** Takes the INIT that was answered here, before its answer is sent. */
+  readonly begun: (init: Uint8Array) => void
 }
 
 /** Serves `operations` to the kernel behind `channel`. */
@@ -57,6 +86,10 @@ export class Session {
   readonly #wantsPassthrough: boolean
   readonly #readOnly: boolean
   #modes: OpenModes | undefined
+  readonly #failover: SessionFailover | undefined
+  /** What has come since the session was paused. */
+  #waiting: { readonly frame: Buffer; readonly source: number }[] | undefined
+  #whenIdle: () => void = () => {}
   #ended = false
   #stopWatching: () => void = () => {}
 
@@ -64,6 +97,7 @@ export class Session {
     this.#channel = channel
     this.#operations = operations
     this.#readOnly = options.readOnly ?? false
+    this.#failover = options.failover
     this.#wantsPassthrough = options.passthrough ?? false
     this.#maxReadAheadBytes = options.maxReadAheadBytes ?? maxRequestBytes
     this.ready = this.#readiness.promise
@@ -84,6 +118,8 @@ export class Session {
       // Whoever is held back on purpose is not late, and nobody knows whose requests wait.
       held: () => this.#prolong(() => true),
     })
+    const init = this.#failover?.init
+    if (init !== undefined) this.#goOn(Buffer.from(init))
     this.#channel.receive({
       onFrame: (frame, source) => this.#receive(frame, source),
       onExpired: (unique, code) => this.#expire(unique, code),
@@ -91,6 +127,27 @@ export class Session {
     })
     const { xattrPrefixes } = this.#operations
     if (xattrPrefixes !== undefined) this.#channel.offerXattrs?.(xattrPrefixes)
+    if (init !== undefined) this.#channel.resend?.()
+  }
+
+  /**
+   * Begins no further call; resolves when those under way are answered. What the kernel asks meanwhile is for who
+   * takes over, or waits for `resume`.
+   */
+  async pause(): Promise<void> {
+    this.#waiting ??= []
+    if (this.#calls.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve
+      })
+    }
+  }
+
+  /** Goes on after `pause`. */
+  resume(): void {
+    const waiting = this.#waiting ?? []
+    this.#waiting = undefined
+    for (const { frame, source } of waiting) this.#receive(frame, source)
   }
 
   /** Ends the conversation from this side, once what is being saved is. Resolves when `closed` does. */
@@ -116,10 +173,15 @@ export class Session {
       reportFault('frame', 0, new MalformedRequest(`frame of ${frame.length} bytes has no head`))
       return
     }
+    if (this.#waiting !== undefined && !withoutReply.has(header.opcode)) {
+      this.#waiting.push({ frame: Buffer.from(frame), source })
+      return
+    }
     // The payload of a write is not copied; all other requests leave nothing in the frame.
     const held = header.opcode === opcodes.write ? this.#channel.hold(frame) : undefined
     const request = this.#parse(header, held?.bytes ?? frame, source)
-    if (request === undefined) held?.release()
+    if (request?.kind === 'init') this.#initialize(request, frame, new Call('init', header, source))
+    else if (request === undefined) held?.release()
     else this.#dispatch(request, new Call(request.kind, header, source), held)
   }
 
@@ -136,11 +198,12 @@ export class Session {
     }
   }
 
-  #dispatch(request: FuseRequest, call: Call, held: HeldFrame | undefined): void {
+  #dispatch(
+    request: Exclude<FuseRequest, InitRequest>,
+    call: Call,
+    held: HeldFrame | undefined,
+  ): void {
     switch (request.kind) {
-      case 'init':
-        this.#initialize(request, call)
-        break
       case 'forget':
         this.#forget(request.forgets)
         break
@@ -163,7 +226,9 @@ export class Session {
     held?.release()
     this.#calls.delete(unique)
     this.#reply(call, reply)
-    if (this.#ended && this.#calls.size === 0) this.#drained.resolve()
+    if (this.#calls.size > 0) return
+    this.#whenIdle()
+    if (this.#ended) this.#drained.resolve()
   }
 
   async #answer(request: OperationRequest, call: Call): Promise<Message> {
@@ -183,6 +248,7 @@ export class Session {
   }
 
   #send(call: Call, reply: Message): void {
+    this.#operations.beforeReply?.()
     const { source, settled, touched, listed, idle } = call
     for (const ino of listed) this.#tellNames(ino)
     for (const handle of idle) this.#channel.handleIdle?.(handle)
@@ -204,8 +270,12 @@ export class Session {
 
   /** Long ones are copied by another thread: this one has sockets to read meanwhile. */
   #reply(call: Call, reply: Message): void {
-    if (this.#channel.sendLater === undefined || !isLong(call, reply)) this.#send(call, reply)
-    else this.#channel.sendLater(call.source, reply, (result) => this.#sent(call, result))
+    const { sendLater } = this.#channel
+    if (sendLater === undefined || !isLong(call, reply)) this.#send(call, reply)
+    else {
+      this.#operations.beforeReply?.()
+      this.#channel.sendLater?.(call.source, reply, (result) => this.#sent(call, result))
+    }
   }
 
   #sent(call: Call, result: number): void {
@@ -228,7 +298,7 @@ export class Session {
     }
   }
 
-  #initialize(request: FuseRequest & { readonly kind: 'init' }, call: Call): void {
+  #initialize(request: InitRequest, frame: Buffer, call: Call): void {
     const { unique } = call.header
     if (request.major > FUSE_KERNEL_VERSION) {
       // The kernel asks once more, in the version named here.
@@ -240,6 +310,31 @@ export class Session {
       this.#readiness.reject(tooOld(request))
       return
     }
+    const limits = this.#agree(request)
+    if (this.#failover !== undefined && (request.flags2 & initFlags2.FUSE_HAS_RESEND) === 0) {
+      this.#send(call, statusReply(unique, constants.errno.EPROTO))
+      this.#readiness.reject(noFailover())
+      return
+    }
+    this.#failover?.begun(Buffer.from(frame))
+    this.#send(call, initReply(unique, FUSE_KERNEL_VERSION, limits))
+    this.#readiness.resolve()
+  }
+
+  /** As the process before this one has agreed with the kernel. */
+  #goOn(init: Buffer): void {
+    const header = parseHeader(init)
+    const request = header && this.#parse(header, init, 0)
+    if (request?.kind !== 'init') throw new MalformedRequest('what was kept is no INIT')
+    this.#agree(request)
+    this.#failover?.begun(init)
+    for (const { ino, ...open } of this.#operations.openFiles?.() ?? []) {
+      this.#modes?.opened(ino, { ...open, keepCache: false, directIo: false })
+    }
+    this.#readiness.resolve()
+  }
+
+  #agree(request: InitRequest): SessionLimits {
     const limits = limitsFor(request, {
       maxReadAheadBytes: this.#maxReadAheadBytes,
       flocks: this.#operations.flock !== undefined,
@@ -250,8 +345,7 @@ export class Session {
       const options = { passthrough: agreed, readOnly: this.#readOnly }
       this.#modes = new OpenModes(this.#channel.content, options)
     }
-    this.#send(call, initReply(unique, FUSE_KERNEL_VERSION, limits))
-    this.#readiness.resolve()
+    return limits
   }
 
   #forget(forgets: readonly Forget[]): void {
@@ -317,76 +411,3 @@ export class Session {
     }
   }
 }
-
-/** The errno that the caller gets. What is neither an answer nor an interruption is reported. */
-function errnoOfFailure(error: unknown, call: Call): number {
-  const isAnswer = error instanceof FileSystemError
-  const isInterruption = call.interrupted && error instanceof Error && error.name === 'AbortError'
-  // Nobody is told the outcome of a release.
-  const unheard = call.kind === 'release' || call.kind === 'releasedir'
-  if (unheard || !(isAnswer || isInterruption)) reportFault(call.kind, call.header.nodeid, error)
-  if (isAnswer) return errnoOf(error.code)
-  return isInterruption ? constants.errno.EINTR : constants.errno.EIO
-}
-
-function reportFault(operation: string, nodeid: number, error: unknown): void {
-  const event: FaultEvent = {
-    operation: `fuse.${operation}`,
-    path: `inode ${nodeid}`,
-    error: error instanceof Error ? error : new Error(String(error), { cause: error }),
-  }
-  faultChannel.publish(event)
-}
-
-function tooOld(request: { readonly major: number; readonly minor: number }): FileSystemError {
-  const detail =
-    `the kernel speaks FUSE ${request.major}.${request.minor}, ` +
-    `${FUSE_KERNEL_VERSION}.${minKernelMinor} or later (Linux 5.4) is needed`
-  return new FileSystemError('ENOTSUP', 'mount', { detail })
-}
-
-function hungUp(cause: Error | undefined): FileSystemError {
-  const detail = 'the kernel ended the connection before the mount was ready'
-  return new FileSystemError('EIO', 'mount', { detail, cause })
-}
-
-/** Copying less takes no longer than handing it to another thread. */
-const longReplyBytes = 128 * KiB
-
-function isLong(call: Call, reply: Message): boolean {
-  if (call.kind !== 'read') return false
-  return reply.reduce((sum, part) => sum + part.length, 0) >= longReplyBytes
-}
-
-const maxEarlyInterrupts = 256
-
-/** Requests that the kernel expects no reply to. */
-const withoutReply: ReadonlySet<number> = new Set([
-  opcodes.forget,
-  opcodes.batchForget,
-  opcodes.interrupt,
-])
-
-/** Calls whose deadline no answer of the service prolongs: they wait for few, or for memory alone. */
-const ofOneAnswer: ReadonlySet<string> = new Set([
-  'lookup',
-  'getattr',
-  'read',
-  'readlink',
-  'statfs',
-  'getxattr',
-  'listxattr',
-  'releasedir',
-])
-
-/** Calls that go on when the mount is gone: what they save was promised to a caller. */
-const mayBeSaving: ReadonlySet<string> = new Set(['write', 'flush', 'fsync', 'release'])
-
-/** Refusals of a reply that say: nobody waits for it any more. */
-const goneErrnos: ReadonlySet<number> = new Set([
-  constants.errno.ENOENT,
-  constants.errno.ENODEV,
-  constants.errno.EPERM,
-  constants.errno.EBADF,
-  constants.errno.ECONNABORTED,
-])

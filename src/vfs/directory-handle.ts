@@ -13,7 +13,10 @@ export class DirectoryHandle {
   readonly kind = 'directory' as const
   readonly inode: Inode
   readonly #tree: Tree
-  #snapshot: readonly (readonly [string, Entry])[]
+  /** What a name has none of has gone since. */
+  #snapshot: readonly (readonly [string, Entry | undefined])[]
+  /** Whether the snapshot is that of an earlier process, which has left the names alone. */
+  #isAdopted = false
   #started = false
   /** How many names the directory had lost by the time of the snapshot. */
   #removals: number
@@ -42,6 +45,32 @@ export class DirectoryHandle {
     return { cacheNames: moment !== undefined, keepCache }
   }
 
+  /** One that an earlier process has opened, with the names that it had. */
+  static adopted(tree: Tree, inode: Inode, names: readonly string[]): DirectoryHandle {
+    const handle = new DirectoryHandle(tree, inode, new Map())
+    handle.#snapshot = names.map((name) => [name, undefined])
+    handle.#isAdopted = true
+    handle.#started = true
+    for (const name of names) handle.#hold(inode.children.get(name))
+    return handle
+  }
+
+  /** The names of the snapshot, in its order. */
+  get names(): readonly string[] {
+    return this.#snapshot.map(([name]) => name)
+  }
+
+  /** Whether `complete` has to be called before reading. */
+  get isAdopted(): boolean {
+    return this.#isAdopted
+  }
+
+  /** Finds what the names of an adopted snapshot stand for. */
+  complete(entries: ReadonlyMap<string, Entry>): void {
+    this.#isAdopted = false
+    this.#snapshot = this.#snapshot.map(([name]) => [name, entries.get(name)])
+  }
+
   /** Whether reading from `offset` begins anew and wants a new snapshot. */
   rewinds(offset: number): boolean {
     const rewound = offset === 0 && this.#started
@@ -51,6 +80,7 @@ export class DirectoryHandle {
 
   refresh(entries: ReadonlyMap<string, Entry>): void {
     this.#snapshot = [...entries]
+    this.#isAdopted = false
     this.#removals = this.inode.removals
     this.#asked = this.inode.asked
   }
@@ -62,7 +92,8 @@ export class DirectoryHandle {
     if (offset <= 1) yield this.#special('..', this.inode.parent ?? this.inode, 2)
     for (let at = Math.max(offset, 2) - 2; at < this.#snapshot.length; at++) {
       const item = this.#snapshot[at]
-      if (item !== undefined) yield this.#entry(item[0], item[1], at + 3)
+      const [name, entry] = item ?? []
+      if (name !== undefined && entry !== undefined) yield this.#entry(name, entry, at + 3)
     }
   }
 
@@ -99,11 +130,14 @@ export class DirectoryHandle {
 
   #show(name: string, entry: Entry): Inode {
     const inode = this.#tree.table.ensureChild(this.inode, name, entry.type)
-    if (!this.#shown.has(inode)) {
-      this.#shown.add(inode)
-      inode.handles++
-    }
+    this.#hold(inode)
     return inode
+  }
+
+  #hold(inode: Inode | undefined): void {
+    if (inode === undefined || this.#shown.has(inode)) return
+    this.#shown.add(inode)
+    inode.handles++
   }
 
   #lookup(inode: Inode, entry: Entry): InodeEntry {

@@ -16,11 +16,14 @@ export interface FileHandle {
   readonly append: boolean
 }
 
-type Handle = FileHandle | DirectoryHandle
+/** An open file or directory. */
+export type Handle = FileHandle | DirectoryHandle
 
 /** Which number stands for which open file or directory. An open handle keeps its inode. */
 export class HandleTable {
   readonly #handles = new Map<HandleId, Handle>()
+  /** Hears of handles that are new, read something else, or are gone. */
+  onChanged: ((id: HandleId) => void) | undefined
   #last = 0
 
   get size(): number {
@@ -31,7 +34,39 @@ export class HandleTable {
     const id = toHandleId(++this.#last)
     this.#handles.set(id, handle)
     handle.inode.handles++
+    this.onChanged?.(id)
     return id
+  }
+
+  /** The highest number that was given so far. */
+  get last(): number {
+    return this.#last
+  }
+
+  /** Takes over the handle `id` of an earlier process. */
+  adopt(id: HandleId, handle: Handle): void {
+    this.#handles.set(id, handle)
+    handle.inode.handles++
+    this.startAfter(id)
+  }
+
+  /** No number up to `last` is given any more. */
+  startAfter(last: number): void {
+    this.#last = Math.max(this.#last, last)
+  }
+
+  find(id: HandleId): Handle | undefined {
+    return this.#handles.get(id)
+  }
+
+  /** All of them, by number. */
+  entries(): IterableIterator<[HandleId, Handle]> {
+    return this.#handles.entries()
+  }
+
+  /** What `id` reads is another than it was. */
+  changed(id: HandleId): void {
+    this.onChanged?.(id)
   }
 
   /** `EBADF` when `id` is not an open file. */
@@ -54,6 +89,7 @@ export class HandleTable {
     const handle = this.#handles.get(id)
     if (handle !== undefined) handle.inode.handles--
     this.#handles.delete(id)
+    this.onChanged?.(id)
   }
 
   /** All open files. */

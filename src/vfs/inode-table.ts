@@ -76,11 +76,41 @@ export class InodeTable {
   readonly #inodes = new Map<Ino, Inode>([[rootIno, this.root]])
   /** Hears of inodes that lose their name. */
   onUnlinked: (inode: Inode) => void = () => {}
+  /** Hears of inodes that are new, are called otherwise, are looked up or forgotten, or are gone. */
+  onChanged: ((inode: Inode) => void) | undefined
   #lastIno = rootIno as number
 
   /** `rootPath` is what the root stands for; no slash at its end. */
   constructor(rootPath: BlobPath) {
     this.#rootPath = rootPath
+  }
+
+  /** The highest number that was given so far. */
+  get lastIno(): number {
+    return this.#lastIno
+  }
+
+  /** All that are known but the root. */
+  *all(): Generator<Inode, void, undefined> {
+    for (const inode of this.#inodes.values()) if (inode !== this.root) yield inode
+  }
+
+  /** Takes over an inode of an earlier process, whose parent is known. */
+  adopt(inode: Inode): void {
+    this.#inodes.set(inode.ino, inode)
+    if (!inode.unlinked) inode.parent?.children.set(inode.name, inode)
+    this.#lastIno = Math.max(this.#lastIno, inode.ino)
+  }
+
+  /** No number up to `lastIno` is given any more. */
+  startAfter(lastIno: number): void {
+    this.#lastIno = Math.max(this.#lastIno, lastIno)
+  }
+
+  /** Counts a lookup. */
+  looked(inode: Inode): void {
+    inode.lookups++
+    this.onChanged?.(inode)
   }
 
   /** How many inodes are known, the root included. */
@@ -108,6 +138,7 @@ export class InodeTable {
     const inode = new Inode(toIno(++this.#lastIno), type, { parent, name })
     parent.children.set(name, inode)
     this.#inodes.set(inode.ino, inode)
+    this.onChanged?.(inode)
     return inode
   }
 
@@ -130,6 +161,7 @@ export class InodeTable {
     const inode = this.#inodes.get(ino)
     if (inode === undefined) return
     inode.lookups = Math.max(0, inode.lookups - count)
+    this.onChanged?.(inode)
     this.prune(inode)
   }
 
@@ -140,6 +172,7 @@ export class InodeTable {
       if (at.writable !== undefined || at.unstored !== undefined) return
       const parent: Inode | undefined = at.parent
       this.#inodes.delete(at.ino)
+      this.onChanged?.(at)
       if (parent?.children.get(at.name) === at) parent.children.delete(at.name)
       at = parent
     }
@@ -155,6 +188,7 @@ export class InodeTable {
       parent.changeNames()
     }
     inode.unlinked = true
+    this.onChanged?.(inode)
     this.onUnlinked(inode)
     this.prune(inode)
   }
@@ -169,6 +203,7 @@ export class InodeTable {
     inode.parent = parent
     inode.name = name
     parent.children.set(name, inode)
+    this.onChanged?.(inode)
     if (former !== undefined) this.prune(former)
   }
 }

@@ -6,20 +6,22 @@ import type { Entry } from '../namespace/entry.ts'
 import { copyBytes } from './copy-bytes.ts'
 import { publishFault } from './fault.ts'
 import { FileAttributes } from './file-attributes.ts'
+import type { LineOf } from './handed-over.ts'
 import type { FileHandle, HandleTable } from './handle-table.ts'
 import type { Inode } from './inode-table.ts'
 import { LastClose } from './last-close.ts'
 import type { LeaseLocks } from './lease-locks.ts'
 import { interruptible } from './mutex.ts'
-import type {
-  Allocation,
-  CallContext,
-  CopyTarget,
-  CreatedFile,
-  CreateOptions,
-  FlockRequest,
-  HandleId,
-  OpenedFile,
+import {
+  type Allocation,
+  type CallContext,
+  type CopyTarget,
+  type CreatedFile,
+  type CreateOptions,
+  type FlockRequest,
+  type HandleId,
+  type OpenedFile,
+  toHandleId,
 } from './operations.ts'
 import { Readers } from './readers.ts'
 import { refuseOtherType } from './same-type.ts'
@@ -54,6 +56,20 @@ export class OpenFiles {
     this.#readers = new Readers(options)
     this.lastClose = new LastClose(options.tree, options.files)
     this.attributes = new FileAttributes(options.tree, (inode) => this.lastClose.settleOne(inode))
+  }
+
+  set onPinned(hear: (inode: Inode) => void) {
+    this.#readers.onPinned = hear
+  }
+
+  /** Goes on for who has opened a file before this process took over. */
+  adopt({ handle, entry }: LineOf<'file'>, inode: Inode): void {
+    const reader = entry && this.#readers.open(inode, entry)
+    // It may have been read from: that version or none.
+    if (entry?.etag !== undefined) reader?.keeps(entry.etag)
+    inode.entry ??= entry
+    const open: FileHandle = { kind: 'file', inode, reader, writable: false, append: false }
+    this.#handles.adopt(toHandleId(handle), open)
   }
 
   async open(inode: Inode, flags: number, context: CallContext): Promise<OpenedFile> {

@@ -295,6 +295,10 @@ export interface FileOperations {
    * come later come by calls.
    */
   namesNow?(ino: Ino): KnownNames | undefined
+  /** Each reply is sent after it: what the reply tells is kept for who takes the mount over. */
+  readonly beforeReply?: (() => void) | undefined
+  /** The files that are open, with the versions that are read: when this process takes a mount over, those that were. */
+  openFiles?(): Iterable<Pick<OpenedFile, 'handle' | 'version'> & { readonly ino: Ino }>
   setattr(ino: Ino, changes: AttributeChanges, context: CallContext): Promise<Attributes>
   readlink(ino: Ino, context: CallContext): Promise<string>
   symlink(parent: Ino, name: string, target: string, context: CallContext): Promise<InodeEntry>

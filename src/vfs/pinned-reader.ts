@@ -18,6 +18,8 @@ export interface PinnedReaderOptions {
   readonly refresh: () => Promise<Entry>
   /** Called once, when the first read had to be fetched. */
   readonly onMissed?: (() => void) | undefined
+  /** Called when another version is read from now on. */
+  readonly onPinned?: (() => void) | undefined
 }
 
 /** Who reads. */
@@ -83,6 +85,7 @@ export class PinnedReader {
     this.close()
     this.#entry = entry
     this.#path = this.#options.path()
+    this.#options.onPinned?.()
   }
 
   async #read(range: ByteRange, context: ReadContext): Promise<readonly Uint8Array[]> {

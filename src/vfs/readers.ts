@@ -15,6 +15,8 @@ interface ReadersOptions {
 export class Readers {
   readonly #tree: Tree
   readonly #siblings: SiblingReads | undefined
+  /** Hears of inodes of which somebody reads another version. */
+  onPinned: ((inode: Inode) => void) | undefined
 
   constructor({ tree, hasRoomAhead, prefetchFiles = true }: ReadersOptions) {
     this.#tree = tree
@@ -30,6 +32,7 @@ export class Readers {
       path: () => this.#tree.pathOf(inode),
       entry,
       refresh: () => this.#refresh(inode),
+      onPinned: () => this.onPinned?.(inode),
       onMissed: this.#siblings?.opened(inode, entry),
     })
     inode.readers.add(reader)

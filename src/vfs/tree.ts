@@ -205,7 +205,7 @@ export class Tree {
 
   /** Counts a lookup of `inode` and gives what answers it. */
   answer(inode: Inode, entry: Entry, believedMs: number = this.#believedOf(inode)): InodeEntry {
-    inode.lookups++
+    this.table.looked(inode)
     const attributes = this.attributes(inode, entry, believedMs)
     return { kind: 'entry', attributes, generation: 0, entryTtlMs: attributes.attrTtlMs }
   }

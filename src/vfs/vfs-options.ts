@@ -9,6 +9,7 @@ import { type AttributeDefaults, millisecondsToNs } from './attributes.ts'
 import type { AzureAttributes } from './extended-attributes.ts'
 import type { ConflictPolicy } from './file-commit.ts'
 import type { ForeignChanges } from './foreign-changes.ts'
+import type { HandedOver } from './handed-over.ts'
 import type { Journals } from './journals.ts'
 import type { PosixUse } from './posix-use.ts'
 import type { IsShown } from './shown-names.ts'
@@ -81,9 +82,18 @@ export interface VfsOptions {
   readonly hasRoomAhead?: (() => boolean) | undefined
   /** Whether small files beside those that are read are fetched before they are opened. Default true. */
   readonly prefetchFiles?: boolean | undefined
+  /** Keeps in a file what a process must know that takes the mount over. Absent: nobody does. */
+  readonly handover?: HandoverOptions | undefined
   readonly clock?: Clock | undefined
   /** Tells what others change. Absent: that shows when listings and attributes have expired. */
   readonly foreignChanges?: ForeignChanges | undefined
+}
+
+/** How a mount outlives this process. */
+export interface HandoverOptions {
+  readonly file: string
+  /** What the process before this one has left. */
+  readonly left?: HandedOver | undefined
 }
 
 /** What a mount that began at `nowMs` shows where nothing is said. */

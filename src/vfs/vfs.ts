@@ -1,12 +1,15 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
 import { systemClock } from '../clock.ts'
+import { formatPath } from '../path.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import { millisecondsToNs, posixChangesOf } from './attributes.ts'
 import { DirectoryHandle } from './directory-handle.ts'
 import { xattrPrefixes } from './extended-attributes.ts'
 import type { Unsaved } from './fault.ts'
+import { adopt } from './handed-over.ts'
 import { HandleTable } from './handle-table.ts'
+import { Handover } from './handover.ts'
 import { ExtendedAttributes } from './inode-attributes.ts'
 import type { Inode } from './inode-table.ts'
 import { journalsIn } from './journals.ts'
@@ -64,6 +67,8 @@ export class Vfs implements FileOperations {
   readonly #extended: ExtendedAttributes
   readonly #locks: LeaseLocks | undefined
   readonly flock: FileOperations['flock'] | undefined
+  readonly beforeReply: FileOperations['beforeReply'] | undefined
+  readonly #handover: Handover | undefined
 
   constructor(options: VfsOptions) {
     const clock = options.clock ?? systemClock
@@ -113,10 +118,45 @@ export class Vfs implements FileOperations {
     }
     const { turns } = this.#files.lastClose
     this.#directories = new NewDirectories(this.#tree, this.#fileContext, turns)
+    this.#handover = this.#handOver(options)
+    if (this.#handover !== undefined) this.beforeReply = () => this.#handover?.flush()
     this.#naming = new Naming(this.#tree, this.#directories, {
       keepingContent: (inode, work) => this.#files.keepingContent(inode, work),
       giveUpLock: async (inode) => this.#locks?.giveUp(inode),
     })
+  }
+
+  #handOver({ handover }: VfsOptions): Handover | undefined {
+    if (handover === undefined) return undefined
+    const { left, file } = handover
+    const heir = { tree: this.#tree, handles: this.#handles }
+    if (left !== undefined) adopt(left, { ...heir, adoptFile: (...of) => this.#files.adopt(...of) })
+    const kept = new Handover(this.#tree, this.#handles, file)
+    this.#files.onPinned = (inode) => kept.pinned(inode)
+    return kept
+  }
+
+  /** The conversation with the kernel began with `init`: who takes over has to know. */
+  begun(init: Uint8Array): void {
+    this.#handover?.begin(init)
+  }
+
+  /** Leaves all that who takes over has to know, while nothing is asked; or says why that cannot be. */
+  async handOver(): Promise<string | undefined> {
+    for (const { inode } of this.#handles.files()) {
+      if (!inode.unlinked || inode.writable === undefined) continue
+      const path = formatPath(this.#tree.pathOf(inode))
+      return `${path} is open and has no name any more: its content is nowhere else`
+    }
+    this.#handover?.flush()
+    return undefined
+  }
+
+  *openFiles(): Generator<Pick<OpenedFile, 'handle' | 'version'> & { readonly ino: Ino }> {
+    for (const [handle, open] of this.#handles.entries()) {
+      if (open.kind !== 'file') continue
+      yield { ino: open.inode.ino, handle, version: open.reader?.entry.etag }
+    }
   }
 
   watchChanges(listener: ChangeListener): void {
@@ -348,7 +388,9 @@ export class Vfs implements FileOperations {
     const directory = this.#handles.directory(handle)
     if (directory.rewinds(offset)) {
       directory.refresh(await this.#tree.list(directory.inode, context))
+      this.#handles.changed(handle)
     }
+    if (directory.isAdopted) directory.complete(await this.#tree.list(directory.inode, context))
     return directory.read(offset)
   }
 
@@ -399,5 +441,6 @@ export class Vfs implements FileOperations {
     await this.#directories.settle()
     await this.#locks?.close()
     this.#contents?.close()
+    this.#handover?.close()
   }
 }

@@ -4,6 +4,7 @@ import { addConnectionOptions, type CliContext } from '../context.ts'
 import type { DriveSettings, MountFlags } from '../drive/drive-options.ts'
 import {
   addBeliefs,
+  addFailover,
   addOwnerOptions,
   addReportOptions,
   addRestraints,
@@ -91,6 +92,7 @@ export function defineMount(program: Command, context: CliContext): void {
       return mount(argumentsOf(places, command.opts<MountCommandFlags>()), command, context)
     })
   addRestraints(command)
+  addFailover(command)
   addReportOptions(command)
   command.addOption(command.createOption('--serve-launcher').hideHelp())
   addConnectionOptions(command)
@@ -187,7 +189,8 @@ function argumentsOf(
 }
 
 async function mount(given: MountArguments, command: Command, context: CliContext): Promise<void> {
-  if (given.flags.serveLauncher !== true) return mountPlaces(given, command, context)
+  const { serveLauncher, serveKept } = given.flags
+  if (serveLauncher !== true && serveKept === undefined) return mountPlaces(given, command, context)
   const { withSecrets } = await import('../drive/launched-secrets.ts')
   const environment = await withSecrets(context.environment)
   return mountPlaces(given, command, { ...context, environment })
@@ -205,7 +208,7 @@ async function mountPlaces(
     throw usageError('--allow and --deny choose containers of mount all')
   }
   const directories = words.filter((_, index) => index % 2 !== 0).map((word) => resolve(word))
-  const { refuseContradictions } = await import('../drive/contradictions.ts')
+  const { refuseBesideFailover, refuseContradictions } = await import('../drive/contradictions.ts')
   refuseContradictions({
     isTyped: (flag) => command.getOptionValueSource(flag) === 'cli',
     hasCacheDir: Boolean(flags.cacheDir ?? context.environment['ABFS_CACHE_DIR']),
@@ -213,7 +216,10 @@ async function mountPlaces(
     isAll,
   })
   const settings = parseDriveSettings(directories, flags, context.environment, isAll)
-  const isLauncher = plan === 'no' && flags.foreground !== true && flags.serveLauncher !== true
+  refuseBesideFailover(settings, directories, isAll)
+  const { serveKept: keptRole } = flags
+  const isStarted = flags.foreground === true || flags.serveLauncher === true
+  const isLauncher = plan === 'no' && !isStarted && keptRole === undefined
   // A mistake is told at once; which containers there are is the daemon's to find out.
   if (!isAll) placesIn(words)
   const places = async () =>
@@ -232,13 +238,29 @@ async function mountPlaces(
     return
   }
   const descriptors = await givenIn(directories)
-  if (isLauncher) await launch(words, { settings, descriptors }, context)
-  else {
-    const { serveDrives } = await import('../drive/serve.ts')
-    const forLauncher = flags.serveLauncher === true
-    const below = isAll ? directories[0] : undefined
-    await serveDrives({ places, settings, below, forLauncher }, command, context)
+  if (isLauncher) return launch(words, { settings, descriptors }, context)
+  const forLauncher = flags.serveLauncher === true || keptRole !== undefined
+  if (settings.failover && keptRole === undefined) {
+    return keep(settings, forLauncher, command, context)
   }
+  const { serveDrives } = await import('../drive/serve.ts')
+  const below = isAll ? directories[0] : undefined
+  await serveDrives({ places, settings, below, forLauncher, keptRole }, command, context)
+}
+
+/** Has another process serve the drive, and others after it. */
+async function keep(
+  { logFile }: DriveSettings,
+  forLauncher: boolean,
+  command: Command,
+  context: CliContext,
+): Promise<void> {
+  const { keepDrive } = await import('../drive/keeper.ts')
+  const { openLog } = await import('../drive/log.ts')
+  const { configOf } = await import('../context.ts')
+  const { logLevel: level } = await configOf(command, context)
+  const log = openLog({ level, file: logFile })
+  await keepDrive({ argv: process.argv.slice(2), forLauncher, log, context })
 }
 
 interface Launched {

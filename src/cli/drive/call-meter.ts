@@ -168,6 +168,7 @@ export function bytesOf(result: unknown): number {
 /** These answer no call of a program. */
 const unmetered: ReadonlySet<string> = new Set([
   ...['forget', 'watchChanges', 'renew', 'unmounted', 'attributesNow', 'namesNow', 'isStored'],
+  ...['beforeReply', 'openFiles'],
 ])
 
 function newCounter(): Counter {

@@ -1,6 +1,6 @@
 import { givenDescriptor } from '../../fuse/given-place.ts'
 import { usageError } from '../usage.ts'
-import type { MountFlags } from './drive-options.ts'
+import type { DriveSettings, MountFlags } from './drive-options.ts'
 
 /** What is asked of flags that were typed. */
 export interface TypedFlags {
@@ -36,6 +36,33 @@ export function refuseContradictions(flags: TypedFlags): void {
   if (isTyped('cacheSize') && !hasCacheDir) {
     throw usageError('--cache-size is of --cache-dir (ABFS_CACHE_DIR), which is not given')
   }
+}
+
+/** What a drive cannot be beside `--failover`. */
+export function refuseBesideFailover(
+  { failover, readOnly, driver, statsDir, locks }: DriveSettings,
+  directories: readonly string[],
+  isAll: boolean,
+): void {
+  if (!failover) return
+  const given = directories.find((directory) => givenDescriptor(directory) !== undefined)
+  if (given !== undefined)
+    throw usageError(`${given} is kept by who mounted it: leave out --failover`)
+  if (isAll || directories.length > 1)
+    throw usageError('--failover is of one drive: mount each by itself')
+  if (driver !== 'native')
+    throw usageError('--failover needs the native driver: leave out --driver')
+  if (statsDir !== undefined) {
+    throw usageError(
+      '--stats-dir has files that no other daemon knows: leave it out, or --failover',
+    )
+  }
+  if (locks === 'lease') {
+    throw usageError(
+      '--locks lease has leases that end with their daemon: leave it out, or --failover',
+    )
+  }
+  if (!readOnly) throw usageError('--failover is for drives that are read-only: add --read-only')
 }
 
 /** Who has mounted a connection has chosen already. */

@@ -38,6 +38,15 @@ export async function askEnd(
   }
 }
 
+/**
+ * Asks the daemon behind `record` to hand its drive over; resolves when it is about to end. Rejects with EBUSY, and the
+ * daemon's words, when it will not.
+ */
+export async function askHandOver(record: DriveRecord, signal: AbortSignal): Promise<void> {
+  const { body } = await ask(record, '/hand-over', signal, 'POST')
+  await body()
+}
+
 function understood<Value>(value: Value | undefined, { directory, pid }: DriveRecord): Value {
   if (value !== undefined) return value
   const detail = `its daemon (pid ${pid}) answers as this version of abfs does not: unmount the drive and mount it anew`
@@ -49,15 +58,22 @@ interface Answer {
 }
 
 /** Resolves when the head of an answer has come. */
-async function ask(record: DriveRecord, path: string, signal: AbortSignal): Promise<Answer> {
+async function ask(
+  record: DriveRecord,
+  path: string,
+  signal: AbortSignal,
+  method: 'GET' | 'POST' = 'GET',
+): Promise<Answer> {
   const { controlSocket: socketPath, directory } = record
   if (socketPath === undefined) throw silent(directory, 'its daemon serves no socket')
   try {
-    const sent = request({ socketPath, path, signal })
+    const sent = request({ socketPath, path, signal, method })
     sent.end()
     const [response] = (await once(sent, 'response')) as [IncomingMessage]
     if (response.statusCode === 200) return { body: () => bodyOf(response, directory) }
-    throw silent(directory, errorOf(await json(response)))
+    const said = errorOf(await json(response))
+    if (response.statusCode !== 409) throw silent(directory, said)
+    throw new FileSystemError('EBUSY', 'restart', { path: directory, detail: said })
   } catch (cause) {
     if (cause instanceof FileSystemError) throw cause
     throw silent(directory, 'its daemon does not answer', cause)

@@ -11,6 +11,13 @@ import { formatMetrics } from './metrics.ts'
 /** Linux refuses longer socket names. */
 const maxSocketBytes = 107
 
+/** What a daemon does for who may open its socket. */
+export interface ControlOptions {
+  readonly report: () => DriveReport
+  /** Gets ready for another process to take over. The result ends this one, or says why it goes on. Absent where none does. */
+  readonly handOver?: (() => Promise<(() => void) | string>) | undefined
+}
+
 /**
  * Serves reports as HTTP on a socket file that this user alone may open. `GET /end` is answered by what
  * is returned, which closes: with the last report there is. Throws EINVAL for a name that is too long
@@ -18,7 +25,7 @@ const maxSocketBytes = 107
  */
 export async function serveControl(
   socket: string,
-  report: () => DriveReport,
+  { report, handOver }: ControlOptions,
 ): Promise<() => Promise<void>> {
   if (Buffer.byteLength(socket) > maxSocketBytes) {
     const detail = `a socket's name has at most ${maxSocketBytes} bytes: set XDG_RUNTIME_DIR to a shorter directory`
@@ -29,6 +36,9 @@ export async function serveControl(
   const waiting = new Set<ServerResponse>()
   const server = createServer((request, response) => {
     if (request.method === 'GET' && request.url === '/end') return keep(waiting, response)
+    if (request.method === 'POST' && request.url === '/hand-over') {
+      return void answerHandOver(handOver, response)
+    }
     answer(report, request, response)
   })
   // The socket appears within `listen`, closed to others from the beginning.
@@ -43,6 +53,21 @@ export async function serveControl(
   return async () => {
     await tellEnd(waiting, report())
     await close(server)
+  }
+}
+
+/** Who asks hears of it before the process ends. */
+async function answerHandOver(
+  handOver: ControlOptions['handOver'],
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    const leave = (await handOver?.()) ?? 'it was mounted without --failover'
+    if (typeof leave === 'string') return send(response, 409, { error: leave })
+    response.once('close', leave)
+    send(response, 200, {})
+  } catch (error) {
+    send(response, 500, { error: error instanceof Error ? error.message : String(error) })
   }
 }
 

@@ -11,6 +11,7 @@ import type { ConflictPolicy } from '../../vfs/file-commit.ts'
 import type { PosixUse } from '../../vfs/posix-use.ts'
 import { chooseOtlp, type OtlpSettings } from '../otlp/otlp-settings.ts'
 import { usageError } from '../usage.ts'
+import type { KeptRole } from './kept.ts'
 import { parseMoment } from './moment.ts'
 import { listPrices, type Prices, parsePrices } from './request-cost.ts'
 import { type Hiding, hidesByTags, shownBy } from './shown.ts'
@@ -64,7 +65,9 @@ export interface MountFlags {
   readonly deny?: string | readonly string[]
   readonly at?: string
   readonly snapshot?: string
+  readonly failover?: true
   readonly serveLauncher?: true
+  readonly serveKept?: KeptRole
 }
 
 /** The flags checked; file names absolute, as the daemon leaves its working directory. */
@@ -111,6 +114,8 @@ export interface DriveSettings {
   readonly locks: 'local' | 'lease'
   /** Where journals are kept when there is no `--cache-dir`. */
   readonly stateDirectory: string
+  /** Whether the drive outlives its daemon. */
+  readonly failover: boolean
   /** What speaks to the kernel. */
   readonly driver: 'native' | 'fuse-native'
   /** Whether the kernel may read files by itself that lie whole in the cache. */
@@ -187,7 +192,8 @@ export function parseDriveSettings(
     locks: parseLocks(flags),
     stateDirectory: stateDirectory(environment),
     driver: parseDriver(flags.driver),
-    passthrough: readOnly && flags.passthrough,
+    failover: flags.failover === true,
+    passthrough: readOnly && flags.passthrough && flags.failover !== true,
     logFile: logFile ?? (inForeground ? undefined : defaultLogFile(directory, environment)),
     statsFile: placeOf('--stats-file', flags.statsFile),
     metricsListen: parseListen('--metrics-listen', flags.metricsListen),

@@ -19,6 +19,8 @@ export interface DriveState {
   readonly pid?: number | undefined
   readonly sinceMs?: number | undefined
   readonly logFile?: string | undefined
+  /** The process that has another serve it when its daemon ends; absent where none does. */
+  readonly keeperPid?: number | undefined
   readonly unsaved: readonly UnsavedFile[]
 }
 
@@ -53,8 +55,8 @@ async function stateOf(
   mounts: readonly MountRecord[],
   signal: AbortSignal,
 ): Promise<DriveState> {
-  const { directory, source, pid, sinceMs, logFile } = record
-  const known = { directory, source, pid, sinceMs, logFile }
+  const { directory, source, pid, sinceMs, logFile, keeperPid } = record
+  const known = { directory, source, pid, sinceMs, logFile, keeperPid }
   // Where another process has mounted it is not known here, and may not be seen from here.
   const isMounted =
     isGivenPlace(directory) || mounts.some(({ mountpoint }) => mountpoint === directory)

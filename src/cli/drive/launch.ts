@@ -35,7 +35,7 @@ export type LaunchVerdict =
     }
 
 /** A line for whoever waits. */
-interface LaunchNotice {
+export interface LaunchNotice {
   readonly kind: 'notice'
   readonly line: string
 }
@@ -72,7 +72,7 @@ export async function launchDaemon(options: LaunchOptions): Promise<void> {
   options.signal.addEventListener('abort', stop, { once: true })
   const answer = await new Promise<LaunchVerdict>((resolve) => {
     child.on('message', (said) => {
-      const heard = parseMessage(said, options)
+      const heard = parseMessage(said, options.logFile)
       if (heard.kind === 'notice') options.stderr.write(`abfs: ${heard.line}\n`)
       else resolve(heard)
     })
@@ -96,13 +96,13 @@ export function tellStarter(
   }
 }
 
-/** In the child: gives the parent its verdict and lets go of it. */
-export async function answerLauncher(answer: LaunchVerdict): Promise<void> {
+/** In the child: gives the parent its verdict and lets go of it, unless it `stays` to be heard. */
+export async function answerLauncher(answer: LaunchVerdict, stays: boolean = false): Promise<void> {
   const { send } = process
   if (send === undefined) return
   // A parent that is gone needs no answer; the drive serves on.
   await new Promise<void>((resolve) => send.call(process, answer, () => resolve()))
-  if (process.connected) process.disconnect()
+  if (process.connected && !stays) process.disconnect()
 }
 
 function spawnDaemon(options: LaunchOptions): ReturnType<typeof spawn> {
@@ -157,9 +157,10 @@ function release(child: ReturnType<typeof spawn>): void {
   child.unref()
 }
 
-function parseMessage(said: unknown, options: LaunchOptions): LaunchVerdict | LaunchNotice {
+/** What a daemon has said to who started it. */
+export function parseMessage(said: unknown, logFile: string): LaunchVerdict | LaunchNotice {
   const result = message.safeParse(said)
-  return result.success ? result.data : failed(`EIO: the daemon failed; see ${options.logFile}`)
+  return result.success ? result.data : failed(`EIO: the daemon failed; see ${logFile}`)
 }
 
 function died(code: number | null, signal: string | null, options: LaunchOptions): LaunchVerdict {

@@ -50,6 +50,16 @@ export function addRestraints(command: Command): void {
 
 const gathered = (word: string, before: readonly string[] = []): string[] => [...before, word]
 
+/** The flag by which a drive outlives its daemon, and the one that its keeper starts daemons with. */
+export function addFailover(command: Command): void {
+  command.option(
+    '--failover',
+    'when the daemon ends, another takes the drive over, with the files that are open',
+  )
+  const role = command.createOption('--serve-kept <role>').choices(['first', 'next'])
+  command.addOption(role.hideHelp())
+}
+
 /** The flags that say where a drive tells what it does. */
 export function addReportOptions(command: Command): void {
   command

@@ -9,7 +9,7 @@ import { printable } from '../output.ts'
 import type { Traffic } from '../traffic.ts'
 import { CallLog } from './access-log.ts'
 import { CallMeter } from './call-meter.ts'
-import { serveControl } from './control-server.ts'
+import { type ControlOptions, serveControl } from './control-server.ts'
 import type { DriveSettings } from './drive-options.ts'
 import type { ChangeFeedReport, DriveReport } from './drive-report.ts'
 import { FailureLog } from './failure-log.ts'
@@ -76,10 +76,10 @@ export class DriveObserver {
   }
 
   /** Opens the daemon's socket and begins the health file. A drive without a socket serves all the same. */
-  async open(socket: string): Promise<string | undefined> {
+  async open(socket: string, handOver?: ControlOptions['handOver']): Promise<string | undefined> {
     this.#keepHealthFile()
     try {
-      const close = await serveControl(socket, () => this.report())
+      const close = await serveControl(socket, { report: () => this.report(), handOver })
       this.#closers.push(close)
       return socket
     } catch (error) {

@@ -33,6 +33,8 @@ export interface DriveRecord {
   readonly sinceMs?: number | undefined
   /** Where the process answers this user; see control-server.ts. */
   readonly controlSocket?: string | undefined
+  /** The process that starts another in its place when it ends. */
+  readonly keeperPid?: number | undefined
 }
 
 const driveRecord: z.ZodType<DriveRecord> = z.object({
@@ -54,6 +56,7 @@ const driveRecord: z.ZodType<DriveRecord> = z.object({
   statsFile: z.string().optional(),
   sinceMs: z.number().optional(),
   controlSocket: z.string().optional(),
+  keeperPid: z.number().optional(),
 })
 
 /** Notes that this process serves `record.directory`; `forgetDrive` undoes it. */
@@ -99,6 +102,11 @@ export function sweepDead(registry: string, { directory, pid, controlSocket }: D
 /** Where this process answers, that serves `directory`; one that still sends may answer beside it. */
 export function controlSocketOf(registry: string, directory: string): string {
   return fileOf(registry, directory).replace(/\.json$/, `-${process.pid}.sock`)
+}
+
+/** Where a process that serves `directory` leaves what one that takes over has to know. */
+export function handoverFileOf(registry: string, directory: string): string {
+  return fileOf(registry, directory).replace(/\.json$/, '.handover')
 }
 
 /** Whether the process that serves a drive still runs. */

@@ -21,6 +21,7 @@ import { serveMetrics } from './control-server.ts'
 import { optimizeLater } from './daemon-process.ts'
 import type { DriveSettings } from './drive-options.ts'
 import type { FeedWatch } from './feed-watch.ts'
+import { handedOverCode, type KeptRole } from './kept.ts'
 import { answerLauncher, tellStarter } from './launch.ts'
 import { errorFields, openLogFile } from './log.ts'
 import { removeMade } from './made-mountpoints.ts'
@@ -51,6 +52,8 @@ export interface ServeOptions {
   readonly below?: string | undefined
   /** Whether a launcher waits to hear that the drives are up. */
   readonly forLauncher: boolean
+  /** Of a daemon that has a keeper. */
+  readonly keptRole?: KeptRole | undefined
 }
 
 /** Mounts and serves until all drives are gone. Failures before they are up go to the launcher too. */
@@ -82,6 +85,9 @@ function ttlMs({ changeFeedMs, attrTtlMs, immutable }: DriveSettings): number | 
 
 /** Of listings, where nothing is said. */
 const usualTtlMs = 5000
+
+/** How long who waits for the drive may wait for the cache; milliseconds. */
+const leavingMs = 1000
 
 type DaemonOptions = Omit<ServeOptions, 'places'> & { readonly places: readonly DrivePlace[] }
 
@@ -228,7 +234,19 @@ class Daemon {
       start: this.#start,
       tell: this.#tell,
       feed: this.#feed,
+      keptRole: this.#options.keptRole,
+      leave: () => void this.#leave(account),
     })
+  }
+
+  /** Requests that are under way are for nobody; what is kept on the disk is for who takes over. */
+  async #leave({ chunks }: Account): Promise<void> {
+    try {
+      await Promise.race([chunks.disk?.close(), systemClock.sleep(leavingMs)])
+    } finally {
+      this.#writeStatistics()
+      process.exit(handedOverCode)
+    }
   }
 
   async #openFeed(account: Account): Promise<FeedWatch | undefined> {
@@ -280,7 +298,8 @@ class Daemon {
   }
 
   async #announce(): Promise<void> {
-    if (this.#options.forLauncher) return answerLauncher({ kind: 'mounted' })
+    const { forLauncher, keptRole } = this.#options
+    if (forLauncher) return answerLauncher({ kind: 'mounted' }, keptRole !== undefined)
     const { environment, stderr } = this.#context
     const directories = this.#drives.map(({ directory }) => directory).join(', ')
     const status = `STATUS=serving ${directories}`
@@ -305,7 +324,7 @@ class Daemon {
   async #stop(): Promise<void> {
     const { environment } = this.#context
     const storing = ['STOPPING=1', 'STATUS=storing what was written']
-    const told = notifyServiceManager(storing, environment, this.#log)
+    const told = this.#options.keptRole ?? notifyServiceManager(storing, environment, this.#log)
     await this.#unmount(false)
     if (environment['NOTIFY_SOCKET']) await this.#unmount(true)
     await told

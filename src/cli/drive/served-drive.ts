@@ -3,6 +3,7 @@
  * promised; mount; serve until it is unmounted; send what is still held; leave no note behind.
  */
 import { createHash } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
@@ -22,10 +23,17 @@ import type { DriveSettings } from './drive-options.ts'
 import type { DriveReport } from './drive-report.ts'
 import { sweepDeadDrives } from './drive-states.ts'
 import type { FeedWatch } from './feed-watch.ts'
+import { type KeptDrive, type KeptRole, keptDrive, tellKeeper } from './kept.ts'
 import { errorFields } from './log.ts'
 import { removeMade } from './made-mountpoints.ts'
 import { DriveObserver } from './observer.ts'
-import { type CacheSettings, controlSocketOf, forgetDrive, rememberDrive } from './registry.ts'
+import {
+  type CacheSettings,
+  controlSocketOf,
+  forgetDrive,
+  handoverFileOf,
+  rememberDrive,
+} from './registry.ts'
 import { hiddenByReports } from './report-files.ts'
 import { shownBy } from './shown.ts'
 import type { StartWatch } from './start-watch.ts'
@@ -54,6 +62,10 @@ export interface ServedDriveOptions {
   readonly tell: (line: string) => void
   /** Reads the account's change feed for all drives, where that is asked for. */
   readonly feed: FeedWatch | undefined
+  /** Of a daemon that has a keeper. */
+  readonly keptRole?: KeptRole | undefined
+  /** Ends the process for another to take over. */
+  readonly leave: () => void
 }
 
 /** A drive, from its mount to its end. */
@@ -64,6 +76,7 @@ export class ServedDrive {
   readonly #recovery = new AbortController()
   #recovered: Promise<void> | undefined
   #mounted: Mount | undefined
+  readonly #kept: KeptDrive | undefined
 
   constructor(options: ServedDriveOptions) {
     this.#options = options
@@ -73,7 +86,10 @@ export class ServedDrive {
     const where = { root: this.#root, spoolDirectory, spoolMemory, journalDirectory }
     const isShown = settings.hiding && shownBy(settings.hiding)
     const foreignChanges = options.feed?.join()
-    this.#vfs = composeVfs(account, { ...settings, ...where, isShown, foreignChanges })
+    const { keptRole, registry } = options
+    this.#kept = keptRole && keptDrive(keptRole, handoverFileOf(registry, settings.directory))
+    const shown = { isShown, foreignChanges, handover: this.#kept }
+    this.#vfs = composeVfs(account, { ...settings, ...where, ...shown })
     const { source } = this
     this.#observer = new DriveObserver({
       settings,
@@ -115,12 +131,13 @@ export class ServedDrive {
   async mount(): Promise<void> {
     const { settings } = this.#options
     await this.#options.start.run(() => this.#tryCredentials())
-    await this.#checkStatsDir()
+    if (this.#kept?.left === undefined) await this.#checkStatsDir()
     if (!settings.readOnly) await this.#replay()
     this.#recovered = settings.readOnly ? undefined : this.#recover(this.#recovery.signal)
     const mountIt = settings.driver === 'fuse-native' ? mountByFuseNative : mount
     const where = { mountpoint: settings.directory, source: this.source }
-    this.#mounted = await mountIt(this.#observer.operations, { ...settings, ...where })
+    const failover = this.#kept?.failover((init) => this.#vfs.begun(init))
+    this.#mounted = await mountIt(this.#observer.operations, { ...settings, ...where, failover })
     await this.#note(this.#mounted)
   }
 
@@ -162,16 +179,44 @@ export class ServedDrive {
     const { source } = this
     const passthrough = (await this.#tryPassthrough(mounted)) ?? 'on'
     log.info({ source, directory, detachedDead, passthrough }, 'mounted')
-    const controlSocket = await this.#observer.open(controlSocketOf(registry, directory))
+    const controlSocket = await this.#observer.open(
+      controlSocketOf(registry, directory),
+      this.#kept && (() => this.#handOver(mounted)),
+    )
     const sinceMs = systemClock.nowMs()
     await sweepDeadDrives(registry, directory)
     const { below } = this.#options
     const isPast = moment !== undefined
     const cache = this.#cacheSettings()
     const files = { cache, logFile, statsFile, controlSocket }
-    rememberDrive(registry, { directory, source, below, isPast, hiding, sinceMs, ...files })
+    const keeperPid = this.#kept && process.ppid
+    const what = { directory, source, below, isPast, hiding, sinceMs, keeperPid }
+    rememberDrive(registry, { ...what, ...files })
+    this.#tellKeeper(directory)
     // Until it has sent everything.
     this.#observer.onClosed(() => forgetDrive(registry, directory))
+    const file = this.#kept?.file
+    if (file !== undefined) this.#observer.onClosed(() => rmSync(file, { force: true }))
+  }
+
+  /** Once all that was asked is answered, and what was written is stored. */
+  async #handOver({ pause }: Mount): Promise<(() => void) | string> {
+    const resume = await pause?.()
+    const refused = await this.#vfs.handOver()
+    if (refused !== undefined) {
+      resume?.()
+      return refused
+    }
+    this.#options.log.info({ directory: this.directory }, 'hands the drive over')
+    return this.#options.leave
+  }
+
+  #tellKeeper(directory: string): void {
+    if (this.#kept === undefined) return
+    const { file } = this.#kept
+    tellKeeper({ kind: 'connection', directory, file }, () => {
+      this.#options.log.warn({ directory }, 'its keeper has ended: the drive ends with this daemon')
+    })
   }
 
   #cacheSettings(): CacheSettings | undefined {
