@@ -6,7 +6,7 @@
  * saving data are awaited, and the session closes.
  */
 import { constants } from 'node:os'
-import { FileSystemError } from '../errors.ts'
+import { errnoOf, FileSystemError } from '../errors.ts'
 import type { FileOperations, Ino } from '../vfs/operations.ts'
 import { FUSE_KERNEL_VERSION, initFlags2, minKernelMinor, opcodes } from './abi.ts'
 import { answer, type OperationRequest } from './answer.ts'

@@ -1,7 +1,7 @@
 import { FileSystemError } from '../errors.ts'
 import type { DirectoryHandle } from './directory-handle.ts'
 import type { Inode } from './inode-table.ts'
-import { type HandleId, toHandleId } from './operations.ts'
+import { type HandleId, type Ino, type OpenedFile, toHandleId } from './operations.ts'
 import type { PinnedReader } from './pinned-reader.ts'
 
 /** An open file. */
@@ -90,6 +90,14 @@ export class HandleTable {
     if (handle !== undefined) handle.inode.handles--
     this.#handles.delete(id)
     this.onChanged?.(id)
+  }
+
+  /** All open files, with the versions that are read. */
+  *opened(): Generator<Pick<OpenedFile, 'handle' | 'version'> & { readonly ino: Ino }> {
+    for (const [handle, open] of this.#handles.entries()) {
+      if (open.kind !== 'file') continue
+      yield { ino: open.inode.ino, handle, version: open.reader?.entry.etag }
+    }
   }
 
   /** All open files. */

@@ -1,7 +1,6 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { ByteRange } from '../byte-range.ts'
 import { systemClock } from '../clock.ts'
-import { formatPath } from '../path.ts'
 import { ChunkCache } from '../transfer/chunk-cache.ts'
 import { millisecondsToNs, posixChangesOf } from './attributes.ts'
 import { DirectoryHandle } from './directory-handle.ts'
@@ -142,21 +141,12 @@ export class Vfs implements FileOperations {
   }
 
   /** Leaves all that who takes over has to know, while nothing is asked; or says why that cannot be. */
-  async handOver(): Promise<string | undefined> {
-    for (const { inode } of this.#handles.files()) {
-      if (!inode.unlinked || inode.writable === undefined) continue
-      const path = formatPath(this.#tree.pathOf(inode))
-      return `${path} is open and has no name any more: its content is nowhere else`
-    }
-    this.#handover?.flush()
-    return undefined
+  handOver(): string | undefined {
+    return this.#handover?.leave()
   }
 
-  *openFiles(): Generator<Pick<OpenedFile, 'handle' | 'version'> & { readonly ino: Ino }> {
-    for (const [handle, open] of this.#handles.entries()) {
-      if (open.kind !== 'file') continue
-      yield { ino: open.inode.ino, handle, version: open.reader?.entry.etag }
-    }
+  openFiles(): ReturnType<NonNullable<FileOperations['openFiles']>> {
+    return this.#handles.opened()
   }
 
   watchChanges(listener: ChangeListener): void {

@@ -113,6 +113,9 @@ t.test('a drive with --failover', { skip: whyNoCli() || whyNoMounts() }, async (
     const { pid } = await serving(directory, own)
     rmSync(key)
     process.kill(pid, 'SIGKILL')
+    const between = await runAbfs(['status', '--json', directory, '--alive'], { env: own })
+    t.match(between.stdout, '"state":"restarting"')
+    t.equal(between.code, 0)
     const waited = shell(`stat '${directory}/dir/n-0500' 2>&1 || true`)
     await until(() => daemon.exitCode !== null)
 

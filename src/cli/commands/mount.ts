@@ -4,8 +4,8 @@ import { addConnectionOptions, type CliContext } from '../context.ts'
 import type { DriveSettings, MountFlags } from '../drive/drive-options.ts'
 import {
   addBeliefs,
-  addFailover,
   addOwnerOptions,
+  addProcessOptions,
   addReportOptions,
   addRestraints,
 } from '../drive/mount-flags.ts'
@@ -92,9 +92,8 @@ export function defineMount(program: Command, context: CliContext): void {
       return mount(argumentsOf(places, command.opts<MountCommandFlags>()), command, context)
     })
   addRestraints(command)
-  addFailover(command)
+  addProcessOptions(command)
   addReportOptions(command)
-  command.addOption(command.createOption('--serve-launcher').hideHelp())
   addConnectionOptions(command)
 }
 

@@ -9,7 +9,7 @@ import { formatTable, formatTime, printable } from '../output.ts'
 
 const HELP = `
 States: serving; silent (its daemon lives, but does not answer); detached (still sending what was
-written); dead (its daemon ended without unmounting it: mount again over it, or abfs unmount);
+written); restarting (its daemon ended, and --failover starts another); dead (its daemon ended without unmounting it: mount again over it, or abfs unmount);
 unknown (served by another user, or by nobody). Times are UTC. Ends with 1 when a drive is silent, dead or
 unknown, or has files that could not be stored; with --alive the last is none of its business.
 No mount is touched, and a daemon has three seconds to answer.
@@ -70,7 +70,7 @@ async function chosen(
 
 /** What it could not store is another matter: to end its daemon would help nobody. */
 function isServed({ state }: DriveState): boolean {
-  return state === 'serving' || state === 'detached'
+  return state === 'serving' || state === 'detached' || state === 'restarting'
 }
 
 function isWell(drive: DriveState): boolean {

@@ -2,14 +2,15 @@ import { isGivenPlace } from '../../fuse/given-place.ts'
 import { type MountRecord, ourMountType, readMountTable } from '../../fuse/mount-table.ts'
 import { askReport } from './control-client.ts'
 import type { UnsavedFile } from './drive-report.ts'
-import { type DriveRecord, recallDead, recallDrives, sweepDead } from './registry.ts'
+import { type DriveRecord, hasKeeper, recallDead, recallDrives, sweepDead } from './registry.ts'
 
 /**
  * `serving`: its daemon answers. `silent`: it lives, but does not answer. `detached`: it is out of
- * sight and still sends what was written. `dead`: its daemon has ended without unmounting it.
+ * sight and still sends what was written. `restarting`: its daemon has ended, and its keeper starts another.
+ * `dead`: its daemon has ended without unmounting it.
  * `unknown`: nobody of this user's has served it; another user may.
  */
-export type DriveStateName = 'serving' | 'silent' | 'detached' | 'dead' | 'unknown'
+export type DriveStateName = 'serving' | 'silent' | 'detached' | 'restarting' | 'dead' | 'unknown'
 
 /** One drive of this machine. */
 export interface DriveState {
@@ -33,9 +34,10 @@ export async function findDrives(registry: string, signal: AbortSignal): Promise
   const strangers = mounts
     .filter(({ mountpoint }) => !records.some(({ directory }) => directory === mountpoint))
     .map(({ mountpoint: directory, source }): DriveState => {
-      const { pid, sinceMs, logFile } = dead.get(directory) ?? {}
-      const state = dead.has(directory) ? 'dead' : 'unknown'
-      return { directory, source, state, pid, sinceMs, logFile, unsaved: [] }
+      const record = dead.get(directory)
+      const { pid, sinceMs, logFile, keeperPid } = record ?? {}
+      const state = record === undefined ? 'unknown' : hasKeeper(record) ? 'restarting' : 'dead'
+      return { directory, source, state, pid, sinceMs, logFile, keeperPid, unsaved: [] }
     })
   return [...(await Promise.all(served)), ...strangers]
 }

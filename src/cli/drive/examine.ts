@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { type Environment, loadConfig, runtimeDirectory } from '../../config.ts'
 import { loadNativeMounting } from '../../fuse/native-channel.ts'
 import { formatCount } from '../output.ts'
-import { findDrives } from './drive-states.ts'
+import { type DriveStateName, findDrives } from './drive-states.ts'
 
 /** What one look found. `failed` keeps drives from working; `warned` costs something. */
 export interface Finding {
@@ -27,6 +27,7 @@ export async function examineMachine(
     ['fusermount3', examineHelper],
     ['kernel', examineKernel],
     ['passthrough', examinePassthrough],
+    ['failover', examineFailover],
     ['allow-other', examineAllowOther],
     ['settings', async () => examineSettings(environment)],
     ['drives', () => examineDrives(environment, signal)],
@@ -87,10 +88,19 @@ function examineFuseNative(): Omit<Finding, 'name'> {
   }
 }
 
-async function examinePassthrough(): Promise<Omit<Finding, 'name'>> {
+/** The first with passthrough, and with requests that are sent again, is Linux 6.9. */
+function isOld(): boolean {
   const [major = 0, minor = 0] = release().split('.').map(Number)
-  if (major < 6 || (major === 6 && minor < 9))
-    return warned(`Linux ${release()} has none: 6.9 is the first`)
+  return major < 6 || (major === 6 && minor < 9)
+}
+
+async function examineFailover(): Promise<Omit<Finding, 'name'>> {
+  if (isOld()) return warned(`Linux ${release()} sends no request again: 6.9 is the first`)
+  return ok('a read-only drive may outlive its daemon')
+}
+
+async function examinePassthrough(): Promise<Omit<Finding, 'name'>> {
+  if (isOld()) return warned(`Linux ${release()} has none: 6.9 is the first`)
   if (!isRoot())
     return warned('the kernel has it for root alone: cached files are read through the daemon')
   return ok('the kernel reads cached files of read-only drives with --cache-dir by itself')
@@ -119,9 +129,7 @@ async function examineDrives(
   signal: AbortSignal,
 ): Promise<Omit<Finding, 'name'>> {
   const drives = await findDrives(runtimeDirectory(environment, process.getuid?.() ?? 0), signal)
-  const ill = drives.filter(
-    ({ state, unsaved }) => (state !== 'serving' && state !== 'detached') || unsaved.length > 0,
-  )
+  const ill = drives.filter(({ state, unsaved }) => !wellStates.has(state) || unsaved.length > 0)
   if (ill.length === 0) return ok(`${drives.length} mounted`)
   const names = ill.map(({ directory, state, unsaved }) => {
     return unsaved.length > 0
@@ -130,6 +138,8 @@ async function examineDrives(
   })
   return warned(`${names.join('; ')}; a dead one goes with \`abfs unmount --lazy DIRECTORY\``)
 }
+
+const wellStates: ReadonlySet<DriveStateName> = new Set(['serving', 'detached', 'restarting'])
 
 function isRoot(): boolean {
   return process.geteuid?.() === 0

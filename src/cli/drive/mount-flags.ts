@@ -50,14 +50,15 @@ export function addRestraints(command: Command): void {
 
 const gathered = (word: string, before: readonly string[] = []): string[] => [...before, word]
 
-/** The flag by which a drive outlives its daemon, and the one that its keeper starts daemons with. */
-export function addFailover(command: Command): void {
+/** The flag by which a drive outlives its daemon, and those that its processes start each other with. */
+export function addProcessOptions(command: Command): void {
   command.option(
     '--failover',
     'when the daemon ends, another takes the drive over, with the files that are open',
   )
   const role = command.createOption('--serve-kept <role>').choices(['first', 'next'])
   command.addOption(role.hideHelp())
+  command.addOption(command.createOption('--serve-launcher').hideHelp())
 }
 
 /** The flags that say where a drive tells what it does. */

@@ -94,13 +94,19 @@ export async function planDrive(
 
 /** What the machine lacks matters where the drive would use it. */
 function ofConcern(finding: Finding, settings: DriveSettings): Finding[] {
-  const { name, verdict } = finding
+  const { name } = finding
   if (name === 'settings' || name === 'drives') return []
   if (name === 'fuse-native' && settings.driver !== name) return []
   if (name === 'passthrough' && !settings.passthrough) return []
+  if (name === 'failover') return settings.failover ? [needed(finding)] : []
   if (name !== 'allow-other') return [finding]
   if (!settings.allowOther) return []
-  return [verdict === 'warned' ? { ...finding, verdict: 'failed' } : finding]
+  return [needed(finding)]
+}
+
+/** Without it the drive would not be mounted. */
+function needed(finding: Finding): Finding {
+  return finding.verdict === 'warned' ? { ...finding, verdict: 'failed' } : finding
 }
 
 /** As a mount would, but a dead drive there is left; what is mounted is not touched: it may hang. */

@@ -35,6 +35,8 @@ export interface DriveRecord {
   readonly controlSocket?: string | undefined
   /** The process that starts another in its place when it ends. */
   readonly keeperPid?: number | undefined
+  /** Tells that from a later one with the same id. */
+  readonly keeperStartTime?: string | undefined
 }
 
 const driveRecord: z.ZodType<DriveRecord> = z.object({
@@ -57,6 +59,7 @@ const driveRecord: z.ZodType<DriveRecord> = z.object({
   sinceMs: z.number().optional(),
   controlSocket: z.string().optional(),
   keeperPid: z.number().optional(),
+  keeperStartTime: z.string().optional(),
 })
 
 /** Notes that this process serves `record.directory`; `forgetDrive` undoes it. */
@@ -112,6 +115,11 @@ export function handoverFileOf(registry: string, directory: string): string {
 /** Whether the process that serves a drive still runs. */
 export function isAlive(record: Pick<DriveRecord, 'pid' | 'startTime'>): boolean {
   return startTimeOf(record.pid) === record.startTime
+}
+
+/** Whether another process is about to serve a drive when its own has ended. */
+export function hasKeeper({ keeperPid, keeperStartTime }: DriveRecord): boolean {
+  return keeperPid !== undefined && startTimeOf(keeperPid) === keeperStartTime
 }
 
 function notesIn(registry: string): DriveRecord[] {

@@ -13,6 +13,7 @@ import { FileSystemError, isFileSystemError } from '../../errors.ts'
 import { mountByFuseNative } from '../../fuse/fuse-native/mount.ts'
 import { type Mount, mount } from '../../fuse/mount.ts'
 import { type BlobPath, formatPath } from '../../path.ts'
+import { startTimeOf } from '../../process-identity.ts'
 import type { MemoryBudget } from '../../transfer/memory-budget.ts'
 import type { Unsaved } from '../../vfs/fault.ts'
 import type { Vfs } from '../../vfs/vfs.ts'
@@ -190,7 +191,9 @@ export class ServedDrive {
     const cache = this.#cacheSettings()
     const files = { cache, logFile, statsFile, controlSocket }
     const keeperPid = this.#kept && process.ppid
-    const what = { directory, source, below, isPast, hiding, sinceMs, keeperPid }
+    const keeperStartTime = keeperPid && startTimeOf(keeperPid)
+    const keeper = keeperStartTime ? { keeperPid, keeperStartTime } : {}
+    const what = { directory, source, below, isPast, hiding, sinceMs, ...keeper }
     rememberDrive(registry, { ...what, ...files })
     this.#tellKeeper(directory)
     // Until it has sent everything.
@@ -202,7 +205,7 @@ export class ServedDrive {
   /** Once all that was asked is answered, and what was written is stored. */
   async #handOver({ pause }: Mount): Promise<(() => void) | string> {
     const resume = await pause?.()
-    const refused = await this.#vfs.handOver()
+    const refused = this.#vfs.handOver()
     if (refused !== undefined) {
       resume?.()
       return refused
