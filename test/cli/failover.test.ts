@@ -2,9 +2,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { handoverFileOf } from '../../src/cli/drive/registry.ts'
+import { runtimeDirectory } from '../../src/config.ts'
 import {
   failsWith,
   outputOf,
@@ -88,8 +92,27 @@ t.test('a drive with --failover', { skip: whyNoCli() || whyNoMounts() }, async (
     t.equal(await shell(`cat '${directory}/replaced'`), 'other', 'who opens it anew reads that')
   })
 
+  t.test('has its locks held over a takeover', async (t) => {
+    const { directory } = await start(t, '--read-only')
+    const file = `${directory}/big`
+    const holder = spawn('flock', ['--exclusive', file, 'sh', '-c', 'echo held; read x'])
+    t.teardown(() => holder.kill('SIGKILL'))
+    const output = outputOf(holder)
+    await until(() => output.stdout.includes('held'))
+    const tryLock = () => shell(`flock --nonblock '${file}' echo taken || echo busy`)
+
+    t.match(await tryLock(), 'busy')
+    await kill(directory, env)
+    t.match(await tryLock(), 'busy', 'the next daemon knows of nothing that would free it')
+    holder.stdin.end('\n')
+    await once(holder, 'close')
+    t.match(await tryLock(), 'taken')
+  })
+
   t.test('ends with its daemon once its keeper is gone', async (t) => {
     const { directory, daemon } = await start(t, '--read-only')
+    const left = handoverFileOf(runtimeDirectory(env, process.getuid?.() ?? 0), directory)
+    t.ok(existsSync(left))
     const { pid } = await serving(directory, env)
     daemon.kill('SIGKILL')
     await until(() => daemon.signalCode !== null)
@@ -101,6 +124,8 @@ t.test('a drive with --failover', { skip: whyNoCli() || whyNoMounts() }, async (
     const { code, stderr } = await runAbfs(['unmount', directory], { env })
     t.equal(code, 0, stderr)
     t.notOk(isMounted(directory))
+    await startDrive(t, ['--read-only'], { env })
+    t.notOk(existsSync(left), 'the next drive of the machine sweeps what was left')
   })
 
   t.test('is detached when nobody can take it over, and who waits is told', async (t) => {
@@ -117,6 +142,12 @@ t.test('a drive with --failover', { skip: whyNoCli() || whyNoMounts() }, async (
     t.match(between.stdout, '"state":"restarting"')
     t.equal(between.code, 0)
     const waited = shell(`stat '${directory}/dir/n-0500' 2>&1 || true`)
+    const killed = spawn('stat', [`${directory}/dir/n-0501`], { stdio: 'ignore' })
+    await delay(200)
+    t.equal(killed.exitCode, null, 'it waits')
+    killed.kill('SIGKILL')
+    await until(() => killed.signalCode !== null)
+    t.equal(daemon.exitCode, null, 'who is killed does not wait for that')
     await until(() => daemon.exitCode !== null)
 
     t.match(await waited, /not connected|connection abort/)
@@ -152,16 +183,11 @@ t.test('a drive with --failover', { skip: whyNoCli() || whyNoMounts() }, async (
 async function fill(directory: string, env: Variables): Promise<void> {
   await shell(`mkdir -p '${directory}/dir'`)
   for (const name of allNames().filter((name) => !name.startsWith('.'))) {
-    await writeText(join(directory, 'dir', name), name)
+    await writeFile(join(directory, 'dir', name), name)
   }
-  await writeText(join(directory, 'big'), block(64 * MiB))
+  await writeFile(join(directory, 'big'), block(64 * MiB))
   const { code, stderr } = await runAbfs(['cp', '-r', `${directory}/`, 'abfs://data/'], { env })
   if (code !== 0) throw new Error(stderr)
-}
-
-async function writeText(path: string, content: string | Buffer): Promise<void> {
-  const { writeFile } = await import('node:fs/promises')
-  await writeFile(path, content)
 }
 
 function allNames(): string[] {
@@ -213,12 +239,13 @@ async function kill(directory: string, env: Variables): Promise<void> {
 
 /** Who serves the drive, other than `former`. */
 async function serving(directory: string, env: Variables, former = 0): Promise<Serving> {
-  for (;;) {
+  for (let times = 0; times < 300; times++) {
     const { stdout } = await runAbfs(['status', '--json'], { env })
     const drives = JSON.parse(stdout) as (Serving & { directory: string; state: string })[]
     const found = drives.find((drive) => drive.directory === directory)
     if (found?.state === 'serving' && found.pid !== former) return found
   }
+  throw new Error(`nobody but ${former} serves ${directory}`)
 }
 
 function isMounted(directory: string): boolean {

@@ -42,13 +42,20 @@ export async function findDrives(registry: string, signal: AbortSignal): Promise
   return [...(await Promise.all(served)), ...strangers]
 }
 
-/** Removes what daemons that died have left, unless their drives are still to be seen: not at `replaced`. */
-export async function sweepDeadDrives(registry: string, replaced: string): Promise<void> {
+/**
+ * Removes what daemons that died have left, unless their drives are still to be seen: not at `replaced`. `ownFile` is
+ * what the daemon there has taken over.
+ */
+export async function sweepDeadDrives(
+  registry: string,
+  replaced: string,
+  ownFile?: string,
+): Promise<void> {
   const mounts = await readMountTable()
   for (const record of recallDead(registry)) {
     const { directory } = record
     const isSeen = mounts.some(({ mountpoint }) => mountpoint === directory)
-    if (directory === replaced || !isSeen) sweepDead(registry, record)
+    if (directory === replaced || !isSeen) sweepDead(registry, record, ownFile)
   }
 }
 

@@ -37,6 +37,8 @@ export interface DriveRecord {
   readonly keeperPid?: number | undefined
   /** Tells that from a later one with the same id. */
   readonly keeperStartTime?: string | undefined
+  /** What that one will read. */
+  readonly handoverFile?: string | undefined
 }
 
 const driveRecord: z.ZodType<DriveRecord> = z.object({
@@ -60,6 +62,7 @@ const driveRecord: z.ZodType<DriveRecord> = z.object({
   controlSocket: z.string().optional(),
   keeperPid: z.number().optional(),
   keeperStartTime: z.string().optional(),
+  handoverFile: z.string().optional(),
 })
 
 /** Notes that this process serves `record.directory`; `forgetDrive` undoes it. */
@@ -95,9 +98,11 @@ export function recallDead(registry: string): DriveRecord[] {
   return notesIn(registry).filter((record) => !isAlive(record))
 }
 
-/** Removes what a process that died has left, unless another one has taken its place. */
-export function sweepDead(registry: string, { directory, pid, controlSocket }: DriveRecord): void {
+/** Removes what a process that died has left, unless another one has taken its place; never `ownFile`, which it has taken over. */
+export function sweepDead(registry: string, dead: DriveRecord, ownFile: string | undefined): void {
+  const { directory, pid, controlSocket, handoverFile } = dead
   if (controlSocket !== undefined) rmSync(controlSocket, { force: true })
+  if (handoverFile !== undefined && handoverFile !== ownFile) rmSync(handoverFile, { force: true })
   if (readRecord(fileOf(registry, directory))?.pid === pid)
     rmSync(fileOf(registry, directory), { force: true })
 }

@@ -185,20 +185,20 @@ export class ServedDrive {
       this.#kept && (() => this.#handOver(mounted)),
     )
     const sinceMs = systemClock.nowMs()
-    await sweepDeadDrives(registry, directory)
+    const file = this.#kept?.file
+    await sweepDeadDrives(registry, directory, file)
     const { below } = this.#options
     const isPast = moment !== undefined
     const cache = this.#cacheSettings()
     const files = { cache, logFile, statsFile, controlSocket }
     const keeperPid = this.#kept && process.ppid
     const keeperStartTime = keeperPid && startTimeOf(keeperPid)
-    const keeper = keeperStartTime ? { keeperPid, keeperStartTime } : {}
+    const keeper = keeperStartTime ? { keeperPid, keeperStartTime, handoverFile: file } : {}
     const what = { directory, source, below, isPast, hiding, sinceMs, ...keeper }
     rememberDrive(registry, { ...what, ...files })
     this.#tellKeeper(directory)
     // Until it has sent everything.
     this.#observer.onClosed(() => forgetDrive(registry, directory))
-    const file = this.#kept?.file
     if (file !== undefined) this.#observer.onClosed(() => rmSync(file, { force: true }))
   }
 
