@@ -32,6 +32,15 @@ export class Output {
     if (!this.#stream.write(data)) await once(this.#stream, 'drain')
   }
 
+  /** Resolves when all that was written has left the process. */
+  async flushed(): Promise<void> {
+    const stream = this.#stream
+    if (stream.writableLength === 0) return
+    await new Promise<void>((resolve, reject) => {
+      stream.write('', (error) => (error instanceof Error ? reject(error) : resolve()))
+    })
+  }
+
   line(text: string): Promise<void> {
     return this.write(`${text}\n`)
   }

@@ -1,7 +1,9 @@
 /** Changes of an account by the library and the command line, of a feed of another hand and of the sandbox's. */
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -349,6 +351,83 @@ t.test('abfs changes over faults', { skip: whyNoCli() }, async (t) => {
   t.strictSame(await once(following, 'exit'), [130, null])
   t.strictSame(rowsOf(output.stdout), all, 'what was refused is told')
   t.equal((await changes('abfs://data', '--json', '--state', state)).stdout, '', 'and once')
+})
+
+t.test('abfs changes --state that is killed', { skip: whyNoCli() }, async (t) => {
+  const { client: env } = await startCliSandbox(t, '--engine', 'abfs', '--change-feed', '0')
+  const directory = await temporaryDirectory(t)
+  const rowsOf = (stdout: string) =>
+    stdout
+      .slice(0, stdout.lastIndexOf('\n') + 1)
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line).id as string)
+  const argv = ['changes', 'abfs://data', '--json']
+  const many = 1500
+  // Of a kilobyte each, so that neither a pipe nor a buffer takes all rows.
+  const deep = join(directory, 'tree', ...Array(4).fill('d'.repeat(200)))
+  await mkdir(deep, { recursive: true })
+  for (let file = 0; file < many; file += 1) await writeFile(join(deep, String(file)), '')
+  const copied = await runAbfs(['cp', '-r', join(directory, 'tree'), 'abfs://data/tree'], { env })
+  t.equal(copied.code, 0, copied.stderr)
+  let all: string[] = []
+  for (let left = 60; left > 0 && all.length < many; left -= 1)
+    all = rowsOf((await runAbfs(argv, { env })).stdout)
+
+  t.test('while it tells rows to a slow reader: tells on from some that were told', async (t) => {
+    const state = join(directory, 'slow')
+    const slow = startAbfs([...argv, '--state', state], { env })
+    let stdout = ''
+    while (!existsSync(state) && slow.exitCode === null) {
+      stdout += slow.stdout?.read() ?? ''
+      await delay(150)
+    }
+    slow.stdout?.on('data', (data) => {
+      stdout += data
+    })
+    slow.kill('SIGKILL')
+    t.strictSame(await once(slow, 'close'), [null, 'SIGKILL'])
+    const told = rowsOf(stdout)
+    const after = rowsOf((await runAbfs([...argv, '--state', state], { env })).stdout)
+
+    t.ok(told.length < many, `told ${told.length} of ${many}`)
+    t.ok(after.length < many, `told ${after.length} after that`)
+    t.ok(told.length + after.length >= many, 'none is lost')
+    t.strictSame(told, all.slice(0, told.length))
+    t.strictSame(after, all.slice(-after.length))
+  })
+
+  t.test('while it waits for more: tells none of them again', async (t) => {
+    const state = join(directory, 'waiting')
+    const following = startAbfs([...argv, '--follow', '--state', state], { env })
+    const output = outputOf(following)
+    await until(() => rowsOf(output.stdout).length === many)
+    await until(() => existsSync(state))
+    const copy = join(directory, 'copy')
+    let again = many
+    for (let left = 60; left > 0 && again > 0; left -= 1) {
+      await copyFile(state, copy)
+      again = rowsOf((await runAbfs([...argv, '--state', copy], { env })).stdout).length
+    }
+    following.kill('SIGKILL')
+
+    t.strictSame(await once(following, 'exit'), [null, 'SIGKILL'])
+    t.equal((await runAbfs([...argv, '--state', state], { env })).stdout, '')
+  })
+
+  t.test('ends when its state cannot be saved any more', async (t) => {
+    const gone = join(directory, 'gone')
+    await mkdir(gone)
+    const state = join(gone, 'state')
+    const following = startAbfs([...argv, '--follow', '--state', state], { env })
+    const output = outputOf(following)
+    await until(() => existsSync(state))
+    await rename(gone, `${gone}.not`)
+    await runAbfs(['cp', '-', 'abfs://data/one-more'], { env, input: 'x' })
+
+    t.not((await once(following, 'exit'))[0], 0)
+    t.match(output.stderr, /ENOENT.*gone/)
+  })
 })
 
 t.test('abfs changes', { skip: whyNoCli() }, async (t) => {

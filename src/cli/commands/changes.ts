@@ -1,10 +1,10 @@
-import { dirname } from 'node:path'
 import type { Command } from 'commander'
 import type { ChangeListing, FileChange } from '../../filesystem/changes.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { parseRemote } from '../location.ts'
 import { printable } from '../output.ts'
 import { withFileSystem } from '../session.ts'
+import { readState, StateFile } from '../state-file.ts'
 import { usageError } from '../usage.ts'
 
 interface ChangesFlags {
@@ -31,7 +31,7 @@ export function defineChanges(program: Command, context: CliContext): void {
     .argument('[path]', 'abfs://CONTAINER[/PATH]; the account when absent', 'abfs://')
     .option('--since <when>', 'a time with its zone, or how long ago: 30m, 2h, 7d')
     .option('-f, --follow', 'wait for changes to come, until Ctrl-C')
-    .option('--state <file>', 'go on where the last run with this file ended')
+    .option('--state <file>', 'go on where the last run with this file ended, saved each second')
     .option('--json', 'one JSON object a line')
     .addHelpText('after', HELP)
     .action((path: string, flags: ChangesFlags) => changes(path, flags, command, context))
@@ -44,22 +44,44 @@ async function changes(
   command: Command,
   context: CliContext,
 ): Promise<void> {
-  const { stdout, signal } = context
   const from = since === undefined ? undefined : parseSince(since, Date.now())
   const continuation = state === undefined ? undefined : await readState(state)
   const start = continuation === undefined ? { since: from } : { continuation }
+  const failing = new AbortController()
+  const signal = AbortSignal.any([context.signal, failing.signal])
+  const onFailure = (error: unknown) => failing.abort(error)
   const urls = [parseRemote(path)]
   await withFileSystem(command, context, { access: 'read', urls }, async (fileSystem) => {
     const found = goingOn(state, () => fileSystem.changes(path, { ...start, follow, signal }))
-    try {
-      for await (const change of found) {
-        await (json === true ? stdout.json(change) : stdout.line(lineOf(change)))
-      }
-    } finally {
-      // What was printed is not printed again, however this ends.
-      if (state !== undefined) await writeState(state, found.checkpoint().continuation)
-    }
+    const print = (change: FileChange) =>
+      json === true ? context.stdout.json(change) : context.stdout.line(lineOf(change))
+    if (state === undefined) return printAll(found, print)
+    const standing = () => found.checkpoint().continuation
+    const { stdout } = context
+    await printKept(found, print, new StateFile(state, { standing, stdout, onFailure }))
   })
+}
+
+type Print = (change: FileChange) => Promise<void>
+
+async function printAll(found: ChangeListing, print: Print): Promise<void> {
+  for await (const change of found) await print(change)
+}
+
+/** What was printed is not printed again, however this ends; what could not be printed is. */
+async function printKept(found: ChangeListing, print: Print, state: StateFile): Promise<void> {
+  let isPrinted = true
+  try {
+    for await (const change of found) {
+      isPrinted = false
+      await print(change)
+      isPrinted = true
+      await state.told()
+    }
+  } finally {
+    state.close()
+    if (isPrinted) await state.save()
+  }
 }
 
 function lineOf({ time, kind, size, name }: FileChange): string {
@@ -75,29 +97,6 @@ function goingOn(state: string | undefined, begin: () => ChangeListing): ChangeL
     const detail = `--state ${state}: ${error.message.replace(/^continuation: /, '')}`
     throw usageError(`${detail}; name another file, or remove it to begin anew`, error)
   }
-}
-
-/** A file that is not there yet is one of a first run, which will write it. */
-async function readState(file: string): Promise<string | undefined> {
-  const { access, constants, readFile } = await import('node:fs/promises')
-  try {
-    await access(dirname(file), constants.W_OK)
-  } catch (error) {
-    throw usageError(`--state ${file}: expected a file in a directory that may be written`, error)
-  }
-  try {
-    return (await readFile(file, 'utf8')).trim()
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-async function writeState(file: string, continuation: string): Promise<void> {
-  const { rename, writeFile } = await import('node:fs/promises')
-  const partial = `${file}.${process.pid}`
-  await writeFile(partial, `${continuation}\n`, { mode: 0o600 })
-  await rename(partial, file)
 }
 
 function parseSince(text: string, nowMs: number): Date {
