@@ -157,5 +157,5 @@ void t.test('a list that cannot be read is refused before it is sent', async (t)
     name: 'TypeError',
     message: /acl: expected/,
   })
-  t.throws(() => fs.chmod('box/file', 0o4755), { name: 'RangeError', message: /mode: expected/ })
+  await t.rejects(fs.chmod('box/file', 0o4755), { name: 'RangeError', message: /mode: expected/ })
 })
