@@ -3,7 +3,7 @@ import { FileSystemError } from '../errors.ts'
 import { sortedByName } from './by-name.ts'
 import { glob } from './glob.ts'
 import { hasMagic } from './pattern.ts'
-import type { TreeEntry, TreeView } from './tree-view.ts'
+import type { TreeEntry, TreeStat, TreeView } from './tree-view.ts'
 import { find } from './walk.ts'
 
 export interface ExpandOptions extends CallOptions {
@@ -22,7 +22,7 @@ export interface ExpandOptions extends CallOptions {
 export async function expandPath<E extends TreeEntry>(
   view: TreeView<E>,
   names: string | readonly string[],
-  options: ExpandOptions = {},
+  options: ExpandOptions & TreeStat = {},
 ): Promise<E[]> {
   const found = new Map<string, E>()
   for (const name of typeof names === 'string' ? [names] : names) {
@@ -35,12 +35,12 @@ export async function expandPath<E extends TreeEntry>(
 async function expandOne<E extends TreeEntry>(
   view: TreeView<E>,
   name: string,
-  options: ExpandOptions,
+  options: ExpandOptions & TreeStat,
 ): Promise<E[]> {
-  const { recursive, maxDepth, signal } = options
+  const { recursive, maxDepth, signal, prefer } = options
   if (options.literal !== true && hasMagic(name)) return expandPattern(view, name, options)
   const plain = name.length > 1 ? name.replace(/\/+$/, '') : name
-  const entry = await view.stat(plain, { signal })
+  const entry = await view.stat(plain, { signal, prefer })
   if (entry === undefined) throw missing(name)
   if (!recursive || entry.type !== 'directory') return [entry]
   return find(view, plain, { signal, maxDepth, withDirs: true }, entry)

@@ -70,7 +70,9 @@ export async function hitsOf(
   names: string | readonly string[],
   { signal, literal, recursive, allowContainer }: RemoveOptions,
 ): Promise<readonly FileInfo[]> {
-  const hits = outermost(await expandPath(remote.view, names, { signal, literal }))
+  // A name that no listing told is asked for as a directory first, so that it is what listings show.
+  const prefer = recursive === true ? 'directory' : undefined
+  const hits = outermost(await expandPath(remote.view, names, { signal, literal, prefer }))
   for (const { name, type } of hits) {
     const path = pathOf(name)
     if (path.name === '') demandContainerConsent(path, 'rm', allowContainer)
@@ -112,8 +114,18 @@ async function removeDirectoryTree(
     tally.addMet(removed.path)
   }
   const { concurrency } = remote
-  await remote.namespace.removeTree(path, { signal, concurrency, onProgress })
+  const removal = { signal, concurrency, onProgress, isDirectory: true }
+  const file = await remote.namespace.removeTree(path, removal)
   if (met === 0) tally.addMet(path)
+  if (file !== undefined) throw hiddenFile(path)
+}
+
+function hiddenFile(path: BlobPath): FileSystemError {
+  return new FileSystemError('EEXIST', 'rm', {
+    path: formatPath(path),
+    detail:
+      'the directory is deleted; a file of its name, which it hid, is left: delete it by another rm',
+  })
 }
 
 class RemovalTally {

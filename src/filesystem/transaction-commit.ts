@@ -142,15 +142,15 @@ async function removeAll(
   })
 }
 
-function removeOne(
+async function removeOne(
   remote: Remote,
   { path, isTree, ifMatch }: Removal,
   options: CallOptions,
 ): Promise<void> {
   const { namespace, concurrency } = remote
-  if (isTree) return namespace.removeTree(path, { ...options, concurrency })
-  if (ifMatch !== undefined) return namespace.removeFile(path, { ...options, ifMatch })
-  return removeFile(remote, path, options)
+  if (isTree) await namespace.removeTree(path, { ...options, concurrency })
+  else if (ifMatch !== undefined) await namespace.removeFile(path, { ...options, ifMatch })
+  else await removeFile(remote, path, options)
 }
 
 function failuresOf(error: unknown): readonly unknown[] {

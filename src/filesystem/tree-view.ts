@@ -14,15 +14,19 @@ export interface TreeEntry {
  * Names are full paths with `/` between segments. A missing name is no error here.
  */
 export interface TreeView<E extends TreeEntry = TreeEntry> {
-  /** `undefined` when nothing has that name. `fresh` asks past what is remembered. */
-  stat(
-    name: string,
-    options?: CallOptions & { readonly fresh?: boolean | undefined },
-  ): Promise<E | undefined>
+  /** `undefined` when nothing has that name. */
+  stat(name: string, options?: TreeStat): Promise<E | undefined>
   /** The direct children in any order; none when the name is missing or no directory. */
   list(name: string, options?: CallOptions): Promise<readonly E[]>
   /** Everything below in any order, directories included, as many at a time as come together. */
   listTree(name: string, options?: TreeListing): AsyncIterable<readonly E[]>
+}
+
+export interface TreeStat extends CallOptions {
+  /** Asks past what is remembered. */
+  readonly fresh?: boolean | undefined
+  /** Which is told where a file and a directory have one name. */
+  readonly prefer?: 'file' | 'directory' | undefined
 }
 
 export interface TreeListing extends CallOptions {

@@ -29,18 +29,21 @@ import {
   type StatOptions,
   type TreeListingOptions,
 } from './namespace-options.ts'
-import { type RemoveFileOptions, removeFile, removeTree } from './removal.ts'
+import {
+  type RemoveFileOptions,
+  type RemoveTreeOptions,
+  removeFile,
+  removeTree,
+} from './removal.ts'
 import { copyFile, type Renamed, type RenameOptions, rename } from './rename.ts'
 import { type RecoveredRename, type RecoverOptions, recoverRenames } from './rename-recovery.ts'
 import { createSymlink, readSymlink } from './symlinks.ts'
-import type { TreeOptions } from './tree.ts'
 import { TreeScans } from './tree-scans.ts'
 
 export type { RenameProgress } from './move-tree.ts'
 export type * from './namespace-options.ts'
 export type { CopiedEntry, RenameOptions } from './rename.ts'
 export type { RecoveredRename, RecoverOptions } from './rename-recovery.ts'
-export type { TreeOptions } from './tree.ts'
 
 /**
  * Directories and files over the flat names of blobs: what `stat`, `list` and the operations on
@@ -203,14 +206,14 @@ export class Namespace {
 
   /**
    * Removes `path` and all below it, several at a time. Never a container: its root is emptied. Of a
-   * directory that hides a file of its name, the file stays.
+   * directory that hides a file of its name, the file stays, and is told.
    * After a failure what is left can be seen, and removed by another call.
    */
-  async removeTree(path: BlobPath, options: TreeOptions = {}): Promise<void> {
+  async removeTree(path: BlobPath, options: RemoveTreeOptions = {}): Promise<Entry | undefined> {
     checkPath(path, 'removeTree')
     if (path.container === '') refuseRoot(path, 'removeTree')
     const names = await this.#hierarchical(path, options)
-    await removeTree(this.#parts, path, { ...options, names })
+    return removeTree(this.#parts, path, { ...options, names })
   }
 
   /** Copies a file on the server's side and waits for it. `ENOENT`; `EISDIR` on either side. */

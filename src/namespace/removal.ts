@@ -3,6 +3,7 @@ import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { onCurrentEntry } from './current-entry.ts'
 import { type NamespaceParts, takeAway } from './directories.ts'
+import type { Entry } from './entry.ts'
 import type { GatheredDeletes } from './gathered-deletes.ts'
 import type { HierarchicalNames } from './hierarchical-names.ts'
 import { callOptions } from './lookup.ts'
@@ -37,18 +38,27 @@ export async function removeFile(
   })
 }
 
+export interface RemoveTreeOptions extends TreeOptions {
+  /** Whether `path` is known to be a directory: a file that has its name is not meant. Default: what a listing told. */
+  readonly isDirectory?: boolean | undefined
+}
+
 /** As `Namespace.removeTree`; `names` where the account is hierarchical. */
 export async function removeTree(
   parts: NamespaceParts,
   path: BlobPath,
-  removal: TreeOptions & { readonly names: HierarchicalNames | undefined },
-): Promise<void> {
-  const { names, ...options } = removal
-  const known = parts.lookup.known(path)
-  const hides = typeof known === 'object' && known.type === 'directory'
+  removal: RemoveTreeOptions & { readonly names: HierarchicalNames | undefined },
+): Promise<Entry | undefined> {
+  const { names, isDirectory = isKnownDirectory(parts, path), ...options } = removal
   const entry = await parts.lookup.stat(path, { ...callOptions(options), fresh: true })
-  if (entry.type !== 'directory' && !hides) return removeFile(parts, path, options)
-  if (names !== undefined) return names.removeTree(path, options)
+  if (entry.type !== 'directory' && !isDirectory) {
+    await removeFile(parts, path, options)
+    return undefined
+  }
+  if (names !== undefined) {
+    await names.removeTree(path, options)
+    return undefined
+  }
   await takeAway(parts, path, options, async () => {
     try {
       await removeBlobs(parts, path, options)
@@ -56,6 +66,13 @@ export async function removeTree(
     } finally {
       parts.cache.invalidate(path, true)
     }
-    if (path.name !== '') parts.cache.remove(path)
+    if (entry.type !== 'directory') parts.cache.upsert(path, entry)
+    else if (path.name !== '') parts.cache.remove(path)
   })
+  return entry.type === 'directory' ? undefined : entry
+}
+
+function isKnownDirectory(parts: NamespaceParts, path: BlobPath): boolean {
+  const known = parts.lookup.known(path)
+  return typeof known === 'object' && known.type === 'directory'
 }

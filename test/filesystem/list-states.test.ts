@@ -151,3 +151,53 @@ t.test('info tells the file or the directory of one name, as is preferred', asyn
   t.equal((await fs.info('box/both', { prefer: 'file' })).size, 3)
   await t.rejects(fs.info('box/none', { prefer: 'directory' }), { code: 'ENOENT' })
 })
+
+t.test(
+  'rm of a directory that hides a file deletes the directory, and tells of the file',
+  async (t) => {
+    const nothing = new Uint8Array()
+    const content = new Uint8Array(3)
+    const marked = { metadata: { hdi_isfolder: 'true' } }
+    const hiding = { name: 'd', data: content, options: marked }
+    const child = { name: 'd/child', data: content, options: {} }
+    for (const [what, blobs, isHiding] of [
+      ['a marker that has content', [hiding, child], true],
+      ['a file', [{ ...hiding, options: {} }, child], true],
+      ['one beside d/ with content', [hiding, { ...child, name: 'd/' }], true],
+      ['none: d/ has content', [{ ...child, name: 'd/' }, child], false],
+      [
+        'none: both mark it',
+        [
+          { ...hiding, data: nothing },
+          { ...child, name: 'd/' },
+        ],
+        false,
+      ],
+    ] as const) {
+      for (const isListed of [false, true]) {
+        for (const name of ['box/d', 'box/d/', 'box/*']) {
+          await t.test(`${what}, as ${name}${isListed ? ', listed before' : ''}`, async (t) => {
+            const { fs, store } = await memoryFileSystem()
+            for (const { name, data, options } of blobs)
+              await store.put({ container: 'box', name }, data, options)
+            if (isListed) await fs.ls('box')
+
+            const { ok, failed, retry } = await fs.rm(name, { recursive: true, onError: 'return' })
+
+            const left = (await fs.find('box')).map(({ name }) => name)
+            if (!isHiding) {
+              t.strictSame([failed, left], [[], []])
+              return
+            }
+            t.strictSame([ok, left], [[], ['box/d']])
+            t.match(failed, [{ path: 'box/d', error: { code: 'EEXIST', path: /box\/d$/ } }])
+            await retry()
+            t.ok(await fs.isFile('box/d'), 'which no repetition deletes')
+            await fs.rm('box/d', { recursive: true })
+            t.notOk(await fs.exists('box/d'), 'but another rm')
+          })
+        }
+      }
+    }
+  },
+)
