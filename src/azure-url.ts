@@ -143,6 +143,12 @@ function parseQuery(input: string, query: string): string | undefined {
   const names = [...parameters.keys()].map((name) => name.toLowerCase())
   const [only] = [...parameters.values()]
   if (names.length === 1 && names[0] === 'versionid' && only !== '') return only
+  if (names.includes('snapshot')) {
+    throw mistake(
+      input,
+      'names a snapshot: read it with openVersion(path, { snapshot }), the path without it',
+    )
+  }
   throw mistake(input, "has a query that is not a versionid: write '?' in a name as %3F")
 }
 

@@ -212,3 +212,8 @@ t.test('a dfs endpoint is that of its blob endpoint', async (t) => {
   ] as const
   for (const [blob, dfs] of pairs) t.equal(dfsEndpointOf(new URL(blob)).href, dfs)
 })
+
+t.test('a URL of a snapshot is refused with the call that reads it', async (t) => {
+  const url = 'https://acct.blob.core.windows.net/box/a?snapshot=2026-01-01T00%3A00%3A00.0000000Z'
+  t.throws(() => parseAzureUrl(url), { message: /openVersion\(path, \{ snapshot \}\)/ })
+})

@@ -58,6 +58,7 @@ function parse(account: string, input: PathInput, syscall: string): AzureUrl {
   if (url.versionId === undefined) return url
   throw new FileSystemError('ENOTSUP', syscall, {
     path: formatPath(url),
-    detail: 'versions cannot be addressed; remove the versionid from the URL',
+    detail:
+      'a URL with a versionid names no file to work on: read it with openVersion(path, { versionId }) or readVersion, and give the URL without it',
   })
 }

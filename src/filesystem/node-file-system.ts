@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
+import { posix } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
@@ -178,15 +179,51 @@ export class NodeFileSystem {
     return new NodeDirectory(String(path), await this.readdir(path, { withFileTypes: true }))
   }
 
-  /** With `recursive` those above it too, and one that exists is no error. */
+  /**
+   * With `recursive` those above it too, and one that exists is no error; then tells the first that was made, `undefined` where
+   * none was.
+   */
+  mkdir(path: NodePath, options: { readonly recursive: true }): Promise<string | undefined>
+  mkdir(
+    path: NodePath,
+    options?: number | { readonly recursive?: false | undefined } | null,
+  ): Promise<undefined>
+  mkdir(
+    path: NodePath,
+    options?: number | { readonly recursive?: boolean | undefined } | null,
+  ): Promise<string | undefined>
   async mkdir(
     path: NodePath,
-    options?: number | { readonly recursive?: boolean } | null,
-  ): Promise<undefined> {
+    options?: number | { readonly recursive?: boolean | undefined } | null,
+  ): Promise<string | undefined> {
     const place = this.#place(path, 'mkdir')
-    const recursive = typeof options === 'object' && options?.recursive === true
-    if (recursive) await makeDirectories(this.#remote, place, { existOk: true })
-    else await makeDirectory(this.#remote, place, { createParents: false })
+    if (typeof options !== 'object' || options?.recursive !== true) {
+      await makeDirectory(this.#remote, place, { createParents: false })
+      return undefined
+    }
+    const missing = await this.#missing(String(path))
+    await makeDirectories(this.#remote, place, { existOk: true })
+    return missing.at(-1)
+  }
+
+  /** `path` and those above it that are not there, the outermost last. */
+  async #missing(path: string): Promise<readonly string[]> {
+    const missing: string[] = []
+    for (let at = posix.resolve('/', path); at !== '/'; at = posix.dirname(at)) {
+      if (await this.#exists(at)) break
+      missing.push(at)
+    }
+    return missing
+  }
+
+  async #exists(path: string): Promise<boolean> {
+    try {
+      await this.stat(path)
+      return true
+    } catch (error) {
+      if (isFileSystemError(error, 'ENOENT', 'ENOTDIR')) return false
+      throw error
+    }
   }
 
   /** Makes a directory of the name `prefix` and six letters or digits more that nothing has, and tells it. */

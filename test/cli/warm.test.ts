@@ -85,6 +85,12 @@ for (const kind of ['flat', 'hierarchical']) {
       t.match(stderr, /^abfs: not warmed: missing: ENOENT/)
     })
 
+    t.test('where the place itself fails it is named', async (t) => {
+      const { code, stderr } = await abfs(['warm', 'abfs://data/no such'])
+      t.equal(code, 1)
+      t.match(stderr, /^abfs: not warmed: abfs:\/\/data\/no such: ENOENT/)
+    })
+
     t.test(
       'patterns are of files and directories; a name that is there is no pattern',
       async (t) => {

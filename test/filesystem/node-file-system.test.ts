@@ -1,9 +1,11 @@
 import { constants } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
-import { memoryFileSystem, remoteFiles } from '../support/file-system.ts'
+import { memoryFileSystem, remoteFiles, temporaryDirectory } from '../support/file-system.ts'
 
 t.test('files are written, read and told about as in node:fs/promises', async (t) => {
   const { fs } = await memoryFileSystem()
@@ -46,6 +48,26 @@ t.test('names are changed as Node changes them', async (t) => {
   await node.unlink('/box/c')
 
   t.strictSame(await remoteFiles(fs, 'box'), { b: 'a', 'e/f': 'd/f' })
+})
+
+t.test('mkdir tells the first directory that it made, as Node does', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const node = fs.asNodeFs()
+  const local = await temporaryDirectory(t)
+  const inner = fs.asNodeFs({ root: 'box/root' })
+  await mkdir(join(local, 'box', 'root'), { recursive: true })
+  await node.mkdir('/box/root')
+
+  for (const path of ['a/b/c', 'a/b/c', 'a/b/d', 'e']) {
+    const expected = await mkdir(join(local, 'box', path), { recursive: true })
+    const made = await node.mkdir(`/box/${path}`, { recursive: true })
+    t.equal(made, expected?.slice(local.length), path)
+  }
+  t.equal(await inner.mkdir('/p/q', { recursive: true }), '/p')
+  t.equal(await node.mkdir('/other/dir', { recursive: true }), '/other')
+  t.equal(await node.mkdir('/box/f'), undefined)
+  await fs.writeText('box/file', 'x')
+  await t.rejects(node.mkdir('/box/file', { recursive: true }), { code: 'EEXIST' })
 })
 
 t.test('errors have the codes of Node', async (t) => {

@@ -112,7 +112,9 @@ async function warmPlace(
   const onFailure = (what: string, error: unknown): void => {
     failures += 1
     const kept = pin ? 'pinned' : 'warmed'
-    context.stderr.write(`abfs: not ${kept}: ${printable(what)}: ${describeError(error).line}\n`)
+    // Without a path of its own it is the place that failed.
+    const name = what === '' ? place : what
+    context.stderr.write(`abfs: not ${kept}: ${printable(name)}: ${describeError(error).line}\n`)
   }
   const done = await withAccount(
     command,
