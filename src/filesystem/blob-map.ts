@@ -2,7 +2,7 @@ import type { CallOptions } from '../blob/store.ts'
 import { runAll } from '../bulk.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
-import { expectCall } from '../expect-option.ts'
+import { expectCall, expectList, expectText, shown } from '../expect-option.ts'
 import type { BlobPath } from '../path.ts'
 import { catFile } from './cat.ts'
 import { fullName, pathOf } from './file-info.ts'
@@ -82,6 +82,7 @@ export class BlobMap {
     options: CallOptions = {},
   ): Promise<Map<string, Uint8Array>> {
     expectCall(options)
+    expectList('keys', keys, 'keys')
     const values = await mapConcurrent(keys, this.#remote.concurrency, (key) =>
       this.get(key, options),
     )
@@ -99,6 +100,8 @@ export class BlobMap {
     options: CallOptions = {},
   ): Promise<void> {
     expectCall(options)
+    if (!isIterable(entries))
+      throw new TypeError(`entries: expected pairs of a key and its bytes, got ${shown(entries)}`)
     const pathOf = ([key]: readonly [string, Uint8Array]) => key
     await this.#each([...entries], { ...options, pathOf }, ([key, value]) =>
       this.set(key, value, options),
@@ -108,6 +111,7 @@ export class BlobMap {
   /** Deletes many keys; those that are missing are no error. */
   async deleteMany(keys: readonly string[], options: CallOptions = {}): Promise<void> {
     expectCall(options)
+    expectList('keys', keys, 'keys')
     await this.#each(keys, { ...options, pathOf: (key) => key }, async (key) => {
       await this.delete(key, options)
     })
@@ -136,12 +140,17 @@ export class BlobMap {
   }
 
   #path(key: string): BlobPath {
+    if (key !== '') expectText('key', key, 'a relative path')
     const segments = key.split('/')
     const odd = segments.some((segment) => segment === '' || segment === '.' || segment === '..')
     if (!odd) return pathOf(joinName(this.root, key))
     const detail = 'a key is a relative path without empty, "." and ".." segments'
     throw new FileSystemError('EINVAL', 'map', { path: key, detail })
   }
+}
+
+function isIterable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value
 }
 
 async function ifAny<T>(work: () => Promise<T>): Promise<T | undefined> {

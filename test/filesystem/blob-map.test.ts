@@ -41,3 +41,25 @@ t.test('keys do not leave the directory', async (t) => {
     await t.rejects(map.set(key, bytes('')), { code: 'EINVAL' }, key)
   }
 })
+
+t.test('what is no key, and no list of them, is named', async (t) => {
+  const { fs } = await memoryFileSystem()
+  const map = fs.getMapper('box/dir')
+
+  for (const key of [5, null, undefined, ['a'], {}]) {
+    const wrong = key as unknown as string
+    const named = { name: 'TypeError', message: /^key: expected a relative path, got / }
+    await t.rejects(map.get(wrong), named)
+    await t.rejects(map.set(wrong, bytes('')), named)
+    await t.rejects(map.has(wrong), named)
+    await t.rejects(map.delete(wrong), named)
+  }
+  for (const keys of ['a', 5, null, undefined]) {
+    const wrong = keys as unknown as string[]
+    const named = { name: 'TypeError', message: /^keys: expected a list of keys, got / }
+    await t.rejects(map.getMany(wrong), named)
+    await t.rejects(map.deleteMany(wrong), named)
+    const pairs = wrong as unknown as [string, Uint8Array][]
+    await t.rejects(map.setMany(pairs), { name: 'TypeError', message: /^entries: expected pairs/ })
+  }
+})
