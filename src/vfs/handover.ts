@@ -4,7 +4,6 @@
  * appended, as it is by then, before the next reply is sent: the kernel never knows more than the file.
  */
 
-import { formatPath } from '../path.ts'
 import { formatLine, type HandoverLine, handoverFormat } from './handed-over.ts'
 import type { Handle, HandleTable } from './handle-table.ts'
 import { HandoverFile } from './handover-file.ts'
@@ -50,17 +49,6 @@ export class Handover {
     else this.#file.append([...this.#changes()].map(formatLine))
     this.#changedInodes.clear()
     this.#changedHandles.clear()
-  }
-
-  /** The file has all that who takes over has to know, or this says why that cannot be. */
-  leave(): string | undefined {
-    for (const { inode } of this.#handles.files()) {
-      if (!inode.unlinked || inode.writable === undefined) continue
-      const path = formatPath(this.#tree.pathOf(inode))
-      return `${path} is open and has no name any more: its content is nowhere else`
-    }
-    this.flush()
-    return undefined
   }
 
   close(): void {

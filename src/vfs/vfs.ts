@@ -140,9 +140,9 @@ export class Vfs implements FileOperations {
     this.#handover?.begin(init)
   }
 
-  /** Leaves all that who takes over has to know, while nothing is asked; or says why that cannot be. */
-  handOver(): string | undefined {
-    return this.#handover?.leave()
+  /** Leaves all that who takes over has to know, while nothing is asked. */
+  handOver(): void {
+    this.#handover?.flush()
   }
 
   openFiles(): ReturnType<NonNullable<FileOperations['openFiles']>> {

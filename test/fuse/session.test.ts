@@ -6,7 +6,7 @@ import { FileSystemError } from '../../src/errors.ts'
 import { initFlags, opcodes, structs } from '../../src/fuse/abi.ts'
 import { Session } from '../../src/fuse/session.ts'
 import { type FaultEvent, faultChannel, heldChannel, httpChannel } from '../../src/telemetry.ts'
-import { rootIno, toIno } from '../../src/vfs/operations.ts'
+import { type Ino, rootIno, toIno } from '../../src/vfs/operations.ts'
 import { bodyOf, FakeChannel, frameOf } from '../support/fake-channel.ts'
 import { MemoryOperations } from '../support/memory-operations.ts'
 import { caller, VfsMount } from '../support/vfs-mount.ts'
@@ -673,3 +673,22 @@ async function tick(): Promise<false> {
   for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve))
   return false
 }
+
+t.test('a paused session begins no call, and goes on with what came meanwhile', async (t) => {
+  const { kernel, session, operations } = await serve(t)
+  const lookups: string[] = []
+  const lookup = operations.lookup.bind(operations)
+  operations.lookup = (parent: Ino, name: string) => {
+    lookups.push(name)
+    return lookup(parent, name)
+  }
+  await session.pause()
+  const asked = kernel.ask(opcodes.lookup, Buffer.from('late\0'), { nodeid: rootIno })
+  await new Promise((resolve) => setImmediate(resolve))
+  const whilePaused = [...lookups]
+  session.resume()
+  await asked
+
+  t.strictSame(whilePaused, [])
+  t.strictSame(lookups, ['late'])
+})

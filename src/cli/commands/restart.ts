@@ -4,9 +4,8 @@ import { parseSeconds } from '../drive/drive-options.ts'
 import { printable } from '../output.ts'
 
 const HELP = `
-For drives that were mounted with --failover: the daemon answers what it was asked, stores what was written, and ends;
-another takes over, which is the abfs that is installed by now. Files stay open, and whoever uses the drive
-meanwhile waits. Ends with 6, and the drive goes on as it was, where something cannot be handed over.
+For drives that were mounted with --failover: the daemon answers what it was asked, and ends; another takes over,
+which is the abfs that is installed by now. Files stay open, and whoever uses the drive meanwhile waits.
 
 Examples:
   abfs restart /mnt/datasets        after an upgrade

@@ -14,8 +14,8 @@ const maxSocketBytes = 107
 /** What a daemon does for who may open its socket. */
 export interface ControlOptions {
   readonly report: () => DriveReport
-  /** Gets ready for another process to take over. The result ends this one, or says why it goes on. Absent where none does. */
-  readonly handOver?: (() => Promise<(() => void) | string>) | undefined
+  /** Gets ready for another process to take over. The result ends this one. Absent where none does. */
+  readonly handOver?: (() => Promise<() => void>) | undefined
 }
 
 /**
@@ -62,8 +62,8 @@ async function answerHandOver(
   response: ServerResponse,
 ): Promise<void> {
   try {
-    const leave = (await handOver?.()) ?? 'it was mounted without --failover'
-    if (typeof leave === 'string') return send(response, 409, { error: leave })
+    const leave = await handOver?.()
+    if (leave === undefined) return send(response, 409, { error: 'mounted without --failover' })
     response.once('close', leave)
     send(response, 200, {})
   } catch (error) {

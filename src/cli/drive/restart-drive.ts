@@ -25,8 +25,8 @@ export interface Restarted {
 
 /**
  * Has the daemon of the drive at `directory` hand it over to another, and waits for that. Rejects with ENOENT when no
- * daemon of this user's serves a drive there, ENOTSUP when it was mounted without `--failover`, EBUSY (and nothing has
- * changed) when something cannot be handed over, ETIMEDOUT when no other serves it by then.
+ * daemon of this user's serves a drive there, ENOTSUP when it was mounted without `--failover`, ETIMEDOUT when no other
+ * serves it by then.
  */
 export async function restartDrive(directory: string, options: RestartOptions): Promise<Restarted> {
   const place = await canonicalMountpoint(directory).catch(() => resolve(directory))

@@ -202,13 +202,14 @@ export class ServedDrive {
     if (file !== undefined) this.#observer.onClosed(() => rmSync(file, { force: true }))
   }
 
-  /** Once all that was asked is answered, and what was written is stored. */
-  async #handOver({ pause }: Mount): Promise<(() => void) | string> {
+  /** Once all that was asked is answered. Where the next daemon would not know enough, this one goes on. */
+  async #handOver({ pause }: Mount): Promise<() => void> {
     const resume = await pause?.()
-    const refused = this.#vfs.handOver()
-    if (refused !== undefined) {
+    try {
+      this.#vfs.handOver()
+    } catch (error) {
       resume?.()
-      return refused
+      throw error
     }
     this.#options.log.info({ directory: this.directory }, 'hands the drive over')
     return this.#options.leave
