@@ -120,7 +120,8 @@ async function removeDirectoryTree(
   if (file !== undefined) throw hiddenFile(path)
 }
 
-function hiddenFile(path: BlobPath): FileSystemError {
+/** What is left where a directory, now deleted, and a file had one name. */
+export function hiddenFile(path: BlobPath): FileSystemError {
   return new FileSystemError('EEXIST', 'rm', {
     path: formatPath(path),
     detail:

@@ -9,7 +9,7 @@ import type { BlobPath } from '../path.ts'
 import type { BlobFileWriter } from './blob-file-writer.ts'
 import { type FileInfo, fullName } from './file-info.ts'
 import type { Remote } from './remote.ts'
-import { removeFile } from './remove.ts'
+import { hiddenFile, removeFile } from './remove.ts'
 import type { TransactionWriter } from './transaction-writer.ts'
 
 /** A file that a transaction writes. */
@@ -148,8 +148,10 @@ async function removeOne(
   options: CallOptions,
 ): Promise<void> {
   const { namespace, concurrency } = remote
-  if (isTree) await namespace.removeTree(path, { ...options, concurrency })
-  else if (ifMatch !== undefined) await namespace.removeFile(path, { ...options, ifMatch })
+  if (isTree) {
+    const file = await namespace.removeTree(path, { ...options, concurrency, isDirectory: true })
+    if (file !== undefined) throw hiddenFile(path)
+  } else if (ifMatch !== undefined) await namespace.removeFile(path, { ...options, ifMatch })
   else await removeFile(remote, path, options)
 }
 

@@ -160,7 +160,8 @@ export class Transaction {
 
   /**
    * Deletes files, what patterns match now, and (`recursive`) directories when the transaction is committed. `EBUSY` for
-   * a directory that the transaction writes in.
+   * a directory that the transaction writes in. A file that such a directory hid, by having its name, stays, and `commit`
+   * is `EEXIST`.
    */
   async rm(
     paths: PathInput | readonly PathInput[],

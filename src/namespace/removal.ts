@@ -56,6 +56,8 @@ export async function removeTree(
     return undefined
   }
   if (names !== undefined) {
+    // A hierarchy hides nothing: the directory is gone, and a file was made in its place.
+    if (entry.type !== 'directory') return entry
     await names.removeTree(path, options)
     return undefined
   }

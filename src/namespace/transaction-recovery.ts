@@ -21,7 +21,7 @@ export interface RecoveredTransaction {
   /**
    * `completed`: all that it writes is there, and what it deletes is gone. `conflict`: somebody else has changed
    * `conflicts` since, which stay as they are; all other files are there, and when one of `conflicts` is a file that it
-   * writes, nothing more was deleted. `left`: somebody works on it. `failed`: see `error`; to be tried again.
+   * writes, nothing more was deleted. A file that a deleted directory hid, by having its name, stays and is told so, too. `left`: somebody works on it. `failed`: see `error`; to be tried again.
    */
   readonly outcome: 'completed' | 'conflict' | 'left' | 'failed'
   /** Files that it writes, and 0 where it was `left`. */
@@ -181,7 +181,7 @@ async function remove(
   }
 }
 
-/** A tree stays as it is when something in it is newer than the transaction. */
+/** A tree stays as it is when something in it is newer than the transaction; a file that it hid stays in any case. */
 async function removeTree(
   namespace: Namespace,
   path: BlobPath,
@@ -191,6 +191,5 @@ async function removeTree(
   for await (const row of listAll(namespace.store, below, { ...call, metadata: false })) {
     if (row.kind === 'blob' && !isUntouched(row.properties, createdMs)) return false
   }
-  await namespace.removeTree(path, call)
-  return true
+  return (await namespace.removeTree(path, { ...call, isDirectory: true })) === undefined
 }

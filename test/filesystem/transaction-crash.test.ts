@@ -298,6 +298,24 @@ t.test('a file that was committed and changed since is not committed again', asy
   t.strictSame(await remoteFiles(open(), 'box'), { a: 'ours, and theirs', b: 'too' })
 })
 
+t.test('recovery deletes no file that a deleted directory hid, and tells of it', async (t) => {
+  for (const sent of [1, 2, 3]) {
+    const { clock, store, open } = await account('flat')
+    const fs = open()
+    await fs.pipe({ 'box/d/x': Buffer.from('x'), 'box/f': Buffer.from('f') })
+    await store.put(at('d'), Buffer.from('hidden'))
+    const tx = open(dyingAfterJournal(sent)).startTransaction()
+    await tx.rm(['box/d', 'box/f'], { recursive: true })
+    await t.rejects(tx.commit(), { code: 'EIO' })
+    await clock.advance(61_000)
+
+    t.match(await open().recover('box'), [{ outcome: 'conflict', conflicts: [at('d')] }])
+
+    t.strictSame(await remoteFiles(open(), 'box'), { d: 'hidden' })
+    t.same(await open().recover('box'), [])
+  }
+})
+
 t.test('conditions that were given hold for the recovery, too', async (t) => {
   const { clock, store, open } = await account('flat')
   const fs = open()

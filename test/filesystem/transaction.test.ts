@@ -199,3 +199,21 @@ t.test(
     await t.rejects(other.writeText('box/dir/x', 'x'), { code: 'EBUSY' })
   },
 )
+
+t.test('a transaction that deletes a directory tells of the file that it hid', async (t) => {
+  for (const more of [[], ['box/new']]) {
+    const { fs, store } = await memoryFileSystem()
+    await fs.pipe({ 'box/d/child': Buffer.from('c'), 'box/e/child': Buffer.from('c') })
+    await store.put({ container: 'box', name: 'd' }, Buffer.from('hidden'))
+    const tx = fs.startTransaction()
+    for (const name of more) await tx.writeText(name, 'n')
+    await tx.rm(more.length === 0 ? 'box/d' : ['box/d', 'box/e'], { recursive: true })
+
+    await t.rejects(tx.commit(), { code: 'EEXIST', path: 'abfs://box/d', message: /hid/ })
+
+    const left = more.length === 0 ? { 'e/child': 'c' } : { new: 'n' }
+    fs.invalidateCache()
+    t.strictSame(await remoteFiles(fs, 'box'), { d: 'hidden', ...left })
+    t.strictSame(await fs.recover('abfs://box', { force: true }), [], 'and nothing is left to do')
+  }
+})
