@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { BlobAdministration } from '../blob/administration.ts'
 import type { CallOptions } from '../blob/store.ts'
 import { isFileSystemError } from '../errors.ts'
@@ -29,6 +30,9 @@ export interface Capabilities {
   readonly canList: boolean
   /** Whether a file may be read; `undefined` in a container without files. */
   readonly canRead: boolean | undefined
+  /** Whether files may be written over and changed, and whether they may be deleted; `undefined` at the root. Locks and policies of single files aside. */
+  readonly canWrite: boolean | undefined
+  readonly canDelete: boolean | undefined
 }
 
 const unknown = {
@@ -37,6 +41,14 @@ const unknown = {
   tags: undefined,
   softDelete: undefined,
   appendBlob: undefined,
+}
+
+const unknownRights = {
+  canSign: false,
+  canList: false,
+  canRead: undefined,
+  canWrite: undefined,
+  canDelete: undefined,
 }
 
 /** Asks once for each, with requests that change nothing. Other refusals than of rights are thrown. */
@@ -51,7 +63,7 @@ export async function probe(
     for await (const _ of store.listContainers({ signal })) break
   })
   if (place.container === '') {
-    return { ...unknown, canSign: false, canListContainers, canList: false, canRead: undefined }
+    return { ...unknown, ...unknownRights, canListContainers }
   }
   const expiresAtMs = clock.nowMs() + 60_000
   const permissions = ['read'] as const
@@ -72,7 +84,42 @@ export async function probe(
     canListContainers,
     canList: first.canList,
     canRead: sample && (await isAllowed(() => store.head(sample, { signal }))),
+    ...(await rightsToChange(remote, place, { signal })),
   }
+}
+
+/**
+ * Asks to change and to delete a file of a name that nobody has, in a version that none ever has: who may is told that
+ * there is no such file, others that they may not.
+ */
+async function rightsToChange(
+  { store }: Remote,
+  place: BlobPath,
+  options: CallOptions,
+): Promise<Pick<Capabilities, 'canWrite' | 'canDelete'>> {
+  const directory = place.name === '' ? '' : `${place.name}/`
+  const nobody = { ...place, name: `${directory}abfs-probe-${randomUUID()}` }
+  const never = { ...options, ifMatch: '"0x0"' }
+  return {
+    canWrite: await isMissing(() => store.setMetadata(nobody, {}, never)),
+    canDelete: await isMissing(() => store.delete(nobody, never)),
+  }
+}
+
+/** Whether the service says that there is no such file. To those without a name it says so of what they may not touch, in other words. */
+async function isMissing(ask: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await ask()
+    return true
+  } catch (error) {
+    if (isFileSystemError(error, 'ENOENT', 'ESTALE')) return isAboutBlob(error.serviceCode)
+    if (isFileSystemError(error, 'EACCES', 'EPERM')) return false
+    throw error
+  }
+}
+
+function isAboutBlob(serviceCode: string | undefined): boolean {
+  return ['BlobNotFound', 'PathNotFound', 'ConditionNotMet'].includes(serviceCode ?? '')
 }
 
 async function firstFile(

@@ -9,9 +9,10 @@ import { FileSystemError } from '../../src/errors.ts'
 import type { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import { collect } from '../../src/filesystem/walk.ts'
 import { fixedSignature, keySignatures } from '../../src/given-credential.ts'
+import { startSandbox } from '../../src/sandbox/sandbox.ts'
 import { administered } from '../support/administered.ts'
 import { startBlobServer } from '../support/blob-server.ts'
-import { memoryFileSystem } from '../support/file-system.ts'
+import { memoryFileSystem, remoteFiles } from '../support/file-system.ts'
 import { patternOf } from '../support/pattern.ts'
 import { accountKeys, accountName } from '../support/storage-request.ts'
 
@@ -195,7 +196,10 @@ t.test('what an account offers is told without changing anything', async (t) => 
     canListContainers: true,
     canList: true,
     canRead: true,
+    canWrite: true,
+    canDelete: true,
   })
+  t.strictSame(await remoteFiles(plain.fs, 'first'), { f: 'x' })
   const kept = await clients(t, { versioning: true })
   t.match(await kept.fs.capabilities('first'), { versioning: undefined, canList: true })
   await kept.fs.writeText('first/f', 'x')
@@ -205,27 +209,70 @@ t.test('what an account offers is told without changing anything', async (t) => 
     canList: false,
     softDelete: undefined,
     appendBlob: undefined,
+    canWrite: undefined,
+    canDelete: undefined,
   })
   const softly = await clients(t, { softDeleteDays: 3 })
   t.match(await softly.fs.capabilities('first'), { softDelete: true, appendBlob: true })
   const { fs } = await memoryFileSystem()
   const inMemory = await fs.capabilities('box')
   t.match(inMemory, { hierarchical: false, canSign: false, canList: true })
+  t.match(inMemory, { canWrite: true, canDelete: true })
   t.match(inMemory, { softDelete: undefined, appendBlob: undefined })
 })
 
 t.test('what a credential for one container may not ask is not known', async (t) => {
   const { clock, endpoint, keyService } = await startBlobServer(t, { softDeleteDays: 3 })
-  const url = await keyService.getContainerClient('first').generateSasUrl({
-    permissions: ContainerSASPermissions.parse('rl'),
-    expiresOn: new Date(clock.nowMs() + 3_600_000),
-  })
-  const provider = fixedSignature(new URL(url).search)
+  const rights = { rl: [false, false], rlw: [true, false], rld: [false, true], rlwd: [true, true] }
+  for (const [letters, [canWrite, canDelete]] of Object.entries(rights)) {
+    const url = await keyService.getContainerClient('first').generateSasUrl({
+      permissions: ContainerSASPermissions.parse(letters),
+      expiresOn: new Date(clock.nowMs() + 3_600_000),
+    })
+    const provider = fixedSignature(new URL(url).search)
+    const parts = { account: accountName, endpoint: new URL(endpoint), provider, clock }
+
+    const found = await administered(t, parts).capabilities('first')
+
+    const others = { canList: true, canListContainers: false, softDelete: undefined }
+    t.match(found, { ...others, canWrite, canDelete }, letters)
+  }
+})
+
+t.test('whoever reads what is public is not told that it may be changed', async (t) => {
+  const { clock, endpoint, keyService } = await startBlobServer(t)
+  await keyService.getContainerClient('first').setAccessPolicy('container')
+  const provider = fixedSignature('')
   const parts = { account: accountName, endpoint: new URL(endpoint), provider, clock }
 
   const found = await administered(t, parts).capabilities('first')
 
-  t.match(found, { canList: true, canListContainers: false, softDelete: undefined })
+  t.match(found, { canList: true, canWrite: false, canDelete: false })
+})
+
+t.test('Azurite tells the holder of a signature what may be changed', async (t) => {
+  const sandbox = await startSandbox({ containers: ['box'] })
+  t.teardown(() => sandbox.close())
+  const { account, accountKey, caPem: ca, blobEndpoint: endpoint } = sandbox
+  const given = { account, endpoint, ca, clock: systemClock }
+  const owner = administered(t, {
+    ...given,
+    provider: keySignatures(account, accountKey, systemClock),
+  })
+  await owner.writeText('box/dir/f', 'x')
+  const rights = [
+    ['read', false, false],
+    ['write', true, false],
+    ['delete', false, true],
+  ] as const
+  for (const [right, canWrite, canDelete] of rights) {
+    const url = await owner.sign('box', { permissions: ['list', right], allowHttp: true })
+    const provider = fixedSignature(new URL(url).search)
+    const found = await administered(t, { ...given, provider }).capabilities('box/dir')
+    t.match(found, { canList: true, canRead: right === 'read', canWrite, canDelete }, right)
+  }
+  t.match(await owner.capabilities('box/dir'), { canWrite: true, canDelete: true })
+  t.strictSame(await remoteFiles(owner, 'box'), { 'dir/f': 'x' })
 })
 
 t.test("an account's kind tells of append blobs, and nothing else does", async (t) => {
