@@ -185,13 +185,16 @@ async function copiesByAzcopy(t: Test): Promise<void> {
 }
 
 t.test(
-  'every answer was a token that the connector wrote down, and none a signature',
+  'all that was given out were tokens that the connector wrote down, and none a signature',
   { skip: noCli },
   (t) => {
     const { records } = azure.audit
 
-    t.ok(records.length > 0)
-    for (const record of records) t.match(record, { kind: 'bearer' })
+    const given = records.filter(({ decision }) => decision === 'granted')
+    t.ok(given.length > 0)
+    for (const record of given) t.match(record, { kind: 'bearer' })
+    // A token that is late on a busy machine is a failure, after which a client asks again; none was denied one.
+    for (const record of records) t.not(record.decision, 'denied', JSON.stringify(record))
     t.end()
   },
 )
