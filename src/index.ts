@@ -97,7 +97,12 @@ export type { CachePolicy, CacheType } from './filesystem/cache-type.ts'
 export type { Capabilities } from './filesystem/capabilities.ts'
 export type { CatFileOptions, CatRangesOptions, RangeRequest } from './filesystem/cat.ts'
 export type { CatOptions } from './filesystem/cat-paths.ts'
-export type { ChangeListing, ChangesOptions, FileChange } from './filesystem/changes.ts'
+export type {
+  ChangeListing,
+  ChangesDamage,
+  ChangesOptions,
+  FileChange,
+} from './filesystem/changes.ts'
 export type { Consistency, WholeConsistency } from './filesystem/consistency.ts'
 export type { DecodedFileReader } from './filesystem/decoded-file-reader.ts'
 export type { TaggedFile } from './filesystem/dir-administration.ts'

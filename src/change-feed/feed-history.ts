@@ -5,9 +5,9 @@
  */
 import type { BlobStore, CallOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
-import { type AvroHeader, readBlocks } from './avro-file.ts'
+import { type AvroHeader, findBlock, readBlocks, syncBytes } from './avro-file.ts'
 import { type BlobEvent, blobEventOf } from './blob-change.ts'
-import { damaged, damagedAt } from './damage.ts'
+import { damaged, damagedAt, isDamage } from './damage.ts'
 import { FeedFiles, type Segment, watchedMs, windowBytes } from './feed-files.ts'
 import { segmentTimeMs } from './segments.ts'
 
@@ -27,6 +27,29 @@ export interface FeedPosition {
   readonly open: Readonly<Record<string, Readonly<Record<string, ChunkPosition>>>>
 }
 
+/** A part of a feed that cannot be read, and is passed over. */
+export interface FeedGap {
+  /** The chunk that it is in. */
+  readonly path: string
+  /** Where the segment of that chunk begins; milliseconds since the epoch. */
+  readonly timeMs: number
+  /** The first byte. */
+  readonly start: number
+  /** Where the next block begins, or the chunk ends; `undefined` while neither is known. */
+  readonly end: number | undefined
+  readonly error: FileSystemError
+}
+
+/** A chunk as it is found now, and how far it was read. */
+interface Reading {
+  readonly name: string
+  readonly segment: Segment
+  readonly sizeBytes: number
+  /** Nothing will be appended to it any more. */
+  readonly isFinal: boolean
+  readonly at: ChunkPosition
+}
+
 /** What has all changes since `sinceMs` behind it; a segment may tell of 15 minutes beside its hour. */
 export function positionAt(sinceMs: number): FeedPosition {
   return { newestMs: Math.max(0, sinceMs - hourMs - quarterMs), open: {} }
@@ -37,9 +60,14 @@ export class FeedHistory {
   readonly #files: FeedFiles
   readonly #open = new Map<string, Map<string, ChunkPosition>>()
   readonly #headers = new Map<string, AvroHeader>()
+  readonly #onGap: ((gap: FeedGap) => void) | undefined
+  /** Where those lie that were told and have no end yet: they are met again at each reading. */
+  readonly #unended = new Set<string>()
   #newestMs: number
 
-  constructor(store: BlobStore, from: FeedPosition) {
+  /** With `onGap` it goes on behind what is damaged. */
+  constructor(store: BlobStore, from: FeedPosition, onGap?: ((gap: FeedGap) => void) | undefined) {
+    this.#onGap = onGap
     this.#files = new FeedFiles(store)
     this.#newestMs = from.newestMs
     for (const [segment, chunks] of Object.entries(from.open)) {
@@ -57,7 +85,7 @@ export class FeedHistory {
   /**
    * What may be read now, once. `ENOENT` where the account has no feed, `EACCES` where it may not be read, `ESTALE` where
    * a segment that was begun is gone, `EIO` (`changes`) where the feed is damaged: behind the last row that can be read, and so
-   * again at each further reading.
+   * again at each further reading. With `onGap` that is told there, and what follows the next mark of a block is read.
    */
   async *read(options: CallOptions): AsyncGenerator<BlobEvent, void> {
     const consumableMs = await this.#files.lastConsumableMs(options)
@@ -69,12 +97,12 @@ export class FeedHistory {
   }
 
   async *#readSegment(
-    { name, timeMs }: Segment,
+    segment: Segment,
     consumableMs: number,
     options: CallOptions,
   ): AsyncGenerator<BlobEvent, void> {
+    const { name, timeMs } = segment
     const manifest = await kept(name, this.#files.manifest(name, options))
-    // Nothing will be appended to it any more.
     const isFinal = manifest.isFinal || timeMs < consumableMs - watchedMs
     const chunks = this.#open.get(name) ?? new Map<string, ChunkPosition>()
     this.#open.set(name, chunks)
@@ -83,21 +111,67 @@ export class FeedHistory {
       for (const [chunk, sizeBytes] of await this.#files.sizes(shard, options)) {
         const at = chunks.get(chunk) ?? { offset: 0, rows: 0 }
         chunks.set(chunk, at)
-        try {
-          yield* this.#readChunk(chunk, sizeBytes, at, options)
-          if (isFinal && at.offset < sizeBytes) throw damaged('it ends within a block')
-        } catch (error) {
-          throw damagedAt(chunk, at.offset, error)
-        }
+        yield* this.#readWhole({ name: chunk, segment, sizeBytes, isFinal, at }, options)
       }
     }
     if (isFinal) this.#forget(name)
   }
 
+  /** Reads to the end of a chunk, from one damage to the next where they are passed over. */
+  async *#readWhole(reading: Reading, options: CallOptions): AsyncGenerator<BlobEvent, void> {
+    const { isFinal, at, sizeBytes } = reading
+    for (let isBehind = true; isBehind; ) {
+      isBehind = false
+      try {
+        yield* this.#readChunk(reading, options)
+        if (isFinal && at.offset < sizeBytes) throw damaged('it ends within a block')
+      } catch (error) {
+        if (!isDamage(error)) throw error
+        isBehind = await this.#passOver(reading, error, options)
+      }
+    }
+  }
+
+  /** Whether there is something behind the damage, where the reading then stands. Throws it unless it is to be told. */
+  async #passOver(
+    reading: Reading,
+    cause: FileSystemError,
+    options: CallOptions,
+  ): Promise<boolean> {
+    const { name, segment, at } = reading
+    const start = at.offset
+    const error = damagedAt(name, start, cause)
+    if (this.#onGap === undefined) throw error
+    const end = await this.#endOfDamage(reading, options)
+    const place = `${name}:${start}`
+    if (end !== undefined || !this.#unended.has(place)) {
+      this.#onGap({ path: name, timeMs: segment.timeMs, start, end, error })
+    }
+    if (end === undefined) {
+      this.#unended.add(place)
+      return false
+    }
+    this.#unended.delete(place)
+    Object.assign(at, { offset: end, rows: 0 })
+    return true
+  }
+
+  /** Behind the next mark; of a chunk that stays as it is, its end where there is none. */
+  async #endOfDamage(
+    { name, sizeBytes, isFinal, at }: Reading,
+    options: CallOptions,
+  ): Promise<number | undefined> {
+    const header = this.#headers.get(name)
+    for (let from = at.offset; header !== undefined && from < sizeBytes; from += windowBytes) {
+      const end = Math.min(from + windowBytes + syncBytes - 1, sizeBytes)
+      const found = findBlock(header, await kept(name, this.#files.bytes(name, from, end, options)))
+      if (found !== undefined) return from + found
+    }
+    return isFinal ? sizeBytes : undefined
+  }
+
   async *#readChunk(
-    name: string,
-    sizeBytes: number,
-    at: ChunkPosition,
+    { name, sizeBytes, at }: Reading,
     options: CallOptions,
   ): AsyncGenerator<BlobEvent, void> {
     if (sizeBytes <= at.offset) return

@@ -86,7 +86,7 @@ export class AccountSearch extends AccountSharing {
    * the order of its changes, of several roughly in that of time. A row may be told again where a program
    * that ended goes on from an earlier `checkpoint()`; its `id` is the same. The feed tells of no appended
    * blocks and written pages. `ENOTSUP` where the account keeps none, `EACCES` where it may not be read,
-   * `ESTALE` where it does not keep what follows `continuation`, `EIO` where it is damaged.
+   * `ESTALE` where it does not keep what follows `continuation`, `EIO` where it is damaged (see `onDamage`).
    * {@link https://learn.microsoft.com/azure/storage/blobs/storage-blob-change-feed}
    */
   changes(path: PathInput = '', options: ChangesOptions = {}): ChangeListing {

@@ -1,8 +1,14 @@
 import type { BlobStore, CallOptions } from '../blob/store.ts'
 import type { BlobEvent } from '../change-feed/blob-change.ts'
-import { FeedHistory, type FeedPosition, positionAt } from '../change-feed/feed-history.ts'
+import {
+  type FeedGap,
+  FeedHistory,
+  type FeedPosition,
+  positionAt,
+} from '../change-feed/feed-history.ts'
 import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { expectFunction } from '../expect-option.ts'
 import type { BlobPath } from '../path.ts'
 import { changesContinuation, readChangesContinuation } from './changes-continuation.ts'
 import { fullName } from './file-info.ts'
@@ -41,6 +47,23 @@ export interface ChangesOptions extends CallOptions {
   readonly follow?: boolean | undefined
   /** Between two readings with `follow`; milliseconds, 60,000 when absent. */
   readonly intervalMs?: number | undefined
+  /**
+   * Goes on behind parts of the feed that are damaged, each of which is told here: who keeps an index lists anew what may have
+   * changed in that hour. Absent: the first is `EIO`.
+   */
+  readonly onDamage?: ((damage: ChangesDamage) => void) | undefined
+}
+
+/** A part of the change feed that is damaged: what the account told there is not known. */
+export interface ChangesDamage {
+  /** The file of the feed, in the container `$blobchangefeed`. */
+  readonly file: string
+  /** Changes of this hour, give or take 15 minutes, are missing. */
+  readonly hour: Date
+  /** Its first byte, and the one behind its last; that is `undefined` until the service has written on. */
+  readonly start: number
+  readonly end: number | undefined
+  readonly error: FileSystemError
 }
 
 /** Changes, and where to go on. */
@@ -61,7 +84,12 @@ export interface ChangesPlace {
 export function changesOf(place: ChangesPlace, options: ChangesOptions): ChangeListing {
   check(options)
   const { sinceMs, position } = startOf(place.account, options)
-  const history = new FeedHistory(place.store, position)
+  const { onDamage } = options
+  const history = new FeedHistory(
+    place.store,
+    position,
+    onDamage && ((gap) => onDamage(damageOf(gap))),
+  )
   const checkpoint = () => ({
     continuation: changesContinuation({
       account: place.account,
@@ -83,7 +111,12 @@ function startOf(account: string, { since, continuation }: ChangesOptions): Star
   return { sinceMs, position: positionAt(sinceMs) }
 }
 
-function check({ since, continuation, intervalMs }: ChangesOptions): void {
+function damageOf({ path, timeMs, ...gap }: FeedGap): ChangesDamage {
+  return { file: path, hour: new Date(timeMs), ...gap }
+}
+
+function check({ since, continuation, intervalMs, onDamage }: ChangesOptions): void {
+  if (onDamage !== undefined) expectFunction('onDamage', onDamage, 'a function')
   if (since !== undefined && !(since instanceof Date && !Number.isNaN(since.getTime()))) {
     throw new TypeError('since: expected a valid Date')
   }

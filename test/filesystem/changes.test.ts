@@ -8,7 +8,7 @@ import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { systemClock } from '../../src/clock.ts'
 import { FileSystemError } from '../../src/errors.ts'
-import { type ChangesOptions, changesOf } from '../../src/filesystem/changes.ts'
+import { type ChangesDamage, type ChangesOptions, changesOf } from '../../src/filesystem/changes.ts'
 import { fastavroFile, whyNoFastavro } from '../support/avro-files.ts'
 import {
   controlSandbox,
@@ -251,6 +251,77 @@ t.test('a feed that cannot be read to its end', { skip: whyNoFastavro() }, async
     }
   })
 
+  /** Where `told` leaves a part of all names out. */
+  const missingOf = (told: readonly string[]): readonly string[] => {
+    const before = names.findIndex((name, index) => name !== told[index])
+    const missing = names.length - told.length
+    t.strictSame([...names.slice(0, before), ...names.slice(before + missing)], told)
+    return names.slice(before, before + missing)
+  }
+
+  t.test('is read on behind each damage, which is told, where that is asked for', async (t) => {
+    const mark = file.subarray(file.length - 16)
+    const [, ...ends] = placesOf(mark, file)
+    const inBlocks = ends.slice(1).map((end) => end - 40)
+    for (const at of [...ends, ...inBlocks]) {
+      const wrong = Buffer.from(file)
+      wrong.fill(0xff, at, at + 12)
+      const { read } = await feedWith(wrong, 'Finalized')
+      const gaps: ChangesDamage[] = []
+
+      const { told, error, continuation } = await read({ onDamage: (gap) => gaps.push(gap) })
+
+      t.equal(error, undefined)
+      const [gap] = gaps
+      t.match(gap, { file: chunk, hour: new Date('2026-03-04T05:00:00Z'), error: { code: 'EIO' } })
+      t.equal(gaps.length, 1)
+      t.ok(gap !== undefined && gap.start <= at && (gap.end ?? 0) > at)
+      t.ok([file.length, ...ends.map((end) => end + 16)].includes(gap?.end ?? 0))
+      const missing = missingOf(told)
+      t.ok(missing.length > 0)
+      const lost = file.subarray(gap?.start, gap?.end)
+      for (const name of missing)
+        t.ok(lost.includes(`blobs/${name.slice(5)}`), `${name} lies there`)
+      t.strictSame(await read({ continuation }), { told: [], error: undefined, continuation })
+    }
+    const { read } = await feedWith(Buffer.from('no file of Avro'), 'Finalized')
+    const gaps: ChangesDamage[] = []
+    t.strictSame((await read({ onDamage: (gap) => gaps.push(gap) })).told, names.slice(0, 1))
+    t.match(gaps, [{ start: 0, end: 15 }])
+    await t.rejects(async () => read({ onDamage: JSON.parse('{}') }), { message: /^onDamage: / })
+  })
+
+  t.test('waits behind a damage for what may follow it, and tells it once', async (t) => {
+    const wrong = Buffer.from(file)
+    wrong.fill(0xff, file.length - 16)
+    const { store, put } = await feedWith(wrong, 'Publishing')
+    const gaps: ChangesDamage[] = []
+    const told: string[] = []
+    const below = { container: '', name: '' }
+    const clock = {
+      nowMs: () => 0,
+      sleep: async () => {
+        rounds += 1
+        const chunkFilePaths = [`${container}/log/00/${hour}/`]
+        if (rounds === 3)
+          await put(`idx/segments/${hour}/meta.json`, { status: 'Finalized', chunkFilePaths })
+        if (rounds === 5) throw new Error('enough')
+      },
+    }
+    let rounds = 0
+    const onDamage = (gap: ChangesDamage) => gaps.push(gap)
+    const rows = changesOf({ account: 'acct', store, clock, below }, { follow: true, onDamage })
+    await t.rejects(
+      async () => {
+        for await (const { name } of rows) told.push(name)
+      },
+      { message: 'enough' },
+    )
+    t.match(gaps, [{ end: undefined }, { end: file.length }])
+    t.equal(gaps[0]?.start, gaps[1]?.start)
+    t.ok(missingOf(told).includes(names.at(-1) ?? ''))
+  })
+
   t.test('a block that is cut short is damage once nothing more is to come', async (t) => {
     const { put, read } = await feedWith(file.subarray(0, file.length - 9), 'Publishing')
     const { told, error, continuation } = await read()
@@ -336,6 +407,14 @@ t.test('abfs changes over faults', { skip: whyNoCli() }, async (t) => {
     await controlSandbox(variables, 'faults', { faults })
     t.strictSame(rowsOf((await changes('abfs://data', '--json')).stdout), all, kind)
   }
+  const corrupt = { path: 'changefeed/log', nth: 2, count: 1, effect: { kind: 'corrupt' } }
+  await controlSandbox(variables, 'faults', { faults: [corrupt] })
+  const damaged = await changes('abfs://data', '--json', '--skip-damaged')
+  t.match(damaged, {
+    code: 1,
+    stderr: /^abfs: changes of the hour of .*:00:00.000Z are missing.* EIO: /,
+  })
+  t.ok(rowsOf(damaged.stdout).length < all.length)
   const effect = { kind: 'status', status: 403, code: 'AuthorizationPermissionMismatch' }
   const faults = [{ path: 'changefeed/log', nth: 1, count: 1000, effect }]
   await controlSandbox(variables, 'faults', { faults })

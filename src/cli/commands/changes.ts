@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
-import type { ChangeListing, FileChange } from '../../filesystem/changes.ts'
+import type { ChangeListing, ChangesDamage, FileChange } from '../../filesystem/changes.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
+import { ExitStatus, exitCodes } from '../exit-codes.ts'
 import { parseRemote } from '../location.ts'
 import { printable } from '../output.ts'
 import { withFileSystem } from '../session.ts'
@@ -11,6 +12,7 @@ interface ChangesFlags {
   readonly since?: string
   readonly follow?: true
   readonly state?: string
+  readonly skipDamaged?: true
   readonly json?: true
 }
 
@@ -32,6 +34,7 @@ export function defineChanges(program: Command, context: CliContext): void {
     .option('--since <when>', 'a time with its zone, or how long ago: 30m, 2h, 7d')
     .option('-f, --follow', 'wait for changes to come, until Ctrl-C')
     .option('--state <file>', 'go on where the last run with this file ended, saved each second')
+    .option('--skip-damaged', 'go on behind damage of the feed, which is told, and end with 1')
     .option('--json', 'one JSON object a line')
     .addHelpText('after', HELP)
     .action((path: string, flags: ChangesFlags) => changes(path, flags, command, context))
@@ -40,7 +43,7 @@ export function defineChanges(program: Command, context: CliContext): void {
 
 async function changes(
   path: string,
-  { since, follow, state, json }: ChangesFlags,
+  { since, follow, state, json, skipDamaged }: ChangesFlags,
   command: Command,
   context: CliContext,
 ): Promise<void> {
@@ -51,8 +54,14 @@ async function changes(
   const signal = AbortSignal.any([context.signal, failing.signal])
   const onFailure = (error: unknown) => failing.abort(error)
   const urls = [parseRemote(path)]
+  let isWhole = true
+  const tell = (damage: ChangesDamage) => {
+    isWhole = false
+    context.stderr.write(damageLine(damage))
+  }
+  const how = { ...start, follow, signal, onDamage: skipDamaged === true ? tell : undefined }
   await withFileSystem(command, context, { access: 'read', urls }, async (fileSystem) => {
-    const found = goingOn(state, () => fileSystem.changes(path, { ...start, follow, signal }))
+    const found = goingOn(state, () => fileSystem.changes(path, how))
     const print = (change: FileChange) =>
       json === true ? context.stdout.json(change) : context.stdout.line(lineOf(change))
     if (state === undefined) return printAll(found, print)
@@ -60,6 +69,11 @@ async function changes(
     const { stdout } = context
     await printKept(found, print, new StateFile(state, { standing, stdout, onFailure }))
   })
+  if (!isWhole) throw new ExitStatus(exitCodes.failure)
+}
+
+function damageLine({ hour, error }: ChangesDamage): string {
+  return `abfs: changes of the hour of ${hour.toISOString()} are missing, list anew what matters: ${error.message}\n`
 }
 
 type Print = (change: FileChange) => Promise<void>
