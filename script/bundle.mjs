@@ -33,6 +33,9 @@ const together = [
   { name: 'content', test: /[\\/]dist[\\/]cli[\\/]compose-file-system\.js$/ },
 ]
 
+/** What is loaded when it is needed may have been joined with what needs it at once: that is meant. */
+const checks = { ineffectiveDynamicImport: false }
+
 /**
  * A module that finds files beside itself still does. Commands and chunks lie at the same depth, so one
  * relative path serves wherever the module ends up. A command finds others beside itself as it is.
@@ -157,6 +160,7 @@ async function joinQuick() {
     input: { 'run-files': join(dist, 'cli', 'run-files.js') },
     platform: 'node',
     external: isExternal,
+    checks,
     plugins: [keepPlaces, asciiAlone, asScripts],
   })
   const { output } = await bundle.write({
@@ -200,6 +204,7 @@ const bundle = await rolldown({
   input: Object.fromEntries(commands.map((command, index) => [`cli/${command}`, sources[index]])),
   platform: 'node',
   external: isExternal,
+  checks,
   plugins: [keepPlaces, throughFacades, asciiAlone],
 })
 const { output } = await bundle.write({

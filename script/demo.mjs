@@ -171,7 +171,7 @@ function report() {
   printTable(head, lines)
   const received = lines.reduce((sum, line) => sum + line[5], 0)
   say(
-    `\n${received} credentials came to these clients; the connector’s audit log has ${countAudited()} vended.`,
+    `\n${received} credentials came to these jobs, by the connector’s audit log ${countAudited()} were vended: artifact list had one too.`,
   )
   say('All sha256 agree: through the drive, through the library, after abfs cp, in the artifact.')
 }
