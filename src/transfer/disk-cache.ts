@@ -229,6 +229,11 @@ export class DiskCache {
     await Promise.all([this.#queue.settled(), ...this.#moving])
   }
 
+  /** Makes the directory. Rejects, unlike the rest, where nothing can be kept in it. */
+  async prepare(): Promise<void> {
+    await this.#demandOurs()
+  }
+
   /** Writes what waits, and closes all files. */
   async close(): Promise<void> {
     await this.settled()

@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
@@ -32,6 +33,19 @@ t.test('abfs doctor', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
     t.match(of('clock'), { verdict: 'ok', detail: /this machine and the service agree within/ })
     t.match(of('kernel'), { detail: /requests of 1 MiB.*io_uring/ })
     t.match(of('cache'), { detail: /unsaved files go to .* free/ })
+  })
+
+  t.test('tells a cache that cannot be where it is said to be', async (t) => {
+    const directory = await temporaryDirectory(t)
+    const file = join(directory, 'file')
+    await writeFile(file, '')
+    const cacheAt = async (place: string) =>
+      (await doctor(client, '--cache-dir', place)).of('cache')
+
+    t.match(await cacheAt(join(directory, 'new', 'cache')), { verdict: 'ok' })
+    const detail = new RegExp(`${file} is no directory, or may not be written: nothing is kept`)
+    t.match(await cacheAt(file), { verdict: 'warned', detail })
+    t.match(await cacheAt(join(file, 'cache')), { verdict: 'warned', detail })
   })
 
   t.test('tells files that a directory hides', async (t) => {

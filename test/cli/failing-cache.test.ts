@@ -117,6 +117,26 @@ t.test('a disk cache that begins to fail is passed by', { skip }, async (t) => {
   }
 })
 
+t.test('a disk cache that cannot be is told of when the drive is mounted', { skip }, async (t) => {
+  const { client } = await startCliSandbox(t, '--engine', 'abfs')
+  const state = await temporaryDirectory(t)
+  const env = { ...client, XDG_STATE_HOME: state }
+  const cache = join(state, 'file')
+  await shell(`touch '${cache}'`)
+  const directory = await temporaryMountpoint(t)
+  const where = ['abfs://data', directory, '--cache-dir', cache]
+
+  const { code, stderr } = await runAbfs(['mount', ...where], { env })
+  const plan = await runAbfs(['mount', ...where, '--non-empty', '--plan', '--json'], { env })
+  await shell(`echo works > '${directory}/file'`)
+  t.equal((await runAbfs(['unmount', directory], { env })).code, 0)
+
+  t.equal(code, 0)
+  t.match(stderr, /^abfs: what is read is not kept: --cache-dir cannot be used: ENOTDIR/)
+  const cacheOf = JSON.parse(plan.stdout).findings.find(({ name }: Failure) => name === 'cache')
+  t.match(cacheOf, { verdict: 'warned', detail: /is no directory, or may not be written/ })
+})
+
 /** Past the kernel's own cache where there is a drive. */
 function sumOf(file: string): Promise<string> {
   const direct = file.includes('abfs-mount-') ? 'iflag=direct' : ''

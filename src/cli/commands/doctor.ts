@@ -3,16 +3,16 @@ import { addConnectionOptions, type CliContext, configOf } from '../context.ts'
 import type { Finding } from '../drive/examine.ts'
 import { ExitStatus, exitCodes } from '../exit-codes.ts'
 import { parseRemote, targetOf } from '../location.ts'
-import { formatTable, printable } from '../output.ts'
+import { formatCount, formatTable, printable } from '../output.ts'
 import { describeError } from '../report-error.ts'
 import { withAccount } from '../session.ts'
 import { usageError } from '../usage.ts'
 
 const HELP = `
 Looks at the addon, the kernel, the helper of users who are not root, the settings, the drives that are
-mounted, the disk that they cache on, and files that drives could not store. With a URL it compares the clock, signs in, and
-looks for names that a drive cannot show, among the first 50,000. Writes nothing. Ends with 1 when a look
-failed.
+mounted, the disk that they cache on, and files that drives could not store. With a URL it compares
+the clock, signs in, and looks for names that a drive cannot show, among the first 50,000. Writes
+nothing. Ends with 1 when a look failed.
 
 Examples:
   abfs doctor
@@ -104,7 +104,10 @@ async function reach(text: string, command: Command, context: CliContext): Promi
     return await withAccount(command, context, { access: 'read', urls: [url] }, async (account) => {
       const { length } = await account.namespace.list({ container, name }, { signal })
       const names = await examineNames(account, { container, name }, signal)
-      return [{ name: text, verdict: 'ok', detail: `signed in; ${length} names in it` }, names]
+      return [
+        { name: text, verdict: 'ok', detail: `signed in; ${formatCount(length, 'name')} in it` },
+        names,
+      ]
     })
   } catch (error) {
     return [{ name: text, verdict: 'failed', detail: describeError(error).line }]

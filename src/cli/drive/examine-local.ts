@@ -1,6 +1,6 @@
 /** What drives keep on this machine: caches, and versions that are not in Azure. */
 import { access, constants, readdir, stat, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { GiB } from '../../byte-range.ts'
 import { systemClock } from '../../clock.ts'
 import type { Journal } from '../../vfs/journal.ts'
@@ -13,22 +13,19 @@ export async function examineCache(
   cacheDir: string | undefined,
   stateDirectory: string,
 ): Promise<Omit<Finding, 'name'>> {
-  const directory = cacheDir ?? (await nearest(stateDirectory))
+  const directory = await nearest(cacheDir ?? stateDirectory)
   const what = cacheDir === undefined ? 'no --cache-dir; unsaved files go to' : 'blocks go to'
   try {
     const { bavail, bsize } = await statfs(directory)
     const freeBytes = bavail * bsize
     const detail = `${what} ${cacheDir ?? stateDirectory}, which has ${formatBytes(freeBytes)} free`
     if (!(await isOwnPlace(directory))) {
-      const why = `${directory} may not be written: nothing is kept`
+      const why = `${directory} is no directory, or may not be written: nothing is kept`
       return { verdict: 'warned', detail: `${detail}, but ${why}` }
     }
     if (freeBytes >= GiB) return { verdict: 'ok', detail }
     return { verdict: 'warned', detail: `${detail}: files that cannot be stored need room there` }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'ENOENT')
-      return { verdict: 'ok', detail: `${directory} is made when it is needed` }
     return {
       verdict: 'warned',
       detail: `${directory}: ${error instanceof Error ? error.message : error}`,
@@ -82,15 +79,17 @@ async function summaryOf(
 }
 
 /** The first directory above that is there. */
+/** What is there of `directory`, which is made where it is missing. */
 async function nearest(directory: string): Promise<string> {
-  for (let place = directory; ; place = join(place, '..')) {
+  for (let place = resolve(directory); ; place = dirname(place)) {
     const found = await stat(place).catch(() => undefined)
-    if (found?.isDirectory() === true || place === '/') return place
+    if (found !== undefined || place === '/') return place
   }
 }
 
+/** A slash at the end is of directories alone. */
 async function isOwnPlace(directory: string): Promise<boolean> {
-  return access(directory, constants.W_OK).then(
+  return access(`${directory}/`, constants.W_OK).then(
     () => true,
     () => false,
   )

@@ -4,7 +4,7 @@ import { entryFromBlob } from '../../namespace/blob-entry.ts'
 import { canBeOpened, childPrefix, isReserved } from '../../namespace/blob-name.ts'
 import type { BlobPath } from '../../path.ts'
 import type { Account } from '../compose.ts'
-import { printable } from '../output.ts'
+import { formatCount, printable } from '../output.ts'
 import type { Finding } from './examine.ts'
 
 /** How many names are looked at: ten requests. */
@@ -53,7 +53,7 @@ function isHeld(name: string, next: string, shadowed: string[]): boolean {
 }
 
 function describe({ names, isAll, shadowed, unreachable }: Found): Omit<Finding, 'name'> {
-  const many = `${isAll ? 'all' : 'the first'} ${names} names below it`
+  const many = `${isAll ? 'all' : 'the first'} ${formatCount(names, 'name')} below it`
   const said = [
     ...(shadowed.length === 0
       ? []

@@ -6,6 +6,7 @@ import { release } from 'node:os'
 import { promisify } from 'node:util'
 import { type Environment, loadConfig, runtimeDirectory } from '../../config.ts'
 import { loadNativeMounting } from '../../fuse/native-channel.ts'
+import { codeOf } from '../exit-codes.ts'
 import { formatCount } from '../output.ts'
 import { type DriveStateName, findDrives } from './drive-states.ts'
 
@@ -51,9 +52,12 @@ async function examineDevice(): Promise<Omit<Finding, 'name'>> {
   try {
     await access('/dev/fuse', constants.R_OK | constants.W_OK)
     return ok(`open to this user; Linux ${release()}`)
-  } catch {
+  } catch (error) {
+    if (codeOf(error) === 'EACCES') {
+      return failed('not open to this user: have root `chmod 666 /dev/fuse`, or mount as root')
+    }
     const advice = '`modprobe fuse`; a container needs `--device /dev/fuse --cap-add SYS_ADMIN`'
-    return failed(`missing or closed: ${advice}`)
+    return failed(`missing: ${advice}`)
   }
 }
 
@@ -96,7 +100,7 @@ function isOld(): boolean {
 
 async function examineFailover(): Promise<Omit<Finding, 'name'>> {
   if (isOld()) return warned(`Linux ${release()} sends no request again: 6.9 is the first`)
-  return ok('a read-only drive may outlive its daemon')
+  return ok('--failover works here: read-only drives may outlive their daemon')
 }
 
 async function examinePassthrough(): Promise<Omit<Finding, 'name'>> {
@@ -134,9 +138,11 @@ async function examineDrives(
   const names = ill.map(({ directory, state, unsaved }) => {
     return unsaved.length > 0
       ? `${directory}: ${formatCount(unsaved.length, 'file')} not stored`
-      : `${directory}: ${state}`
+      : `${directory}: ${state === 'unknown' ? "another user's, or nobody's" : state}`
   })
-  return warned(`${names.join('; ')}; a dead one goes with \`abfs unmount --lazy DIRECTORY\``)
+  const isDead = ill.some(({ state }) => state === 'dead' || state === 'unknown')
+  const advice = isDead ? '; a dead one goes with `abfs unmount --lazy DIRECTORY`' : ''
+  return warned(`${names.join('; ')}${advice}`)
 }
 
 const wellStates: ReadonlySet<DriveStateName> = new Set(['serving', 'detached', 'restarting'])

@@ -118,7 +118,7 @@ async function readOne(
     // Who may not read is refused before the service says that there is nothing.
     if (!isFileSystemError(error, 'ENOENT')) throw error
   }
-  return 'no file to read at its top; asking for one that does not exist is allowed'
+  return 'there is no file at its top; asking for one was allowed'
 }
 
 async function probeWriting(account: Account, options: ProbeOptions): Promise<Finding[]> {

@@ -15,6 +15,7 @@ import { describeError } from '../report-error.ts'
 import { withAccount } from '../session.ts'
 import type { DriveSettings } from './drive-options.ts'
 import { examineMachine, type Finding } from './examine.ts'
+import { examineCache } from './examine-local.ts'
 import { tellStarter } from './launch.ts'
 import { probePlace } from './plan-probes.ts'
 import { accessOf, accountSeenBy } from './seen-account.ts'
@@ -83,6 +84,7 @@ export async function planDrive(
   const findings = [
     ...machine.flatMap((finding) => ofConcern(finding, settings)),
     await examineDirectory(settings, isMade),
+    ...(await examineCacheDir(config.cacheDir, settings)),
     ...place,
   ]
   const effective = [
@@ -90,6 +92,14 @@ export async function planDrive(
     ...connectionSettings(config, target, command),
   ]
   return { settings: effective, findings }
+}
+
+async function examineCacheDir(
+  cacheDir: string | undefined,
+  { stateDirectory }: DriveSettings,
+): Promise<Finding[]> {
+  if (cacheDir === undefined) return []
+  return [{ name: 'cache', ...(await examineCache(cacheDir, stateDirectory)) }]
 }
 
 /** What the machine lacks matters where the drive would use it. */

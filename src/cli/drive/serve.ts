@@ -137,6 +137,7 @@ class Daemon {
     // The daemon keeps no directory busy; every file name is absolute by now.
     process.chdir('/')
     const diskCache = this.#openDiskCache()
+    await diskCache?.prepare().catch((error: unknown) => this.#tellNotKept(error))
     const { sharedBytes: memoryBudgetBytes, cacheBytes } = this.#memory
     const memory = { memoryBudgetBytes, cacheBytes, reusesMemory: true }
     // A mount that cannot begin says so, and one that is told to end does.
@@ -280,6 +281,13 @@ class Daemon {
     if (directory === undefined || maxBytes === 0) return undefined
     const { pendingBytes: maxPendingBytes } = this.#memory
     return new DiskCache({ directory, maxBytes, maxPendingBytes })
+  }
+
+  /** A drive works without its cache, so it is not refused: who wanted one is told. */
+  #tellNotKept(error: unknown): void {
+    const { line } = describeError(error)
+    this.#tell(`what is read is not kept: --cache-dir cannot be used: ${line}`)
+    this.#log.warn({ ...errorFields(error), directory: this.#config.cacheDir }, 'cache unusable')
   }
 
   /** What is not in Azure is said where it is seen, and by the exit code. */
