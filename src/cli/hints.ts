@@ -19,6 +19,10 @@ function hintForFileSystem(error: FileSystemError): string | undefined {
   const word = connectorWordOf(error)
   if (word !== undefined) return HINTS_BY_CONNECTOR_WORD[word]
   if (error.retryable) return hintForUnreachable(error)
+  const found = causesOf(error)
+    .map(hintForCause)
+    .find((hint) => hint !== undefined)
+  if (found !== undefined) return found
   return HINTS_BY_CALL[`${error.code} ${error.syscall}`] ?? hintForCode(error)
 }
 
@@ -30,11 +34,22 @@ function hintForCode(error: FileSystemError): string | undefined {
 
 /** The connector's refusal (`access_denied`, …) somewhere among the causes of `error`. */
 function connectorWordOf(error: Error): string | undefined {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    const code = codeOf(cause)
-    if (code in HINTS_BY_CONNECTOR_WORD) return code
-  }
-  return undefined
+  return causesOf(error)
+    .map(codeOf)
+    .find((code) => code in HINTS_BY_CONNECTOR_WORD)
+}
+
+/** `error`, what caused it, and so on. */
+function causesOf(error: Error): Error[] {
+  const causes: Error[] = []
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) causes.push(cause)
+  return causes
+}
+
+function hintForCause(cause: Error): string | undefined {
+  if (/SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)/.test(codeOf(cause))) return AUTHORITY_HINT
+  const isOwnSignIn = isFileSystemError(cause, 'EACCES') && cause.syscall === 'credential.token'
+  return isOwnSignIn ? SIGN_IN_HINT : undefined
 }
 
 function hintForUnreachable(error: FileSystemError): string {
@@ -50,6 +65,11 @@ function isAboutCredentials(error: unknown): boolean {
 }
 
 const HELP_HINT = 'abfs --help, or abfs COMMAND --help, shows usage and settings'
+
+const AUTHORITY_HINT = 'name a private authority with --ca-file FILE (ABFS_CA_FILE)'
+
+const SIGN_IN_HINT =
+  'set ABFS_CONNECTOR_URL to ask a connector, or the AZURE_* variables of an identity; ABFS_DEBUG=1 shows what was tried'
 
 const KEY_HINT =
   'name the file of the key that it was written with: --encryption-key-file FILE (ABFS_ENCRYPTION_KEY_FILE); another caller or policy changes nothing'

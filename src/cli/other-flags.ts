@@ -1,5 +1,6 @@
-/** What to write in the place of a flag of rclone's or blobfuse2's; `undefined` for other words. */
+/** What to write in the place of a flag of rclone's, blobfuse2's or mount(8)'s; `undefined` for other words. */
 export function insteadOfOthers(message: string): string | undefined {
+  if (/unknown option '-o'/.test(message)) return ofMount
   const theirs = /unknown option '--([a-z0-9-]+)/.exec(message)?.[1] ?? ''
   if (Object.hasOwn(blobfuse, theirs)) return blobfuse[theirs]
   const name = /unknown option '--(vfs-[a-z-]+|dir-cache-time|daemon|allow-non-empty)/.exec(
@@ -7,6 +8,9 @@ export function insteadOfOthers(message: string): string | undefined {
   )?.[1]
   return name === undefined ? undefined : (ours[name] ?? otherwise)
 }
+
+const ofMount =
+  'options are flags here (--read-only, --allow-other); mount -t abfs takes -o, as lines of fstab do'
 
 const otherwise = 'rclone’s --vfs-* flags have no meaning here; see abfs mount --help'
 

@@ -94,7 +94,7 @@ export class ConnectorClient implements CredentialProvider {
 
   #silent(cause: unknown): FileSystemError {
     return new FileSystemError('EIO', 'connector.credentials', {
-      detail: `the connector at ${this.#options.endpoint.href} does not answer: is it running? Start it with 'abfs connector', or set the connector's URL to where it runs`,
+      detail: `the connector at ${this.#options.endpoint.href} does not answer: is it running? Start it with 'abfs connector serve', or set the connector's URL to where it runs`,
       retryable: true,
       cause,
     })

@@ -82,7 +82,10 @@ function refused(syscall: string, path: string, outcome: Outcome): FileSystemErr
   const code = outcome.stderr.includes('resource busy') ? 'EBUSY' : 'EPERM'
   // One line for the user; the helper prefixes its own name.
   const words = outcome.stderr.replaceAll('\n', '; ') || `fusermount3 exited with ${outcome.code}`
-  return new FileSystemError(code, syscall, { path, detail: words })
+  // Which it says of what it finds in its table under another user.
+  const isOfOthers = syscall === 'unmount' && /\bentry for .* not found\b/.test(words)
+  const detail = isOfOthers ? 'another user mounted it: unmount it as that user, or as root' : words
+  return new FileSystemError(code, syscall, { path, detail })
 }
 
 function noDescriptor(syscall: string, path: string): FileSystemError {

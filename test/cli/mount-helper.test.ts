@@ -51,6 +51,12 @@ t.test('options of mount(8) become flags of abfs mount', async (t) => {
     '--connector-url=http://h/?x=y',
     ...places,
   ])
+  t.strictSame(flags('defaults,--config-file=/f.yaml,--allow-other'), [
+    'mount',
+    '--config-file=/f.yaml',
+    '--allow-other',
+    ...places,
+  ])
   t.strictSame(flags('umask=027'), ['mount', '--file-mode=640', '--dir-mode=750', ...places])
   const plain = helperRequest(['abfs://c', '/mnt', '-v', '-n', '-t', 'abfs'])
   t.match(plain, { isFake: false, argv: ['mount', ...places], after: [] })
@@ -63,6 +69,7 @@ t.test('options of mount(8) become flags of abfs mount', async (t) => {
 
 t.test('what is no option of a mount is refused, without the value', async (t) => {
   t.equal(helperRequest(['abfs://c', '/mnt', '-o', 'ro,foreground']).refused, 'foreground')
+  t.equal(helperRequest(['abfs://c', '/mnt', '-o', '--foreground']).refused, 'foreground')
   t.equal(helperRequest(['abfs://c', '/mnt', '-o', 'ro']).refused, undefined)
   const helper = place('dist/cli/mount-helper.js')
   const argv = ['--', helper, 'abfs://c', '/mnt', '-o', 'plan=s3cret']

@@ -85,6 +85,7 @@ t.test('the built command', { skip: whyNoCli() }, async (t) => {
     ['an unknown command', ['lss'], /unknown command 'lss'/],
     ['a flag of another program', ['ls', '--sas-token=s3cret'], /unknown option '--sas-token'/],
     ['an unknown flag', ['ls', '--lnog'], /unknown option '--lnog'/],
+    ['an option of mount(8)', ['mount', '-o', 'ro'], /options are flags here \(--read-only/],
     ['a mode that is none', ['acl', 'mode', '9', 'abfs://box'], /'9' is no mode/],
     ['an owner that is none', ['acl', 'owner', ':', 'abfs://box'], /names no owner/],
     ['a missing argument', ['cat'], /missing required argument 'path'/],

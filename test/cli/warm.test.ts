@@ -59,6 +59,10 @@ for (const kind of ['flat', 'hierarchical']) {
       t.match(await run('warm', directory), { files: 3, foundBytes: 0 })
       t.match(await run('warm', 'abfs://data', '--cache-dir', own), { foundBytes: 9_000_016 })
       t.match(await run('pin', directory, 'train/deep'), { files: 1, foundBytes: 5 })
+      const path = 'abfs://data/train/deep/small'
+      t.match(await run('pin', '--list', directory), [{ path }])
+      t.match(await run('pin', '--list', join(directory, 'train')), [{ path }])
+      t.strictSame(await run('pin', '--list', join(directory, 'other')), [])
       t.match(await run('unpin', directory), { files: 1 })
       t.match(await run('evict', directory), { files: 3 })
       t.match(await run('warm', directory, '--cache-size', '1M'), /nine tenths of --cache-size 1/)
@@ -70,7 +74,7 @@ for (const kind of ['flat', 'hierarchical']) {
       t.equal(one.files, 1)
       t.ok(one.bytes >= big.byteLength, `${one.bytes}`)
       t.match(await json(t, 'warm', 'abfs://data/train'), { files: 2, foundBytes: 5 })
-      t.match(await json(t, 'evict', '--all'), { files: 2 })
+      t.match((await abfs(['evict', '--all'])).stdout, /^removed 2 files, .* of the disk\n$/)
       t.match(await json(t, 'evict', '--all'), { files: 0, bytes: 0 })
       t.match(await json(t, 'warm', 'abfs://data/train/deep'), { files: 1, foundBytes: 0 })
     })
@@ -124,6 +128,8 @@ for (const kind of ['flat', 'hierarchical']) {
         [['evict'], /name a place, or --all/],
         [['warm', 'abfs://data', '--cache-size', '5'], /a size of 1M or more/],
         [['evict', '--all', 'abfs://data'], /name a place, or --all/],
+        [['pin'], /name a place, or --list/],
+        [['pin', '--list', 'abfs://data', 'train'], /--list takes one place/],
       ]
       for (const [argv, line] of refused) failsWith(t, await abfs(argv), { code: 2, line })
       const none = ['pin', '--list', '--cache-dir', join(cache, 'none')]

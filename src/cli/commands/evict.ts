@@ -11,7 +11,8 @@ interface EvictFlags {
 }
 
 const HELP = `
-With a place: the versions that Azure has now; earlier ones go by themselves when room is needed.
+With a place: the versions that Azure has now, which it is asked for, as a cache knows no names;
+earlier ones go by themselves when room is needed.
 Drives that use the cache go on, and fetch what is gone when it is read.
 
 Examples:
@@ -42,7 +43,7 @@ export function defineEvict(program: Command, context: CliContext): void {
         gone.pinned === 0
           ? ''
           : `; ${gone.pinned} ${gone.pinned === 1 ? 'is' : 'are'} pinned and ${gone.pinned === 1 ? 'stays' : 'stay'} (abfs unpin)`
-      const what = `${formatCount(gone.versions, 'file')}, ${formatBytes(gone.bytes)} on the disk`
+      const what = `removed ${formatCount(gone.versions, 'file')}, ${formatBytes(gone.bytes)} of the disk`
       return context.stdout.line(`${what}${stay}`)
     })
   addConnectionOptions(command)

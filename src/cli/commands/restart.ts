@@ -4,8 +4,8 @@ import { parseSeconds } from '../drive/drive-options.ts'
 import { printable } from '../output.ts'
 
 const HELP = `
-For drives that were mounted with --failover: the daemon answers what it was asked, and ends; another takes over,
-which is the abfs that is installed by now. Files stay open, and whoever uses the drive meanwhile waits.
+For drives that were mounted with --failover: the daemon answers what it was asked, and ends; another,
+of the abfs that is installed by now, takes over. Files stay open; who uses the drive meanwhile waits.
 
 Examples:
   abfs restart /mnt/datasets        after an upgrade

@@ -8,11 +8,15 @@ import { ExitStatus, exitCodes } from '../exit-codes.ts'
 import { formatTable, formatTime, printable } from '../output.ts'
 
 const HELP = `
-States: serving; silent (its daemon lives, but does not answer); detached (still sending what was
-written); restarting (its daemon ended, and --failover starts another); dead (its daemon ended without unmounting it: mount again over it, or abfs unmount);
-unknown (served by another user, or by nobody). Times are UTC. Ends with 1 when a drive is silent, dead or
-unknown, or has files that could not be stored; with --alive the last is none of its business.
-No mount is touched, and a daemon has three seconds to answer.
+States:
+  serving     all is well
+  restarting  its daemon ended, and --failover starts another
+  detached    unmounted, but still sending what was written
+  silent      its daemon lives, but did not answer within three seconds
+  dead        its daemon ended without unmounting it: mount again over it, or abfs unmount
+  unknown     another user's, or nobody's
+Times are UTC. Ends with 1 when a drive is silent, dead or unknown, or has files that could not be
+stored; with --alive such files do not count. No mount is touched.
 
 Examples:
   abfs status

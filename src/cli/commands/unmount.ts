@@ -22,7 +22,7 @@ named, with where they are kept; the command then ends with 1.
 Examples:
   abfs unmount /mnt/datasets
   abfs unmount --all                     every drive of yours, and those whose daemons died
-  abfs unmount /mnt/account              all that mount all has put there
+  abfs unmount /mnt/account               all that mount all has put there
   abfs unmount --lazy /mnt/datasets      detach at once; programs keep their open files
   abfs unmount --json /mnt/datasets | jq -r '.unsaved[].place'`
 
@@ -31,7 +31,7 @@ export function defineUnmount(program: Command, context: CliContext): void {
   program
     .command('unmount')
     .alias('umount')
-    .description('Unmount drives and wait until all of them is stored.')
+    .description('Unmount drives and wait until all that was written is stored.')
     .argument('[directory...]', 'where drives are mounted')
     .option('-a, --all', 'every drive of this user, and those whose daemons died')
     .option('-z, --lazy', 'detach at once, even while files are open')

@@ -1,6 +1,4 @@
 import type { Command } from 'commander'
-import type { Entry } from '../../namespace/entry.ts'
-import type { VersionKey } from '../../transfer/disk-cache.ts'
 import { addConnectionOptions, type CliContext } from '../context.ts'
 import { formatCount } from '../output.ts'
 import { usageError } from '../usage.ts'
@@ -44,29 +42,11 @@ async function unpin(
   command: Command,
   context: CliContext,
 ): Promise<number> {
-  const { openExistingCache, placeOf } = await import('../drive/cached-files.ts')
-  const root = place === undefined ? undefined : placeOf(place, context)
-  const cache = await openExistingCache(command, context, root)
+  const { openPinned } = await import('../drive/pinned-files.ts')
+  const { cache, isMeant } = await openPinned(place, command, context)
   try {
-    if (root === undefined) return await cache.unpin(() => true)
-    const { container, name, hidesByTime, isShown = () => true } = root
-    if (hidesByTime === true) {
-      throw usageError(
-        `${place} shows files by their times, which the cache does not know: name abfs://CONTAINER[/PATH]`,
-      )
-    }
-    const top = name.replace(/\/+$/, '')
-    return await cache.unpin((version) => {
-      const { path } = version
-      const isBelow = top === '' || path.name === top || path.name.startsWith(`${top}/`)
-      return path.container === container && isBelow && isShown(fileOf(version))
-    })
+    return await cache.unpin(isMeant)
   } finally {
     await cache.close()
   }
-}
-
-/** What a drive would have looked at, but for times. */
-function fileOf({ path: { name }, etag, sizeBytes }: VersionKey): Entry {
-  return { name, type: 'file', sizeBytes, etag, lastModifiedMs: undefined, posix: {}, metadata: {} }
 }

@@ -58,6 +58,7 @@ alone. When a file is replaced in Azure, pin it again: the old version is let go
 Examples:
   abfs pin abfs://models/base --cache-dir /var/cache/abfs
   abfs pin /mnt/datasets train/index.bin             in the cache of that drive
+  abfs pin --list /mnt/datasets
   abfs pin --list --cache-dir /var/cache/abfs`
 
 /** Adds `abfs pin`. */
@@ -67,18 +68,19 @@ export function definePin(program: Command, context: CliContext): void {
     .description('Fetch files into a disk cache and keep them there.')
     .argument('[place]', 'abfs://CONTAINER[/PATH], or a directory of a drive')
     .argument('[path...]', 'files, directories and patterns below it (default: all)')
-    .option('--list', 'what is pinned, and how much of it is there; asks Azure nothing')
+    .option('--list', 'what is pinned, or of the place, and how much is there; asks Azure nothing')
     .option('--manifest <file>', 'paths below it, one a line; - is standard input')
     .option('--cache-dir <directory>', 'the cache (ABFS_CACHE_DIR; default: that of the drive)')
     .option('--cache-size <size>', 'how much it holds; as given to the drive (default: 10G)')
     .option('--json', 'print one JSON object, or with --list one array')
     .addHelpText('after', PIN_HELP)
     .action(async (place: string | undefined, paths: string[], flags: WarmFlags) => {
-      const { listPinned } = await import('../drive/pinned-files.ts')
-      if ((flags.list === true) !== (place === undefined)) {
-        throw usageError('name a place, or --list, and not both')
+      if (flags.list === true) {
+        if (paths.length > 0) throw usageError('--list takes one place: it lists all below it')
+        const { listPinned } = await import('../drive/pinned-files.ts')
+        return listPinned({ place, json: flags.json === true }, command, context)
       }
-      if (place === undefined) return listPinned(flags.json === true, command, context)
+      if (place === undefined) throw usageError('name a place, or --list')
       return warmPlace({ place, paths, flags, pin: true }, command, context)
     })
   addConnectionOptions(command)
@@ -193,5 +195,5 @@ function checkRoom(versions: readonly VersionKey[], maxBytes: number): void {
 function describe({ files, bytes, foundBytes, lostBytes }: Warmed): string {
   const lost = lostBytes === 0 ? '' : `; ${formatBytes(lostBytes)} could not be kept`
   const fetched = formatBytes(bytes - foundBytes)
-  return `${formatCount(files, 'file')}, ${formatBytes(bytes)}: ${fetched} fetched, ${formatBytes(foundBytes)} found${lost}`
+  return `${formatCount(files, 'file')}, ${formatBytes(bytes)}: ${fetched} fetched, ${formatBytes(foundBytes)} there before${lost}`
 }

@@ -25,6 +25,8 @@ export interface FilesPlace extends BlobPath {
   readonly isShown?: ((entry: Entry) => boolean) | undefined
   /** Whether that takes the time of a file. */
   readonly hidesByTime?: boolean | undefined
+  /** Whether it was named by the directory of a drive. */
+  readonly isDrive?: true
   /** The cache of the drive that shows them; `undefined` where it has none, or none was named. */
   readonly cache?: CacheSettings | undefined
 }
@@ -54,6 +56,7 @@ export function placeOf(text: string, { environment }: CliContext): AzureUrl & F
     name: joined(root.name, place.slice(drive.directory.length)),
     isShown: isShown && shownBelow(root, reachedBy(isShown)),
     hidesByTime: drive.hiding && hidesByTime(drive.hiding),
+    isDrive: true,
     cache: drive.cache,
   }
 }
@@ -85,7 +88,10 @@ export async function cacheOf(
   const { cacheSize } = command.opts<{ readonly cacheSize?: string }>()
   const ofDrive = place?.cache
   const directory = cacheDir === undefined ? ofDrive?.directory : resolve(cacheDir)
-  if (directory === undefined) throw usageError('--cache-dir (or ABFS_CACHE_DIR) must be named')
+  if (directory === undefined) {
+    const why = place?.isDrive === true ? 'the drive has no disk cache: ' : ''
+    throw usageError(`${why}--cache-dir (or ABFS_CACHE_DIR) must be named`)
+  }
   if (cacheSize === undefined && directory === ofDrive?.directory) return ofDrive
   return { directory, maxBytes: parseSize('--cache-size', cacheSize ?? '10G') }
 }

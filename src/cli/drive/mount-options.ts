@@ -14,8 +14,8 @@ export interface HelperRequest {
 
 /**
  * Reads what mount(8) gives a helper: `SOURCE DIRECTORY [-fnsvN] [-o OPTIONS] [-t TYPE]`. An option that is
- * neither mount(8)'s own nor libfuse's is a flag of `abfs mount`, written with or without dashes:
- * `attr_ttl=5` is `--attr-ttl=5`.
+ * neither mount(8)'s own nor libfuse's is a flag of `abfs mount`, written with or without dashes, before it
+ * too, as blobfuse2's are: `attr_ttl=5` and `--attr-ttl=5` are `--attr-ttl=5`.
  */
 export function helperRequest(argv: readonly string[]): HelperRequest {
   const places: string[] = []
@@ -24,13 +24,17 @@ export function helperRequest(argv: readonly string[]): HelperRequest {
   for (let index = 0; index < argv.length; index += 1) {
     const argument = argv[index] ?? ''
     if (/^-[nsv]*f[nsv]*$/.test(argument) || argument === '--fake') isFake = true
-    else if (argument === '-o') options.push(...(argv[++index] ?? '').split(','))
+    else if (argument === '-o') options.push(...optionsIn(argv[++index] ?? ''))
     else if (argument === '-t' || argument === '-N') index += 1
     else if (!argument.startsWith('-')) places.push(argument)
   }
   const after = options.includes('noexec') ? withoutExecution(options, places[1] ?? '') : []
   const refused = options.find((option) => /^(foreground|plan|json|help)(=|$)/.test(option))
   return { isFake, argv: ['mount', ...options.flatMap(flagsOf), ...places], refused, after }
+}
+
+function optionsIn(list: string): string[] {
+  return list.split(',').map((option) => option.replace(/^--/, ''))
 }
 
 /** `user` in fstab implies it. The other flags are those that a drive has always. */
