@@ -139,8 +139,9 @@ export type { NodeDirent, NodeStats } from './filesystem/node-stats.ts'
 export type { NodeReadStreamOptions, NodeWriteStreamOptions } from './filesystem/node-streams.ts'
 export type { PipeOptions, WriteOptions } from './filesystem/pipe.ts'
 export type { OperationPlan } from './filesystem/plan-operation.ts'
+export type { Progress, ProgressOptions } from './filesystem/progress.ts'
 export type { BlockOptions } from './filesystem/read-block.ts'
-export type { RemoveOptions, RemoveProgress } from './filesystem/remove.ts'
+export type { RemoveOptions } from './filesystem/remove.ts'
 export type { ReadStreamOptions } from './filesystem/streams.ts'
 export { type SyncCompare, type SyncOptions, type SyncPlan, sync } from './filesystem/sync.ts'
 export type { SyncFile, SyncSide } from './filesystem/sync-side.ts'
@@ -152,7 +153,6 @@ export type {
 export type { TransactionWriter } from './filesystem/transaction-writer.ts'
 export type {
   TransferOptions,
-  TransferProgress,
   TransferResult,
 } from './filesystem/transfer-run.ts'
 export type { Change, UpdateOptions } from './filesystem/update-file.ts'
@@ -167,7 +167,6 @@ export type {
   DirectoryMode,
   RecoveredRename,
   RecoverOptions,
-  RenameProgress,
 } from './namespace/namespace.ts'
 export type { Recovered } from './namespace/recovery.ts'
 export type { RecoveredTransaction } from './namespace/transaction-recovery.ts'

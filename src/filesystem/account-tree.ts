@@ -29,6 +29,7 @@ import { type FileInfo, fullName } from './file-info.ts'
 import { glob } from './glob.ts'
 import { asksForStates, findStates, listStates, type StateChoice } from './list-states.ts'
 import type { PathInput } from './location.ts'
+import { checkProgress, Met, type ProgressOptions } from './progress.ts'
 import { noteRemote, type Remote } from './remote.ts'
 import { RemoteView } from './remote-view.ts'
 import {
@@ -321,14 +322,13 @@ export class AccountTree extends AccountPlaces {
     return expandPath(this.remote.view, this.names(paths, 'expandPath', options), options)
   }
 
-  /** Bytes of all files below `path`, or with `prefix` of those that {@link find} tells. */
-  async du(path: PathInput, options: FindOptions = {}): Promise<number> {
+  /** Bytes of all files below `path`, or with `prefix` of those that {@link find} tells. `onProgress` is told what is listed. */
+  async du(path: PathInput, options: FindOptions & ProgressOptions = {}): Promise<number> {
     const name = fullName(this.place(path, 'du', options))
-    let total = 0
-    for await (const page of everythingBelow(this.remote.view, name, options)) {
-      for (const { size } of page) total += size
-    }
-    return total
+    checkProgress(options)
+    const met = new Met(options.onProgress)
+    for await (const page of everythingBelow(this.remote.view, name, options)) met.tell(name, page)
+    return met.totalBytes
   }
 
   /** Bytes of each file below `path`, by name; with `withDirs` directories too, with 0. */

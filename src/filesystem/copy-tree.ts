@@ -4,6 +4,7 @@ import type { BlobPath } from '../path.ts'
 import { copyAcross } from './copy-across.ts'
 import { planTransfers, type Transfer, type TransferRequest } from './destination.ts'
 import { changedInfo, type FileInfo, pathOf } from './file-info.ts'
+import { checkProgress, tellingView } from './progress.ts'
 import type { Remote } from './remote.ts'
 import { ensureDirectory, refuseDirectories } from './target-directory.ts'
 import {
@@ -28,7 +29,8 @@ export async function copyTree(
   if (resume !== undefined) {
     throw new TypeError('resume: for put and get; a copy has no bytes to move again, repeat it')
   }
-  const views = { source: source.wholeView, target: remote.view }
+  checkProgress(options)
+  const views = { source: tellingView(source.wholeView, options), target: remote.view }
   const plan = await planTransfers(views, request, options)
   const work = workOf(withBlobs(plan), options)
   const vanishing = unlessVanished(work, views.source, options)

@@ -41,9 +41,10 @@ export class DirFileSystem extends DirAdministration {
   async get(
     source: InnerPaths,
     target: InnerPaths,
-    options?: TransferOptions & Pick<GetFileOptions, 'consistency'>,
+    options: TransferOptions & Pick<GetFileOptions, 'consistency'> = {},
   ): Promise<TransferResult> {
-    const result = await this.fs.get(this.patterns(source, 'get'), target, options)
+    const how = this.reporting(options, ({ phase }) => phase === 'listing')
+    const result = await this.fs.get(this.patterns(source, 'get'), target, how)
     return this.transferred(result, { isTarget: false, isSource: true })
   }
 
@@ -57,7 +58,8 @@ export class DirFileSystem extends DirAdministration {
     options: TransferOptions = {},
   ): Promise<TransferResult> {
     const to = this.patterns(target, 'put')
-    const result = await this.fs.put(source, to, this.reporting(options))
+    const how = this.reporting(options, ({ phase }) => phase !== 'listing')
+    const result = await this.fs.put(source, to, how)
     return this.transferred(result, { isTarget: true, isSource: false })
   }
 
@@ -88,8 +90,8 @@ export class DirFileSystem extends DirAdministration {
     return this.outside(await this.fs.cpFile(source, this.inside(to, 'cpFile'), options))
   }
 
-  async mv(from: string, to: string, options?: MoveOptions): Promise<void> {
-    await this.fs.mv(this.pattern(from, 'mv'), this.pattern(to, 'mv'), options)
+  async mv(from: string, to: string, options: MoveOptions = {}): Promise<void> {
+    await this.fs.mv(this.pattern(from, 'mv'), this.pattern(to, 'mv'), this.reporting(options))
   }
 
   move(from: string, to: string, options?: MoveOptions): Promise<void> {
@@ -102,9 +104,9 @@ export class DirFileSystem extends DirAdministration {
 
   async rm(
     paths: InnerPaths,
-    options?: Omit<RemoveOptions, 'allowContainer'>,
+    options: Omit<RemoveOptions, 'allowContainer'> = {},
   ): Promise<BulkResult> {
-    return this.bulk(await this.fs.rm(this.patterns(paths, 'rm'), options))
+    return this.bulk(await this.fs.rm(this.patterns(paths, 'rm'), this.reporting(options)))
   }
 
   delete(...args: Parameters<DirFileSystem['rm']>): Promise<BulkResult> {

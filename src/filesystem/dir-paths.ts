@@ -1,9 +1,11 @@
+import type { CallOptions } from '../blob/store.ts'
 import type { BulkResult } from '../bulk.ts'
 import { expectCall } from '../expect-option.ts'
 import type { AzureBlobFileSystem } from './azure-blob-file-system.ts'
 import { changedInfo, type FileInfo } from './file-info.ts'
 import { innerName } from './inner-name.ts'
-import type { TransferOptions, TransferProgress, TransferResult } from './transfer-run.ts'
+import type { Progress, ProgressOptions } from './progress.ts'
+import type { TransferResult } from './transfer-run.ts'
 import { relativeName } from './tree-view.ts'
 
 /** One path, or several, relative to a directory. */
@@ -71,13 +73,16 @@ export class DirPaths {
     }
   }
 
-  /** Options with an `onProgress` that is told names of the directory. */
-  protected reporting(options: TransferOptions): TransferOptions {
+  /** Options with an `onProgress` that is told names of the directory, where the names are its own. */
+  protected reporting<O extends ProgressOptions & CallOptions>(
+    options: O,
+    isOwn: (progress: Progress) => boolean = () => true,
+  ): O {
     expectCall(options)
     const { onProgress } = options
-    if (onProgress === undefined) return options
-    const report = (progress: TransferProgress) =>
-      onProgress({ ...progress, path: this.relative(progress.path) })
+    if (typeof onProgress !== 'function') return options
+    const report = (progress: Progress) =>
+      onProgress(isOwn(progress) ? { ...progress, path: this.relative(progress.path) } : progress)
     return { ...options, onProgress: report }
   }
 

@@ -10,6 +10,7 @@ import type { GlobPlan } from './explain-glob.ts'
 import type { FileInfo } from './file-info.ts'
 import type { GlobOptions } from './glob.ts'
 import type { StateChoice } from './list-states.ts'
+import type { ProgressOptions } from './progress.ts'
 import { joinName } from './tree-view.ts'
 import type { FindOptions, WalkOptions, WalkStep } from './walk.ts'
 
@@ -140,8 +141,8 @@ export class DirTree extends DirPaths {
     return this.all(await this.fs.expandPath(this.patterns(paths, 'expandPath'), options))
   }
 
-  async du(path = '', options?: FindOptions): Promise<number> {
-    return this.fs.du(this.inside(path, 'du'), options)
+  async du(path = '', options: FindOptions & ProgressOptions = {}): Promise<number> {
+    return this.fs.du(this.inside(path, 'du'), this.reporting(options))
   }
 
   async diskUsage(path = '', options?: FindOptions): Promise<Map<string, number>> {

@@ -9,6 +9,7 @@ import { onLocalDisk } from './local-error.ts'
 import { type GetFileOptions, isUnchanged } from './local-file.ts'
 import { LocalView } from './local-view.ts'
 import { applyAttributes } from './posix-preserve.ts'
+import { checkProgress, tellingView } from './progress.ts'
 import type { Remote } from './remote.ts'
 import type { TransferJournal } from './transfer-journal.ts'
 import {
@@ -31,9 +32,11 @@ export async function getTree(
   request: TransferRequest,
   options: TransferOptions & Pick<GetFileOptions, 'consistency'>,
 ): Promise<TransferResult> {
+  checkProgress(options)
   const { signal, preserve } = options
   const consistency = wholeConsistency(options.consistency)
-  const views = { source: remote.wholeView, target: new LocalView({ followLinks: true }) }
+  const source = tellingView(remote.wholeView, options)
+  const views = { source, target: new LocalView({ followLinks: true }) }
   const journal = await journalOf(remote, request, { ...options, operation: 'get' })
   const plan = await planTransfers(views, request, { ...options, ...remembering(journal) })
   const work = workOf(plan, options)

@@ -4,8 +4,9 @@ import type { RenameProgress } from '../namespace/namespace.ts'
 import { formatPath } from '../path.ts'
 import { demandContainerConsent } from './directories.ts'
 import { expandPath } from './expand-path.ts'
-import { pathOf, urlOf } from './file-info.ts'
+import { fullName, pathOf, urlOf } from './file-info.ts'
 import { hasMagic } from './pattern.ts'
+import { checkProgress, type Progress } from './progress.ts'
 import type { Remote } from './remote.ts'
 import { baseName, joinName } from './tree-view.ts'
 
@@ -14,8 +15,11 @@ export interface MoveOptions extends CallOptions {
   readonly noReplace?: boolean | undefined
   /** Takes `*`, `?` and `[` as characters of names. */
   readonly literal?: boolean | undefined
-  /** How far the rename of a directory is. */
-  readonly onProgress?: ((progress: RenameProgress) => void) | undefined
+  /**
+   * How far the rename of a directory is: first all its files are copied (`transferring`), then their sources go (`deleting`).
+   * One step of a hierarchical account is told as one file.
+   */
+  readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
 /**
@@ -29,6 +33,7 @@ export async function move(
   names: { readonly source: string; readonly target: string },
   options: MoveOptions = {},
 ): Promise<void> {
+  checkProgress(options)
   const { signal, literal } = options
   const { source, target } = names
   const pattern = literal !== true && hasMagic(source)
@@ -61,7 +66,21 @@ async function moveOne(
     })
   }
   const { concurrency } = remote
-  await remote.namespace.rename(source, target, { signal, noReplace, concurrency, onProgress })
+  const report = onProgress && ((progress: RenameProgress) => onProgress(toProgress(progress)))
+  const how = { signal, noReplace, concurrency, onProgress: report }
+  await remote.namespace.rename(source, target, how)
+}
+
+function toProgress({
+  phase,
+  path,
+  bytes,
+  totalBytes,
+  files,
+  totalFiles,
+}: RenameProgress): Progress {
+  const done = { bytes, totalBytes, files, totalFiles }
+  return { phase: phase === 'copied' ? 'transferring' : 'deleting', path: fullName(path), ...done }
 }
 
 async function isDirectory(

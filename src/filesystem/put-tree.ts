@@ -7,6 +7,7 @@ import { onLocalDisk } from './local-error.ts'
 import { isUnchanged } from './local-file.ts'
 import { type LocalEntry, LocalView } from './local-view.ts'
 import { attributesOf } from './posix-preserve.ts'
+import { checkProgress, tellingView } from './progress.ts'
 import type { Remote } from './remote.ts'
 import { ensureDirectory, refuseDirectories } from './target-directory.ts'
 import {
@@ -30,11 +31,13 @@ export async function putTree(
   request: TransferRequest,
   options: TransferOptions,
 ): Promise<TransferResult> {
+  checkProgress(options)
   const { signal } = options
   const preserve = options.preserve === true
   const moving = new TreeFiles(remote, options.concurrency)
   const { disk } = moving
-  const views = { source: new LocalView({ followLinks: !preserve, disk }), target: remote.view }
+  const source = tellingView(new LocalView({ followLinks: !preserve, disk }), options)
+  const views = { source, target: remote.view }
   const journal = await journalOf(remote, request, { ...options, operation: 'put' })
   const plan = await planTransfers(views, request, { ...options, ...remembering(journal) })
   const work = workOf(plan, options)

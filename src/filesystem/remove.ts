@@ -2,27 +2,16 @@ import type { CallOptions } from '../blob/store.ts'
 import { type BulkResult, runAll } from '../bulk.ts'
 import { Limiter } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
+import type { TreeProgress } from '../namespace/tree.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { demandContainerConsent, removeContainer } from './directories.ts'
 import { type ExpandOptions, expandPath } from './expand-path.ts'
 import { type FileInfo, fullName, pathOf } from './file-info.ts'
 import { FileRemovals } from './file-removals.ts'
+import { checkProgress, type Progress, type ProgressOptions } from './progress.ts'
 import type { Remote } from './remote.ts'
 
-/** How far a removal has come. */
-export interface RemoveProgress {
-  /** What was deleted last: `container/path`. */
-  readonly path: string
-  /** Files that are deleted. */
-  readonly files: number
-  /**
-   * Files that are known of: those that names and patterns stand for, and in directories those that were met up to
-   * now, as they are deleted while they are listed. At the end as many as `files`, unless some failed.
-   */
-  readonly totalFiles: number
-}
-
-export interface RemoveOptions extends Omit<ExpandOptions, 'maxDepth'> {
+export interface RemoveOptions extends Omit<ExpandOptions, 'maxDepth'>, ProgressOptions {
   /** Whether a path may be a container, which then goes with all that it holds. */
   readonly allowContainer?: boolean | undefined
   /** Of the lock that the caller holds on the one file that is deleted; see `FileLock`. */
@@ -30,9 +19,10 @@ export interface RemoveOptions extends Omit<ExpandOptions, 'maxDepth'> {
   /** `return`: everything is tried, and what failed is told. Default `raise`: see `BulkError`. */
   readonly onError?: 'raise' | 'return' | undefined
   /**
-   * Told after each file. A container, and a directory of a hierarchical account, goes in one request and is told as one.
+   * Told after each file. What directories hold is met while it is deleted: totals grow. A container, and a directory of a
+   * hierarchical account, goes in one request and is told as one, of no bytes.
    */
-  readonly onProgress?: ((progress: RemoveProgress) => void) | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
 /**
@@ -44,6 +34,7 @@ export async function remove(
   names: string | readonly string[],
   options: RemoveOptions = {},
 ): Promise<BulkResult> {
+  checkProgress(options)
   const { signal, onError } = options
   const hits = await hitsOf(remote, names, options)
   const { concurrency } = remote
@@ -53,14 +44,14 @@ export async function remove(
   const trees = new Limiter(concurrency)
   const nameOf = ({ name }: FileInfo) => name
   const run = { signal, concurrency: removals.limit, syscall: 'rm', onError, pathOf: nameOf }
-  const tally = new RemovalTally(files.length, options.onProgress)
-  return runAll(hits, run, async ({ name, type }) => {
+  const tally = new RemovalTally(files, options.onProgress)
+  return runAll(hits, run, async ({ name, type, size }) => {
     const path = pathOf(name)
     if (type === 'directory') {
       return trees.run(() => removeDirectoryTree(remote, path, { signal, tally }), signal)
     }
     await removals.remove(path)
-    tally.add(path)
+    tally.add(path, size)
   })
 }
 
@@ -106,17 +97,17 @@ async function removeDirectoryTree(
 ): Promise<void> {
   if (path.name === '') {
     await removeContainer(remote, path, { signal })
-    return tally.addMet(path)
+    return tally.addMet(path, 0)
   }
   let met = 0
-  const onProgress = (removed: { readonly path: BlobPath }) => {
+  const onProgress = (removed: TreeProgress) => {
     met++
-    tally.addMet(removed.path)
+    tally.addMet(removed.path, removed.sizeBytes)
   }
   const { concurrency } = remote
   const removal = { signal, concurrency, onProgress, isDirectory: true }
   const file = await remote.namespace.removeTree(path, removal)
-  if (met === 0) tally.addMet(path)
+  if (met === 0) tally.addMet(path, 0)
   if (file !== undefined) throw hiddenFile(path)
 }
 
@@ -132,23 +123,30 @@ export function hiddenFile(path: BlobPath): FileSystemError {
 class RemovalTally {
   readonly #onProgress: RemoveOptions['onProgress']
   #files = 0
+  #bytes = 0
   #totalFiles: number
+  #totalBytes: number
 
-  constructor(files: number, onProgress: RemoveOptions['onProgress']) {
-    this.#totalFiles = files
+  constructor(files: readonly FileInfo[], onProgress: RemoveOptions['onProgress']) {
+    this.#totalFiles = files.length
+    this.#totalBytes = files.reduce((total, { size }) => total + size, 0)
     this.#onProgress = onProgress
   }
 
-  add(path: BlobPath): void {
+  add(path: BlobPath, sizeBytes: number): void {
     this.#files += 1
+    this.#bytes += sizeBytes
     const [files, totalFiles] = [this.#files, this.#totalFiles]
-    this.#onProgress?.({ path: fullName(path), files, totalFiles })
+    const [bytes, totalBytes] = [this.#bytes, this.#totalBytes]
+    const done = { bytes, totalBytes, files, totalFiles }
+    this.#onProgress?.({ phase: 'deleting', path: fullName(path), ...done })
   }
 
   /** One that nobody knew of before. */
-  addMet(path: BlobPath): void {
+  addMet(path: BlobPath, sizeBytes: number): void {
     this.#totalFiles += 1
-    this.add(path)
+    this.#totalBytes += sizeBytes
+    this.add(path, sizeBytes)
   }
 }
 

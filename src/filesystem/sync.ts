@@ -7,6 +7,7 @@ import { expectCall, shown } from '../expect-option.ts'
 import { demandWord } from './demand-word.ts'
 import { onLocalDisk } from './local-error.ts'
 import { compilePattern, pathMatcher } from './pattern.ts'
+import { checkProgress, type Progress } from './progress.ts'
 import { syncCopies } from './sync-copies.ts'
 import { SyncRecord } from './sync-record.ts'
 import { removalsFrom } from './sync-removals.ts'
@@ -18,7 +19,7 @@ import {
   type SyncTree,
   titleOf,
 } from './sync-side.ts'
-import { Tally, type TransferProgress } from './transfer-run.ts'
+import { Tally } from './transfer-run.ts'
 
 // Both trees are listed once, compared in memory, and what differs is copied file by file. Nothing is
 // deleted before every copy succeeded.
@@ -56,8 +57,11 @@ export interface SyncOptions extends CallOptions {
   readonly exclude?: readonly string[] | undefined
   /** Files under way at once. Default 16, and 32 of those up to 64 KiB. */
   readonly concurrency?: number | undefined
-  /** How far copying is; paths are relative. A copy that the service makes counts when it is there. */
-  readonly onProgress?: ((progress: TransferProgress) => void) | undefined
+  /**
+   * How far copying (`transferring`) and then deleting is; paths are relative. A copy that the service makes counts when it is
+   * there.
+   */
+  readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
 /** What a synchronization does, or would. Paths are relative, in order. */
@@ -86,6 +90,7 @@ export async function sync(
     throw new TypeError('target: expected a side with fs, as the source is local')
   }
   checkComparison(options)
+  checkProgress(options)
   await demandSource(source, options)
   const record = await recordOf(source, target, options)
   const [from, to] = await Promise.all([listSide(source, options), listSide(target, options)])
@@ -163,12 +168,17 @@ async function carryOut(plan: SyncPlan, run: Run, options: SyncOptions): Promise
     },
   )
   const removing = await removalsFrom(target, plan.deleted, { signal, concurrency, tree: to })
+  const going = plan.deleted.map((path) => to.get(path)?.size ?? 0)
+  const gone = new Tally(going, options.onProgress, 'deleting')
   const removals = {
     ...bulkPhase(
       plan.deleted,
       (path) => path,
       async (path) => {
-        await removing.remove(path)
+        await gone.count(path, async (onBytes) => {
+          await removing.remove(path)
+          onBytes(to.get(path)?.size ?? 0)
+        })
         record?.forget(path)
       },
     ),

@@ -2,23 +2,12 @@ import { Bulk, BulkError, type BulkOptions, type BulkPhase, type BulkResult } fr
 import { isFileSystemError } from '../errors.ts'
 import type { PlanOptions, Transfer, TransferRequest } from './destination.ts'
 import type { ExpandOptions } from './expand-path.ts'
+import type { Progress, ProgressOptions } from './progress.ts'
 import type { Remote } from './remote.ts'
 import { type TransferIdentity, TransferJournal } from './transfer-journal.ts'
 import type { TreeEntry, TreeView } from './tree-view.ts'
 
-/** How far a transfer has come. */
-export interface TransferProgress {
-  /** The destination of the file that this is about. */
-  readonly path: string
-  /** Of all files together, up to here. */
-  readonly bytes: number
-  readonly totalBytes: number
-  /** Files that are complete. */
-  readonly files: number
-  readonly totalFiles: number
-}
-
-export interface TransferOptions extends ExpandOptions {
+export interface TransferOptions extends ExpandOptions, ProgressOptions {
   /** Files under way at once. Default: the file system's. */
   readonly concurrency?: number | undefined
   /**
@@ -26,7 +15,6 @@ export interface TransferOptions extends ExpandOptions {
    * Without it a local link to a file is taken for the file, and other links are skipped.
    */
   readonly preserve?: boolean | undefined
-  readonly onProgress?: ((progress: TransferProgress) => void) | undefined
   /**
    * What a failure does. `raise` (the default) goes on until some have failed, then rejects with a
    * `BulkError`. `return` tries everything and tells in `failed`. `ignore`: a source that is gone when its
@@ -55,11 +43,12 @@ export interface TransferResult extends BulkResult {
   retry(): Promise<TransferResult>
 }
 
-/** Adds up what the files of one transfer report. */
+/** Adds up what the files of one phase report. */
 export class Tally {
-  readonly #onProgress: ((progress: TransferProgress) => void) | undefined
+  readonly #onProgress: ((progress: Progress) => void) | undefined
   readonly #totalBytes: number
   readonly #totalFiles: number
+  readonly #phase: Progress['phase']
   #bytes = 0
   #files = 0
   #resumedBytes = 0
@@ -67,9 +56,11 @@ export class Tally {
   /** `sizes` of the files that are to be moved, bytes. */
   constructor(
     sizes: readonly number[],
-    onProgress: ((progress: TransferProgress) => void) | undefined,
+    onProgress: ((progress: Progress) => void) | undefined,
+    phase: Progress['phase'] = 'transferring',
   ) {
     this.#onProgress = onProgress
+    this.#phase = phase
     this.#totalFiles = sizes.length
     this.#totalBytes = sizes.reduce((total, size) => total + size, 0)
   }
@@ -111,6 +102,7 @@ export class Tally {
   #add(path: string, bytes: number): void {
     this.#bytes += bytes
     this.#onProgress?.({
+      phase: this.#phase,
       path,
       bytes: this.#bytes,
       totalBytes: this.#totalBytes,

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
+import type { Progress } from '../../src/filesystem/progress.ts'
 import type { TransferOptions } from '../../src/filesystem/transfer-run.ts'
 import {
   localFiles,
@@ -150,12 +151,16 @@ function testNames(t: Test, operation: Operation, open: OpenBench): void {
 function testProgress(t: Test, operation: Operation, open: OpenBench): void {
   void t.test(`${operation} tells how far it is`, async (t) => {
     const bench = await open(t, bulk)
-    const seen: unknown[] = []
+    const seen: Progress[] = []
 
     await bench.run('src', 'dst/new', { recursive: true, onProgress: (at) => seen.push(at) })
 
     const bytes = bulk.reduce((total, name) => total + `text of ${name}`.length, 0)
-    t.match(seen.at(-1), { bytes, totalBytes: bytes, files: 5, totalFiles: 5 })
+    const all = { totalBytes: bytes, totalFiles: 5 }
+    const listed = seen.filter(({ phase }) => phase === 'listing')
+    t.match(listed.at(-1), { ...all, bytes: 0, files: 0 })
+    t.strictSame(seen.slice(0, listed.length), listed, 'before all else')
+    t.match(seen.at(-1), { phase: 'transferring', ...all, bytes, files: 5 })
   })
 
   void t.test(`${operation} stops when it is aborted`, async (t) => {

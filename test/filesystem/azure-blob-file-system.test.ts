@@ -4,6 +4,7 @@ import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { FileSystemError } from '../../src/errors.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
+import type { Progress } from '../../src/filesystem/progress.ts'
 import { collect } from '../../src/filesystem/walk.ts'
 import { CountingStore } from '../support/counting-store.ts'
 import {
@@ -456,18 +457,19 @@ t.test('rm deletes files, patterns, lists and whole directories', async (t) => {
 t.test('rm tells how far it is, in files, and in directories as they are met', async (t) => {
   const { fs } = await memoryFileSystem()
   for (const name of ['a', 'b', 'c/1', 'c/2', 'c/d/3']) await fs.writeText(`box/${name}`, name)
-  const told: { path: string; files: number; totalFiles: number }[] = []
+  const told: Progress[] = []
 
   await fs.rm(['box/a', 'box/b'], { onProgress: (progress) => told.push(progress) })
   t.match(told, [
-    { files: 1, totalFiles: 2 },
-    { files: 2, totalFiles: 2 },
+    { phase: 'deleting', files: 1, totalFiles: 2, bytes: 1, totalBytes: 2 },
+    { phase: 'deleting', files: 2, totalFiles: 2, bytes: 2, totalBytes: 2 },
   ])
   t.strictSame(told.map(({ path }) => path).sort(), ['box/a', 'box/b'])
   told.length = 0
   await fs.rm('box/c', { recursive: true, onProgress: (progress) => told.push(progress) })
 
   const last = told.at(-1)
+  t.match(last, { phase: 'deleting', bytes: 11, totalBytes: 11 })
   t.equal(last?.files, last?.totalFiles)
   t.strictSame(
     told.map(({ files }) => files),

@@ -3,6 +3,7 @@ import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
 import type { FileChange } from '../../src/filesystem/changes.ts'
+import type { ProgressOptions } from '../../src/filesystem/progress.ts'
 import { collect } from '../../src/filesystem/walk.ts'
 import { keySignatures } from '../../src/given-credential.ts'
 import { administered } from '../support/administered.ts'
@@ -240,7 +241,24 @@ t.test('transfers of a directory tell names from it, and can be tried again', as
 
   const put = await sub.upload(`${local}/tree`, 't', { recursive: true, onProgress })
   t.strictSame([...put.ok].sort(), ['t/a', 't/b'])
-  t.strictSame([...new Set(seen)].sort(), ['t/a', 't/b'])
+  t.strictSame([...new Set(seen)].sort(), [`${local}/tree`, 't/a', 't/b'])
+  const told = async (work: (options: ProgressOptions) => Promise<unknown>) => {
+    seen.length = 0
+    await work({ onProgress })
+    return [...new Set(seen)].sort()
+  }
+  await sub.cp('t', 'told', { recursive: true })
+  const out = `${local}/told`
+  t.strictSame(await told((how) => sub.du('t', how)), ['t'])
+  t.strictSame(await told((how) => sub.get('t', out, { ...how, recursive: true })), [
+    `${out}/a`,
+    `${out}/b`,
+    't',
+  ])
+  t.strictSame(await told((how) => sub.mv('told', 'moved-on', how)), ['told/a', 'told/b'])
+  const gone = await told((how) => sub.rm('moved-on/*', how))
+  t.strictSame(gone, ['moved-on/a', 'moved-on/b'])
+  await sub.rm('moved-on', { recursive: true })
   const copied = await sub.cp('t', 'u', { recursive: true })
   t.strictSame([...copied.ok].sort(), ['u/a', 'u/b'])
   const plan = await sub.plan('copy', 't', 'v', { recursive: true })

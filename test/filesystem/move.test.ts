@@ -1,7 +1,7 @@
 import t from 'tap'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import { AzureBlobFileSystem } from '../../src/filesystem/azure-blob-file-system.ts'
-import type { RenameProgress } from '../../src/namespace/namespace.ts'
+import type { Progress } from '../../src/filesystem/progress.ts'
 import { CountingStore } from '../support/counting-store.ts'
 import { memoryFileSystem, plantRemote, remoteFiles } from '../support/file-system.ts'
 import { mortalStore } from '../support/mortal-store.ts'
@@ -29,11 +29,17 @@ t.test('mv to another container does not delete what was added meanwhile', async
 t.test('mv of a directory reports how far it is', async (t) => {
   const { fs } = await memoryFileSystem()
   await plantRemote(fs, 'box/tree', files)
-  const seen: RenameProgress[] = []
+  const seen: Progress[] = []
 
   await fs.mv('box/tree', 'box/moved', { onProgress: (progress) => seen.push(progress) })
 
-  t.match(seen.at(-1), { phase: 'deleted', files: 3, totalFiles: 3, bytes: 11, totalBytes: 11 })
+  const all = { files: 3, totalFiles: 3, bytes: 11, totalBytes: 11 }
+  t.match(seen[2], { phase: 'transferring', ...all })
+  t.match(seen.at(-1), { phase: 'deleting', ...all })
+  t.strictSame(
+    new Set(seen.map(({ path }) => path)),
+    new Set(Object.keys(files).map((name) => `box/tree/${name}`)),
+  )
 })
 
 t.test('recover finishes the mv of a client that is gone', async (t) => {

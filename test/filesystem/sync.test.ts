@@ -2,8 +2,8 @@ import { mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { BulkError } from '../../src/bulk.ts'
+import type { Progress } from '../../src/filesystem/progress.ts'
 import { type SyncOptions, sync } from '../../src/filesystem/sync.ts'
-import type { TransferProgress } from '../../src/filesystem/transfer-run.ts'
 import {
   localFiles,
   memoryFileSystem,
@@ -277,7 +277,7 @@ t.test('progress tells bytes and files of all that is copied, on every way', asy
   ] as const
 
   for (const [source, target] of ways) {
-    const seen: TransferProgress[] = []
+    const seen: Progress[] = []
     await sync(source, target, { exclude: ['out/**'], onProgress: (done) => seen.push(done) })
 
     t.ok(seen.every(({ totalBytes, totalFiles }) => totalBytes === 200_003 && totalFiles === 2))
@@ -302,4 +302,27 @@ t.test('a directory in the way is told of its file alone, and the others are cop
   })
 
   t.strictSame(await remoteFiles(fs, 'box/to'), { 'a/inner': 'x', 'd/b': 'two' })
+})
+
+t.test('what is deleted is told after what is copied', async (t) => {
+  const { fs } = await memoryFileSystem()
+  await plantRemote(fs, 'box/one', { a: 'aaa' })
+  await plantRemote(fs, 'box/two', { b: 'bbbb', c: 'c' })
+  const seen: Progress[] = []
+
+  const [source, target] = [
+    { fs, path: 'box/one' },
+    { fs, path: 'box/two' },
+  ]
+  await sync(source, target, { deleteExtra: true, onProgress: (done) => seen.push(done) })
+
+  const phases = seen.map(({ phase }) => phase)
+  t.strictSame(phases, [...phases].sort().reverse())
+  t.match(seen.filter(({ phase }) => phase === 'transferring').at(-1), {
+    files: 1,
+    totalFiles: 1,
+    bytes: 3,
+    totalBytes: 3,
+  })
+  t.match(seen.at(-1), { phase: 'deleting', files: 2, totalFiles: 2, bytes: 5, totalBytes: 5 })
 })

@@ -140,7 +140,7 @@ async function copyTree(
       preserve: flags.preserve === true,
       ...(flags.resume === undefined ? {} : { resume: flags.resume }),
       signal: context.signal,
-      onProgress: (done) => progress?.update(done),
+      onProgress: (done) => done.phase === 'transferring' && progress?.update(done),
     })
     progress?.stop()
     if (flags.recursive !== true && !isAskedBefore && result.files === 0) await refuse()

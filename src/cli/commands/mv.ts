@@ -57,7 +57,7 @@ async function mv(request: MvArguments, command: Command, context: CliContext): 
         signal,
         noReplace,
         // Deletions come after all copies: the bar shows the part that takes the time.
-        onProgress: (done) => done.phase === 'copied' && progress?.update(done),
+        onProgress: (done) => done.phase === 'transferring' && progress?.update(done),
       }),
     )
   } finally {
