@@ -32,6 +32,25 @@ export function expectText(option: string, value: unknown, wanted: string): void
   throw new TypeError(`${option}: expected ${wanted}, got ${shown(value)}`)
 }
 
+/** `TypeError` unless `value` is an object whose values are texts, or `undefined`; a text would be taken for its letters. */
+export function expectTexts(option: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new TypeError(`${option}: expected an object of texts, got ${shown(value)}`)
+  }
+  for (const [name, text] of Object.entries(value)) {
+    if (text === undefined || typeof text === 'string') continue
+    throw new TypeError(`${option}: expected a text as '${name}', got ${shown(text)}`)
+  }
+}
+
+/** `TypeError` unless `former` names a state that a file was in: without one the file itself would be meant. */
+export function expectFormer(former: unknown): void {
+  const { versionId, snapshot }: { versionId?: unknown; snapshot?: unknown } = Object(former)
+  const [one, other] = [versionId, snapshot].filter((id) => id !== undefined)
+  if (typeof one === 'string' && one !== '' && other === undefined) return
+  throw new TypeError('former: expected { versionId } or { snapshot }, as listVersions tells them')
+}
+
 /** `TypeError` unless `value` is a list. */
 export function expectList(option: string, value: unknown, things: string): void {
   if (Array.isArray(value)) return

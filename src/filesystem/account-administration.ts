@@ -17,6 +17,7 @@ import {
   type StateMark,
 } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { expectFormer, expectText, expectTexts, shown } from '../expect-option.ts'
 import { parentName } from '../namespace/blob-name.ts'
 import type { BlobPath } from '../path.ts'
 import { AccountAccess } from './account-access.ts'
@@ -79,6 +80,7 @@ export class AccountAdministration extends AccountAccess {
     options: SetMetadataOptions = {},
   ): Promise<Metadata> {
     const place = this.filePlace(path, 'setMetadata', options)
+    expectTexts('metadata', metadata)
     const { merge = true, signal } = options
     for (let attempt = 1; ; attempt += 1) {
       const before = merge ? await this.remote.store.head(place, { signal }) : undefined
@@ -101,6 +103,7 @@ export class AccountAdministration extends AccountAccess {
     name: string,
     options: CallOptions = {},
   ): Promise<string | undefined> {
+    expectText('name', name, 'a text')
     return (await this.getMetadata(path, options))[name.toLowerCase()]
   }
 
@@ -111,6 +114,7 @@ export class AccountAdministration extends AccountAccess {
     options: CallOptions = {},
   ): Promise<void> {
     const place = this.filePlace(path, 'setXattrs', options)
+    expectTexts('values', values)
     await retryStale(async () => {
       const { etag, metadata } = await this.remote.store.head(place, options)
       const changed = withoutUndefined({ ...metadata, ...lowerCased(values) })
@@ -127,6 +131,7 @@ export class AccountAdministration extends AccountAccess {
   /** Replaces the index tags of a file: at most 10. Content and etag stay. */
   async setTags(path: PathInput, tags: Tags, options?: CallOptions): Promise<void> {
     const place = this.filePlace(path, 'setTags', options)
+    expectTexts('tags', tags)
     await this.admin('setTags').setTags(place, tags, options)
   }
 
@@ -137,6 +142,7 @@ export class AccountAdministration extends AccountAccess {
     options?: CallOptions,
   ): AsyncGenerator<TaggedBlob, void> {
     const place = this.place(container, 'findByTags', options)
+    expectText('expression', expression, `a text such as "state" = 'done'`)
     yield* this.admin('findByTags').findByTags(place.container, expression, options)
   }
 
@@ -174,6 +180,7 @@ export class AccountAdministration extends AccountAccess {
     options: CallOptions & { readonly start?: number; readonly end?: number } = {},
   ): Promise<Uint8Array> {
     const place = this.filePlace(path, 'readVersion', options)
+    expectFormer(former)
     const { start, end, signal } = options
     const range =
       start === undefined && end === undefined
@@ -185,6 +192,7 @@ export class AccountAdministration extends AccountAccess {
   /** Makes a former state the current one. What is current stays a version where the account keeps them. */
   async restoreVersion(path: PathInput, former: FormerId, options?: CallOptions): Promise<void> {
     const place = this.filePlace(path, 'restoreVersion', options)
+    expectFormer(former)
     await this.admin('restoreVersion').restore(place, former, options)
     forget(this.remote.namespace, place)
   }
@@ -192,6 +200,7 @@ export class AccountAdministration extends AccountAccess {
   /** Deletes one former state. */
   async deleteVersion(path: PathInput, former: FormerId, options?: CallOptions): Promise<void> {
     const place = this.filePlace(path, 'deleteVersion', options)
+    expectFormer(former)
     await this.admin('deleteVersion').deleteFormer(place, former, options)
   }
 
@@ -222,8 +231,8 @@ export class AccountAdministration extends AccountAccess {
   async sign(path: PathInput, options: SignOptions = {}): Promise<string> {
     const place = this.place(path, 'sign', options)
     const { permissions = ['read'], expiresInMs = hourMs, ...more } = options
-    if (!(expiresInMs > 0)) {
-      throw new RangeError(`expiresInMs: expected milliseconds above 0, got ${expiresInMs}`)
+    if (!(typeof expiresInMs === 'number' && expiresInMs > 0)) {
+      throw new RangeError(`expiresInMs: expected milliseconds above 0, got ${shown(expiresInMs)}`)
     }
     const nowMs = this.remote.clock.nowMs()
     const times = { startsAtMs: nowMs - clockSkewMs, expiresAtMs: nowMs + expiresInMs }

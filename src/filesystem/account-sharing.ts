@@ -1,7 +1,7 @@
 import type { ContentSettings, FormerId, Tier, TierOptions } from '../blob/administration.ts'
 import type { CallOptions } from '../blob/store.ts'
 import { isFileSystemError } from '../errors.ts'
-import { expectCall } from '../expect-option.ts'
+import { expectCall, expectFormer, expectTexts } from '../expect-option.ts'
 import {
   AccountAdministration,
   forget,
@@ -54,6 +54,7 @@ export class AccountSharing extends AccountAdministration {
     options: CallOptions = {},
   ): Promise<void> {
     const place = this.filePlace(path, 'setContentSettings', options)
+    expectTexts('settings', settings)
     const administration = this.admin('setContentSettings')
     await retryStale(async () => {
       const { etag, contentType, contentMd5, headers } = await this.remote.store.head(
@@ -73,6 +74,7 @@ export class AccountSharing extends AccountAdministration {
     options: CallOptions = {},
   ): Promise<FormerFile> {
     const place = this.filePlace(path, 'openVersion', options)
+    expectFormer(former)
     const { store } = this.remote
     const { sizeBytes } = await store.head(place, { ...options, former })
     return new FormerFile({ store, path: place, former, sizeBytes })

@@ -283,7 +283,7 @@ export class AzureBlobFileSystem extends AccountSearch {
    * Runs `work` with a {@link Transaction}: what it writes and deletes becomes visible when it ends
    * well, and is given up when it throws.
    */
-  transaction<T>(
+  async transaction<T>(
     work: (transaction: Transaction) => Promise<T>,
     options?: TransactionOptions,
   ): Promise<T> {

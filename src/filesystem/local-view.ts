@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { CallOptions } from '../blob/store.ts'
 import { nextTurn } from '../clock.ts'
 import { mapConcurrent } from '../concurrency.ts'
+import { shown } from '../expect-option.ts'
 import type { NearDisk } from '../transfer/near-disk.ts'
 import { isMissing, localError, runNear } from './local-error.ts'
 import { joinName, type TreeEntry, type TreeView } from './tree-view.ts'
@@ -94,7 +95,7 @@ export class LocalView implements TreeView<LocalEntry> {
 export function localName(path: string | URL): string {
   const text = path instanceof URL ? fileURLToPath(path) : path
   if (typeof text !== 'string' || text === '') {
-    throw new TypeError(`localPath: expected a path on this machine, got ${JSON.stringify(text)}`)
+    throw new TypeError(`localPath: expected a path on this machine, got ${shown(text)}`)
   }
   const absolute = resolve(text)
   return text.endsWith('/') && absolute !== '/' ? `${absolute}/` : absolute

@@ -5,7 +5,7 @@ import { posix } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
-import { expectCall } from '../expect-option.ts'
+import { expectCall, expectOptions } from '../expect-option.ts'
 import { refuseReserved } from '../namespace/blob-name.ts'
 import type { PosixAttributes } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -76,7 +76,9 @@ export class NodeFileSystem {
   readonly #remote: Remote
   readonly #root: string | undefined
 
-  constructor(remote: Remote, { root }: NodeFileSystemOptions = {}) {
+  constructor(remote: Remote, options: NodeFileSystemOptions = {}) {
+    expectOptions(options, 'an object such as { root }')
+    const { root } = options
     this.#remote = remote
     this.#root =
       root === undefined ? undefined : fullName(locate(remote.store.account, root, 'open'))

@@ -2,10 +2,11 @@ import { createReadStream } from 'node:fs'
 import type { CallOptions, Metadata } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
-import { expectCall } from '../expect-option.ts'
+import { expectCall, expectFunction, expectOptions } from '../expect-option.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobFileReader } from './blob-file-reader.ts'
 import { BlobFileWriter } from './blob-file-writer.ts'
+import { demandWord } from './demand-word.ts'
 import { planTransfers } from './destination.ts'
 import type { ExpandOptions } from './expand-path.ts'
 import { changedInfo, type FileInfo, fullName, pathOf } from './file-info.ts'
@@ -53,7 +54,9 @@ export class Transaction {
   readonly #root: string | undefined
   #state: 'open' | 'committed' | 'discarded' = 'open'
 
-  constructor(remote: Remote, { root }: TransactionOptions = {}) {
+  constructor(remote: Remote, options: TransactionOptions = {}) {
+    expectOptions(options, 'an object such as { root }')
+    const { root } = options
     this.#remote = remote
     this.#root = root === undefined ? undefined : locateName(remote.store.account, root, 'open')
   }
@@ -65,6 +68,7 @@ export class Transaction {
     options: WriteOptions = {},
   ): Promise<TransactionWriter> {
     expectCall(options)
+    demandWord('mode', mode, ['w', 'x'])
     return this.#open(this.#file(path, 'open'), { ...options, exclusive: mode === 'x' })
   }
 
@@ -292,6 +296,7 @@ export async function runTransaction<T>(
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   try {
+    expectFunction('work', work, 'a function that is given the transaction')
     const result = await work(transaction)
     await transaction.commit()
     return result

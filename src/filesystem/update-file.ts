@@ -1,5 +1,6 @@
 import type { CallOptions } from '../blob/store.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { expectFunction } from '../expect-option.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { download } from './download.ts'
@@ -26,6 +27,7 @@ export async function updateFile(
   options: UpdateOptions & { readonly change: Change },
 ): Promise<FileInfo> {
   const { change, signal, retries = 10 } = options
+  expectFunction('change', change, 'a function from bytes to bytes')
   if (!Number.isInteger(retries) || retries < 0) {
     throw new RangeError(`retries: expected an integer of 0 or more, got ${retries}`)
   }
