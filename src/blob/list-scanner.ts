@@ -94,6 +94,7 @@ class ListScanner extends XmlCursor {
   #continuation: string | undefined
   #isComplete = false
   #isInBlobs = false
+  #isTierInferred = false
   #lastContentType: string | undefined
   #dateText = ''
   #dateMs = 0
@@ -246,12 +247,14 @@ class ListScanner extends XmlCursor {
 
   #properties(properties: ListedProperties): void {
     if (this.isEmpty) return
+    this.#isTierInferred = false
     while (this.child()) {
       if (this.is('Last-Modified')) properties.lastModifiedMs = this.#date()
       else if (this.is('Content-Length')) properties.sizeBytes = Number(this.value())
       else if (this.is('Etag')) properties.etag = this.#etag()
       else this.#optionalProperty(properties)
     }
+    if (properties.accessTier !== undefined) properties.isTierChosen = !this.#isTierInferred
   }
 
   #optionalProperty(properties: ListedProperties): void {
@@ -260,6 +263,8 @@ class ListScanner extends XmlCursor {
     else if (this.is('Content-MD5')) properties.contentMd5 = this.#nonEmpty()
     else if (this.is('BlobType')) properties.blobType = blobTypeOf(this.value())
     else if (this.is('AccessTier')) properties.accessTier = this.#nonEmpty()
+    else if (this.is('AccessTierInferred')) this.#isTierInferred = this.value() === 'true'
+    else if (this.is('TagCount')) properties.tagCount = Number(this.value()) || undefined
     else if (this.is('CustomerProvidedKeySha256')) {
       properties.customerKeySha256 = this.#nonEmpty()
     } else if (this.#withState && this.is('DeletedTime')) this.#state.deletedMs = this.#date()

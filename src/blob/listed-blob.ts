@@ -16,6 +16,8 @@ export class ListedProperties implements Mutable<BlobProperties> {
   contentMd5: string | undefined
   blobType: BlobProperties['blobType']
   accessTier: string | undefined
+  isTierChosen: boolean | undefined
+  tagCount: number | undefined
   customerKeySha256: string | undefined
   metadata: BlobProperties['metadata']
 
@@ -26,6 +28,8 @@ export class ListedProperties implements Mutable<BlobProperties> {
     this.contentMd5 = model?.contentMd5
     this.blobType = model?.blobType
     this.accessTier = model?.accessTier
+    this.isTierChosen = model?.isTierChosen
+    this.tagCount = model?.tagCount
     this.customerKeySha256 = model?.customerKeySha256
     this.metadata = model?.metadata
   }

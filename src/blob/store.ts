@@ -39,7 +39,7 @@ export interface BlobProperties {
   readonly contentMd5?: string | undefined
   readonly blobType?: 'BlockBlob' | 'AppendBlob' | 'PageBlob' | undefined
   readonly accessTier?: string | undefined
-  /** Whether somebody chose the tier; else it is the account's. `undefined` where a listing tells. */
+  /** Whether somebody chose the tier; else it is the account's. */
   readonly isTierChosen?: boolean | undefined
   /** `undefined` where a listing tells. */
   readonly headers?: ContentHeaders | undefined
@@ -47,7 +47,7 @@ export interface BlobProperties {
   readonly versionId?: string | undefined
   /** `available`, `leased`, … */
   readonly leaseState?: string | undefined
-  /** How many index tags it has; `undefined` for none, where a listing tells, and who may not see them. */
+  /** How many index tags it has; `undefined` for none, and for who may not see them. */
   readonly tagCount?: number | undefined
   /** Index tags, where who asked wants them of every blob. */
   readonly tags?: Readonly<Record<string, string>> | undefined

@@ -170,7 +170,8 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   })
   const held = memoryOf(config, options)
   const listingCacheEntries = options.listingCacheEntries ?? entriesWithin(held.memory.maxBytes)
-  const names = { ...options, store, hierarchyOf, clock, listingCacheEntries }
+  const tagsOf = administration.getTags.bind(administration)
+  const names = { ...options, store, hierarchyOf, clock, listingCacheEntries, tagsOf }
   // What a key encrypts the service of another account cannot read.
   const lends = mediator === undefined && (options.customerKey ?? config.customerKey) === undefined
   return {

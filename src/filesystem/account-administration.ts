@@ -133,6 +133,7 @@ export class AccountAdministration extends AccountAccess {
     const place = this.filePlace(path, 'setTags', options)
     expectTexts('tags', tags)
     await this.admin('setTags').setTags(place, tags, options)
+    forget(this.remote.namespace, place)
   }
 
   /** Files of a container for which an expression such as `"state" = 'done'` holds; a minute late. */

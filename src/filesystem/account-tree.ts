@@ -147,7 +147,8 @@ export class AccountTree extends AccountPlaces {
     const memory = options.memory ?? new MemoryBudget()
     const { listingCacheEntries = entriesWithin(memory.maxBytes) } = options
     const kept = { listingTtlMs, listingCacheEntries }
-    const names = { store, hierarchyOf, clock, directoryMode, ...kept }
+    const tagsOf = administration?.getTags.bind(administration)
+    const names = { store, hierarchyOf, clock, directoryMode, tagsOf, ...kept }
     const namespace = options.namespace ?? new Namespace(names)
     this.#recipe = options.recipe
     this.#requestCounts = options.requestCounts

@@ -6,6 +6,7 @@ import { type BlobPath, formatPath } from '../path.ts'
 import { entryFromBlob, impliedDirectory } from './blob-entry.ts'
 import { childPrefix } from './blob-name.ts'
 import type { Entry, PosixAttributes } from './entry.ts'
+import type { TagsOf } from './kept-by-renames.ts'
 import type { Leaving } from './leaving.ts'
 import { type ListingCache, parentOf } from './listing-cache.ts'
 import { callOptions, type Lookup, unlessMissing } from './lookup.ts'
@@ -17,6 +18,7 @@ const nothing: Uint8Array = new Uint8Array(0)
 /** What the operations on names share. */
 export interface NamespaceParts {
   readonly store: BlobStore
+  readonly tagsOf: TagsOf | undefined
   readonly lookup: Lookup
   readonly cache: ListingCache
   readonly clock: Clock

@@ -4,6 +4,7 @@ import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts
 import { type BlobPath, formatPath } from '../path.ts'
 import { entryFromBlob } from './blob-entry.ts'
 import type { GatheredDeletes } from './gathered-deletes.ts'
+import { type KeptProperties, keptInCopy, keptOf, type TagsOf } from './kept-by-renames.ts'
 import { callOptions, unlessMissing } from './lookup.ts'
 import type { CopiedBlob, PlannedBlob } from './rename-records.ts'
 import { isSameBlob } from './same-blob.ts'
@@ -11,11 +12,12 @@ import { isSameBlob } from './same-blob.ts'
 /** A tree that moves. */
 export interface TreeMove {
   readonly store: BlobStore
+  readonly tagsOf: TagsOf | undefined
   readonly from: BlobPath
   readonly to: BlobPath
 }
 
-type Source = Pick<BlobProperties, 'etag' | 'sizeBytes'>
+type Source = Pick<BlobProperties, 'etag' | 'sizeBytes'> & KeptProperties
 
 /** Attempts at a blob that others keep writing. */
 const maxAttempts = 3
@@ -36,7 +38,8 @@ export async function copyBlob(
   planned: PlannedBlob,
   options: CallOptions,
 ): Promise<CopiedBlob | undefined> {
-  let source: Source = planned
+  const { tier } = planned
+  let source: Source = { ...planned, accessTier: tier, isTierChosen: tier !== undefined }
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await copyVersion(move, { ...planned, source }, { ...options, ifNoneMatch: '*' })
@@ -157,8 +160,10 @@ async function copyVersion(
 ): Promise<CopiedBlob> {
   const { suffix, source } = copy
   const { ifMatch, ifNoneMatch } = options
-  const { etag } = await move.store.copy(at(move.from, copy), at(move.to, copy), {
+  const from = at(move.from, copy)
+  const { etag } = await move.store.copy(from, at(move.to, copy), {
     ...call(options),
+    ...(await keptInCopy(move.tagsOf, from, keptOf(source), options)),
     sourceIfMatch: source.etag,
     ifMatch,
     ifNoneMatch,

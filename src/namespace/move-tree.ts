@@ -73,7 +73,8 @@ class MovingTree {
     this.#journal = journal
     this.#options = options
     this.#deletes = new GatheredDeletes(parts.store, options)
-    this.#move = { store: parts.store, from: journal.state.from, to: journal.state.to }
+    const { store, tagsOf } = parts
+    this.#move = { store, tagsOf, from: journal.state.from, to: journal.state.to }
   }
 
   async run(): Promise<{ readonly emptied: boolean }> {

@@ -3,6 +3,7 @@ import type { BlobStore, CallOptions } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import type { BlobPath } from '../path.ts'
 import type { PosixAttributes } from './entry.ts'
+import type { TagsOf } from './kept-by-renames.ts'
 import type { LookupOptions } from './lookup.ts'
 
 /**
@@ -17,6 +18,8 @@ export interface NamespaceOptions {
   /** The hierarchy of an account that has one. Absent: names are flat. */
   readonly hierarchyOf?: HierarchyOf | undefined
   readonly clock?: Clock | undefined
+  /** Reads index tags, so that what is renamed keeps them. Absent: it does not, where the service copies it. */
+  readonly tagsOf?: TagsOf | undefined
   /** Default `marker`. Without effect on an account with a hierarchy, whose directories are its own. */
   readonly directoryMode?: DirectoryMode | undefined
   /**

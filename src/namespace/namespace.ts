@@ -74,7 +74,8 @@ export class Namespace {
       this.#unreachableCount += 1
       options.onUnreachable?.(path)
     }
-    const parts = { store: this.store, cache: this.#cache, clock, hierarchyOf, directoryMode }
+    const { store, tagsOf } = options
+    const parts = { store, tagsOf, cache: this.#cache, clock, hierarchyOf, directoryMode }
     const onUnreachable = this.#onUnreachable
     const onHidden = hiddenFilesTold()
     const scanned = { ...parts, onUnreachable, onHidden, maxEntries: maxEntries / 2 }

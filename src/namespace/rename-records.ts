@@ -1,9 +1,10 @@
 import { FileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { checkPath } from './blob-name.ts'
+import type { Kept } from './kept-by-renames.ts'
 
 /** A source of a rename. */
-export interface PlannedBlob {
+export interface PlannedBlob extends Kept {
   /** What its name adds to the tree's: empty for the tree's marker, else it begins with `/`. */
   readonly suffix: string
   readonly etag: string
@@ -79,6 +80,8 @@ export function parsePlan(data: Uint8Array, place: BlobPath): PlannedBlob[] {
       suffix: suffix(record['suffix'], place),
       etag: text(record['etag'], place),
       sizeBytes: count(record['sizeBytes'], place),
+      ...(record['tier'] !== undefined && { tier: text(record['tier'], place) }),
+      ...(record['tagCount'] !== undefined && { tagCount: count(record['tagCount'], place) }),
     }
   })
 }

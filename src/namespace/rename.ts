@@ -1,10 +1,11 @@
-import type { CallOptions, Conditions } from '../blob/store.ts'
+import type { BlobProperties, CallOptions, Conditions } from '../blob/store.ts'
 import { type ErrnoCode, FileSystemError, isFileSystemError } from '../errors.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { isImplied } from './blob-entry.ts'
 import { childPrefix, maxNameCharacters } from './blob-name.ts'
 import { findDirectory, type NamespaceParts, takeAway } from './directories.ts'
 import type { Entry } from './entry.ts'
+import { keptInCopy, keptOf } from './kept-by-renames.ts'
 import { callOptions, unlessMissing } from './lookup.ts'
 import { type MoveTreeOptions, moveTree } from './move-tree.ts'
 import { RenameJournal } from './rename-journal.ts'
@@ -68,6 +69,8 @@ export async function copyFile(
 }
 
 interface CopyEntryOptions extends RenameOptions {
+  /** Whether the copy takes the place of its source, and so keeps tags and tier. */
+  readonly moves?: boolean | undefined
   /** Of the lease that the caller holds on the destination. */
   readonly leaseId?: string | undefined
 }
@@ -98,14 +101,19 @@ async function copyVersion(
   options: CopyEntryOptions,
 ): Promise<Entry> {
   const { from, to, source } = copy
+  const { chosenTier: tier, tagCount } = source
+  const kept =
+    options.moves === true && (await keptInCopy(parts.tagsOf, from, { tier, tagCount }, options))
   const properties = await parts.store.copy(from, to, {
     ...callOptions(options),
+    ...kept,
     sourceIfMatch: source.etag,
     leaseId: options.leaseId,
     ...(options.noReplace === true ? { ifNoneMatch: '*' } : {}),
   })
   const { etag, lastModifiedMs } = properties
-  const copied = { ...source, name: to.name, etag, lastModifiedMs, createdMs: undefined }
+  const own = kept === false ? { chosenTier: undefined, tagCount: undefined } : {}
+  const copied = { ...source, ...own, name: to.name, etag, lastModifiedMs, createdMs: undefined }
   parts.cache.upsert(to, copied)
   return copied
 }
@@ -115,7 +123,7 @@ async function renameFile(
   move: { readonly from: BlobPath; readonly to: BlobPath; readonly source: Entry },
   options: RenameOptions,
 ): Promise<CopiedEntry> {
-  const moved = await copyEntry(parts, move, options)
+  const moved = await copyEntry(parts, move, { ...options, moves: true })
   const { source } = moved
   const ifMatch = source.etag
   await takeAway(parts, move.from, options, async () => {
@@ -193,16 +201,23 @@ async function* sourcesOf(
   const { from, to, source } = move
   if (source.markerName === from.name) {
     const marker = await unlessMissing(parts.store.head(from, callOptions(options)))
-    if (marker !== undefined) yield [{ suffix: '', etag: marker.etag, sizeBytes: marker.sizeBytes }]
+    if (marker !== undefined) yield [planned('', marker)]
   }
   for await (const rows of blobPagesBelow(parts, from, options)) {
-    yield rows.map(({ name, properties: { etag, sizeBytes } }) => {
+    yield rows.map(({ name, properties }) => {
       const suffix = name.slice(from.name.length)
-      if (to.name.length + suffix.length <= maxNameCharacters) return { suffix, etag, sizeBytes }
+      if (to.name.length + suffix.length <= maxNameCharacters) return planned(suffix, properties)
       const detail = `the new name of ${formatPath({ ...from, name })} would be too long`
       throw failure('ENAMETOOLONG', from, to, { detail })
     })
   }
+}
+
+function planned(suffix: string, properties: BlobProperties): PlannedBlob {
+  const { etag, sizeBytes } = properties
+  const { tier, tagCount } = keptOf(properties)
+  const plan = { suffix, etag, sizeBytes }
+  return tier === undefined && tagCount === undefined ? plan : { ...plan, tier, tagCount }
 }
 
 /** The entry at its destination; its marker's etag there is not known, so nothing relies on it. */

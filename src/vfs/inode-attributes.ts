@@ -1,4 +1,5 @@
 import { FileSystemError } from '../errors.ts'
+import type { Entry } from '../namespace/entry.ts'
 import {
   type AzureAttributes,
   azureValue,
@@ -64,7 +65,7 @@ export class ExtendedAttributes {
     if (!name.startsWith('azure.')) throw this.#tree.failure('ENOTSUP', 'setxattr', path)
     await this.#attributes.settle(inode)
     const kept = await setAzureValue(this.#azure, path, { name, value: change.value })
-    inode.writable?.noteKept(kept)
+    this.#note(inode, kept)
     return true
   }
 
@@ -76,8 +77,17 @@ export class ExtendedAttributes {
     if (!name.startsWith('azure.')) throw this.#tree.failure('ENOTSUP', 'removexattr', path)
     await this.#attributes.settle(inode)
     const had = await removeAzureValue(this.#azure, path, name)
-    inode.writable?.noteKept({ tagCount: undefined })
+    this.#note(inode, { tagCount: undefined })
     return had
+  }
+
+  /** The next version, and the next name, are to have them too. */
+  #note(inode: Inode, kept: Pick<Entry, 'tagCount' | 'chosenTier'>): void {
+    inode.writable?.noteKept(kept)
+    const { namespace } = this.#tree
+    const path = this.#tree.pathOf(inode)
+    const known = namespace.known(path)
+    if (known !== undefined) namespace.noteCommitted(path, { ...known, ...kept })
   }
 
   /** The kernel takes ENOSYS to heart: it does not ask again. */

@@ -23,7 +23,7 @@ t.test('a page as Azure sends it gives blobs, prefixes and the marker', async (t
     '<Blob><Name>a/c &amp; d</Name><Properties><Creation-Time>Tue, 01 Jan 2030 00:00:01 GMT</Creation-Time>' +
     '<Last-Modified>Tue, 01 Jan 2030 00:00:02 GMT</Last-Modified><Etag>0x8DC</Etag><Content-Length>1234</Content-Length>' +
     '<Content-Type>text/plain</Content-Type><Content-Encoding /><Content-MD5>n7LJ</Content-MD5><Cache-Control></Cache-Control>' +
-    '<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier><LeaseStatus>unlocked</LeaseStatus></Properties>' +
+    '<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier><LeaseStatus>unlocked</LeaseStatus><TagCount>2</TagCount></Properties>' +
     '<Metadata><Colour>blue</Colour></Metadata><OrMetadata /></Blob></Blobs><NextMarker>2!xyz&lt;</NextMarker></EnumerationResults>'
 
   t.same(scan(xml), {
@@ -42,11 +42,37 @@ t.test('a page as Azure sends it gives blobs, prefixes and the marker', async (t
           contentMd5: 'n7LJ',
           blobType: 'BlockBlob',
           accessTier: 'Hot',
+          isTierChosen: true,
+          tagCount: 2,
           metadata: { colour: 'blue' },
         },
       },
     ],
   })
+})
+
+t.test('of each blob it is told whether it has tags and a tier that was chosen', async (t) => {
+  const row = (name: string, more: string) =>
+    `<Blob><Name>${name}</Name><Properties><Etag>0x1</Etag>${more}</Properties></Blob>`
+  const inferred = '<AccessTier>Hot</AccessTier><AccessTierInferred>true</AccessTierInferred>'
+  const chosen = '<AccessTier>Cool</AccessTier><TagCount>3</TagCount>'
+  const forms = [inferred, inferred, chosen, chosen, '', inferred]
+  const { entries } = scan(page(forms.map((form, i) => row(`f${i}`, form)).join('')))
+
+  const expected = [
+    [false, undefined],
+    [false, undefined],
+    [true, 3],
+    [true, 3],
+    [undefined, undefined],
+    [false, undefined],
+  ]
+  t.strictSame(
+    entries.map(
+      (each) => each.kind === 'blob' && [each.properties.isTierChosen, each.properties.tagCount],
+    ),
+    expected,
+  )
 })
 
 t.test('an empty page has no entries and no continuation', async (t) => {

@@ -95,6 +95,45 @@ t.test('tags are set, read, replaced and searched', async (t) => {
   await t.rejects(collect(fs.findByTags('first', 'no expression')), { code: 'EINVAL' })
 })
 
+t.test('what is renamed keeps its tags and the tier that was chosen', async (t) => {
+  const { fs } = await serverFileSystem(t)
+  for (const name of ['f', 'd/a', 'd/b']) await fs.writeText(`first/${name}`, name)
+  await fs.ls('first/d')
+  for (const name of ['f', 'd/b']) {
+    await fs.setTags(`first/${name}`, { state: 'done', owner: 'x y' })
+    await fs.setTier(`first/${name}`, 'Cool')
+  }
+
+  await fs.mv('first/f', 'first/g')
+  await fs.mv('first/d', 'first/e', { recursive: true })
+
+  for (const name of ['g', 'e/b']) {
+    t.strictSame(await fs.getTags(`first/${name}`), { state: 'done', owner: 'x y' }, name)
+    t.match(await fs.getTier(`first/${name}`), { tier: 'Cool' }, name)
+  }
+  t.strictSame(await fs.getTags('first/e/a'), {})
+  t.match(await fs.getTier('first/e/a'), { tier: 'Hot' })
+})
+
+t.test('what has tags that may not be read is not renamed, nor is what it lies in', async (t) => {
+  const { fs: owner, server } = await serverFileSystem(t)
+  for (const name of ['f', 'd/a', 'd/b']) await owner.writeText(`first/${name}`, name)
+  for (const name of ['f', 'd/b']) await owner.setTags(`first/${name}`, { state: 'done' })
+  const permissions = ['read', 'list', 'create', 'write', 'delete'] as const
+  const { search } = new URL(await owner.sign('first', { permissions }))
+  const signature = sasCredential(search.slice(1), Number.MAX_SAFE_INTEGER)
+  const provider = { getCredential: async () => signature }
+  const { clock } = server
+  const endpoint = new URL(server.endpoint)
+  const fs = administered(t, { account: accountName, endpoint, provider, clock })
+
+  await t.rejects(fs.mv('first/f', 'first/g'), { code: 'EACCES' })
+  await t.rejects(fs.mv('first/d', 'first/e', { recursive: true }), { code: 'EACCES' })
+
+  const names = (await owner.find('first')).map(({ name }) => name)
+  t.strictSame(names.sort(), ['first/d/a', 'first/d/b', 'first/f'])
+})
+
 t.test('a file that is appended to keeps its headers, tier and tags', async (t) => {
   const { fs, server } = await serverFileSystem(t)
   const blob = server.container.getBlobClient('log')

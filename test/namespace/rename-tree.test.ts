@@ -14,6 +14,9 @@ const container = 'data'
 const at = (name: string) => ({ container, name })
 const marked = { hdi_isfolder: 'true', permissions: '16877', modtime: '1234567890123456789' }
 const nothing = new Uint8Array(0)
+/** Has tags, and a tier that somebody chose. */
+const tagged = 'sub/c'
+const tags = { state: 'done' }
 const tree = ['a', 'b.bin', 'sub/c', 'sub/deep/d', 'empty', 'größe #1']
 
 /** An account with a tree `from` of six blobs and its marker, and something beside it. */
@@ -22,14 +25,17 @@ async function account(extra: readonly string[] = []) {
   const store = new MemoryBlobStore({ clock })
   await store.createContainer(container)
   await store.put(at('from'), nothing, { metadata: marked })
-  for (const name of tree) await store.put(at(`from/${name}`), Buffer.from(`content of ${name}`))
+  for (const name of tree) {
+    const chosen = name === tagged ? { tags, tier: 'Cool' } : {}
+    await store.put(at(`from/${name}`), Buffer.from(`content of ${name}`), chosen)
+  }
   await store.setMetadata(at('from/a'), { author: 'ada' })
   for (const name of extra) await store.put(at(name), Buffer.from(name))
   return { clock, store }
 }
 
 const client = (store: BlobStore, clock: FakeClock) =>
-  new Namespace({ store, clock, listingTtlMs: 0 })
+  new Namespace({ store, clock, listingTtlMs: 0, tagsOf: async () => tags })
 
 /** All blobs, journals included, by name to content. */
 async function blobs(store: BlobStore): Promise<Map<string, string>> {
@@ -106,6 +112,9 @@ for (const deletes of ['single', 'many'] as const)
             title,
           )
           t.same(lost(found), [], title)
+          const whole = found.has(`to/${tagged}`) ? 'to' : 'from'
+          const kept = { tagCount: 1, accessTier: 'Cool' }
+          t.match(await store.head(at(`${whole}/${tagged}`)), kept, title)
           outcomes.push(...recovered.map((each) => each.outcome))
         }
       }

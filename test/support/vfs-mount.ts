@@ -6,6 +6,7 @@ import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
 import type { FileSystemError } from '../../src/errors.ts'
 import { Namespace } from '../../src/namespace/namespace.ts'
+import type { NamespaceOptions } from '../../src/namespace/namespace-options.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import {
   type Attributes,
@@ -36,6 +37,8 @@ export const caller: CallContext = {
 export const listingTtlMs = 10_000
 
 export type MountOptions = Partial<VfsOptions> & {
+  /** As of `NamespaceOptions`. */
+  readonly tagsOf?: NamespaceOptions['tagsOf']
   /** Another machine's account: the same blobs, caches of its own. */
   readonly account?: BlobStore
 }
@@ -59,6 +62,7 @@ export class VfsMount {
       }),
       clock: this.clock,
       listingTtlMs,
+      tagsOf: options.tagsOf,
     })
     this.chunkCache = options.chunkCache ?? new ChunkCache({ reusesMemory: true })
     this.vfs = new Vfs({

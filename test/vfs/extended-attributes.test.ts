@@ -171,6 +171,25 @@ t.test('tags and tier that are set while a file is open outlive its next version
   t.equal(await mount.stored('f'), 'two')
 })
 
+t.test('tags and tier that were set go along when the file is renamed', async (t) => {
+  const administration = {
+    getTags: async () => ({ project: 'blue' }),
+    setTags: async () => undefined,
+    setTier: async () => undefined,
+  }
+  const mount = await VfsMount.make(t, { administration, tagsOf: administration.getTags })
+  await mount.save('f', 'one')
+  await mount.list('')
+  const ino = await mount.ino('f')
+
+  await mount.vfs.setxattr(ino, 'azure.tags', change('project=blue'), caller)
+  await mount.vfs.setxattr(ino, 'azure.tier', change('cool'), caller)
+  await mount.rename('f', 'g')
+
+  const stored = await mount.account.head({ container: 'box', name: 'g' })
+  t.match(stored, { tagCount: 1, accessTier: 'Cool' })
+})
+
 t.test('tags and tier of a file that the journal has are set once it is stored', async (t) => {
   const found: unknown[] = []
   const note = async () => void found.push(await mount.stored('f'))
