@@ -73,6 +73,14 @@ export class LastClose {
   /** Takes a writer off; the last one commits what no flush did. What may be stored later is not waited for. */
   leaveWriters(inode: Inode, writable: WritableFile): Promise<void> {
     writable.writers--
+    if (writable.writers > 0) return Promise.resolve()
+    if (!writable.isUnpromised) return this.#leave(inode, writable)
+    const work = writable.promiseRest().then(() => this.#leave(inode, writable))
+    this.#note(writable, work)
+    return work
+  }
+
+  #leave(inode: Inode, writable: WritableFile): Promise<void> {
     if (writable.writers > 0 || this.turns.isWaiting(writable)) return Promise.resolve()
     if (!this.#mayWait(inode, writable)) return this.#end(inode, writable)
     const work = this.turns.wait(writable).then(() => this.#endUnlessOpen(inode, writable))

@@ -27,6 +27,11 @@ export class PromisedVersion {
     this.#journal = writeBack === true ? journals?.pending : undefined
   }
 
+  /** Whether anything can be promised at all. */
+  get isOffered(): boolean {
+    return this.#journal !== undefined
+  }
+
   get exists(): boolean {
     return this.#kept !== undefined
   }

@@ -26,6 +26,8 @@ export class UnsavedChanges {
   #content = false
   /** Something was written, or an attribute was set, since the last commit. */
   touched = false
+  /** The content is another than the journal was last given. */
+  isUnpromised = false
   /** What was set of a file of which nothing is stored and nothing was ever written; `undefined` of others. */
   #setOnMade: PosixAttributes | undefined
   /** Why the last commit failed, which its caller knows; nothing was changed since. */
@@ -97,6 +99,7 @@ export class UnsavedChanges {
   /** The content is another than what is stored. */
   inContentNow(): void {
     this.#content = true
+    this.isUnpromised = true
   }
 
   /** Somebody wrote or cut. */

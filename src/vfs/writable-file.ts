@@ -211,11 +211,25 @@ export class WritableFile {
   /**
    * Commits what a close(2) must make durable: everything that was written or set. A file that was only created or truncated waits
    * for its first write or its release: a shell closes one of its descriptors before the program that it starts writes to another.
+   * The journal has one that is new at once.
    */
   flush(): Promise<void> {
     return this.mutex.storing(async () => {
       if (this.#failure !== undefined || this.#changes.touched) await this.#secure(false)
+      else if (this.#changes.setOnMade !== undefined) await this.#promise(false)
     })
+  }
+
+  /** Whether the journal could be given what no flush gave it. */
+  get isUnpromised(): boolean {
+    const { inContent, isUnpromised, reported } = this.#changes
+    return this.#promised.isOffered && inContent && isUnpromised && reported === undefined
+  }
+
+  /** Gives the journal what no flush did; what keeps it from that meets the commit, too. */
+  async promiseRest(): Promise<void> {
+    const work = this.mutex.storing(async () => void (await this.#promise(false)))
+    await work.catch(() => undefined)
   }
 
   /** Makes durable all that differs from what is stored, as fsync(2) does. */
@@ -247,12 +261,18 @@ export class WritableFile {
 
   /** In the journal where the mount writes back, in Azure otherwise, or where the journal fails. */
   async #secure(synced: boolean): Promise<void> {
-    const mayWait = this.#changes.inContent && this.#failure === undefined && !this.#discarded
-    const how = { synced, isNew: this.#changes.touched }
-    const keep = keepFile(() => this.#newVersion())
-    if (!mayWait || !(await this.#promised.secure(keep, how)))
-      return this.commitLocked(!this.#changes.isExclusive)
+    if (!(await this.#promise(synced))) return this.commitLocked(!this.#changes.isExclusive)
     this.#changes.touched = false
+  }
+
+  /** Whether the journal has what is not stored. */
+  async #promise(synced: boolean): Promise<boolean> {
+    if (!this.#changes.inContent || this.#failure !== undefined || this.#discarded) return false
+    const how = { synced, isNew: this.#changes.touched || this.#changes.isUnpromised }
+    const keep = keepFile(() => this.#newVersion())
+    if (!(await this.#promised.secure(keep, how))) return false
+    this.#changes.isUnpromised = false
+    return true
   }
 
   /** As `setAttributes`, where the journal has the file and its commit is to come; whether it is so. */

@@ -400,6 +400,7 @@ const writes: ReadonlySet<string> = new Set([
   'setAccessControl',
 ])
 
+const nothing = Buffer.alloc(0)
 const folder = Buffer.from('directory')
 const absent = Buffer.from('absent')
 const big = Buffer.alloc(2 * MiB + 100, 'b')
@@ -436,6 +437,10 @@ async function writesFiles(mount: VfsMount, promises: Promises): Promise<void> {
   await mount.write(handle, 5, ' second')
   await sync(handle, 'new', Buffer.from('first second'))
   await mount.close(handle)
+
+  const made = await mount.create('made')
+  await promises.change({ made: nothing }, () => mount.vfs.flush(made, caller))
+  await mount.close(made)
 
   const edited = await mount.open('big', constants.O_RDWR)
   const next = Buffer.from(big)
@@ -488,6 +493,27 @@ for (const last of ['lost', 'done'] as const) {
     })
   }
 }
+
+t.test(
+  'a file that was emptied and closed is empty after a crash, whatever was promised before',
+  async (t) => {
+    const directory = scratch(t)
+    const account = await newAccount()
+    const clock = new FakeClock()
+    const own = new Journals({ directory, clock, owner: 'first', isAlive: () => true })
+    const options = { account, writeBack: true, writeBackQuietMs: 100 }
+    const mount = await VfsMount.make(t, { ...options, journals: own })
+    await mount.save('f', 'promised')
+    await mount.close(await mount.open('f', constants.O_WRONLY | constants.O_TRUNC))
+    t.equal(await mount.stored('f'), undefined)
+
+    const journals = new Journals({ directory, clock, owner: 'next', isAlive: () => false })
+    const next = await VfsMount.make(t, { account, journals })
+    await next.vfs.replay()
+
+    t.equal(await next.stored('f'), '')
+  },
+)
 
 /** Lets the program die at each of its steps; how many there were. */
 async function deaths(t: Test, program: Program, life: Omit<Life, 'lifetime'>): Promise<number> {
