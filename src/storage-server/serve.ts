@@ -129,14 +129,15 @@ function refused(call: Call, face: 'blob' | 'dfs', error: unknown): StorageAnswe
 
 async function send(call: Call, answer: StorageAnswer, exchange?: Exchange): Promise<number> {
   const { message, response } = call
-  const frame = { headers: frameHeaders(call), head: message.method === 'HEAD' }
+  const head = message.method === 'HEAD'
+  const frame = { headers: frameHeaders(call), head, filter: exchange?.body }
   try {
-    return await writeAnswer(response, answer, { ...frame, filter: exchange?.body })
+    return await writeAnswer(response, answer, frame)
   } catch (error) {
     if (response.headersSent || !isInvalidHeader(error)) throw error
     // A signature may put any text in the place of a header.
     const refusedHeader = refused(call, 'blob', refusal('InvalidInput', { cause: error }))
-    return writeAnswer(response, refusedHeader, frame)
+    return writeAnswer(response, refusedHeader, { ...frame, filter: undefined })
   }
 }
 
@@ -144,19 +145,17 @@ function isInvalidHeader(error: unknown): boolean {
   return error instanceof TypeError && 'code' in error && error.code === 'ERR_INVALID_CHAR'
 }
 
-function frameHeaders({ parts, message, requestId }: Call): Record<string, string> {
-  const headers: Record<string, string> = {
+function frameHeaders({ parts, message, requestId }: Call): Record<string, string | undefined> {
+  const version = message.headers['x-ms-version']
+  const clientId = message.headers['x-ms-client-request-id']
+  const isShown = typeof clientId === 'string' && clientId.length <= 1024
+  return {
     server: 'Windows-Azure-Blob/1.0 abfs',
     'x-ms-request-id': requestId,
     date: httpDate(parts.clock.nowMs()),
+    'x-ms-version': typeof version === 'string' ? version : undefined,
+    'x-ms-client-request-id': isShown ? clientId : undefined,
   }
-  const version = message.headers['x-ms-version']
-  const clientId = message.headers['x-ms-client-request-id']
-  if (typeof version === 'string') headers['x-ms-version'] = version
-  if (typeof clientId === 'string' && clientId.length <= 1024) {
-    headers['x-ms-client-request-id'] = clientId
-  }
-  return headers
 }
 
 function bytesIn({ message }: Call): number {

@@ -12,6 +12,7 @@ import { aclGrants } from './acl-check.ts'
 import { checkAnonymous } from './anonymous.ts'
 import { BearerVerifier, type TokenRules } from './bearer.ts'
 import { DelegationKeys } from './delegation-key.ts'
+import { Signer } from './hmac.ts'
 import { directoryAsked, isRecursive } from './path-asked.ts'
 import { authenticationFailed, authenticationMalformed, permissionMismatch } from './refusal.ts'
 import { Revocations } from './revocations.ts'
@@ -45,6 +46,7 @@ class StorageAccess implements AccessControl {
   readonly #bearer: BearerVerifier | undefined
   readonly #roles: Roles
   readonly #keys: DelegationKeys
+  readonly #signer = new Signer()
   readonly #groupsOf: (objectId: string) => readonly string[]
 
   constructor(settings: AccessSettings) {
@@ -77,7 +79,7 @@ class StorageAccess implements AccessControl {
   }
 
   async #authenticateSas(request: StorageRequest, account: StorageAccount): Promise<SasCaller> {
-    const sas = verifySas(request, account, this.#keys)
+    const sas = verifySas(request, account, { keys: this.#keys, signer: this.#signer })
     const user = sas.delegatedUserObjectId
     if (user === undefined) {
       if (request.headers['authorization'] === undefined) return { kind: 'sas', sas }

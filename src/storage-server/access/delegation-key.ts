@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { StorageAccount } from '../model/account.ts'
 import { StorageError } from '../wire/storage-error.ts'
-import { sign } from './hmac.ts'
+import { Signer } from './hmac.ts'
 
 /*
  * A user delegation key is the HMAC of its own fields with a secret of the account, so the server
@@ -43,6 +43,7 @@ const maxPeriodMs = 7 * 24 * 60 * 60 * 1000
 /** Makes and ends user delegation keys. */
 export class DelegationKeys {
   readonly #epochs = new Map<string, string>()
+  readonly #signer = new Signer()
 
   /** What `revokeAll` did, for `restoreEpochs` of a later process: an epoch per account. */
   get epochs(): readonly (readonly [accountName: string, epoch: string])[] {
@@ -79,8 +80,11 @@ export class DelegationKeys {
   /** The value of the key with these fields, whoever names them. */
   valueOf(account: StorageAccount, fields: KeyFields): string {
     const { name, keys } = account.settings
-    const secret = sign(keys[0] ?? '', `user-delegation\n${this.#epochs.get(name) ?? ''}`)
-    return sign(
+    const secret = this.#signer.sign(
+      keys[0] ?? '',
+      `user-delegation\n${this.#epochs.get(name) ?? ''}`,
+    )
+    return this.#signer.sign(
       secret,
       [
         name,

@@ -1,24 +1,24 @@
 import type { StorageRequest } from '../wire/request.ts'
 import type { Caller } from './access.ts'
 
-const overrides = {
-  rscc: 'cache-control',
-  rscd: 'content-disposition',
-  rsce: 'content-encoding',
-  rscl: 'content-language',
-  rsct: 'content-type',
-} as const
+const overrides = [
+  ['rscc', 'cache-control'],
+  ['rscd', 'content-disposition'],
+  ['rsce', 'content-encoding'],
+  ['rscl', 'content-language'],
+  ['rsct', 'content-type'],
+] as const
 
 /** Headers that a shared access signature puts in the place of a blob's own in the answer. */
 export function overriddenHeaders(
   request: StorageRequest,
   caller: Caller,
 ): Readonly<Record<string, string>> {
-  if (caller.kind !== 'sas' || caller.sas.kind === 'account') return {}
-  return Object.fromEntries(
-    Object.entries(overrides).flatMap(([parameter, header]) => {
-      const value = request.query.get(parameter)
-      return value === undefined || value === '' ? [] : [[header, value]]
-    }),
-  )
+  const headers: Record<string, string> = {}
+  if (caller.kind !== 'sas' || caller.sas.kind === 'account') return headers
+  for (const [parameter, header] of overrides) {
+    const value = request.query.get(parameter)
+    if (value !== undefined && value !== '') headers[header] = value
+  }
+  return headers
 }

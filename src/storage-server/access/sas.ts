@@ -2,7 +2,7 @@ import type { StorageAccount } from '../model/account.ts'
 import type { AccessPolicy } from '../model/container.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import type { DelegationKeys, KeyFields } from './delegation-key.ts'
-import { isSignedBy } from './hmac.ts'
+import { isSignedBy, type Signer } from './hmac.ts'
 import {
   authenticationFailed,
   keyAuthenticationNotPermitted,
@@ -18,28 +18,34 @@ import { parseSas, parseSasTime, type SasToken } from './sas-token.ts'
  * fields they made up; then its stored policy, times, protocol and address.
  */
 
+/** What signatures are computed with. */
+export interface SasSigners {
+  readonly keys: DelegationKeys
+  readonly signer: Signer
+}
+
 /** Verifies the signature in the query; throws `StorageError` 403. */
 export function verifySas(
   request: StorageRequest,
   account: StorageAccount,
-  keys: DelegationKeys,
+  { keys, signer }: SasSigners,
 ): SasToken {
   const sas = parseSas(request)
-  checkSignature(sas, request, { account, keys })
+  checkSignature(sas, request, { account, keys, signer })
   const effective = sas.kind === 'service' ? withPolicy(sas, request, account) : sas
   checkTimes(effective, request, account.nowMs())
   checkPlace(effective, request)
   return effective
 }
 
-interface Signers {
+interface Signers extends SasSigners {
   readonly account: StorageAccount
-  readonly keys: DelegationKeys
 }
 
 function checkSignature(sas: SasToken, request: StorageRequest, signers: Signers): void {
   const text = sasStringToSign(sas, request)
-  if (!isSignedBy(signingKeys(sas, request, signers), text, sas.signature)) {
+  const keys = signingKeys(sas, request, signers)
+  if (!isSignedBy(keys, text, sas.signature, signers.signer)) {
     throw signatureMismatch(text)
   }
 }

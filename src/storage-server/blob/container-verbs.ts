@@ -6,7 +6,7 @@ import type { Verb, VerbContext } from '../verb.ts'
 import type { StorageAnswer } from '../wire/answer.ts'
 import { checkWrite, readConditions } from '../wire/conditions.ts'
 import { httpDate } from '../wire/http-date.ts'
-import { metadataHeaders, readMetadata, requireHeader } from '../wire/metadata.ts'
+import { addMetadataHeaders, readMetadata, requireHeader } from '../wire/metadata.ts'
 import { assertContainerName } from '../wire/parse-request.ts'
 import { invalidHeader, missingHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
@@ -149,20 +149,18 @@ function getProperties(context: VerbContext): StorageAnswer {
   const { request, account } = context
   const { properties } = context.container()
   assertLease(properties, request, { use: 'read', on: 'container', nowMs: account.nowMs() })
-  return {
-    status: 200,
-    headers: {
-      ...changedHeaders(properties),
-      ...metadataHeaders(properties.metadata),
-      ...leaseHeaders(properties.lease, account.nowMs()),
-      'x-ms-blob-public-access': properties.publicAccess,
-      'x-ms-has-immutability-policy': 'false',
-      'x-ms-has-legal-hold': 'false',
-      'x-ms-immutable-storage-with-versioning-enabled': 'false',
-      'x-ms-default-encryption-scope': properties.defaultScope ?? accountScope,
-      'x-ms-deny-encryption-scope-override': String(properties.deniesOtherScopes ?? false),
-    },
+  const headers = {
+    ...changedHeaders(properties),
+    ...leaseHeaders(properties.lease, account.nowMs()),
+    'x-ms-blob-public-access': properties.publicAccess,
+    'x-ms-has-immutability-policy': 'false',
+    'x-ms-has-legal-hold': 'false',
+    'x-ms-immutable-storage-with-versioning-enabled': 'false',
+    'x-ms-default-encryption-scope': properties.defaultScope ?? accountScope,
+    'x-ms-deny-encryption-scope-override': String(properties.deniesOtherScopes ?? false),
   }
+  addMetadataHeaders(headers, properties.metadata)
+  return { status: 200, headers }
 }
 
 function setMetadata(context: VerbContext): StorageAnswer {

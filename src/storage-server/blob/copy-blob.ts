@@ -51,8 +51,7 @@ export function putCopy(
   options: { readonly copy: CopyState; readonly tags: BlobRecord['tags'] },
 ): BlobRecord {
   const target = copyTarget(context, source)
-  const made = copiedRecord(context, source, target)
-  return storeBlob(context, target, { ...made, ...options })
+  return storeBlob(context, target, copiedRecord(context, source, { ...options, target }))
 }
 
 async function copyBlob(context: VerbContext): Promise<StorageAnswer> {
@@ -75,9 +74,9 @@ async function copyBlob(context: VerbContext): Promise<StorageAnswer> {
   return {
     status: 202,
     headers: {
-      ...writtenHeaders(record),
       'x-ms-copy-id': copy.id,
       'x-ms-copy-status': copy.status,
+      ...writtenHeaders(record),
     },
   }
 }
@@ -90,23 +89,29 @@ function copyTarget(context: VerbContext, source: Source): Target {
   return target
 }
 
-function copiedRecord(context: VerbContext, source: Source, { place, record }: Target): BlobRecord {
+function copiedRecord(
+  context: VerbContext,
+  source: Source,
+  { target, copy, tags }: Pick<BlobRecord, 'copy' | 'tags'> & { readonly target: Target },
+): BlobRecord {
   const { request } = context
+  const { place, record } = target
   const own = readMetadata(request)
   // Only a copy that is done with its answer takes a scope.
   const isSync = request.headers['x-ms-requires-sync'] === 'true'
-  const asked = isSync ? request : { ...request, headers: {} }
+  const asked = isSync ? request : { headers: {} }
   const encryption = newEncryption(asked, place.container.properties)
   const { blobType, content, headers, metadata, record: original } = source
   return {
     kind: 'blob',
     blobType,
-    ...stamp(place),
+    etag: place.account.nextEtag(),
+    lastModifiedMs: place.account.nowMs(),
     createdMs: record?.createdMs ?? place.account.nowMs(),
     content,
     headers,
     metadata: Object.keys(own).length > 0 ? own : metadata,
-    tags: {},
+    tags,
     tier: copiedTier(context, source),
     encryption,
     // Of what is encrypted anew the blocks are, too.
@@ -115,6 +120,7 @@ function copiedRecord(context: VerbContext, source: Source, { place, record }: T
     appendedBlocks: original?.appendedBlocks ?? (blobType === 'AppendBlob' ? 1 : undefined),
     sequenceNumber: blobType === 'PageBlob' ? (original?.sequenceNumber ?? 0) : undefined,
     sealed: isSealed(request, source),
+    copy,
     writtenBy: 'blob',
   }
 }

@@ -14,7 +14,7 @@ export const accountScope = '$account-encryption-key'
 
 /** What a request makes a blob with: 403 where its container takes no other scope than its own. */
 export function newEncryption(
-  request: StorageRequest,
+  request: Pick<StorageRequest, 'headers'>,
   { defaultScope = accountScope, deniesOtherScopes = false }: ContainerProperties,
 ): Encryption | undefined {
   const asked = askedEncryption(request)
@@ -81,7 +81,7 @@ export function sourceKeyHeaders(request: StorageRequest): readonly string[] {
   })
 }
 
-function askedEncryption({ headers }: StorageRequest): Encryption | undefined {
+function askedEncryption({ headers }: Pick<StorageRequest, 'headers'>): Encryption | undefined {
   const scope = headers['x-ms-encryption-scope']
   const keySha256 = keyIn(headers, 'x-ms-encryption-')
   if (scope !== undefined && keySha256 !== undefined) {
@@ -92,10 +92,10 @@ function askedEncryption({ headers }: StorageRequest): Encryption | undefined {
 
 /** The sum of the key that headers bring whole: 400 for a part of them, another sum or another algorithm. */
 function keyIn(headers: StorageRequest['headers'], prefix: string): string | undefined {
-  const [key, sha256, algorithm] = ['key', 'key-sha256', 'algorithm'].map(
-    (name) => headers[prefix + name],
-  )
+  const key = headers[`${prefix}key`]
+  const sha256 = headers[`${prefix}key-sha256`]
   if (key === undefined && sha256 === undefined) return undefined
+  const algorithm = headers[`${prefix}algorithm`]
   if (key === undefined) throw missingHeader(`${prefix}key`)
   if (sha256 === undefined) throw missingHeader(`${prefix}key-sha256`)
   const bytes = Buffer.from(key, 'base64')

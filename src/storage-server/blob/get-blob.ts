@@ -42,7 +42,8 @@ export function getBlob(context: VerbContext): StorageAnswer | Promise<StorageAn
   const { record } = target
   assertReadable(context.request, record.encryption)
   assertOnline(record)
-  const headers = { ...blobHeaders(target), ...overriddenHeaders(request, context.caller) }
+  const headers = blobHeaders(target)
+  Object.assign(headers, overriddenHeaders(request, context.caller))
   const { sizeBytes } = record.content
   const asked = readRange(request.headers)
   const checksums = checksumsAsked(request, asked)
@@ -66,15 +67,11 @@ export function getProperties(context: VerbContext): StorageAnswer {
   const target = readTarget(context)
   const { record } = target
   assertReadable(context.request, record.encryption)
-  return {
-    status: 200,
-    headers: {
-      ...blobHeaders(target),
-      ...overriddenHeaders(context.request, context.caller),
-      'content-length': String(record.content.sizeBytes),
-      'content-md5': record.headers.contentMd5,
-    },
-  }
+  const headers = blobHeaders(target)
+  Object.assign(headers, overriddenHeaders(context.request, context.caller))
+  headers['content-length'] = String(record.content.sizeBytes)
+  headers['content-md5'] = record.headers.contentMd5
+  return { status: 200, headers }
 }
 
 /** The target of a read that is a directory. */

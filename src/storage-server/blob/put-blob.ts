@@ -10,7 +10,7 @@ import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import { newEncryption } from './encryption.ts'
 import { assertReplaceable, storeBlob } from './store-blob.ts'
-import { needOnPath, stamp, writeTarget, writtenHeaders } from './target.ts'
+import { needOnPath, writeTarget, writtenHeaders } from './target.ts'
 import { readTierHeader } from './tier-header.ts'
 
 // The service takes 5,000 MiB at once; a buffer of Node 20 ends before.
@@ -46,7 +46,8 @@ async function putBlob(context: VerbContext): Promise<StorageAnswer> {
   const record = storeBlob(context, target, {
     kind: 'blob',
     blobType: 'BlockBlob',
-    ...stamp(target.place),
+    etag: account.nextEtag(),
+    lastModifiedMs: account.nowMs(),
     createdMs: account.nowMs(),
     content,
     headers: { ...headers, contentMd5 },
@@ -58,7 +59,11 @@ async function putBlob(context: VerbContext): Promise<StorageAnswer> {
   })
   return {
     status: 201,
-    headers: { ...writtenHeaders(record), ...checked, 'content-md5': contentMd5 },
+    headers: {
+      'content-md5': contentMd5,
+      'x-ms-content-crc64': checked['x-ms-content-crc64'],
+      ...writtenHeaders(record),
+    },
   }
 }
 

@@ -1,52 +1,67 @@
 import { parseAcl } from '../dfs/acl.ts'
 import { formatPermissions } from '../dfs/permissions.ts'
 import { leaseHeaders } from '../model/lease.ts'
-import type { BlobRecord, CopyState, Ownership, PathRecord } from '../model/record.ts'
+import type { BlobRecord, CopyState, Lease, Ownership, PathRecord } from '../model/record.ts'
 import { httpDate } from '../wire/http-date.ts'
-import { metadataHeaders } from '../wire/metadata.ts'
+import { addMetadataHeaders } from '../wire/metadata.ts'
 import { encryptionHeaders } from './encryption.ts'
 import type { ReadTarget, Target } from './target.ts'
-import { tierHeaders } from './tier-header.ts'
+import { addTierHeaders } from './tier-header.ts'
 
 type Headers = Record<string, string | undefined>
 
 /** What Get Blob and Get Blob Properties tell of a blob, all but its length and its MD5. */
 export function blobHeaders(target: ReadTarget): Headers {
-  const { record, place } = target
+  const { record, place, isCurrent } = target
+  const made = contentHeaders(record)
+  addMetadataHeaders(made, record.metadata)
+  if (isCurrent) addLeaseHeaders(made, target.state.lease, place.account.nowMs())
+  if (record.blobType === 'BlockBlob') addTierHeaders(made, record.tier)
+  else Object.assign(made, typeHeaders(record))
+  if (record.copy !== undefined) Object.assign(made, copyHeaders(record.copy))
+  if (record.versionId !== undefined) Object.assign(made, versionHeaders(target))
+  if (record.encryption !== undefined) Object.assign(made, encryptionHeaders(record.encryption))
+  if (place.account.settings.hierarchical) Object.assign(made, resourceHeaders(record))
+  return made
+}
+
+function contentHeaders(record: BlobRecord): Headers {
   const { headers } = record
+  // Written out: what is spread into one takes a read as long as all else that it does here.
   return {
-    ...commonHeaders(record),
-    ...metadataHeaders(record.metadata),
+    etag: record.etag,
+    'last-modified': httpDate(record.lastModifiedMs),
+    'x-ms-creation-time': httpDate(record.createdMs),
+    'accept-ranges': 'bytes',
+    'x-ms-server-encrypted': 'true',
     'content-type': headers.contentType ?? 'application/octet-stream',
     'content-encoding': headers.contentEncoding,
     'content-language': headers.contentLanguage,
     'content-disposition': headers.contentDisposition,
     'cache-control': headers.cacheControl,
     'x-ms-blob-type': record.blobType,
-    ...(target.isCurrent ? leaseHeaders(target.state.lease, place.account.nowMs()) : {}),
-    ...tierHeaders(record),
-    ...typeHeaders(record),
-    ...copyHeaders(record.copy),
-    ...versionHeaders(target),
-    ...tagCount(record),
-    ...encryptionHeaders(record.encryption),
+    'x-ms-tag-count': tagCount(record),
     'x-ms-expiry-time': record.expiresMs === undefined ? undefined : httpDate(record.expiresMs),
-    ...(place.account.settings.hierarchical ? resourceHeaders(record) : {}),
   }
 }
 
 /** The same of a directory of a hierarchical account. */
 export function directoryHeaders({ record, state, place }: Target): Headers {
   if (record === undefined) return {}
-  return {
-    ...commonHeaders(record),
-    ...metadataHeaders({ ...record.metadata, hdi_isfolder: 'true' }),
+  const made: Headers = {
+    etag: record.etag,
+    'last-modified': httpDate(record.lastModifiedMs),
+    'x-ms-creation-time': httpDate(record.createdMs),
+    'accept-ranges': 'bytes',
+    'x-ms-server-encrypted': 'true',
     'content-length': '0',
     'content-type': 'application/octet-stream',
     'x-ms-blob-type': 'BlockBlob',
-    ...leaseHeaders(state.lease, place.account.nowMs()),
-    ...resourceHeaders(record),
   }
+  addMetadataHeaders(made, record.metadata)
+  made['x-ms-meta-hdi_isfolder'] = 'true'
+  addLeaseHeaders(made, state.lease, place.account.nowMs())
+  return Object.assign(made, resourceHeaders(record))
 }
 
 /** `x-ms-copy-…` of a blob that a copy made. */
@@ -62,21 +77,19 @@ export function copyHeaders(copy: CopyState | undefined): Headers {
   }
 }
 
-function commonHeaders(record: PathRecord): Headers {
-  return {
-    etag: record.etag,
-    'last-modified': httpDate(record.lastModifiedMs),
-    'x-ms-creation-time': httpDate(record.createdMs),
-    'accept-ranges': 'bytes',
-    'x-ms-server-encrypted': 'true',
+function addLeaseHeaders(made: Headers, lease: Lease | undefined, nowMs: number): void {
+  if (lease !== undefined) {
+    Object.assign(made, leaseHeaders(lease, nowMs))
+    return
   }
+  made['x-ms-lease-status'] = 'unlocked'
+  made['x-ms-lease-state'] = 'available'
 }
 
 function typeHeaders(record: BlobRecord): Headers {
   if (record.blobType === 'PageBlob') {
     return { 'x-ms-blob-sequence-number': String(record.sequenceNumber ?? 0) }
   }
-  if (record.blobType === 'BlockBlob') return {}
   return {
     'x-ms-blob-committed-block-count': String(record.appendedBlocks ?? 0),
     'x-ms-blob-sealed': record.sealed === true ? 'true' : undefined,
@@ -84,16 +97,15 @@ function typeHeaders(record: BlobRecord): Headers {
 }
 
 function versionHeaders({ record, isCurrent }: ReadTarget): Headers {
-  if (record.versionId === undefined) return {}
   return {
     'x-ms-version-id': record.versionId,
     'x-ms-is-current-version': isCurrent ? 'true' : undefined,
   }
 }
 
-function tagCount({ tags }: BlobRecord): Headers {
+function tagCount({ tags }: BlobRecord): string | undefined {
   const count = Object.keys(tags).length
-  return count === 0 ? {} : { 'x-ms-tag-count': String(count) }
+  return count === 0 ? undefined : String(count)
 }
 
 function resourceHeaders(record: PathRecord): Headers {

@@ -12,10 +12,10 @@ import {
 } from '../model/tag-expression.ts'
 import type { VerbContext } from '../verb.ts'
 import { type ConditionSubject, checkRead, checkWrite, readConditions } from '../wire/conditions.ts'
+import { httpDate } from '../wire/http-date.ts'
 import { invalidHeader, invalidQuery, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 import { StorageError } from '../wire/storage-error.ts'
-import { encryptionHeaders } from './encryption.ts'
 
 /** The path that a verb is about, as it shows now. */
 export interface Target {
@@ -103,19 +103,22 @@ export function namedRecord(context: VerbContext): ReadTarget {
   if (snapshot !== undefined && versionId !== undefined) {
     throw invalidQuery('versionid', versionId, 'snapshot and versionid exclude each other.')
   }
-  for (const [name, value] of Object.entries({ snapshot, versionid: versionId })) {
-    if (value !== undefined && Number.isNaN(Date.parse(value))) throw invalidQuery(name, value)
+  assertTime('snapshot', snapshot)
+  assertTime('versionid', versionId)
+  const { place, name, state } = target
+  const named = (record: BlobRecord | undefined, isCurrent: boolean): ReadTarget => {
+    return { place, name, state, record: seen(context, record), snapshot, versionId, isCurrent }
   }
-  const { state, record } = target
-  const named = { ...target, snapshot, versionId }
-  if (snapshot !== undefined) {
-    return { ...named, record: seen(context, state.snapshots?.get(snapshot)), isCurrent: false }
-  }
-  const current = record?.kind === 'blob' ? record : undefined
+  if (snapshot !== undefined) return named(state.snapshots?.get(snapshot), false)
+  const current = target.record?.kind === 'blob' ? target.record : undefined
   if (versionId !== undefined && current?.versionId !== versionId) {
-    return { ...named, record: seen(context, state.versions?.get(versionId)), isCurrent: false }
+    return named(state.versions?.get(versionId), false)
   }
-  return { ...named, record: seen(context, current), isCurrent: true }
+  return named(current, true)
+}
+
+function assertTime(name: string, value: string | undefined): void {
+  if (value !== undefined && Number.isNaN(Date.parse(value))) throw invalidQuery(name, value)
 }
 
 /** What conditions on a record are checked against, tags included. */
@@ -130,12 +133,15 @@ export function subjectOf(record: PathRecord): ConditionSubject {
 
 /** Headers of the answer to a write. */
 export function writtenHeaders(record: PathRecord): Record<string, string | undefined> {
+  const { etag, lastModifiedMs } = record
+  const blob = record.kind === 'blob' ? record : undefined
   return {
-    etag: record.etag,
-    'last-modified': new Date(record.lastModifiedMs).toUTCString(),
-    'x-ms-version-id': record.kind === 'blob' ? record.versionId : undefined,
+    etag,
+    'last-modified': httpDate(lastModifiedMs),
+    'x-ms-version-id': blob?.versionId,
     'x-ms-request-server-encrypted': 'true',
-    ...(record.kind === 'blob' ? encryptionHeaders(record.encryption) : {}),
+    'x-ms-encryption-scope': blob?.encryption?.scope,
+    'x-ms-encryption-key-sha256': blob?.encryption?.keySha256,
   }
 }
 

@@ -1,4 +1,5 @@
 import type { BlobRecord, TierState } from '../model/record.ts'
+import { httpDate } from '../wire/http-date.ts'
 import { invalidHeader, refusal } from '../wire/refusals.ts'
 import type { StorageRequest } from '../wire/request.ts'
 
@@ -26,19 +27,14 @@ export function assertOnline({ tier }: BlobRecord): void {
   }
 }
 
-/** `x-ms-access-tier` and its kin, as reads of a block blob show them. */
-export function tierHeaders({
-  blobType,
-  tier,
-}: BlobRecord): Readonly<Record<string, string | undefined>> {
-  if (blobType !== 'BlockBlob') return {}
-  return {
-    'x-ms-access-tier': tier.name,
-    'x-ms-access-tier-inferred': tier.inferred ? 'true' : undefined,
-    'x-ms-access-tier-change-time':
-      tier.changedMs === undefined ? undefined : new Date(tier.changedMs).toUTCString(),
-    'x-ms-archive-status': archiveStatus(tier),
+/** Adds `x-ms-access-tier` and its kin, as reads of a block blob show them. */
+export function addTierHeaders(headers: Record<string, string | undefined>, tier: TierState): void {
+  headers['x-ms-access-tier'] = tier.name
+  if (tier.inferred) headers['x-ms-access-tier-inferred'] = 'true'
+  if (tier.changedMs !== undefined) {
+    headers['x-ms-access-tier-change-time'] = httpDate(tier.changedMs)
   }
+  if (tier.rehydratingTo !== undefined) headers['x-ms-archive-status'] = archiveStatus(tier)
 }
 
 /** `rehydrate-pending-to-hot` and its kin while a blob comes back from the archive. */

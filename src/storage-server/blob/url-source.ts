@@ -47,8 +47,8 @@ export interface SourceAccess {
  */
 export async function openSource(context: VerbContext, access: SourceAccess): Promise<Source> {
   const { account } = context
-  const request = sourceRequest(context.request)
   const url = sourceUrl(context.request)
+  const request = sourceRequest(context.request, url)
   const shown = `${url.origin}${url.pathname}`
   if (request.account !== account.settings.name) return foreignSource(context, request, shown)
   await authorizeSource(context, request, access)
@@ -105,12 +105,14 @@ export async function readContent(
 
 function sourceUrl(request: StorageRequest): URL {
   const text = requireHeader(request, 'x-ms-copy-source')
-  if (!URL.canParse(text)) throw invalidHeader('x-ms-copy-source', withoutQuery(text))
-  return new URL(text)
+  try {
+    return new URL(text)
+  } catch (cause) {
+    throw invalidHeader('x-ms-copy-source', withoutQuery(text), { cause })
+  }
 }
 
-function sourceRequest(request: StorageRequest): StorageRequest {
-  const url = sourceUrl(request)
+function sourceRequest(request: StorageRequest, url: URL): StorageRequest {
   if (!isHere(url, request)) throw cannotVerify(404)
   const authorization = request.headers['x-ms-copy-source-authorization']
   const credentials = authorization === undefined ? [] : ['authorization', authorization]

@@ -170,7 +170,10 @@ export class ServerControl implements ServerHooks {
       requestId: request.requestId,
       clientRequestId: request.headers['x-ms-client-request-id'],
       fault: fault?.id,
-      ...outcome,
+      status: outcome.status,
+      errorCode: outcome.errorCode,
+      bytesIn: outcome.bytesIn,
+      bytesOut: outcome.bytesOut,
     })
   }
 }

@@ -23,13 +23,16 @@ export function stateOf(container: Container, name: string): PathState {
  * blocks and appended data of the name are dropped; a lease that holds stays.
  */
 export function replaceCurrent(place: Place, name: string, record: PathRecord): PathRecord {
-  const { staged: _, appended: __, ...state } = stateOf(place.container, name)
+  const { account, container } = place
+  const before = stateOf(container, name)
   const current = withVersion(place, record)
-  place.container.paths.put({
-    ...retireCurrent(place.account, state, 'replace'),
-    current,
-    lease: leaseAfterWrite(state.lease, place.account.nowMs()),
-  })
+  const lease = leaseAfterWrite(before.lease, account.nowMs())
+  if (hasNoPast(account, before)) {
+    container.paths.put({ name, current, lease })
+    return current
+  }
+  const { staged: _, appended: __, ...state } = before
+  container.paths.put({ ...retireCurrent(account, state, 'replace'), current, lease })
   return current
 }
 
@@ -60,8 +63,22 @@ export function amendCurrent(place: Place, name: string, record: PathRecord): Pa
 
 /** Takes the current record away as the account keeps deleted ones. Its staged data goes too. */
 export function deleteCurrent(place: Place, name: string): void {
-  const { staged: _, appended: __, lease: ___, ...state } = stateOf(place.container, name)
-  keep(place.container, retireCurrent(place.account, state, 'delete'))
+  const { account, container } = place
+  const before = stateOf(container, name)
+  if (hasNoPast(account, before)) {
+    container.paths.remove(name)
+    return
+  }
+  const { staged: _, appended: __, lease: ___, ...state } = before
+  keep(container, retireCurrent(account, state, 'delete'))
+}
+
+/** Whether nothing is kept of a name but its current record, which is not kept either once it is retired. */
+function hasNoPast({ settings }: StorageAccount, state: PathState): boolean {
+  const keepsNone = !settings.versioning && settings.softDeleteDays === undefined
+  const { current, snapshots, versions, deleted } = state
+  const leavesNone = keepsNone || current === undefined
+  return leavesNone && snapshots === undefined && versions === undefined && deleted === undefined
 }
 
 /** Stores the state of a name, or forgets the name when nothing is left of it. */

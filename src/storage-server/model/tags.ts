@@ -5,8 +5,7 @@ export type Tags = Readonly<Record<string, string>>
 
 /** Tags of the `x-ms-tags` header, written like a query: `name=value&name=value`. */
 export function parseTagHeader(header: string): Tags {
-  const pairs = [...new URLSearchParams(header)]
-  return checkTags(header === '' ? [] : pairs)
+  return header === '' ? noTags : checkTags([...new URLSearchParams(header)])
 }
 
 /**
@@ -27,6 +26,7 @@ export function checkTags(pairs: readonly (readonly [string, string])[]): Tags {
   return Object.fromEntries(tags)
 }
 
+const noTags: Tags = Object.freeze({})
 const maxTags = 10
 const maxNameLength = 128
 const maxValueLength = 256

@@ -24,13 +24,12 @@ export function readMetadata({ rawHeaders }: StorageRequest): Readonly<Record<st
   return metadata
 }
 
-/** `x-ms-meta-` headers of an answer. */
-export function metadataHeaders(
+/** Adds the `x-ms-meta-` headers of an answer. */
+export function addMetadataHeaders(
+  headers: Record<string, string | undefined>,
   metadata: Readonly<Record<string, string>>,
-): Record<string, string> {
-  const headers: Record<string, string> = {}
+): void {
   for (const name in metadata) headers[`${prefix}${name}`] = metadata[name] ?? ''
-  return headers
 }
 
 /** Whether the metadata marks a directory of a flat account. */

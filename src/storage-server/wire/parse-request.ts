@@ -143,8 +143,18 @@ function versionOf(headers: StorageRequest['headers'], query: ReadonlyMap<string
   return version
 }
 
+let lastVersion = oldestVersion
+
 /** A date in the years that the service has had versions. */
 function isVersion(text: string): boolean {
+  // Clients keep to one, and a date costs more than the rest of the headers.
+  if (text === lastVersion) return true
+  const known = isVersionDate(text)
+  if (known) lastVersion = text
+  return known
+}
+
+function isVersionDate(text: string): boolean {
   const [, year = 0, month = 0, day = 0] = (/^(\d{4})-(\d\d)-(\d\d)$/.exec(text) ?? []).map(Number)
   if (year < 2009 || year > 2026) return false
   return new Date(Date.UTC(year, month - 1, day)).toISOString().startsWith(text)

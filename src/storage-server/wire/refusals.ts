@@ -189,8 +189,13 @@ export function refusal(code: RefusalCode, options?: StorageErrorOptions): Stora
 }
 
 /** 400 `InvalidHeaderValue` that names the header. */
-export function invalidHeader(name: string, value: string): StorageError {
-  return refusal('InvalidHeaderValue', { details: { HeaderName: name, HeaderValue: value } })
+export function invalidHeader(
+  name: string,
+  value: string,
+  { cause }: Pick<StorageErrorOptions, 'cause'> = {},
+): StorageError {
+  const details = { HeaderName: name, HeaderValue: value }
+  return refusal('InvalidHeaderValue', { details, cause })
 }
 
 /** 400 `MissingRequiredHeader` that names the header. */
