@@ -510,6 +510,22 @@ t.test('revoking an account’s delegation keys ends their signatures', async (t
   t.match(await refusalOf(() => revocable.authenticate(request, account)), { status: 403 })
 })
 
+t.test(
+  'a signature that was taken ends with the account’s key, and is none for another blob',
+  async (t) => {
+    const changing = testAccount(clock)
+    const request = storageRequest(`${aBlob}?${blobSas()}`)
+    const other = storageRequest(`${blobHost}/box/other.txt?${blobSas()}`)
+    t.match(await access.authenticate(request, changing), { kind: 'sas' })
+    t.match(await access.authenticate(request, changing), { kind: 'sas' })
+    t.match(await refusalOf(() => access.authenticate(other, changing)), { status: 403 })
+
+    changing.changeSettings({ keys: [accountKeys[1]] })
+
+    t.match(await refusalOf(() => access.authenticate(request, changing)), { status: 403 })
+  },
+)
+
 t.test('a user’s signature grants no more than the user’s role at that moment', async (t) => {
   const request = storageRequest(`${aBlob}?${containerSas({}, userKey())}`)
   const reader = createAccessControl({
