@@ -1,6 +1,10 @@
 /** `retry`, `timeouts` and `cloud` of `createFileSystem`, against a server that fails as it is told. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
+import { MiB } from '../src/byte-range.ts'
 import { systemClock } from '../src/clock.ts'
+import type { Remote } from '../src/filesystem/remote.ts'
 import { createFileSystem } from '../src/index.ts'
 import { ServerControl } from '../src/storage-server/control/server-control.ts'
 import { createStorageServer } from '../src/storage-server/server.ts'
@@ -65,6 +69,45 @@ t.test('an attempt whose answer stays away in its middle ends by bodyMs', async 
 
   await t.rejects(fs.readText('box/f'), { code: 'ETIMEDOUT' })
 })
+
+// By default they are 10 and 30 seconds.
+for (const [option, protocol, told] of [
+  ['connectMs', 'https', /connect/],
+  ['sendMs', 'http', /did not answer|stopped|broke|took/],
+] as const) {
+  t.test(
+    `an attempt at a service that never takes what it is sent ends by ${option}`,
+    { timeout: 8000 },
+    async (t) => {
+      const sockets: Socket[] = []
+      const silent = createServer({ pauseOnConnect: true }, (socket) => void sockets.push(socket))
+      silent.listen(0, '127.0.0.1')
+      await once(silent, 'listening')
+      const { port } = silent.address() as AddressInfo
+      t.teardown(() => {
+        for (const socket of sockets) socket.destroy()
+        silent.close()
+      })
+      const blobEndpoint = `${protocol}://127.0.0.1:${port}/${accountName}`
+      const own = {
+        account: accountName,
+        blobEndpoint,
+        hns: false,
+        anonymous: true,
+        environment: {},
+      }
+      const patience = { retry: { maxAttempts: 1 }, timeouts: { [option]: 50 } }
+      await using fs = await createFileSystem({ ...own, ...patience })
+      const { store }: Remote = Reflect.get(fs, 'remote')
+
+      const data = new Uint8Array(64 * MiB)
+      const put = store.put({ container: 'box', name: 'f' }, data)
+
+      await t.rejects(put, { code: 'ETIMEDOUT', message: told })
+      t.equal(sockets.length, 1)
+    },
+  )
+}
 
 t.test('a cloud says where an account is', async (t) => {
   const environment = {}

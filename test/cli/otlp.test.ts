@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { readReport } from '../../src/cli/drive/drive-report.ts'
@@ -201,6 +202,12 @@ t.test('what cannot be used names the variable, and fails where a flag asks for 
     ['OTEL_EXPORTER_OTLP_HEADERS', { ...own, OTEL_EXPORTER_OTLP_HEADERS: secret }],
     ['OTEL_EXPORTER_OTLP_HEADERS', { ...own, OTEL_EXPORTER_OTLP_HEADERS: `a=${secret}%` }],
     ['OTEL_METRIC_EXPORT_INTERVAL', { ...own, OTEL_METRIC_EXPORT_INTERVAL: '1s' }],
+    ...['relative.pem', '/none/ca.pem', fileURLToPath(import.meta.url)].map(
+      (file): [string, Record<string, string>] => [
+        'OTEL_EXPORTER_OTLP_CERTIFICATE',
+        { ...own, OTEL_EXPORTER_OTLP_CERTIFICATE: file },
+      ],
+    ),
   ]
   for (const [name, environment] of wrong) {
     const { otlp, whyNoOtlp = '' } = chooseOtlp(undefined, environment)
@@ -408,6 +415,10 @@ t.test('a connector', { skip: whyNoCli() }, async (t) => {
     t.match(await run({}), /SELF_SIGNED.*metrics are not taken/)
     t.equal(bodies.length, 0)
     t.notMatch(await run({ NODE_EXTRA_CA_CERTS: authority }), /metrics are not taken/)
+    t.match(bodies.join(''), /abfs-connector/)
+    bodies.length = 0
+    const given = { OTEL_EXPORTER_OTLP_CERTIFICATE: authority }
+    t.notMatch(await run(given), /metrics are not taken/)
     t.match(bodies.join(''), /abfs-connector/)
   })
 

@@ -82,12 +82,12 @@ export class OtlpExporter {
   }
 
   #post(body: string, signal: AbortSignal, isLast: boolean): Promise<number> {
-    const { url, headers } = this.#settings
+    const { url, headers, ca } = this.#settings
     const request = url.protocol === 'https:' ? requestHttps : requestHttp
     const own = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
     const allHeaders = { ...pairsIn(headers.reveal()), ...own }
     // Connections of their own: a minute later a collector may have closed one that was kept.
-    const options = { method: 'POST', headers: allHeaders, signal, agent: false } as const
+    const options = { method: 'POST', headers: allHeaders, signal, ca, agent: false } as const
     return new Promise((resolve, reject) => {
       const sent = request(url, options, (response) => {
         response.on('error', reject)

@@ -1,4 +1,6 @@
 /** Where metrics are sent by OTLP, as the variables of OpenTelemetry say it, and --otlp-endpoint. */
+import { readFileSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
 import { type Environment, SecretText } from '../../config.ts'
 import type { Labels } from '../../metric.ts'
 import { usageError } from '../usage.ts'
@@ -37,6 +39,8 @@ export interface OtlpSettings {
   readonly intervalMs: number
   /** How long one request may take. */
   readonly timeoutMs: number
+  /** PEM certificates that the collector's is judged by, instead of those that Node knows. */
+  readonly ca: string | undefined
   /** What is said of this process beside what it knows itself. */
   readonly resource: Labels
 }
@@ -60,6 +64,7 @@ function otlpSettings(
     url,
     origin,
     headers: headersOf(environment),
+    ca: certificatesOf(environment),
     intervalMs: millisecondsOf(['OTEL_METRIC_EXPORT_INTERVAL'], environment, 60_000),
     timeoutMs: millisecondsOf(
       ['OTEL_EXPORTER_OTLP_METRICS_TIMEOUT', 'OTEL_EXPORTER_OTLP_TIMEOUT'],
@@ -125,6 +130,22 @@ function headersOf(environment: Environment): SecretText {
   )
   if (name !== undefined) pairsOf(name, environment)
   return new SecretText(name === undefined ? '' : (environment[name] ?? ''))
+}
+
+function certificatesOf(environment: Environment): string | undefined {
+  const names = ['OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE', 'OTEL_EXPORTER_OTLP_CERTIFICATE']
+  const name = names.find((each) => environment[each])
+  if (name === undefined) return undefined
+  const wanted = `${name} must be a file of PEM certificates that can be read, by its absolute path`
+  const file = environment[name] ?? ''
+  if (!isAbsolute(file)) throw usageError(wanted)
+  try {
+    const text = readFileSync(file, 'utf8')
+    if (text.includes('-----BEGIN CERTIFICATE-----')) return text
+  } catch (cause) {
+    throw usageError(wanted, cause)
+  }
+  throw usageError(wanted)
 }
 
 /** `NAME=VALUE,…` with percent signs for what is special (W3C Baggage). */
