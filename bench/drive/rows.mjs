@@ -154,6 +154,7 @@ export function rowsOf(sizes) {
       title: 'rm -r of 1,000 files',
       needs: ['thousand'],
       copied: 'thousand',
+      writesBack: true,
       work: (at, { token }) => shell(`rm -r copy-${token}`, at),
     },
     {

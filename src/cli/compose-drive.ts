@@ -9,7 +9,14 @@ const writeBackQuietMs = 100
 /** What a drive adds to an account: the place it shows and how the kernel sees it. */
 export type DriveOptions = Omit<
   VfsOptions,
-  'namespace' | 'chunkCache' | 'memory' | 'clock' | 'administration' | 'leases' | 'hasRoomAhead'
+  | 'namespace'
+  | 'chunkCache'
+  | 'memory'
+  | 'clock'
+  | 'administration'
+  | 'leases'
+  | 'hasRoomAhead'
+  | 'removing'
 > & {
   /** How far locks of flock(2) reach. */
   readonly locks: 'local' | 'lease'
@@ -17,7 +24,7 @@ export type DriveOptions = Omit<
 
 /** The system calls of a drive on an account. */
 export function composeVfs(account: Account, options: DriveOptions): Vfs {
-  const { namespace, chunks: chunkCache, memory, clock, requests } = account
+  const { namespace, chunks: chunkCache, memory, clock, requests, removing } = account
   // Tags and tiers are those of the present alone.
   const administration = account.isPast === true ? undefined : account.administration
   const leases = options.locks === 'lease' ? administration : undefined
@@ -30,6 +37,7 @@ export function composeVfs(account: Account, options: DriveOptions): Vfs {
     clock,
     administration,
     leases,
+    removing,
     hasRoomAhead: () => requests.hasRoomAhead,
   })
 }

@@ -10,6 +10,7 @@ import { flatAlone } from '../blob/customer-keys.ts'
 import { DfsStore } from '../blob/dfs-store.ts'
 import type { HierarchyOf } from '../blob/hierarchy.ts'
 import { type NamespaceChoice, namespaceKind } from '../blob/namespace-kind.ts'
+import { RemovingBlobStore } from '../blob/removing-store.ts'
 import { ReplacingBlobStore } from '../blob/replacing-store.ts'
 import type { BlobStore, Integrity, LendRead } from '../blob/store.ts'
 import { MiB } from '../byte-range.ts'
@@ -54,6 +55,8 @@ import { type AccessKind, requestScopes } from './request-scope.ts'
 /** One storage account, connected. */
 export interface Account {
   readonly store: BlobStore
+  /** What `store` is of, where removals may wait. */
+  readonly removing?: RemovingBlobStore | undefined
   readonly namespace: Namespace
   /** Tags, tiers, versions, deleted blobs and signatures. */
   readonly administration: BlobAdministration
@@ -109,6 +112,8 @@ export interface AccountOptions
   readonly customerKey?: CustomerKey | undefined
   /** A second GET for what is late; absent: none. */
   readonly hedge?: HedgeOptions | undefined
+  /** Whether removals may be promised before they are requests. Default false. */
+  readonly removesLater?: boolean | undefined
   /** How much the account is asked for; absent: as much as it gives. */
   readonly rateLimits?: RateLimits | undefined
   /** Who is asked for credentials, whatever the configuration says. */
@@ -154,7 +159,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
     door.close()
     return sockets.close()
   }
-  const { blobs, store, hierarchyOf } = openStore(config, options, {
+  const { blobs, removing, store, hierarchyOf } = openStore(config, options, {
     http,
     closeHttp,
     // Where credentials are for less than a container, a batch of it is refused.
@@ -176,6 +181,7 @@ export async function openAccount(config: Config, options: AccountOptions): Prom
   const lends = mediator === undefined && (options.customerKey ?? config.customerKey) === undefined
   return {
     store,
+    removing,
     administration,
     namespace: new Namespace(names),
     ...held,
@@ -250,6 +256,7 @@ function openStore(
   sending: Pick<AzureBlobStoreOptions, 'http' | 'closeHttp' | 'batches'>,
 ): {
   readonly blobs: AzureBlobStore
+  readonly removing: RemovingBlobStore | undefined
   readonly store: BlobStore
   readonly hierarchyOf: HierarchyOf
 } {
@@ -264,7 +271,9 @@ function openStore(
   const hierarchy = new DfsStore({ ...endpoints, isEndless })
   const kindOf = namespaceKind({ ...endpoints, hierarchy, choice: choiceOf(config) })
   const hierarchyOf = customerKey === undefined ? kindOf : flatAlone(kindOf)
-  return { blobs, store: new ReplacingBlobStore(blobs, hierarchyOf), hierarchyOf }
+  const removing = options.removesLater === true ? new RemovingBlobStore(blobs) : undefined
+  const store = new ReplacingBlobStore(removing ?? blobs, hierarchyOf)
+  return { blobs, removing, store, hierarchyOf }
 }
 
 function memoryOf(config: Config, options: AccountOptions): Pick<Account, 'chunks' | 'memory'> {

@@ -14,8 +14,8 @@ export interface RemoveFileOptions extends CallOptions {
   readonly ifMatch?: string | undefined
   /** Of the lease that the caller holds on the blob. */
   readonly leaseId?: string | undefined
-  /** Deletions that this one shares requests with. */
-  readonly deletes?: GatheredDeletes | undefined
+  /** Does it with others, or later. */
+  readonly deletes?: Pick<GatheredDeletes, 'delete'> | undefined
 }
 
 /** As `Namespace.removeFile`. */

@@ -10,6 +10,8 @@ export interface Unsaved {
   readonly place: string | undefined
   /** It may be stored yet: it is tried again, or whoever has the file open may close it again. */
   readonly isPending?: true | undefined
+  /** It is the removal of a file that could not be stored: there is nothing of it to keep. */
+  readonly isRemoval?: true | undefined
 }
 
 /** Tells the log of a failure that no caller is left for, or that has more to it than an errno says. */

@@ -109,7 +109,7 @@ function stays(tree: Tree, path: BlobPath, isRemoval: boolean): boolean {
 }
 
 /** The kernel asks anew for `name` in `parent`, and for all names in it. */
-function forgetName(tree: Tree, parent: BlobPath, name: string): void {
+export function forgetName(tree: Tree, parent: BlobPath, name: string): void {
   const directory = inodeAt(tree, parent)
   if (directory === undefined) return
   directory.changeNames()

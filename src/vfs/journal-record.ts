@@ -17,13 +17,13 @@ export type KeptReason =
   /** It could not be stored, and nobody was left to be told. */
   | 'failed'
 
-/** A version of a file, or a directory, that is not in Azure, as its record tells. */
+/** A version of a file, a directory or a removal that is not in Azure, as its record tells. */
 export interface KeptVersion {
   readonly id: string
   readonly reason: KeptReason
   readonly path: BlobPath
-  /** It is no file: it has no bytes, and replaces nothing. */
-  readonly type?: 'directory' | undefined
+  /** It is no file, and has no bytes: a directory, which replaces nothing, or that version `replaces` is to go. */
+  readonly type?: 'directory' | 'removal' | undefined
   readonly sizeBytes: number
   /** The version that it may replace; absent: none may be there. */
   readonly replaces?: string | undefined
@@ -67,7 +67,7 @@ const record: z.ZodType<KeptVersion> = z.object({
   id: z.string().regex(/^[\w.-]+$/),
   reason: z.enum(['pending', 'conflict', 'failed']),
   path,
-  type: z.literal('directory').optional(),
+  type: z.enum(['directory', 'removal']).optional(),
   sizeBytes: count,
   replaces: z.string().optional(),
   setOnMade: z.record(z.string(), z.string()).optional(),

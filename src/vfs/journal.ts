@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Metadata } from '../blob/store.ts'
@@ -7,10 +7,11 @@ import type { Clock } from '../clock.ts'
 import { crc32 } from '../crc32.ts'
 import { FileSystemError } from '../errors.ts'
 import { makeDirectories } from '../make-directories.ts'
-import type { BlobPath } from '../path.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import type { FileContent } from '../transfer/file-content.ts'
 import { NearDisk } from '../transfer/near-disk.ts'
 import { writeFully } from '../transfer/write-fully.ts'
+import { removeNear, syncDirectory, syncFile, writeSynced } from './journal-files.ts'
 import {
   bytesIn,
   type KeptPart,
@@ -54,7 +55,11 @@ export class Journal {
   readonly #small = new Set<string>()
   /** Written, and not yet sure to outlive the machine; with what the disk refused that with. */
   readonly #unsynced = new Map<string, { readonly refusal?: unknown }>()
+  /** Removals by path: what comes after one outlives the machine only together with it. */
+  readonly #removals = new Map<string, string>()
   #syncing: Promise<void> | undefined
+  /** Of the last version: a clock that is set back does not change their order. */
+  #lastMs = 0
   readonly #disk: NearDisk
   /** Set once the directory is there. */
   #made: Promise<void> | undefined
@@ -88,6 +93,7 @@ export class Journal {
         const small = { ...version, id, sizeBytes, base: content.base, parts: inRecord }
         return await this.#keepSmall(small, synced)
       }
+      await this.#syncRemoval(version.path)
       this.#step('data')
       const parts = await this.#writeData(id, content, all)
       const kept = { ...version, id, sizeBytes, base: content.base, parts }
@@ -99,15 +105,38 @@ export class Journal {
   }
 
   /** Writes down a directory that is to be made, with its metadata. Fails as `keep` does. */
-  async keepDirectory(
+  keepDirectory(
     { path, metadata }: { readonly path: BlobPath; readonly metadata: Metadata },
     { synced = true }: Pick<KeepOptions, 'synced'> = {},
   ): Promise<KeptVersion> {
-    const what = { type: 'directory', reason: 'pending', sizeBytes: 0, parts: [] } as const
-    const id = this.#newId(path)
+    return this.#keepBare({ type: 'directory', path, description: { metadata } }, synced)
+  }
+
+  /** Writes down that a version of a file is to go. Fails as `keep` does; is synced later, or before what takes its place. */
+  async keepRemoval({
+    path,
+    etag,
+  }: {
+    readonly path: BlobPath
+    readonly etag: string
+  }): Promise<KeptVersion> {
+    const kept = await this.#keepBare(
+      { type: 'removal', path, replaces: etag, description: {} },
+      false,
+    )
+    this.#removals.set(formatPath(path), kept.id)
+    return kept
+  }
+
+  async #keepBare(
+    what: Pick<KeptVersion, 'type' | 'path' | 'replaces' | 'description'>,
+    synced: boolean,
+  ): Promise<KeptVersion> {
+    const id = this.#newId(what.path)
     try {
       await this.#makeDirectory()
-      return await this.#keepSmall({ ...what, id, path, description: { metadata } }, synced)
+      const version = { ...what, id, reason: 'pending', sizeBytes: 0, parts: [] } as const
+      return await this.#keepSmall(version, synced)
     } catch (error) {
       throw describeFailure(error, this.#options.directory)
     }
@@ -117,16 +146,28 @@ export class Journal {
    * Resolves when a version is on the disk, or has gone from here. What the disk has refused once stays
    * refused: to be asked again it may say yes, and have nothing.
    */
-  async sync({ id }: Pick<KeptVersion, 'id'>): Promise<void> {
+  async sync({ id, path }: Pick<KeptVersion, 'id' | 'path'>): Promise<void> {
+    await this.#syncRemoval(path)
+    await this.#syncOne(id)
+  }
+
+  /** Has the removal from `path` on the disk, if one is promised. */
+  async #syncRemoval(path: BlobPath): Promise<void> {
+    const id = this.#removals.get(formatPath(path))
+    if (id !== undefined) await this.#syncOne(id)
+  }
+
+  async #syncOne(id: string): Promise<void> {
     await this.#sync([id])
     const refusal = this.#unsynced.get(id)?.refusal
     if (refusal !== undefined) throw refusal
   }
 
   /** Forgets a version, which is in Azure now. */
-  async remove({ id }: Pick<KeptVersion, 'id'>): Promise<void> {
+  async remove({ id, path }: Pick<KeptVersion, 'id' | 'path'>): Promise<void> {
     this.#step('remove record')
     this.#unsynced.delete(id)
+    if (this.#removals.get(formatPath(path)) === id) this.#removals.delete(formatPath(path))
     const place = join(this.#options.directory, `${id}.json`)
     const isSmall = this.#small.delete(id)
     if (isSmall && (await this.#isNear())) return this.#disk.run(() => removeNear(place))
@@ -316,45 +357,14 @@ export class Journal {
 
   /** Tells its time and the file's name to whoever looks into the directory. */
   #newId({ name }: BlobPath): string {
-    const time = new Date(this.#options.clock.nowMs()).toISOString().replace(/[-:.]/g, '')
+    this.#lastMs = Math.max(this.#lastMs, this.#options.clock.nowMs())
+    const time = new Date(this.#lastMs).toISOString().replace(/[-:.]/g, '')
     const base = name
       .slice(name.lastIndexOf('/') + 1)
       .replace(/[^\w.-]/g, '_')
       .slice(0, 80)
     const order = String(this.#count++).padStart(9, '0')
     return `${time}-${order}-${randomBytes(4).toString('hex')}-${base}`
-  }
-}
-
-async function syncFile(place: string): Promise<void> {
-  const file = await open(place, 'r')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}
-
-async function writeSynced(place: string, text: string): Promise<void> {
-  const file = await open(place, 'w', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}
-
-/** A name is on the disk only when its directory is. */
-function syncDirectory(directory: string): Promise<void> {
-  return syncFile(directory)
-}
-
-function removeNear(place: string): void {
-  try {
-    unlinkSync(place)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
 }
 

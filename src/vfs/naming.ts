@@ -8,6 +8,7 @@ import { type Inode, subtree } from './inode-table.ts'
 import { Mutex, runExclusively } from './mutex.ts'
 import type { NewDirectories } from './new-directories.ts'
 import type { CallContext, InodeEntry, NodeOptions, RenameTarget } from './operations.ts'
+import type { PromisedRemovals } from './promised-removals.ts'
 import { refuseOtherType } from './same-type.ts'
 import type { Tree } from './tree.ts'
 import { storeDirectories } from './unstored-directory.ts'
@@ -21,10 +22,12 @@ export class Naming {
 
   readonly #before: BeforeMoves
   readonly #newDirectories: NewDirectories
+  readonly #removals: PromisedRemovals
 
-  constructor(tree: Tree, newDirectories: NewDirectories, before: BeforeMoves) {
+  constructor(tree: Tree, promises: Promises, before: BeforeMoves) {
     this.#tree = tree
-    this.#newDirectories = newDirectories
+    this.#newDirectories = promises.newDirectories
+    this.#removals = promises.removals
     this.#before = before
   }
 
@@ -94,19 +97,20 @@ export class Naming {
       throw this.#tree.failure('ENOTEMPTY', 'rmdir', path)
     }
     if ((await inode?.unstored?.discard()) !== true) {
+      await this.#removals.storeBelow(path)
       await this.#tree.namespace.removeDirectory(path)
       if (inode !== undefined) this.#tree.table.detach(inode)
     }
     this.#tree.touchNames(parent)
   }
 
-  /** Removes a file. One that was never committed costs no request; writers then commit nothing. */
+  /** Removes a file. One that was never committed costs no request, others may do so later; writers then commit nothing. */
   async removeFile(parent: Inode, name: string): Promise<void> {
     this.#tree.checkWritable('unlink', parent)
     const inode = parent.children.get(name)
     await this.#leavingName(inode, () =>
       runExclusively(mutexesOf([inode?.writable]), async () => {
-        await this.#removeStored(parent, name, inode?.writable)
+        await this.#removeStored(parent, name, inode)
         await inode?.writable?.discardLocked()
         if (inode !== undefined) this.#tree.table.detach(inode)
       }),
@@ -190,6 +194,7 @@ export class Naming {
     }
     const from = table.pathIn(move.parent, move.name)
     const to = table.pathIn(move.newParent, move.newName)
+    for (const path of [from, to]) await this.#removals.storeBelow(path)
     const moved = await namespace.rename(from, to, { noReplace: move.target.noReplace })
     if (moved !== undefined) this.#tree.copied(what.source, { ...moved, from, to })
   }
@@ -249,15 +254,13 @@ export class Naming {
     await refuseOtherType(this.#tree.namespace, to, present, demand)
   }
 
-  async #removeStored(
-    parent: Inode,
-    name: string,
-    writable: WritableFile | undefined,
-  ): Promise<void> {
+  async #removeStored(parent: Inode, name: string, inode: Inode | undefined): Promise<void> {
+    const writable = inode?.writable
     if (writable?.unborn === true && writable.replaces === undefined) return
     const path = this.#tree.table.pathIn(parent, name)
     try {
-      await this.#tree.namespace.removeFile(path)
+      const deletes = await this.#removals.of(inode, path)
+      await this.#tree.namespace.removeFile(path, { deletes })
     } catch (error) {
       // The file that this mount shows is one that somebody else removed already.
       if (writable === undefined || !isFileSystemError(error, 'ENOENT')) throw error
@@ -287,6 +290,12 @@ export class Naming {
     this.#tree.touchNames(parent)
     return this.#tree.answer(this.#tree.child(parent, name, entry), entry)
   }
+}
+
+/** What the journal has on a mount that writes back. */
+export interface Promises {
+  readonly newDirectories: NewDirectories
+  readonly removals: PromisedRemovals
 }
 
 /** What is done for files that are about to have another name, or none. */

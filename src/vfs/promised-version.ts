@@ -84,7 +84,7 @@ interface WriteBack {
 }
 
 /** `undefined` where the disk takes nothing. */
-async function unlessRefused<T>(work: Promise<T>): Promise<T | undefined> {
+export async function unlessRefused<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work
   } catch (error) {

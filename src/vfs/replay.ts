@@ -1,6 +1,8 @@
 import type { CallOptions } from '../blob/store.ts'
+import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { PosixAttributes } from '../namespace/entry.ts'
+import { GatheredDeletes } from '../namespace/gathered-deletes.ts'
 import { unlessMissing } from '../namespace/lookup.ts'
 import { readPosixAttributes } from '../namespace/posix-metadata.ts'
 import { type BlobPath, formatPath } from '../path.ts'
@@ -11,16 +13,17 @@ import { commitDirectory } from './directory-commit.ts'
 import { commitVersion } from './file-commit.ts'
 import type { Journal } from './journal.ts'
 import type { KeptVersion } from './journal-record.ts'
+import { replacedMeanwhile } from './promised-removals.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
 
 /** What became of a version that a process had promised to store when it died. */
 export interface Replayed {
   readonly path: BlobPath
   /**
-   * It is in Azure now; somebody else's is, and the error tells where ours is kept; or it stays in
-   * the journal for the next time, because of the error.
+   * It is in Azure now, or has gone from there as was promised; somebody else's is there, and the error tells where ours
+   * is kept; or it stays in the journal for the next time, because of the error.
    */
-  readonly outcome: 'stored' | 'conflict' | 'failed'
+  readonly outcome: 'stored' | 'removed' | 'conflict' | 'failed'
   readonly error?: FileSystemError | undefined
 }
 
@@ -32,7 +35,9 @@ export async function replay(
   const { journals } = context
   const outcomes: Replayed[] = []
   for (const journal of (await journals?.orphans()) ?? []) {
-    const failed: Replayed[] = []
+    const removals = await replayRemovals(context, journal, options)
+    outcomes.push(...removals)
+    const failed = removals.filter(({ outcome }) => outcome === 'failed')
     for (const versions of inOrder(await journal.list())) {
       options.signal?.throwIfAborted()
       const outcome = await replayPath(context, journal, { versions, failed })
@@ -52,16 +57,22 @@ interface Promised {
   readonly failed: readonly Replayed[]
 }
 
-/** The versions of each path: directories before what is in them. */
-function inOrder(versions: readonly KeptVersion[]): KeptVersion[][] {
-  const byPath = new Map<string, KeptVersion[]>()
+/** What was promised of each path, in that order. */
+function byPath(versions: readonly KeptVersion[]): KeptVersion[][] {
+  const paths = new Map<string, KeptVersion[]>()
   for (const version of versions.filter(({ reason }) => reason === 'pending')) {
     const key = formatPath(version.path)
-    byPath.set(key, [...(byPath.get(key) ?? []), version])
+    paths.set(key, [...(paths.get(key) ?? []), version])
   }
+  return [...paths.values()]
+}
+
+/** What is to be stored at each path: directories before what is in them. */
+function inOrder(versions: readonly KeptVersion[]): KeptVersion[][] {
+  const paths = byPath(versions)
   const depth = ({ path }: KeptVersion): number => path.name.split('/').length
-  const directories = [...byPath.values()].filter((each) => each.at(-1)?.type === 'directory')
-  const files = [...byPath.values()].filter((each) => each.at(-1)?.type !== 'directory')
+  const directories = paths.filter((each) => each.at(-1)?.type === 'directory')
+  const files = paths.filter((each) => each.at(-1)?.type === undefined)
   directories.sort(([a], [b]) => (a && b ? depth(a) - depth(b) : 0))
   return [...directories, ...files]
 }
@@ -71,16 +82,15 @@ async function replayPath(
   journal: Journal,
   { versions, failed }: Promised,
 ): Promise<Replayed> {
-  const version = versions.at(-1)
-  if (version === undefined) throw new RangeError('versions: expected at least one')
+  const version = versions.at(-1) ?? noVersion()
   const { path } = version
-  const above = failed.find((each) => isBelow(path, each.path))
+  const above = failed.find((each) => isAtOrBelow(path, each.path))
   if (above !== undefined) return { ...above, path }
   try {
     if (version.type === 'directory') await storeDirectory(context, version)
     else await storeKept(context, journal, version)
   } catch (cause) {
-    const error = isFileSystemError(cause) ? cause : new FileSystemError('EIO', 'replay', { cause })
+    const error = asError(cause)
     if (error.code !== 'ESTALE') return { path, outcome: 'failed', error }
     for (const each of versions) await journal.remove(each)
     return { path, outcome: 'conflict', error }
@@ -101,8 +111,51 @@ async function setOnTheirs(
   await unlessMissing(namespace.setAttributes(path, different))
 }
 
-function isBelow(path: BlobPath, directory: BlobPath): boolean {
-  return path.container === directory.container && path.name.startsWith(`${directory.name}/`)
+function isAtOrBelow({ container, name }: BlobPath, other: BlobPath): boolean {
+  return container === other.container && `${name}/`.startsWith(`${other.name}/`)
+}
+
+/**
+ * Removes what was to go, before anything is stored in its place. Of a path only its last removal counts, as each waited for
+ * the one before, and nothing that was promised earlier is stored.
+ */
+async function replayRemovals(
+  { namespace }: WritableFileContext,
+  journal: Journal,
+  { signal }: CallOptions,
+): Promise<Replayed[]> {
+  const deletes = new GatheredDeletes(namespace.store, { signal })
+  const paths = byPath(await journal.list()).flatMap((versions) => {
+    const last = versions.findLastIndex(({ type }) => type === 'removal')
+    return last < 0 ? [] : [versions.slice(0, last + 1)]
+  })
+  return mapConcurrent(paths, deletes.limit, async (versions) => {
+    const { path, replaces: ifMatch } = versions.at(-1) ?? noVersion()
+    const error = await failureOf(deletes.delete({ path, ifMatch }))
+    signal?.throwIfAborted()
+    if (error !== undefined && error.code !== 'ESTALE') return { path, outcome: 'failed', error }
+    for (const each of versions) await journal.remove(each)
+    if (error === undefined) return { path, outcome: 'removed' }
+    return { path, outcome: 'conflict', error: replacedMeanwhile(path, error) }
+  })
+}
+
+/** Why a removal is not done. What has gone already has been removed. */
+async function failureOf(removal: Promise<void>): Promise<FileSystemError | undefined> {
+  try {
+    await removal
+    return undefined
+  } catch (cause) {
+    return isFileSystemError(cause, 'ENOENT') ? undefined : asError(cause)
+  }
+}
+
+function asError(cause: unknown): FileSystemError {
+  return isFileSystemError(cause) ? cause : new FileSystemError('EIO', 'replay', { cause })
+}
+
+function noVersion(): never {
+  throw new RangeError('versions: expected at least one')
 }
 
 async function storeDirectory(

@@ -1,3 +1,4 @@
+import type { RemovingBlobStore } from '../blob/removing-store.ts'
 import type { Leases } from '../blob/renewed-lease.ts'
 import type { Clock } from '../clock.ts'
 import type { Namespace } from '../namespace/namespace.ts'
@@ -58,6 +59,11 @@ export interface VfsOptions {
    * latest; milliseconds. What is renamed, removed or given other times before costs no request. Default 0: at once.
    */
   readonly writeBackQuietMs?: number | undefined
+  /**
+   * With `writeBackQuietMs`: what the namespace is of, where removals of files wait in the same way; on a flat account. Absent:
+   * each is a request.
+   */
+  readonly removing?: RemovingBlobStore | undefined
   /** Has flock(2) lock files for other machines too, by leases. Absent: for this machine alone. */
   readonly leases?: Leases | undefined
   /** What becomes of a version in whose place somebody else's is. Default `error`. */

@@ -41,6 +41,7 @@ import type {
   RenameTarget,
   XattrChange,
 } from './operations.ts'
+import { PromisedRemovals } from './promised-removals.ts'
 import { type Replayed, replay } from './replay.ts'
 import { boundlessRoom } from './room.ts'
 import { Tree } from './tree.ts'
@@ -59,6 +60,7 @@ export class Vfs implements FileOperations {
   readonly #handles = new HandleTable()
   readonly #naming: Naming
   readonly #directories: NewDirectories
+  readonly #removals: PromisedRemovals
   readonly #files: OpenFiles
   readonly #fileContext: WritableFileContext
   readonly #contents: LocalContents | undefined
@@ -117,9 +119,12 @@ export class Vfs implements FileOperations {
     }
     const { turns } = this.#files.lastClose
     this.#directories = new NewDirectories(this.#tree, this.#fileContext, turns)
+    const removals = { context: this.#fileContext, turns, store: options.removing }
+    this.#removals = new PromisedRemovals(this.#tree, removals)
     this.#handover = this.#handOver(options)
     if (this.#handover !== undefined) this.beforeReply = () => this.#handover?.flush()
-    this.#naming = new Naming(this.#tree, this.#directories, {
+    const promises = { newDirectories: this.#directories, removals: this.#removals }
+    this.#naming = new Naming(this.#tree, promises, {
       keepingContent: (inode, work) => this.#files.keepingContent(inode, work),
       giveUpLock: async (inode) => this.#locks?.giveUp(inode),
     })
@@ -392,7 +397,9 @@ export class Vfs implements FileOperations {
   }
 
   async fsyncdir(handle: HandleId, _context: CallContext): Promise<void> {
-    await this.#directories.sync(this.#handles.directory(handle).inode)
+    const { inode } = this.#handles.directory(handle)
+    await this.#removals.storeBelow(this.#tree.pathOf(inode), { deep: false })
+    await this.#directories.sync(inode)
   }
 
   async statfs(_ino: Ino, _context: CallContext): Promise<FileSystemStatistics> {
@@ -411,7 +418,7 @@ export class Vfs implements FileOperations {
   get unsaved(): readonly Unsaved[] {
     const told = new Set(this.#conflicts.map(({ error }) => error))
     const others = this.#files.lastClose.unsaved.filter(({ error }) => !told.has(error))
-    return [...this.#conflicts, ...others, ...this.#directories.unsaved]
+    return [...this.#conflicts, ...others, ...this.#directories.unsaved, ...this.#removals.unsaved]
   }
 
   /** The name of an inode's blob, for logs; `undefined` when the inode is not known any more. */
@@ -429,6 +436,7 @@ export class Vfs implements FileOperations {
   async close(): Promise<void> {
     await this.#files.commitAll()
     await this.#directories.settle()
+    await this.#removals.settle()
     await this.#locks?.close()
     this.#contents?.close()
     this.#handover?.close()

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import type { DriveOptions } from '../support/drive-server.ts'
 import { isLongRun } from '../support/program.ts'
 import { startDrive, temporaryDirectory } from '../support/temp-drive.ts'
 import { whyNoMounts } from '../support/temp-mount.ts'
@@ -15,17 +16,23 @@ const calls = Number(process.env['ABFS_DRIVE_CALLS'] ?? 800)
 const seeds = Array.from({ length: last - first + 1 }, (_, index) => first + index)
 const skip = whyNoMounts() || whyNoCompiler()
 
-for (const hierarchical of [false, true]) {
-  const account = hierarchical ? 'a hierarchical account' : 'a flat account'
+const drives: Record<string, Omit<Partial<DriveOptions>, 'mountpoint'>> = {
+  'a flat account': {},
+  'a hierarchical account': { hierarchical: true },
+  'a flat account with write-back': { writeBack: true, writeBackQuietMs: 100 },
+}
+
+for (const [account, options] of Object.entries(drives)) {
   t.test(`random calls on ${account} give what they give on a local file system`, { skip }, (t) =>
-    compare(t, hierarchical),
+    compare(t, options),
   )
 }
 
-async function compare(t: Test, hierarchical: boolean): Promise<void> {
+async function compare(t: Test, options: (typeof drives)[string]): Promise<void> {
   const local = await temporaryDirectory(t)
   const small = { blockBytes: 65_536, spoolMemoryBytes: 32_768 }
-  const drive = await startDrive(t, { ...small, hierarchical })
+  const journalDirectory = join(await temporaryDirectory(t), 'journal')
+  const drive = await startDrive(t, { ...small, journalDirectory, ...options })
   const program = await compileCaller(local)
   const cases = seeds.map((seed) => ({ name: `seed ${seed}`, calls: randomCalls(seed, calls) }))
 

@@ -10,6 +10,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { MemoryHierarchicalStore } from '../../src/blob/memory-hierarchical-blobs.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
+import { RemovingBlobStore } from '../../src/blob/removing-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
 import { type Mount, mount } from '../../src/fuse/mount.ts'
 import { Namespace } from '../../src/namespace/namespace.ts'
@@ -38,6 +39,10 @@ export interface DriveOptions {
   readonly attrTtlMs?: number
   /** Default false. */
   readonly hierarchical?: boolean
+  /** As `VfsOptions`, these three. */
+  readonly writeBack?: boolean
+  readonly writeBackQuietMs?: number
+  readonly journalDirectory?: string
 }
 
 const container = 'box'
@@ -71,8 +76,9 @@ class Drive {
   async mount(): Promise<void> {
     const { mountpoint } = this.#options
     const store = this.#store
+    const removing = new RemovingBlobStore(store)
     const namespace = new Namespace({
-      store,
+      store: removing,
       listingTtlMs: this.#options.listingTtlMs,
       ...(store instanceof MemoryHierarchicalStore && { hierarchyOf: async () => store.hierarchy }),
     })
@@ -81,7 +87,7 @@ class Drive {
     this.#disk =
       cacheDirectory === undefined ? undefined : new DiskCache({ directory: cacheDirectory })
     const chunkCache = new ChunkCache({ maxBytes: 2 ** 20, disk: this.#disk, reusesMemory: true })
-    this.#vfs = new Vfs({ ...this.#options, namespace, root, uid: 0, gid: 0, chunkCache })
+    this.#vfs = new Vfs({ ...this.#options, namespace, removing, root, uid: 0, gid: 0, chunkCache })
     watchCalls(this.#vfs)
     const how = { mountpoint, source: 'abfs://box', allowOther: true, readOnly, passthrough }
     this.#mount = await mount(this.#vfs, how)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MemoryHierarchicalStore } from '../../src/blob/memory-hierarchical-blobs.ts'
 import { MemoryBlobStore } from '../../src/blob/memory-store.ts'
+import { RemovingBlobStore } from '../../src/blob/removing-store.ts'
 import type { BlobStore } from '../../src/blob/store.ts'
 import type { FileSystemError } from '../../src/errors.ts'
 import { Namespace } from '../../src/namespace/namespace.ts'
@@ -55,8 +56,9 @@ export class VfsMount {
   private constructor(account: BlobStore, options: MountOptions, spoolDirectory: string) {
     this.account = account
     this.counting = new CountingStore(account)
+    const removing = new RemovingBlobStore(this.counting)
     this.namespace = new Namespace({
-      store: this.counting,
+      store: removing,
       ...(account instanceof MemoryHierarchicalStore && {
         hierarchyOf: async () => account.hierarchy,
       }),
@@ -74,6 +76,7 @@ export class VfsMount {
       journalDirectory: join(spoolDirectory, 'journal'),
       chunkCache: this.chunkCache,
       clock: this.clock,
+      removing,
       ...options,
     })
   }

@@ -122,3 +122,47 @@ class StumblingClock extends FakeClock {
     return super.nowMs() + this.#lateMs
   }
 }
+
+t.test(
+  'what takes the place of a removed file is not on the disk without the removal',
+  async (t) => {
+    const steps: string[] = []
+    const { journal, keep } = journalWith(t, (step) => void steps.push(step))
+    await journal.keepRemoval({ path: { container: 'data', name: 'f' }, etag: '"1"' })
+    await journal.keepRemoval({ path: { container: 'data', name: 'other' }, etag: '"1"' })
+    const kept = await keep()
+    steps.splice(0)
+
+    await journal.sync(kept)
+
+    t.strictSame(steps, ['sync record', 'sync record'])
+  },
+)
+
+t.test('where the disk refuses the removal, fsync of what takes its place is told', async (t) => {
+  const onStep = (step: string): void => {
+    if (step === 'sync record') throw Object.assign(new Error('disk'), { code: 'EIO' })
+  }
+  const { journal, keep } = journalWith(t, onStep)
+  const removal = await journal.keepRemoval({ path: { container: 'data', name: 'f' }, etag: '"1"' })
+  const kept = await keep()
+
+  await t.rejects(journal.sync(kept), { code: 'EIO' })
+  await journal.remove(removal)
+  await t.rejects(journal.sync(kept), { code: 'EIO' }, 'by itself')
+})
+
+t.test('a clock that is set back does not change the order of what is kept', async (t) => {
+  const clock = new FakeClock()
+  const { journal, keep } = journalWith(t, () => undefined, clock)
+  await clock.advance(5000)
+  const first = await keep()
+  t.context.now = clock.nowMs()
+  clock.nowMs = () => t.context.now - 4000
+  const second = await keep()
+
+  t.strictSame(
+    (await journal.list()).map(({ id }) => id),
+    [first.id, second.id],
+  )
+})

@@ -9,6 +9,7 @@ import { FileSystemError } from '../../src/errors.ts'
 import { type FaultEvent, faultChannel } from '../../src/telemetry.ts'
 import { Journals } from '../../src/vfs/journals.ts'
 import type { HandleId } from '../../src/vfs/operations.ts'
+import { batchingStore } from '../support/batching-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { smallDisk, whyNoSmallDisk } from '../support/small-disk.ts'
 import {
@@ -340,6 +341,8 @@ interface Life {
   readonly last: 'lost' | 'done'
   /** How long no file is closed before what the journal has is stored. */
   readonly writeBackQuietMs: number
+  /** Files that are there already, each with its name for content. */
+  readonly before?: readonly string[]
   /** Makes the account. Default: a flat one. */
   readonly newStore?: () => Promise<BlobStore>
 }
@@ -377,7 +380,7 @@ async function mortalMount(
         }
       },
     })
-  const account: BlobStore = mortal(place.account)
+  const account: BlobStore = batchingStore(mortal(place.account))
   const { writeBackQuietMs } = life
   const options = { account, blockBytes, journals, writeBack: true, writeBackQuietMs }
   const mount = await VfsMount.make(t, options)
@@ -476,7 +479,58 @@ async function makesDirectories(mount: VfsMount, promises: Promises): Promise<vo
   await mount.vfs.releasedir(handle, caller)
 }
 
+const inBefore = ['d/one', 'd/two', 'again', 'folder', 'over', 'source', 'target'] as const
+const beforeRemovals = [...inBefore, 'p/gone', 'p/stays', 'p/below/gone'] as const
+
+/** The same with files that are stored, which it removes. */
+async function removesFiles(mount: VfsMount, promises: Promises): Promise<void> {
+  const unlink = (name: string) => promises.change({ [name]: absent }, () => mount.unlink(name))
+  const save = (name: string, content: Buffer) =>
+    promises.change({ [name]: content }, () => mount.save(name, content))
+  for (const name of ['', 'd', 'p']) await mount.list(name)
+  await unlink('d/one')
+  const { handle } = await mount.vfs.opendir(await mount.ino('d'), caller)
+  await mount.vfs.fsyncdir(handle, caller)
+  await mount.vfs.releasedir(handle, caller)
+  await unlink('d/two')
+
+  await unlink('again')
+  await save('again', Buffer.from('new'))
+  await unlink('folder')
+  await promises.change({ folder }, () => mount.mkdir('folder'))
+  await save('folder/f', Buffer.from('below'))
+
+  await unlink('over')
+  await promises.change({ over: Buffer.from('source'), source: absent }, () =>
+    mount.rename('source', 'over'),
+  )
+  await unlink('target')
+  const lock = Buffer.from('lock')
+  await save('lock', lock)
+  await promises.change({ target: lock, lock: absent }, () => mount.rename('lock', 'target'))
+
+  await unlink('p/gone')
+  await unlink('p/below/gone')
+  const moved = { 'p/stays': absent, 'q/stays': Buffer.from('p/stays') }
+  for (const name of ['q/gone', 'q/below/gone']) promises.promise(name, absent)
+  await promises.change(moved, () => mount.rename('p', 'q'))
+
+  promises.all.set('d', [absent, folder])
+  const root = await mount.ino('')
+  await promises.change({ d: absent }, () => mount.vfs.rmdir(root, 'd', caller))
+  await unlink('again')
+  await unlink('q/stays')
+}
+
 for (const last of ['lost', 'done'] as const) {
+  t.test(
+    `what was removed is removed by the next mount; the last request is ${last}`,
+    async (t) => {
+      const life = { last, writeBackQuietMs: 100, before: beforeRemovals }
+      t.ok((await deaths(t, removesFiles, life)) > 60)
+    },
+  )
+
   for (const writeBackQuietMs of [0, 100]) {
     t.test(
       `what was promised is stored by the next mount; the last request is ${last}; ${writeBackQuietMs} ms`,
@@ -531,6 +585,10 @@ async function dieAndReplay(t: Test, program: Program, life: Life): Promise<bool
   await account.put({ container: 'box', name: 'big' }, big)
   const promises = new Promises()
   promises.promise('big', big)
+  for (const name of life.before ?? []) {
+    await account.put({ container: 'box', name }, Buffer.from(name))
+    promises.promise(name, Buffer.from(name))
+  }
   const { mount, steps } = await mortalMount(t, { account, directory }, life)
   const running = program(mount, promises).catch((error: unknown) => error)
   await running
@@ -544,8 +602,8 @@ async function dieAndReplay(t: Test, program: Program, life: Life): Promise<bool
 
   const title = `death at step ${life.lifetime}`
   t.notOk(
-    replayed.some(({ outcome }) => outcome !== 'stored'),
-    `${title}: all is stored`,
+    replayed.some(({ outcome }) => outcome !== 'stored' && outcome !== 'removed'),
+    `${title}: all is stored or removed`,
   )
   for (const [name, versions] of promises.all) {
     const found = await next.account.get({ container: 'box', name }).catch(() => undefined)

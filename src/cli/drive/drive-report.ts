@@ -42,7 +42,7 @@ export interface ChangeFeedReport {
   readonly failing?: string | undefined
 }
 
-/** A file whose last version is not in Azure. */
+/** A file whose last version, or removal, is not in Azure. */
 export interface UnsavedFile {
   readonly path: string
   /** Where it is kept; `undefined` when it is lost. */
@@ -52,6 +52,8 @@ export interface UnsavedFile {
   readonly error: string
   /** It may be stored yet: it is tried again, or is still open. */
   readonly isPending?: true | undefined
+  /** It was removed here, and is there. */
+  readonly isRemoval?: true | undefined
 }
 
 /** A daemon of another version may count other things: it is asked all the same, after an upgrade. */
@@ -64,6 +66,7 @@ const unsaved: z.ZodType<readonly UnsavedFile[]> = z.array(
     sizeBytes: z.number().optional(),
     error: z.string(),
     isPending: z.literal(true).optional(),
+    isRemoval: z.literal(true).optional(),
   }),
 )
 const calls: z.ZodType<CallReport> = z.object({

@@ -161,6 +161,7 @@ class Daemon {
       abandoned,
       hedge,
       rateLimits,
+      removesLater: settings.writeBack,
       encryptionScope: settings.encryptionScope,
       listingTtlMs,
     }

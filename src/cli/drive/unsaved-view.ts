@@ -4,8 +4,8 @@ import { formatBytes, printable } from '../output.ts'
 import type { UnsavedFile } from './drive-report.ts'
 
 /** A file that could not be stored, with what lies of it on the local disk now. */
-export function unsavedFile({ path, place, error, isPending }: Unsaved): UnsavedFile {
-  return { path, place, sizeBytes: sizeOf(place), error: error.message, isPending }
+export function unsavedFile({ path, place, error, isPending, isRemoval }: Unsaved): UnsavedFile {
+  return { path, place, sizeBytes: sizeOf(place), error: error.message, isPending, isRemoval }
 }
 
 /** One line: what, how much, why, and where it is. */
@@ -14,7 +14,13 @@ export function describeUnsaved(file: UnsavedFile): string {
   const size = sizeBytes === undefined ? '' : ` (${formatBytes(sizeBytes)})`
   // Most errors begin with their path.
   const why = error.replaceAll(`: ${path}`, '')
-  return printable(`${path}${size}: ${why}; ${whereabouts(file)}`)
+  const where = file.isRemoval === true ? whatOfRemoval(file) : whereabouts(file)
+  return printable(`${path}${size}: ${why}; ${where}`)
+}
+
+function whatOfRemoval({ place, isPending }: UnsavedFile): string {
+  if (isPending === true) return 'its removal is not given up: it is tried again'
+  return place === undefined ? 'it is not removed' : `the next mount removes it, as ${place} tells`
 }
 
 function whereabouts({ place, sizeBytes, isPending }: UnsavedFile): string {
