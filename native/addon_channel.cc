@@ -37,6 +37,7 @@ Napi::Function NativeChannel::Define(Napi::Env env) {
                       InstanceMethod<&NativeChannel::OfferNames>("offerNames"),
                       InstanceMethod<&NativeChannel::WithdrawNames>("withdrawNames"),
                       InstanceMethod<&NativeChannel::InvalidateContent>("invalidateContent"),
+                      InstanceMethod<&NativeChannel::InvalidateSize>("invalidateSize"),
                       InstanceMethod<&NativeChannel::AttachContent>("attachContent"),
                       InstanceMethod<&NativeChannel::AddPiece>("addPiece"),
                       InstanceMethod<&NativeChannel::MarkPresent>("markPresent"),

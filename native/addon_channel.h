@@ -83,6 +83,8 @@ class NativeChannel : public Napi::ObjectWrap<NativeChannel> {
 
   // (node: number): Promise<0|-errno>
   Napi::Value InvalidateContent(const Napi::CallbackInfo& info);
+  Napi::Value InvalidateSize(const Napi::CallbackInfo& info);
+  Napi::Value Invalidate(const Napi::CallbackInfo& info, int (*invalidate)(int, uint64_t));
 
   // (handle, size: number): reads of `handle` are answered where pieces are.
   void AttachContent(const Napi::CallbackInfo& info);

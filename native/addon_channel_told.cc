@@ -96,13 +96,22 @@ void NativeChannel::WithdrawNames(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NativeChannel::InvalidateContent(const Napi::CallbackInfo& info) {
+  return Invalidate(info, &abfs::InvalidateContent);
+}
+
+Napi::Value NativeChannel::InvalidateSize(const Napi::CallbackInfo& info) {
+  return Invalidate(info, &abfs::InvalidateSize);
+}
+
+Napi::Value NativeChannel::Invalidate(const Napi::CallbackInfo& info,
+                                      int (*invalidate)(int, uint64_t)) {
   if (!info[0].IsNumber()) return Reject("expected a number: node");
   const auto node = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
   if (channel_) channel_->inodes().Changed(node);
   const auto device =
       std::make_shared<UniqueFd>(channel_ ? channel_->DuplicateDevice() : UniqueFd());
   return BlockingCall::Run(env_,
-                           [device, node] { return abfs::InvalidateContent(device->get(), node); });
+                           [device, node, invalidate] { return invalidate(device->get(), node); });
 }
 
 void NativeChannel::AttachContent(const Napi::CallbackInfo& info) {

@@ -52,6 +52,11 @@ int InvalidateContent(int device, uint64_t node) {
   return result == -ENOENT ? 0 : result;
 }
 
+int InvalidateSize(int device, uint64_t node) {
+  const int result = Send(device, node, -1);
+  return result == -ENOENT ? 0 : result;
+}
+
 void Notifier::Start(int device) {
   device_ = device;
   thread_ = std::thread([this] { Run(); });

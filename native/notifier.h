@@ -15,6 +15,9 @@ namespace abfs {
 // of them who are being served. 0 or -errno; that the kernel knows no such node is no error.
 int InvalidateContent(int device, uint64_t node);
 
+// The same of the attributes alone, and so of the size: waits for no page.
+int InvalidateSize(int device, uint64_t node);
+
 // Tells the kernel that what it keeps is not true any more, from a thread of its own: the kernel
 // may take a lock for it that the very request holds which is being served.
 class Notifier {

@@ -133,6 +133,8 @@ export interface FuseChannel {
    * no way to tell.
    */
   invalidateContent?(ino: number): Promise<void>
+  /** As `invalidateAttributes`, and resolves when the kernel knows. Waits for no read that is under way. */
+  invalidateSize?(ino: number): Promise<void>
   /** `undefined` where the session answers for every name. */
   readonly names?: NamesChannel
   /** `undefined` where the session answers every read. */

@@ -57,6 +57,7 @@ interface NativeConnection {
   offerNames(handle: number, message: Uint8Array, end: number, settled: Float64Array): void
   withdrawNames(handle: number): void
   invalidateContent(ino: number): Promise<number>
+  invalidateSize(ino: number): Promise<number>
   attachContent(handle: number, sizeBytes: number): void
   addPiece(
     handle: number,
@@ -220,6 +221,11 @@ export class NativeFuseChannel implements FuseChannel {
 
   async invalidateContent(ino: number): Promise<void> {
     const result = await this.#connection.invalidateContent(ino)
+    if (result < 0 && !goneErrnos.has(-result)) throw notInvalidated(-result)
+  }
+
+  async invalidateSize(ino: number): Promise<void> {
+    const result = await this.#connection.invalidateSize(ino)
     if (result < 0 && !goneErrnos.has(-result)) throw notInvalidated(-result)
   }
 

@@ -111,6 +111,7 @@ export class Session {
       nameChanged: (directory, name) => this.#channel.expireName?.(directory, name),
       inodeChanged: (ino) => this.#channel.inodeChanged?.(ino),
       contentChanged: async (ino) => this.#channel.invalidateContent?.(ino),
+      sizeChanged: async (ino) => this.#channel.invalidateSize?.(ino),
     })
     this.#stopWatching = watchProgress({
       // Calls that wait for many answers may go on.

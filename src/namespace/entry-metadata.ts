@@ -15,6 +15,8 @@ export interface ChangeOptions extends CallOptions {
   readonly leaseId?: string | undefined
   /** `changeMetadata` writes the time of modification that shows so far, where metadata tell none. Default false. */
   readonly keepsTime?: boolean | undefined
+  /** Hears of the version that is about to be changed, which others may have stored a moment ago; again when it was replaced meanwhile. */
+  readonly onVersion?: ((entry: Entry) => void) | undefined
 }
 
 /** What metadata are to be; `undefined` leaves them. */
@@ -31,6 +33,7 @@ export function setAttributes(
 ): Promise<Entry> {
   const { attributes, names, ...options } = change
   return onCurrentEntry(parts, path, options, async (entry) => {
+    options.onVersion?.(entry)
     if (names !== undefined) return names.setAttributes(path, entry, { attributes, ...options })
     if (isImplied(entry)) return writeMarker(parts, path, { ...options, posix: attributes })
     const metadata = withPosixAttributes(entry.metadata, entry.type, keepingTime(attributes, entry))
@@ -49,6 +52,7 @@ export function changeMetadata(
   return onCurrentEntry(parts, path, options, async (known) => {
     const partial = known.partial === true
     const entry = partial ? await parts.lookup.stat(path, { ...options, fresh: true }) : known
+    options.onVersion?.(entry)
     const metadata = change(entry.metadata)
     if (metadata === undefined) return entry
     if (isImplied(entry)) {

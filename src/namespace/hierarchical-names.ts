@@ -155,7 +155,9 @@ export class HierarchicalNames {
       entry = await this.#writeMetadata(path, entry, { ...options, attributes: others })
     }
     if (mode !== undefined) {
-      const changed = await this.hierarchy.setAccessControl(path, { mode }, options)
+      // The etag of a directory moves with what is in it.
+      const ifMatch = entry.type === 'file' ? entry.etag : undefined
+      const changed = await this.hierarchy.setAccessControl(path, { mode }, { ...options, ifMatch })
       const permissions = permissionsAfter(entry, mode)
       entry = { ...entry, ...changed, posix: { ...entry.posix, mode }, permissions }
     }

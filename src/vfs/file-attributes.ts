@@ -27,11 +27,9 @@ export class FileAttributes {
     const local = inode.writable ?? inode.unstored
     if ((await local?.amend(changes)) === true) return
     await this.settle(inode)
-    const before = await this.#tree.entryOf(inode)
-    const different = withoutStored(changes, before.posix)
-    if (Object.keys(different).length === 0) return
-    const after = await this.#tree.setAttributes(inode, different)
-    this.#tree.reattributed(inode, before, after)
+    const { posix } = await this.#tree.entryOf(inode, { toChange: true })
+    const different = withoutStored(changes, posix)
+    if (Object.keys(different).length > 0) await this.#tree.setAttributes(inode, different)
   }
 
   /** Changing content takes the set-user-id and set-group-id bits away, unless root does it. */
@@ -53,12 +51,12 @@ export class FileAttributes {
     await this.settle(inode)
     const path = this.#tree.pathOf(inode)
     if (path.name === '') throw this.#tree.failure('ENOTSUP', 'setxattr', path)
-    const before = await this.#tree.entryOf(inode)
-    const after = await this.#tree.namespace.changeMetadata(path, change, {
-      leaseId: inode.lock?.lease?.leaseId,
-      keepsTime: this.#tree.posixAttrs === 'write',
-    })
-    if (before.etag !== after.etag) this.#tree.reattributed(inode, before, after)
+    await this.#tree.entryOf(inode, { toChange: true })
+    const leaseId = inode.lock?.lease?.leaseId
+    const keepsTime = this.#tree.posixAttrs === 'write'
+    await this.#tree.changed(inode, (onVersion) =>
+      this.#tree.namespace.changeMetadata(path, change, { leaseId, keepsTime, onVersion }),
+    )
   }
 }
 

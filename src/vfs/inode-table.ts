@@ -54,6 +54,8 @@ export class Inode {
   lock: InodeLock | undefined
   /** The name is gone (unlinked, replaced), the file only lives on in open handles. */
   unlinked = false
+  /** So it is because its name stands for a version that others have stored since it was read from. */
+  isApart = false
 
   constructor(ino: Ino, type: EntryType, place: { parent: Inode | undefined; name: string }) {
     this.ino = ino

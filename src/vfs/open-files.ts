@@ -26,6 +26,7 @@ import {
 import { Readers } from './readers.ts'
 import { refuseOtherType } from './same-type.ts'
 import type { Tree } from './tree.ts'
+import { beginWith } from './versions-apart.ts'
 import { WritableFile } from './writable-file.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
 
@@ -281,7 +282,7 @@ export class OpenFiles {
   }
 
   async #openToRead(inode: Inode, context: CallContext): Promise<OpenedFile> {
-    const entry = await this.#tree.entryOf(inode, { signal: context.signal })
+    const entry = await this.#tree.entryOf(inode, { signal: context.signal, toChange: true })
     return this.#opened(inode, entry, constants.O_RDONLY)
   }
 
@@ -338,7 +339,7 @@ export class OpenFiles {
   async #joinWriters(inode: Inode, context: CallContext): Promise<Entry> {
     if (inode.writable === undefined) {
       const { signal } = context
-      const stored = await this.#tree.entryOf(inode, { fresh: true, signal })
+      const stored = await this.#tree.entryOf(inode, { fresh: true, toChange: true, signal })
       await this.#checkTags(inode, stored)
       const demand = { syscall: 'open', signal, isCurrent: true } as const
       await refuseOtherType(this.#tree.namespace, this.#tree.pathOf(inode), stored, demand)
@@ -382,13 +383,17 @@ export class OpenFiles {
     const access = accessOf(flags)
     const writable = inode.writable
     const stored = writable === undefined ? entry : (writable.stored ?? writable.entry())
+    if (writable === undefined && stored !== undefined) beginWith(inode, stored)
     const reader =
       access.read && stored !== undefined ? this.#readers.open(inode, stored) : undefined
     const append = (flags & constants.O_APPEND) !== 0
     const handle: FileHandle = { kind: 'file', inode, reader, writable: writes, append }
     const keepCache =
       writable?.active === true || (stored?.etag !== undefined && stored.etag === inode.cachedEtag)
-    if (stored?.etag !== undefined) inode.cachedEtag = stored.etag
+    // The kernel may answer the first reads from the pages that it has of that version.
+    if (keepCache && writable?.active !== true && stored?.etag !== undefined) {
+      reader?.keeps(stored.etag)
+    }
     return { handle: this.#handles.add(handle), keepCache, directIo: false }
   }
 

@@ -255,6 +255,8 @@ export interface ChangeListener {
   inodeChanged(ino: Ino): void
   /** Resolves when no reader is given what the kernel held of the content before. */
   contentChanged(ino: Ino): Promise<void>
+  /** Resolves when the kernel asks for the size of `ino` before it believes one. */
+  sizeChanged(ino: Ino): Promise<void>
 }
 
 /** What a directory holds, and for how long that is believed. */

@@ -16,6 +16,8 @@ export interface PinnedReaderOptions {
   readonly entry: Entry
   /** Asks the service what is there now. */
   readonly refresh: () => Promise<Entry>
+  /** Called once, when somebody may have seen bytes of `entry`. */
+  readonly onServed?: ((entry: Entry) => void) | undefined
   /** Called once, when the first read had to be fetched. */
   readonly onMissed?: (() => void) | undefined
   /** Called when another version is read from now on. */
@@ -39,6 +41,7 @@ export class PinnedReader {
   #reader: BlobReader | undefined
   #served = false
   #hasRead = false
+  #isGone = false
 
   constructor(options: PinnedReaderOptions) {
     this.#options = options
@@ -51,14 +54,20 @@ export class PinnedReader {
     return this.#entry
   }
 
+  /** Whether somebody may have seen bytes of that version. */
+  get hasRead(): boolean {
+    return this.#served
+  }
+
   /** The bytes of `range`; `ESTALE` when the pinned version is gone. */
   async read(range: ByteRange, context: ReadContext): Promise<readonly Uint8Array[]> {
+    const entry = this.#entry
     try {
       return await this.#read(range, context)
     } catch (error) {
       if (!isFileSystemError(error, 'ESTALE', 'ENOENT')) throw error
-      if (this.#served) throw this.#gone(error)
-      await this.#pinAgain(error)
+      if (this.#served) throw await this.#goneFor(error)
+      if (entry === this.#entry) await this.#pinAgain(error)
       return this.#read(range, context)
     }
   }
@@ -66,8 +75,13 @@ export class PinnedReader {
   /** Whether `version` is the one that is read; it then stays the one, as if it had been read from. */
   keeps(version: string): boolean {
     if (this.#entry.etag !== version) return false
-    this.#served = true
+    this.#serve()
     return true
+  }
+
+  /** What the name stands for now: the version to read, unless another was read from. */
+  beginWith(entry: Entry): void {
+    if (!this.#served && entry.etag !== this.#entry.etag) this.#pin(entry)
   }
 
   /** This mount made version `after` of version `before`: whoever reads that one goes on there. */
@@ -95,10 +109,25 @@ export class PinnedReader {
     const reader = this.#reader
     const { fetchedBytes } = reader
     const parts = await reader.read(range, { signal, onLent })
-    this.#served = true
+    // It was told meanwhile to read another version.
+    if (this.#reader !== undefined && this.#reader !== reader) return this.#read(range, context)
+    this.#serve()
     if (!this.#hasRead && reader.fetchedBytes > fetchedBytes) this.#options.onMissed?.()
     this.#hasRead = true
     return parts
+  }
+
+  #serve(): void {
+    if (!this.#served) this.#options.onServed?.(this.#entry)
+    this.#served = true
+  }
+
+  /** Whoever opens the file again is to find what is there: asks once. */
+  async #goneFor(cause: FileSystemError): Promise<FileSystemError> {
+    const isNews = !this.#isGone
+    this.#isGone = true
+    if (isNews) await this.#options.refresh().catch(() => undefined)
+    return this.#gone(cause)
   }
 
   async #pinAgain(cause: FileSystemError): Promise<void> {

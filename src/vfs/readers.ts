@@ -32,6 +32,9 @@ export class Readers {
       path: () => this.#tree.pathOf(inode),
       entry,
       refresh: () => this.#refresh(inode),
+      onServed: ({ etag }) => {
+        inode.cachedEtag = etag
+      },
       onPinned: () => this.onPinned?.(inode),
       onMissed: this.#siblings?.opened(inode, entry),
     })
@@ -47,6 +50,10 @@ export class Readers {
   async #refresh(inode: Inode): Promise<Entry> {
     const path = this.#tree.pathOf(inode)
     if (inode.unlinked) throw this.#tree.failure('ENOENT', 'read', path)
-    return this.#tree.stat(path, { fresh: true })
+    const entry = await this.#tree.stat(path, { fresh: true })
+    await this.#tree.found(inode, entry)
+    // Others have read from the version before: the kernel would mix them.
+    if (inode.unlinked) throw this.#tree.failure('ENOENT', 'read', path)
+    return entry
   }
 }

@@ -13,6 +13,12 @@ import { Listing } from './listing.ts'
 import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from './operations.ts'
 import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
 import { type IsShown, shownBelow } from './shown-names.ts'
+import { otherVersionRead } from './versions-apart.ts'
+
+interface EntryOptions extends CallOptions {
+  readonly fresh?: boolean
+  readonly toChange?: boolean
+}
 
 export interface TreeOptions {
   readonly namespace: Namespace
@@ -88,18 +94,25 @@ export class Tree {
     return this.#shown(await this.namespace.stat(path, options))
   }
 
-  /** What `inode` is. `fresh` asks the service even when a listing knows. */
-  async entryOf(
-    inode: Inode,
-    options: CallOptions & { readonly fresh?: boolean } = {},
-  ): Promise<Entry> {
+  /**
+   * What `inode` is: the version that is read, where somebody reads one that others have replaced. `fresh` asks the
+   * service even when a listing knows. `toChange` wants what the name stands for, also to open it: `ESTALE` where that
+   * is another version than is read, whereupon the kernel looks the name up again.
+   */
+  async entryOf(inode: Inode, options: EntryOptions = {}): Promise<Entry> {
+    if (inode.isApart && options.toChange === true) throw this.#apart(inode)
     const local = localEntry(inode)
     if (local !== undefined) return local
     if (inode.unlinked) return this.#lastKnown(inode)
     if (this.#isContainer(inode)) return this.#containerEntry()
     if (inode === this.table.root) return this.#prefixEntry(options)
     try {
-      return this.#note(inode, await this.stat(this.pathOf(inode), options))
+      const found = await this.stat(this.pathOf(inode), options)
+      const read = otherVersionRead(inode, found)
+      if (read === undefined) return this.#note(inode, found)
+      if (options.toChange !== true) return read
+      this.#setApart(inode, read)
+      throw this.#apart(inode)
     } catch (error) {
       if (!isFileSystemError(error, 'ENOENT')) throw error
       if (inode.readers.size > 0 && inode.entry !== undefined) return inode.entry
@@ -168,7 +181,9 @@ export class Tree {
       const entry = localEntry(child) ?? entries.get(child.name)
       if (entry === undefined) continue
       entries.set(child.name, entry)
-      if (entry.type === child.type) this.#note(child, entry)
+      const read = otherVersionRead(child, entry)
+      if (read !== undefined) this.#setApart(child, read)
+      else if (entry.type === child.type) this.#note(child, entry)
     }
     return entries
   }
@@ -186,21 +201,62 @@ export class Tree {
 
   /** The inode of `name`, which `entry` describes. */
   child(parent: Inode, name: string, entry: Entry): Inode {
+    const known = parent.children.get(name)
+    const read = known && otherVersionRead(known, entry)
+    if (known !== undefined && read !== undefined) this.#setApart(known, read)
     const inode = this.table.ensureChild(parent, name, entry.type)
     this.#note(inode, entry)
     return inode
   }
 
+  /** The service says that `inode` is `entry`: resolves when the kernel takes nothing else for its size. */
+  async found(inode: Inode, entry: Entry): Promise<void> {
+    if (inode.unlinked || inode.writable !== undefined || entry.type !== inode.type) return
+    const read = otherVersionRead(inode, entry)
+    if (read !== undefined) return this.#setApart(inode, read)
+    this.#note(inode, entry)
+    await this.listener?.sizeChanged(inode.ino)
+  }
+
+  /** Who reads `read` goes on so, and the name stands for another inode from now on. */
+  #setApart(inode: Inode, read: Entry): void {
+    const { parent, name } = inode
+    inode.entry = read
+    inode.isApart = true
+    this.table.detach(inode)
+    if (parent !== undefined) this.listener?.nameChanged(parent.ino, name)
+  }
+
+  #apart(inode: Inode): FileSystemError {
+    return this.failure('ESTALE', 'open', this.pathOf(inode))
+  }
+
   /** Writes attributes of a file or directory that is not open for writing here. */
   async setAttributes(inode: Inode, changes: PosixAttributes): Promise<Entry> {
-    const before = await this.entryOf(inode)
+    const before = await this.entryOf(inode, { toChange: true })
     if (this.#isContainer(inode) || inode.unlinked) {
       const after = { ...before, posix: { ...before.posix, ...changes } }
       if (!inode.unlinked) this.#containerPosix = after.posix
+      this.reattributed(inode, before, after)
       return after
     }
     const leaseId = inode.lock?.lease?.leaseId
-    return this.namespace.setAttributes(this.pathOf(inode), changes, { leaseId })
+    return this.changed(inode, (onVersion) =>
+      this.namespace.setAttributes(this.pathOf(inode), changes, { leaseId, onVersion }),
+    )
+  }
+
+  /** Runs `change` of attributes of `inode`, which tells of the version that it changes: maybe another than was believed. */
+  async changed(
+    inode: Inode,
+    change: (onVersion: (entry: Entry) => void) => Promise<Entry>,
+  ): Promise<Entry> {
+    let before: Entry | undefined
+    const after = await change((entry) => {
+      before = entry
+    })
+    this.reattributed(inode, before, after)
+    return after
   }
 
   /** Counts a lookup of `inode` and gives what answers it. */

@@ -13,6 +13,7 @@ async function told(t: Teardown, options: MountOptions = {}) {
     nameChanged: (ino, name) => forgotten.push(`name ${name} in '${mount.vfs.nameOf(ino)}'`),
     inodeChanged: () => undefined,
     contentChanged: async () => undefined,
+    sizeChanged: async () => undefined,
   })
   const note = async (
     name: string,

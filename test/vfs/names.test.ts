@@ -450,7 +450,12 @@ t.test('the pages of the kernel are kept while the version is the same', async (
   const mount = await VfsMount.make(t)
   await mount.storeElsewhere('f', 'one')
   const ino = await mount.ino('f')
-  const open = async () => (await mount.vfs.open(ino, constants.O_RDONLY, caller)).keepCache
+  const open = async () => {
+    const { handle, keepCache } = await mount.vfs.open(ino, constants.O_RDONLY, caller)
+    await mount.vfs.read(handle, { start: 0, end: 1 }, caller)
+    await mount.vfs.release(handle, caller)
+    return keepCache
+  }
 
   t.equal(await open(), false)
   t.equal(await open(), true)
