@@ -14,10 +14,10 @@ export function shown(value: unknown): string {
 /** Signatures, connection strings, URLs with a password, and what is as long as a key. */
 const mayBeSecret = /sig=|AccountKey=|SharedAccessSignature=|:\/\/[^/@]*:[^/@]*@|[\w+/=.-]{40}/i
 
-/** `TypeError` unless `options` is an object. */
-export function expectOptions(options: unknown, wanted: string): void {
+/** `TypeError` unless `options` is an object; `name` is the argument's. */
+export function expectOptions(options: unknown, wanted: string, name = 'options'): void {
   if (typeof options === 'object' && options !== null) return
-  throw new TypeError(`options: expected ${wanted}, got ${shown(options)}`)
+  throw new TypeError(`${name}: expected ${wanted}, got ${shown(options)}`)
 }
 
 /** `TypeError` unless `value` is a function. */

@@ -1,3 +1,5 @@
+import { expectText } from '../expect-option.ts'
+
 /** One entry of a POSIX access control list. */
 export interface AclEntry {
   /** Passed on to what is made in the directory; decides nothing about the directory itself. */
@@ -16,6 +18,7 @@ const types = ['user', 'group', 'mask', 'other'] as const
  * permissions. Throws `TypeError` for anything else.
  */
 export function parseAcl(text: string, options: { readonly keys?: boolean } = {}): AclEntry[] {
+  expectText('acl', text, 'entries [default:]user|group|mask|other:[ID]:rwx, separated by commas')
   return text.split(',').map((part) => parseEntry(part.trim(), options.keys === true))
 }
 

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
-import { expectCall, expectSignal, shown } from '../expect-option.ts'
+import { expectCall, expectOptions, expectSignal, expectText, shown } from '../expect-option.ts'
 import { AccountTree } from './account-tree.ts'
 import { type AppendFileOptions, appendFile } from './append-file.ts'
 import { BlobFileEditor, type EditOptions } from './blob-file-editor.ts'
@@ -100,6 +100,7 @@ export class AccountContent extends AccountTree {
 
   /** A range of a file, to whole records when `delimiter` is given; see {@link BlockOptions}. */
   async readBlock(path: PathInput, options: BlockOptions): Promise<Uint8Array> {
+    expectOptions(options, '{ offset, length, delimiter }')
     return readBlock(this.remote, this.filePlace(path, 'readBlock', options), options)
   }
 
@@ -225,6 +226,7 @@ export class AccountContent extends AccountTree {
     options: { readonly clobber?: boolean | undefined } = {},
   ): void {
     const { caches } = this.remote
+    expectText('name', name, 'a text')
     if (caches.has(name) && options.clobber !== true) {
       throw new Error(`name: ${JSON.stringify(name)} is taken; set clobber to replace it`)
     }

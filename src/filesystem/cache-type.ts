@@ -1,4 +1,5 @@
 import { MiB } from '../byte-range.ts'
+import { expectOptions } from '../expect-option.ts'
 
 /** What of an open file is fetched when something of it is read, and what is kept. */
 export interface CachePolicy {
@@ -67,6 +68,7 @@ export function policyOf(
 
 /** `RangeError` unless it can be followed. */
 export function checkPolicy(policy: CachePolicy): CachePolicy {
+  expectOptions(policy, '{ aheadBytes, blockBytes, keepBelow }', 'policy')
   const { aheadBytes, blockBytes = 1, keepBelow = 0 } = policy
   for (const [name, value, least] of [
     ['aheadBytes', aheadBytes, 0],

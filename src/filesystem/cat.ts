@@ -2,7 +2,7 @@ import type { BlobProperties, CallOptions } from '../blob/store.ts'
 import { type ByteRange, KiB, lengthOf } from '../byte-range.ts'
 import { mapConcurrent } from '../concurrency.ts'
 import { FileSystemError } from '../errors.ts'
-import { expectCall, expectOptions, shown } from '../expect-option.ts'
+import { expectCall, expectList, expectOptions, shown } from '../expect-option.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { restarting, type WholeConsistency, wholeConsistency } from './consistency.ts'
 import { type DownloadOptions, download, readAtOnce } from './download.ts'
@@ -90,6 +90,7 @@ export async function catRanges(
 }
 
 function groupByPath(account: string, requests: readonly RangeRequest[]): Group[] {
+  expectList('requests', requests, '{ path, start, end }')
   const groups = new Map<string, Group>()
   for (const [index, request] of requests.entries()) {
     const path = locateFile(account, request.path, 'catRanges')

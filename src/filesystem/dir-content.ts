@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import type { CallOptions } from '../blob/store.ts'
-import { expectCall } from '../expect-option.ts'
+import { expectCall, expectList } from '../expect-option.ts'
 import type { OpenedFile, OpenMode, WholeReadOptions } from './account-content.ts'
 import type { AppendFileOptions } from './append-file.ts'
 import type { BlobFileEditor, EditOptions } from './blob-file-editor.ts'
@@ -68,6 +68,7 @@ export class DirContent extends DirTree {
   ): Promise<(Uint8Array | Error)[]> {
     expectCall(options)
     const { onError, ...more } = options
+    expectList('requests', requests, '{ path, start, end }')
     const ranges = requests.map(({ path, ...range }) => {
       return { ...range, path: this.inside(path, 'catRanges') }
     })

@@ -1,4 +1,5 @@
 import { runAll } from '../bulk.ts'
+import { expectOptions } from '../expect-option.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { FileInfo } from './file-info.ts'
 import type { FileData } from './given-bytes.ts'
@@ -12,6 +13,7 @@ export async function pipePaths(
   files: ReadonlyMap<PathInput, FileData> | Readonly<Record<string, FileData>>,
   options: PipeOptions = {},
 ): Promise<FileInfo[]> {
+  expectOptions(files, 'a map or an object of paths and bytes', 'files')
   const given = files instanceof Map ? [...files] : Object.entries(files)
   const { account } = remote.store
   const work = given.map(([path, data], index) => ({

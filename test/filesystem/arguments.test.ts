@@ -55,6 +55,13 @@ t.test('what is not an argument is refused by its name, and nothing is done', as
     ['onProgress', noFunction, (value) => fs.get('first/f', t.testdirName, { onProgress: value })],
     ['onProgress', noFunction, (value) => fs.du('first', { onProgress: value })],
     ['options', ['5', 'null', '"text"'], (value) => fs.transaction(async () => 1, value)],
+    ['acl', ['5', 'null', '{}', '[]'], (value) => fs.setAcl('first/f', value)],
+    ['requests', ['5', 'null', '{}', '"text"'], (value) => fs.catRanges(value)],
+    ['requests', ['5', 'null', '{}', '"text"'], (value) => fs.sub('first').catRanges(value)],
+    ['options', ['5', 'null', '"text"'], (value) => fs.readBlock('first/f', value)],
+    ['files', ['5', 'null', '"text"'], (value) => fs.pipe(value)],
+    ['name', ['5', 'null', '{}'], (value) => fs.registerCache(value, { aheadBytes: 0 })],
+    ['policy', ['5', 'null', '"text"'], (value) => fs.registerCache('own', value)],
     ['mode', ['"r"', 'null', '5'], (value) => fs.transaction((tx) => tx.open('first/f', value))],
   ]
   for (const [name, values, call] of calls) {
