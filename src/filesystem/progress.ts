@@ -10,7 +10,7 @@ export interface Progress {
   readonly phase: 'listing' | 'transferring' | 'deleting'
   /** The file that this is about; of a transfer its destination, of `mv` its old name, of `listing` the directory. */
   readonly path: string
-  /** Of all files together that this phase has dealt with, up to here. */
+  /** Of all files together that this phase has dealt with, up to here; 0 where a directory goes whole, as `rm` has it on hierarchical accounts. */
   readonly bytes: number
   /** Of all files that this phase is about, as far as it knows of them. */
   readonly totalBytes: number

@@ -203,6 +203,8 @@ t.test(
 t.test('a transaction that deletes a directory tells of the file that it hid', async (t) => {
   for (const more of [[], ['box/new']]) {
     const { fs, store } = await memoryFileSystem()
+    // There a directory has its name to itself.
+    if (await fs.isHierarchical('box')) return t.pass('a hierarchical account hides no file')
     await fs.pipe({ 'box/d/child': Buffer.from('c'), 'box/e/child': Buffer.from('c') })
     await store.put({ container: 'box', name: 'd' }, Buffer.from('hidden'))
     const tx = fs.startTransaction()
