@@ -390,6 +390,8 @@ export class OpenFiles {
     const handle: FileHandle = { kind: 'file', inode, reader, writable: writes, append }
     const keepCache =
       writable?.active === true || (stored?.etag !== undefined && stored.etag === inode.cachedEtag)
+    // Else the kernel drops what it has.
+    if (!keepCache) inode.cachedEtag = undefined
     // The kernel may answer the first reads from the pages that it has of that version.
     if (keepCache && writable?.active !== true && stored?.etag !== undefined) {
       reader?.keeps(stored.etag)

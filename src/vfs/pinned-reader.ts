@@ -16,8 +16,8 @@ export interface PinnedReaderOptions {
   readonly entry: Entry
   /** Asks the service what is there now. */
   readonly refresh: () => Promise<Entry>
-  /** Called once, when somebody may have seen bytes of `entry`. */
-  readonly onServed?: ((entry: Entry) => void) | undefined
+  /** Called once, before somebody sees bytes of `entry`: false where others may have been seen already. */
+  readonly mayServe?: ((entry: Entry) => boolean) | undefined
   /** Called once, when the first read had to be fetched. */
   readonly onMissed?: (() => void) | undefined
   /** Called when another version is read from now on. */
@@ -74,9 +74,7 @@ export class PinnedReader {
 
   /** Whether `version` is the one that is read; it then stays the one, as if it had been read from. */
   keeps(version: string): boolean {
-    if (this.#entry.etag !== version) return false
-    this.#serve()
-    return true
+    return this.#entry.etag === version && this.#serves()
   }
 
   /** What the name stands for now: the version to read, unless another was read from. */
@@ -106,20 +104,21 @@ export class PinnedReader {
     if (this.#entry.etag === undefined) throw new FileSystemError('ESTALE', 'read')
     const { signal, whenAnswered: onLent } = context
     this.#reader ??= this.#open()
-    const reader = this.#reader
+    const [reader, entry] = [this.#reader, this.#entry]
     const { fetchedBytes } = reader
     const parts = await reader.read(range, { signal, onLent })
     // It was told meanwhile to read another version.
-    if (this.#reader !== undefined && this.#reader !== reader) return this.#read(range, context)
-    this.#serve()
+    if (entry !== this.#entry) return this.#read(range, context)
+    if (!this.#serves()) throw this.#gone(new FileSystemError('ESTALE', 'read'))
     if (!this.#hasRead && reader.fetchedBytes > fetchedBytes) this.#options.onMissed?.()
     this.#hasRead = true
     return parts
   }
 
-  #serve(): void {
-    if (!this.#served) this.#options.onServed?.(this.#entry)
-    this.#served = true
+  /** Whether it is this version that is read: the first that somebody sees decides. */
+  #serves(): boolean {
+    this.#served ||= this.#options.mayServe?.(this.#entry) ?? true
+    return this.#served
   }
 
   /** Whoever opens the file again is to find what is there: asks once. */

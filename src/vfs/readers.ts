@@ -32,8 +32,9 @@ export class Readers {
       path: () => this.#tree.pathOf(inode),
       entry,
       refresh: () => this.#refresh(inode),
-      onServed: ({ etag }) => {
-        inode.cachedEtag = etag
+      mayServe: ({ etag }) => {
+        inode.cachedEtag ??= etag
+        return inode.cachedEtag === etag
       },
       onPinned: () => this.onPinned?.(inode),
       onMissed: this.#siblings?.opened(inode, entry),

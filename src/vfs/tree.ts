@@ -13,7 +13,7 @@ import { Listing } from './listing.ts'
 import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from './operations.ts'
 import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
 import { type IsShown, shownBelow } from './shown-names.ts'
-import { otherVersionRead } from './versions-apart.ts'
+import { beginWith, otherVersionRead } from './versions-apart.ts'
 
 interface EntryOptions extends CallOptions {
   readonly fresh?: boolean
@@ -255,7 +255,11 @@ export class Tree {
     const after = await change((entry) => {
       before = entry
     })
-    this.reattributed(inode, before, after)
+    const read = before && otherVersionRead(inode, before)
+    if (read === undefined) {
+      this.reattributed(inode, before, after)
+      beginWith(inode, after)
+    } else this.#setApart(inode, read)
     return after
   }
 
@@ -411,6 +415,8 @@ export class Tree {
     }
     const etag = inode.entry?.etag
     inode.entry = entry
+    // The kernel is told this size: nobody begins with another version.
+    if (inode.writable === undefined && entry.etag !== undefined) beginWith(inode, entry)
     if (etag !== undefined && etag !== entry.etag) this.listener?.attributesChanged(inode.ino)
     return entry
   }
