@@ -108,7 +108,10 @@ export class PinnedReader {
     const { fetchedBytes } = reader
     const parts = await reader.read(range, { signal, onLent })
     // It was told meanwhile to read another version.
-    if (entry !== this.#entry) return this.#read(range, context)
+    if (entry !== this.#entry) {
+      this.#refuseShorter(entry)
+      return this.#read(range, context)
+    }
     if (!this.#serves()) throw this.#gone(new FileSystemError('ESTALE', 'read'))
     if (!this.#hasRead && reader.fetchedBytes > fetchedBytes) this.#options.onMissed?.()
     this.#hasRead = true
@@ -134,7 +137,16 @@ export class PinnedReader {
       throw isFileSystemError(error, 'ENOENT') ? this.#gone(cause) : error
     })
     if (entry.type !== 'file') throw this.#gone(cause)
+    const before = this.#entry
     this.#pin(entry)
+    this.#refuseShorter(before)
+  }
+
+  /** The kernel asked by the size that it believed, and shows zeros for what an answer has not. */
+  #refuseShorter(before: Entry): void {
+    if ((this.#entry.sizeBytes ?? 0) < (before.sizeBytes ?? 0)) {
+      throw this.#gone(new FileSystemError('ESTALE', 'read'))
+    }
   }
 
   #open(): BlobReader {
