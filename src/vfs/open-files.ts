@@ -390,12 +390,9 @@ export class OpenFiles {
     const handle: FileHandle = { kind: 'file', inode, reader, writable: writes, append }
     const keepCache =
       writable?.active === true || (stored?.etag !== undefined && stored.etag === inode.cachedEtag)
-    // Else the kernel drops what it has.
+    // The kernel drops its pages, or may answer the first reads from them.
     if (!keepCache) inode.cachedEtag = undefined
-    // The kernel may answer the first reads from the pages that it has of that version.
-    if (keepCache && writable?.active !== true && stored?.etag !== undefined) {
-      reader?.keeps(stored.etag)
-    }
+    else if (writable?.active !== true && stored?.etag !== undefined) reader?.keeps(stored.etag)
     return { handle: this.#handles.add(handle), keepCache, directIo: false }
   }
 

@@ -40,8 +40,11 @@ export class PinnedReader {
   /** Made for the first read: a program may open or map a file a thousand times and read it once. */
   #reader: BlobReader | undefined
   #served = false
-  #hasRead = false
+  #hasAnswered = false
+  /** The version that this mount made, where one is read: the kernel knows its size. */
+  #own: Entry | undefined
   #isGone = false
+  #refusal: FileSystemError | undefined
 
   constructor(options: PinnedReaderOptions) {
     this.#options = options
@@ -65,7 +68,7 @@ export class PinnedReader {
     try {
       return await this.#read(range, context)
     } catch (error) {
-      if (!isFileSystemError(error, 'ESTALE', 'ENOENT')) throw error
+      if (!isFileSystemError(error, 'ESTALE', 'ENOENT') || error === this.#refusal) throw error
       if (this.#served) throw await this.#goneFor(error)
       if (entry === this.#entry) await this.#pinAgain(error)
       return this.#read(range, context)
@@ -85,6 +88,7 @@ export class PinnedReader {
   /** This mount made version `after` of version `before`: whoever reads that one goes on there. */
   follow(before: Entry | undefined, after: Entry): void {
     if (before?.etag !== this.#entry.etag) return
+    this.#own = after
     this.#pin(after)
   }
 
@@ -113,8 +117,8 @@ export class PinnedReader {
       return this.#read(range, context)
     }
     if (!this.#serves()) throw this.#gone(new FileSystemError('ESTALE', 'read'))
-    if (!this.#hasRead && reader.fetchedBytes > fetchedBytes) this.#options.onMissed?.()
-    this.#hasRead = true
+    if (!this.#hasAnswered && reader.fetchedBytes > fetchedBytes) this.#options.onMissed?.()
+    this.#hasAnswered = true
     return parts
   }
 
@@ -144,8 +148,10 @@ export class PinnedReader {
 
   /** The kernel asked by the size that it believed, and shows zeros for what an answer has not. */
   #refuseShorter(before: Entry): void {
+    if (this.#entry === this.#own) return
     if ((this.#entry.sizeBytes ?? 0) < (before.sizeBytes ?? 0)) {
-      throw this.#gone(new FileSystemError('ESTALE', 'read'))
+      this.#refusal = this.#gone(new FileSystemError('ESTALE', 'read'))
+      throw this.#refusal
     }
   }
 
