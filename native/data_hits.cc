@@ -70,6 +70,8 @@ int64_t DataHits::Find(uint64_t handle, uint64_t offset, uint32_t size,
   const std::shared_lock lock(mutex_);
   const auto content = contents_.find(handle);
   if (content == contents_.end()) return -1;
+  // Before it has a piece the owner may give it up for a longer one.
+  if (content->second.pieces.empty()) return -1;
   if (offset >= content->second.size) return 0;
   const uint64_t end = std::min(offset + size, content->second.size);
   for (uint64_t at = offset; at < end;) {

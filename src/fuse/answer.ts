@@ -146,12 +146,6 @@ async function answerOpen(exchange: Exchange, request: RequestOf<'open'>): Promi
   const opened = (await modes?.settle(ino, found)) ?? found
   const mode = modes?.opened(ino, opened)
   if (noFlush) exchange.idle.push(opened.handle)
-  if (mode?.kind === 'refused') {
-    await operations.release(opened.handle, context)
-    await operations.renew?.(ino)
-    // The kernel looks the name up again, and finds the other inode.
-    throw new FileSystemError('ESTALE', 'open')
-  }
   if (mode?.kind !== 'passthrough') return openReply(unique, { ...opened, noFlush })
   // The kernel takes no word on its page cache with a backing file.
   return openReply(unique, { handle: opened.handle, noFlush, backing: mode.backing })

@@ -93,12 +93,12 @@ export async function mount(operations: FileOperations, options: MountOptions): 
   const given = givenDescriptor(options.mountpoint)
   if (given !== undefined) return mountGiven(operations, given, options)
   const { mountpoint, detachedDead, device } = await connect(options)
-  const { readOnly, failover } = options
+  const { failover } = options
   const maxReadAheadBytes = options.maxReadAheadBytes ?? maxRequestBytes
   const timeoutMs = options.timeoutMs ?? 60_000
   const channel = new NativeFuseChannel(device, { timeoutMs, isKept: failover !== undefined })
   const passthrough = options.passthrough ?? options.readOnly ?? false
-  const how = { maxReadAheadBytes, passthrough, readOnly }
+  const how = { maxReadAheadBytes, passthrough }
   const session = new Session(channel, operations, { ...how, failover: ofSession(failover) })
   try {
     session.start()

@@ -18,8 +18,6 @@ interface Watch {
 /** The open files of one inode that the kernel was told of. */
 interface OpenInode {
   readonly handles: Set<HandleId>
-  /** What they read, where nobody writes. */
-  readonly version: string | undefined
   /** The file that the kernel reads them from by itself: all of them or none, or it refuses the open. */
   readonly backing: number | undefined
 }
@@ -28,8 +26,6 @@ interface OpenInode {
 export interface OpenModesOptions {
   /** The kernel has agreed to read backing files, and it is wanted. */
   readonly passthrough: boolean
-  /** Versions change by others alone: each that is open gets an inode, so pages of none show in another. */
-  readonly readOnly: boolean
 }
 
 /** How the kernel is to read a file that was opened. */
@@ -38,8 +34,6 @@ export type OpenMode =
   | { readonly kind: 'asking' }
   /** From a file of its own, by number. */
   | { readonly kind: 'passthrough'; readonly backing: number }
-  /** Not at all: the inode is open in another version, and the kernel would show that one. */
-  | { readonly kind: 'refused' }
 
 /**
  * Decides how each open file is read. The kernel wants one way for all open files of an inode: the
@@ -53,15 +47,12 @@ export class OpenModes {
   readonly #changed = new Set<HandleId>()
   /** What ends it that a handle is told what becomes readable. */
   readonly #watches = new Map<HandleId, Watch>()
-  readonly #readOnly: boolean
   #parts = 0
   #passthrough: boolean
   #refusal: string | undefined
 
-  constructor(channel: ContentChannel, options: OpenModesOptions) {
-    const { passthrough, readOnly } = options
+  constructor(channel: ContentChannel, { passthrough }: OpenModesOptions) {
     this.#channel = channel
-    this.#readOnly = readOnly
     if (!passthrough) this.#refusal = 'the kernel does not offer it: Linux 6.9 or later does'
     this.#passthrough = passthrough
   }
@@ -99,13 +90,10 @@ export class OpenModes {
 
   /** A file was opened; to be called before the kernel hears of it. */
   opened(ino: Ino, opened: OpenedFile): OpenMode {
-    const { content, version } = opened
+    const { content } = opened
     const present = this.#inodes.get(ino)
-    if (present !== undefined && this.#readOnly && present.version !== version) {
-      return { kind: 'refused' }
-    }
     const backing = present === undefined ? this.#open(content) : present.backing
-    this.#note(ino, opened.handle, { version, backing })
+    this.#note(ino, opened.handle, backing)
     if (backing !== undefined) return { kind: 'passthrough', backing }
     this.#attach(opened)
     return { kind: 'asking' }
@@ -151,8 +139,8 @@ export class OpenModes {
     return undefined
   }
 
-  #note(ino: Ino, handle: HandleId, how: Omit<OpenInode, 'handles'>): void {
-    const present = this.#inodes.get(ino) ?? { handles: new Set(), ...how }
+  #note(ino: Ino, handle: HandleId, backing: number | undefined): void {
+    const present = this.#inodes.get(ino) ?? { handles: new Set(), backing }
     present.handles.add(handle)
     this.#inodes.set(ino, present)
     this.#inoOf.set(handle, ino)

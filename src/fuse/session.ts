@@ -54,8 +54,6 @@ export interface SessionOptions {
   readonly maxReadAheadBytes?: number | undefined
   /** Has the kernel read files by itself that lie whole on the local disk, where it can. Default false. */
   readonly passthrough?: boolean | undefined
-  /** Nothing changes but by others. Default false. */
-  readonly readOnly?: boolean | undefined
   /** For a connection that outlives this process. */
   readonly failover?: SessionFailover | undefined
 }
@@ -84,7 +82,6 @@ export class Session {
   readonly #drained = deferred<void>()
   readonly #closing = deferred<void>()
   readonly #wantsPassthrough: boolean
-  readonly #readOnly: boolean
   #modes: OpenModes | undefined
   readonly #failover: SessionFailover | undefined
   /** What has come since the session was paused. */
@@ -96,7 +93,6 @@ export class Session {
   constructor(channel: FuseChannel, operations: FileOperations, options: SessionOptions = {}) {
     this.#channel = channel
     this.#operations = operations
-    this.#readOnly = options.readOnly ?? false
     this.#failover = options.failover
     this.#wantsPassthrough = options.passthrough ?? false
     this.#maxReadAheadBytes = options.maxReadAheadBytes ?? maxRequestBytes
@@ -343,8 +339,7 @@ export class Session {
     })
     const agreed = (limits.flags2 & initFlags2.FUSE_PASSTHROUGH) !== 0
     if (this.#channel.content !== undefined) {
-      const options = { passthrough: agreed, readOnly: this.#readOnly }
-      this.#modes = new OpenModes(this.#channel.content, options)
+      this.#modes = new OpenModes(this.#channel.content, { passthrough: agreed })
     }
     return limits
   }

@@ -46,6 +46,8 @@ export class Inode {
   readonly readers: Set<PinnedReader> = new Set()
   /** The version whose pages the kernel may hold. */
   cachedEtag: string | undefined
+  /** Until the kernel has heard that its size may be another. */
+  settling: Promise<void> | undefined
   /** Of a directory: while the journal has it and the service has not. */
   unstored: UnstoredDirectory | undefined
   /** While it is open for writing, or holds what no commit has taken yet. */

@@ -10,7 +10,7 @@ import type { NewDirectories } from './new-directories.ts'
 import type { CallContext, InodeEntry, NodeOptions, RenameTarget } from './operations.ts'
 import type { PromisedRemovals } from './promised-removals.ts'
 import { refuseOtherType } from './same-type.ts'
-import type { Tree } from './tree.ts'
+import type { CopiedFile, Tree } from './tree.ts'
 import { storeDirectories } from './unstored-directory.ts'
 import type { WritableFile } from './writable-file.ts'
 
@@ -154,8 +154,9 @@ export class Naming {
   async #move(move: Move, what: Moved): Promise<void> {
     const { source, replaced } = what
     for (const file of writablesBelow(source)) if (file.isSent) await file.commitLocked()
+    let moved: CopiedFile | undefined
     if (source.writable?.unborn === true) await this.#moveUnborn(source.writable, what)
-    else await this.#moveStored(move, what)
+    else moved = await this.#moveStored(move, what)
     const isUnborn = source.writable?.unborn === true
     if (!isUnborn) await replaced?.writable?.discardLocked()
     this.#tree.table.move(source, move.newParent, move.newName)
@@ -163,7 +164,7 @@ export class Naming {
     this.#tree.touchNames(move.newParent)
     this.#tree.touch(source)
     if (isUnborn) await this.#promiseMoved(what)
-    else await this.#follow(source)
+    else await this.#follow(source, moved)
   }
 
   /** The journal loses what was promised for the name only when it has what takes its place. */
@@ -185,7 +186,7 @@ export class Naming {
     await this.#tree.namespace.removeFile(path, { ifMatch: former })
   }
 
-  async #moveStored(move: Move, what: Moved): Promise<void> {
+  async #moveStored(move: Move, what: Moved): Promise<CopiedFile | undefined> {
     const { table, namespace } = this.#tree
     for (const each of [what.source, what.replaced]) if (each) await storeDirectories(each)
     await move.newParent.unstored?.store()
@@ -196,11 +197,13 @@ export class Naming {
     const to = table.pathIn(move.newParent, move.newName)
     for (const path of [from, to]) await this.#removals.storeBelow(path)
     const moved = await namespace.rename(from, to, { noReplace: move.target.noReplace })
-    if (moved !== undefined) this.#tree.copied(what.source, { ...moved, from, to })
+    return moved && { ...moved, from, to }
   }
 
   /** Everything open below a name that moved goes on with the versions at the new one. */
-  async #follow(source: Inode): Promise<void> {
+  async #follow(source: Inode, moved: CopiedFile | undefined): Promise<void> {
+    if (moved !== undefined && this.#tree.setApartFrom(source, moved.source)) return
+    if (moved !== undefined) this.#tree.copied(source, moved)
     for (const inode of subtree(source)) {
       const file = inode.writable
       await inode.unstored?.secure()
@@ -210,7 +213,9 @@ export class Naming {
         const after = await this.#tree.stat(this.#tree.pathOf(inode), {})
         await file?.followLocked(after)
         this.#tree.replaced(inode, before, after)
-      }
+      } else if (inode.entry?.name !== this.#tree.pathOf(inode).name && inode.type !== 'directory')
+        // The same bytes have another version there, and nobody was told of each.
+        inode.entry = undefined
     }
   }
 

@@ -26,7 +26,6 @@ import {
 import { Readers } from './readers.ts'
 import { refuseOtherType } from './same-type.ts'
 import type { Tree } from './tree.ts'
-import { beginWith } from './versions-apart.ts'
 import { WritableFile } from './writable-file.ts'
 import type { WritableFileContext } from './writable-file-options.ts'
 
@@ -382,8 +381,9 @@ export class OpenFiles {
   ): OpenedFile {
     const access = accessOf(flags)
     const writable = inode.writable
-    const stored = writable === undefined ? entry : (writable.stored ?? writable.entry())
-    if (writable === undefined && stored !== undefined) beginWith(inode, stored)
+    // Who opened it before may have found another since.
+    const found = entry && (inode.entry ?? entry)
+    const stored = writable === undefined ? found : (writable.stored ?? writable.entry())
     const reader =
       access.read && stored !== undefined ? this.#readers.open(inode, stored) : undefined
     const append = (flags & constants.O_APPEND) !== 0

@@ -274,11 +274,6 @@ export interface KnownNames {
 export interface FileOperations {
   /** Begins to tell `listener` of changes. Called at most once, before any other call. */
   watchChanges?(listener: ChangeListener): void
-  /**
-   * Makes the name of `ino` stand for another inode from now on; those who have this one open go on in
-   * the version that they opened.
-   */
-  renew?(ino: Ino): Promise<void>
   /** Called once, after the last other call has settled: the mount is gone, and open handles get no `release`. */
   unmounted?(): Promise<void>
   /** Counts one lookup of the entry it gives. `absent` and rejecting with ENOENT differ in the TTL only. */

@@ -18,6 +18,8 @@ export interface PinnedReaderOptions {
   readonly refresh: () => Promise<Entry>
   /** Called once, before somebody sees bytes of `entry`: false where others may have been seen already. */
   readonly mayServe?: ((entry: Entry) => boolean) | undefined
+  /** Resolves when the kernel believes no other size than that of `entry`; `undefined` when it is so. */
+  readonly settling?: (() => Promise<void> | undefined) | undefined
   /** Called once, when the first read had to be fetched. */
   readonly onMissed?: (() => void) | undefined
   /** Called when another version is read from now on. */
@@ -41,10 +43,7 @@ export class PinnedReader {
   #reader: BlobReader | undefined
   #served = false
   #hasAnswered = false
-  /** The version that this mount made, where one is read: the kernel knows its size. */
-  #own: Entry | undefined
   #isGone = false
-  #refusal: FileSystemError | undefined
 
   constructor(options: PinnedReaderOptions) {
     this.#options = options
@@ -68,7 +67,7 @@ export class PinnedReader {
     try {
       return await this.#read(range, context)
     } catch (error) {
-      if (!isFileSystemError(error, 'ESTALE', 'ENOENT') || error === this.#refusal) throw error
+      if (!isFileSystemError(error, 'ESTALE', 'ENOENT')) throw error
       if (this.#served) throw await this.#goneFor(error)
       if (entry === this.#entry) await this.#pinAgain(error)
       return this.#read(range, context)
@@ -88,7 +87,6 @@ export class PinnedReader {
   /** This mount made version `after` of version `before`: whoever reads that one goes on there. */
   follow(before: Entry | undefined, after: Entry): void {
     if (before?.etag !== this.#entry.etag) return
-    this.#own = after
     this.#pin(after)
   }
 
@@ -111,11 +109,9 @@ export class PinnedReader {
     const [reader, entry] = [this.#reader, this.#entry]
     const { fetchedBytes } = reader
     const parts = await reader.read(range, { signal, onLent })
+    if (!this.#served) await this.#options.settling?.()
     // It was told meanwhile to read another version.
-    if (entry !== this.#entry) {
-      this.#refuseShorter(entry)
-      return this.#read(range, context)
-    }
+    if (entry !== this.#entry) return this.#read(range, context)
     if (!this.#serves()) throw this.#gone(new FileSystemError('ESTALE', 'read'))
     if (!this.#hasAnswered && reader.fetchedBytes > fetchedBytes) this.#options.onMissed?.()
     this.#hasAnswered = true
@@ -141,18 +137,7 @@ export class PinnedReader {
       throw isFileSystemError(error, 'ENOENT') ? this.#gone(cause) : error
     })
     if (entry.type !== 'file') throw this.#gone(cause)
-    const before = this.#entry
     this.#pin(entry)
-    this.#refuseShorter(before)
-  }
-
-  /** The kernel asked by the size that it believed, and shows zeros for what an answer has not. */
-  #refuseShorter(before: Entry): void {
-    if (this.#entry === this.#own) return
-    if ((this.#entry.sizeBytes ?? 0) < (before.sizeBytes ?? 0)) {
-      this.#refusal = this.#gone(new FileSystemError('ESTALE', 'read'))
-      throw this.#refusal
-    }
   }
 
   #open(): BlobReader {

@@ -36,6 +36,7 @@ export class Readers {
         inode.cachedEtag ??= etag
         return inode.cachedEtag === etag
       },
+      settling: () => inode.settling,
       onPinned: () => this.onPinned?.(inode),
       onMissed: this.#siblings?.opened(inode, entry),
     })

@@ -140,7 +140,6 @@ class ReportDirectory {
   readonly #answers: Partial<FileOperations> = {
     lookup: async (parent, name) => this.#lookup(parent, name),
     forget: () => {},
-    renew: async () => {},
     getattr: async (ino) => this.#attributes(ino),
     attributesNow: () => undefined,
     namesNow: () => undefined,

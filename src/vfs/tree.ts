@@ -13,11 +13,17 @@ import { Listing } from './listing.ts'
 import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from './operations.ts'
 import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
 import { type IsShown, shownBelow } from './shown-names.ts'
-import { beginWith, otherVersionRead } from './versions-apart.ts'
+import { beginWith, isOtherVersion, isOvertaken, mayBeginWith } from './versions-apart.ts'
 
 interface EntryOptions extends CallOptions {
   readonly fresh?: boolean
   readonly toChange?: boolean
+}
+
+/** A file that a rename copied, and where from and to. */
+export interface CopiedFile extends CopiedEntry {
+  readonly from: BlobPath
+  readonly to: BlobPath
 }
 
 export interface TreeOptions {
@@ -95,29 +101,40 @@ export class Tree {
   }
 
   /**
-   * What `inode` is: the version that is read, where somebody reads one that others have replaced. `fresh` asks the
-   * service even when a listing knows. `toChange` wants what the name stands for, also to open it: `ESTALE` where that
-   * is another version than is read, whereupon the kernel looks the name up again.
+   * What `inode` is: the version that is open, where others have replaced it. `fresh` asks the service even when a
+   * listing knows. `ESTALE` where nobody has that version open, and with `toChange`, which wants what the name stands
+   * for, also to open it: the kernel looks the name up again then.
    */
   async entryOf(inode: Inode, options: EntryOptions = {}): Promise<Entry> {
-    if (inode.isApart && options.toChange === true) throw this.#apart(inode)
+    if (inode.isApart) return this.#formerOf(inode, options)
     const local = localEntry(inode)
     if (local !== undefined) return local
     if (inode.unlinked) return this.#lastKnown(inode)
     if (this.#isContainer(inode)) return this.#containerEntry()
     if (inode === this.table.root) return this.#prefixEntry(options)
+    const before = inode.entry
+    const path = this.pathOf(inode)
     try {
-      const found = await this.stat(this.pathOf(inode), options)
-      const read = otherVersionRead(inode, found)
-      if (read === undefined) return this.#note(inode, found)
-      if (options.toChange !== true) return read
-      this.#setApart(inode, read)
-      throw this.#apart(inode)
+      const found = await this.stat(path, options)
+      // It was stored or found in another version while the service was asked.
+      if (isOvertaken(inode, before, found)) return this.entryOf(inode, options)
+      if (this.setApartFrom(inode, found)) {
+        // For who looks the name up again.
+        this.namespace.noteCommitted(path, found)
+        return this.#formerOf(inode, options)
+      }
+      return this.#note(inode, found)
     } catch (error) {
       if (!isFileSystemError(error, 'ENOENT')) throw error
       if (inode.readers.size > 0 && inode.entry !== undefined) return inode.entry
       throw error
     }
+  }
+
+  #formerOf(inode: Inode, { toChange = false }: EntryOptions): Entry {
+    const isOpen = inode.readers.size > 0 || inode.writable !== undefined
+    if (toChange || !isOpen) throw this.failure('ESTALE', 'open', this.pathOf(inode))
+    return localEntry(inode) ?? this.#lastKnown(inode)
   }
 
   /** What getattr would give of a directory, as far as that is known without asking. */
@@ -146,9 +163,13 @@ export class Tree {
     const child = parent.children.get(name)
     const local = child && localEntry(child)
     if (local !== undefined || parent.unstored !== undefined) return local
+    const before = child?.entry
     try {
       if (options.fresh !== true) await this.#learn(parent, options)
       const found = await this.namespace.find(this.table.pathIn(parent, name), options)
+      const now = parent.children.get(name)
+      if (now !== undefined && isOvertaken(now, before, found))
+        return this.find(parent, name, options)
       if (found === undefined || this.shows?.(found) === false) return undefined
       return this.#shown(found)
     } catch (error) {
@@ -170,6 +191,7 @@ export class Tree {
   async list(directory: Inode, options: CallOptions = {}): Promise<Map<string, Entry>> {
     // What is stored and closed while the service lists is not in its answer, nor open any more.
     const unborn = this.#unbornIn(directory)
+    const before = new Map(Array.from(directory.children.values(), (each) => [each, each.entry]))
     const isStored = directory.unstored === undefined
     const listed = isStored ? await this.#listStored(directory, options) : []
     const entries = new Map(listed.map((entry) => [baseName(entry.name), entry]))
@@ -178,12 +200,12 @@ export class Tree {
       if (!entries.has(child.name)) entries.set(child.name, child.entry)
     }
     for (const child of directory.children.values()) {
-      const entry = localEntry(child) ?? entries.get(child.name)
+      const listed = entries.get(child.name)
+      const isLater = listed !== undefined && isOvertaken(child, before.get(child), listed)
+      const entry = localEntry(child) ?? (isLater ? child.entry : listed)
       if (entry === undefined) continue
       entries.set(child.name, entry)
-      const read = otherVersionRead(child, entry)
-      if (read !== undefined) this.#setApart(child, read)
-      else if (entry.type === child.type) this.#note(child, entry)
+      if (!this.setApartFrom(child, entry) && entry.type === child.type) this.#note(child, entry)
     }
     return entries
   }
@@ -202,33 +224,42 @@ export class Tree {
   /** The inode of `name`, which `entry` describes. */
   child(parent: Inode, name: string, entry: Entry): Inode {
     const known = parent.children.get(name)
-    const read = known && otherVersionRead(known, entry)
-    if (known !== undefined && read !== undefined) this.#setApart(known, read)
+    if (known !== undefined) this.setApartFrom(known, entry)
     const inode = this.table.ensureChild(parent, name, entry.type)
     this.#note(inode, entry)
     return inode
   }
 
-  /** The service says that `inode` is `entry`: resolves when the kernel takes nothing else for its size. */
+  /**
+   * The service says that `inode`, of which somebody is about to read the first bytes, is `entry`: resolves when the
+   * kernel takes nothing else for its size, or when the name stands for another inode.
+   */
   async found(inode: Inode, entry: Entry): Promise<void> {
     if (inode.unlinked || inode.writable !== undefined || entry.type !== inode.type) return
-    const read = otherVersionRead(inode, entry)
-    if (read !== undefined) return this.#setApart(inode, read)
+    this.namespace.noteCommitted(this.pathOf(inode), entry)
+    if (!mayBeginWith(inode, entry) && this.setApartFrom(inode, entry)) return
     this.#note(inode, entry)
-    await this.listener?.sizeChanged(inode.ino)
+    beginWith(inode, entry)
+    const settling = this.listener?.sizeChanged(inode.ino)
+    inode.settling = settling
+    try {
+      await settling
+    } finally {
+      if (inode.settling === settling) inode.settling = undefined
+    }
   }
 
-  /** Who reads `read` goes on so, and the name stands for another inode from now on. */
-  #setApart(inode: Inode, read: Entry): void {
+  /**
+   * Where `entry` is a version that others have stored since: who has `inode` open goes on in the former, and the name
+   * stands for another inode from now on. Returns whether it is so.
+   */
+  setApartFrom(inode: Inode, entry: Entry): boolean {
+    if (!isOtherVersion(inode, entry)) return false
     const { parent, name } = inode
-    inode.entry = read
     inode.isApart = true
     this.table.detach(inode)
     if (parent !== undefined) this.listener?.nameChanged(parent.ino, name)
-  }
-
-  #apart(inode: Inode): FileSystemError {
-    return this.failure('ESTALE', 'open', this.pathOf(inode))
+    return true
   }
 
   /** Writes attributes of a file or directory that is not open for writing here. */
@@ -255,11 +286,8 @@ export class Tree {
     const after = await change((entry) => {
       before = entry
     })
-    const read = before && otherVersionRead(inode, before)
-    if (read === undefined) {
-      this.reattributed(inode, before, after)
-      beginWith(inode, after)
-    } else this.#setApart(inode, read)
+    const isApart = before !== undefined && this.setApartFrom(inode, before)
+    if (!isApart) this.reattributed(inode, before, after)
     return after
   }
 
@@ -362,12 +390,10 @@ export class Tree {
   }
 
   /** The file of `inode` is another version at another path now, with the same bytes. */
-  copied(
-    inode: Inode,
-    move: CopiedEntry & { readonly from: BlobPath; readonly to: BlobPath },
-  ): void {
+  copied(inode: Inode, move: CopiedFile): void {
     const { source, copied, from, to } = move
     if (source.etag === undefined || copied.etag === undefined) return
+    if (inode.entry?.etag === source.etag) inode.entry = this.#shown(copied)
     const { endpoint } = this.namespace.store
     const version = { endpoint, path: from, etag: source.etag }
     this.chunkCache.copied(version, { endpoint, path: to, etag: copied.etag })
@@ -415,8 +441,6 @@ export class Tree {
     }
     const etag = inode.entry?.etag
     inode.entry = entry
-    // The kernel is told this size: nobody begins with another version.
-    if (inode.writable === undefined && entry.etag !== undefined) beginWith(inode, entry)
     if (etag !== undefined && etag !== entry.etag) this.listener?.attributesChanged(inode.ino)
     return entry
   }

@@ -1,19 +1,36 @@
 /**
- * Each inode is one line of versions, as the kernel has one size and one cache of pages for it. When others replace a
- * file that somebody has read from here, the name stands for another inode from then on, as after a rename over it.
+ * Each inode is one line of versions, those that this mount made of the first, as the kernel has one size and one cache
+ * of pages for it. When others replace a file, its name stands for another inode from then on, as after a rename over
+ * it: replies about the former that are under way then tell the kernel nothing of the next.
  */
 import type { Entry } from '../namespace/entry.ts'
 import type { Inode } from './inode-table.ts'
 
-/** What somebody has read from in `inode`, where `entry` is another version. */
-export function otherVersionRead(inode: Inode, entry: Entry): Entry | undefined {
-  if (entry.etag === undefined || inode.unlinked) return undefined
+/** Whether `entry` is a version that others have stored since `inode` was looked at. */
+export function isOtherVersion(inode: Inode, entry: Entry): boolean {
+  const { entry: former, type } = inode
+  if (entry.etag === undefined || former?.etag === undefined) return false
+  if (former.etag === entry.etag || type === 'directory' || entry.type !== type) return false
   // Who writes, and who locks for other machines, goes on in the version that is stored.
-  if (inode.writable !== undefined || inode.lock !== undefined) return undefined
-  for (const reader of inode.readers) {
-    if (reader.hasRead && reader.entry.etag !== entry.etag) return reader.entry
-  }
-  return undefined
+  return inode.writable === undefined && inode.lock === undefined && !inode.unlinked
+}
+
+/** Whether `inode` was stored or found in another version since it was `before`, while the service was asked and said `found`. */
+export function isOvertaken(
+  { entry }: Inode,
+  before: Entry | undefined,
+  found: Entry | undefined,
+): boolean {
+  return entry?.etag !== before?.etag && entry?.etag !== found?.etag
+}
+
+/**
+ * Whether those who have `inode` open, all of whom have read nothing, may begin with `entry` instead. The kernel asks
+ * for what ends behind the size that it believes, but shows zeros where an answer ends before that.
+ */
+export function mayBeginWith(inode: Inode, { sizeBytes }: Entry): boolean {
+  if (inode.cachedEtag !== undefined || sizeBytes < (inode.entry?.sizeBytes ?? 0)) return false
+  return [...inode.readers].every(({ hasRead }) => !hasRead)
 }
 
 /** Has all who have `inode` open, and have read nothing, begin with `entry`. */

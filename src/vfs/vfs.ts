@@ -260,15 +260,6 @@ export class Vfs implements FileOperations {
     return { ...opened, ...this.#contentOf(inode, opened.handle) }
   }
 
-  async renew(ino: Ino): Promise<void> {
-    const inode = this.#tree.table.get(ino)
-    const [reader] = inode.readers
-    if (reader !== undefined) inode.entry = reader.entry
-    this.#tree.table.detach(inode)
-    // The lookup before has told the kernel another length, to which it has cut what it holds.
-    await this.#tree.listener?.contentChanged(ino)
-  }
-
   /** Where the version that `handle` reads lies on the local disk, unless somebody writes the file. */
   #contentOf(inode: Inode, handle: HandleId): Partial<OpenedFile> {
     const { reader } = this.#handles.file(handle)

@@ -121,16 +121,20 @@ export class VfsMount {
   }
 
   async stat(path: string): Promise<Attributes> {
-    return this.vfs.getattr(await this.ino(path), undefined, caller)
+    return lookingUpAgain(async () => this.vfs.getattr(await this.ino(path), undefined, caller))
   }
 
   async open(path: string, flags: number = constants.O_RDONLY): Promise<HandleId> {
-    return (await this.vfs.open(await this.ino(path), flags, caller)).handle
+    const opened = await lookingUpAgain(async () =>
+      this.vfs.open(await this.ino(path), flags, caller),
+    )
+    return opened.handle
   }
 
   async create(path: string, flags: number = constants.O_RDWR): Promise<HandleId> {
     const [parent, name] = await this.split(path)
-    const created = await this.vfs.create(parent, name, { mode: 0o640, flags }, caller)
+    const create = () => this.vfs.create(parent, name, { mode: 0o640, flags }, caller)
+    const created = await lookingUpAgain(create)
     return created.file.handle
   }
 
@@ -205,6 +209,14 @@ export class VfsMount {
   async storeElsewhere(name: string, data: string): Promise<void> {
     await this.account.put({ container: 'box', name }, Buffer.from(data))
   }
+}
+
+/** What the kernel does of a call by path whose inode is not what the name stands for any more. */
+async function lookingUpAgain<Result>(call: () => Promise<Result>): Promise<Result> {
+  return call().catch((error: FileSystemError) => {
+    if (error.code !== 'ESTALE') throw error
+    return call()
+  })
 }
 
 /** From here on every new account is hierarchical. For files that run suites again. */

@@ -118,7 +118,8 @@ t.test('what is renamed in a version that others wrote is not taken for ours', a
   await mount.storeElsewhere('d/a', 'theirs')
   await mount.rename('d/a', 'd/b')
 
-  const opened = await mount.vfs.open(ino, constants.O_RDONLY, caller)
+  await t.rejects(mount.vfs.open(ino, constants.O_RDONLY, caller), { code: 'ESTALE' })
+  const opened = await mount.vfs.open(await mount.ino('d/b'), constants.O_RDONLY, caller)
   t.equal(opened.keepCache, false)
   t.equal((await mount.read(opened.handle)).toString(), 'theirs')
   await mount.vfs.release(opened.handle, caller)

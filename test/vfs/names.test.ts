@@ -449,8 +449,8 @@ t.test('a reader survives a chmod by this mount', async (t) => {
 t.test('the pages of the kernel are kept while the version is the same', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.storeElsewhere('f', 'one')
-  const ino = await mount.ino('f')
   const open = async () => {
+    const ino = await mount.ino('f')
     const { handle, keepCache } = await mount.vfs.open(ino, constants.O_RDONLY, caller)
     await mount.vfs.read(handle, { start: 0, end: 1 }, caller)
     await mount.vfs.release(handle, caller)
@@ -459,7 +459,7 @@ t.test('the pages of the kernel are kept while the version is the same', async (
 
   t.equal(await open(), false)
   t.equal(await open(), true)
-  await mount.vfs.setattr(ino, { mode: 0o600 }, caller)
+  await mount.vfs.setattr(await mount.ino('f'), { mode: 0o600 }, caller)
   t.equal(await open(), true, 'a change of attributes changes no page')
   await mount.storeElsewhere('f', 'two')
   await mount.clock.advance(listingTtlMs + 1)
@@ -484,6 +484,67 @@ t.test('an open file never mixes two versions', async (t) => {
   await mount.storeElsewhere('f', 'b'.repeat(8 * 2 ** 20))
 
   await t.rejects(mount.read(handle, 7 * 2 ** 20), { code: 'ESTALE' })
+})
+
+t.test(
+  'what others made shorter before it was read is ESTALE, and opened again it is read',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.storeElsewhere('f', 'longer')
+    const handle = await mount.open('f')
+    await mount.storeElsewhere('f', 'short')
+
+    await t.rejects(mount.read(handle), { code: 'ESTALE', message: /open the file again/ })
+    t.equal(await mount.load('f'), 'short')
+  },
+)
+
+t.test('nor is it given to who opened the file beside one who has read', async (t) => {
+  const mount = await VfsMount.make(t)
+  const longer = 'a'.repeat(2 ** 21)
+  await mount.storeElsewhere('f', longer)
+  const [first, second] = [await mount.open('f'), await mount.open('f')]
+  await mount.read(first, 0, 10)
+  await mount.storeElsewhere('f', `${longer}b`)
+
+  await t.rejects(mount.read(second, 2 ** 21 - 1), { code: 'ESTALE' })
+})
+
+t.test('a name whose version others replaced stands for another inode', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('f', 'one')
+  const former = await mount.ino('f')
+  const handle = await mount.open('f')
+  await mount.storeElsewhere('f', 'other')
+  await mount.clock.advance(listingTtlMs + 1)
+
+  t.not(await mount.ino('f'), former)
+  const { sizeBytes, nlink } = await mount.vfs.getattr(former, handle, caller)
+  t.strictSame([sizeBytes, nlink], [3, 0], 'who has it open is shown the version that was opened')
+  await mount.close(handle)
+  await t.rejects(mount.vfs.getattr(former, undefined, caller), { code: 'ESTALE' })
+})
+
+t.test('what this mount made of a file is no other version', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.mkdir('d')
+  await mount.save('d/f', 'one')
+  const ino = await mount.ino('d/f')
+  const stays = async (what: string) => t.equal(await mount.ino('d/f'), ino, what)
+
+  await mount.save('d/f', 'other')
+  await stays('written')
+  await mount.vfs.setattr(ino, { mode: 0o600 }, caller)
+  await mount.vfs.setattr(ino, { sizeBytes: 2 }, caller)
+  await stays('changed')
+  await mount.rename('d/f', 'd/g')
+  await mount.rename('d/g', 'd/f')
+  await stays('renamed')
+  await mount.rename('d', 'e')
+  await mount.rename('e', 'd')
+  await stays('moved with its directory')
+  await mount.clock.advance(listingTtlMs + 1)
+  await stays('asked for anew')
 })
 
 t.test('a read-only mount refuses every change with EROFS', async (t) => {

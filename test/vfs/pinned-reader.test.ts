@@ -180,22 +180,3 @@ t.test('a read under way goes on in a shorter version of this mount', async (t) 
 
   t.equal(await under, 'own')
 })
-
-t.test(
-  'a read that was asked by a longer size than the next version of others has is ESTALE',
-  async (t) => {
-    const { read, put } = await openFile('first')
-    await put('one')
-
-    await t.rejects(read(), { code: 'ESTALE', message: /open the file again/ })
-  },
-)
-
-t.test('so is one under way when the shorter version is heard of', async (t) => {
-  const { read, reader, entry } = await openFile('first')
-
-  const under = read()
-  reader.beginWith({ ...entry, etag: '"next"', sizeBytes: 3 })
-
-  await t.rejects(under, { code: 'ESTALE', message: /open the file again/ })
-})

@@ -12,6 +12,9 @@ const nameOf = (at: number): string => `set/f-${String(at).padStart(3, '0')}`
 /** What file `at` holds: another byte than its neighbours. */
 const contentOf = (at: number): string => String.fromCharCode(97 + (at % 26)).repeat(fileBytes)
 
+/** What somebody else makes of it: no shorter, so that who has opened it reads it. */
+const theirs = (at: number): string => `theirs ${at}`.padEnd(fileBytes + 1)
+
 async function setUp(t: Test, count: number, options: MountOptions = {}) {
   const mount = await VfsMount.make(t, options)
   for (let at = 0; at < count; at += 1) await mount.storeElsewhere(nameOf(at), contentOf(at))
@@ -128,10 +131,10 @@ t.test('a second epoch over what has left the memory is read ahead again', async
 
 t.test('what was replaced elsewhere before it was fetched is read as it is', async (t) => {
   const mount = await setUp(t, 60)
-  for (const at of upTo(50, 4)) await mount.storeElsewhere(nameOf(at), `theirs ${at}`)
+  for (const at of upTo(50, 4)) await mount.storeElsewhere(nameOf(at), theirs(at))
   await readFiles(t, mount, upTo(4))
 
-  for (const at of upTo(20, 4)) t.equal(await mount.load(nameOf(at)), `theirs ${at}`)
+  for (const at of upTo(20, 4)) t.equal(await mount.load(nameOf(at)), theirs(at))
 })
 
 t.test('what is replaced after it was fetched shows with the listing, and is whole', async (t) => {
@@ -160,10 +163,10 @@ t.test('what is replaced while it is on its way is read as one or the other', as
   await readFiles(t, mount, upTo(4))
   t.ok(isHeld)
   const read = mount.load(nameOf(5))
-  await mount.storeElsewhere(nameOf(5), 'theirs')
+  await mount.storeElsewhere(nameOf(5), theirs(5))
   release()
 
-  t.equal(await read, 'theirs')
+  t.equal(await read, theirs(5))
 })
 
 t.test('what is replaced here is read as it was written', async (t) => {

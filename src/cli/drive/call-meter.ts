@@ -167,7 +167,7 @@ export function bytesOf(result: unknown): number {
 
 /** These answer no call of a program. */
 const unmetered: ReadonlySet<string> = new Set([
-  ...['forget', 'watchChanges', 'renew', 'unmounted', 'attributesNow', 'namesNow', 'isStored'],
+  ...['forget', 'watchChanges', 'unmounted', 'attributesNow', 'namesNow', 'isStored'],
   ...['beforeReply', 'openFiles'],
 ])
 
