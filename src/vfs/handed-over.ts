@@ -31,6 +31,8 @@ export type HandoverLine =
       /** In its parent, or in the root of the mount where that is absent. */
       readonly name: string
       readonly lookups: number
+      /** Of a file: the version that the kernel was told of. */
+      readonly etag?: string | undefined
       /** Where the service does not tell it any more. */
       readonly entry?: Entry | undefined
     }
@@ -75,6 +77,7 @@ const handoverLine: z.ZodType<HandoverLine> = z.discriminatedUnion('kind', [
     parent: z.number().optional(),
     name: z.string(),
     lookups: z.number(),
+    etag: z.string().optional(),
     entry: entry.optional(),
   }),
   z.object({ kind: z.literal('gone'), ino: z.number() }),
@@ -187,6 +190,7 @@ function adoptInodes({ inodes }: HandedOver, { table }: Tree): void {
     if (inode === undefined) continue
     inode.lookups = line.lookups
     inode.entry = line.entry
+    inode.toldEtag = line.etag
     if (inode === table.root) continue
     inode.parent = made.get(line.parent ?? rootIno)
     inode.unlinked = line.parent === undefined || inode.parent === undefined

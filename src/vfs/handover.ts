@@ -75,7 +75,8 @@ export class Handover {
   #inodeLine(inode: Inode): HandoverLine {
     const { ino, type, parent, name, lookups, unlinked, entry } = inode
     if (this.#tree.table.find(ino) !== inode) return { kind: 'gone', ino }
-    if (!unlinked) return { kind: 'inode', ino, type, parent: parent?.ino, name, lookups }
+    const etag = type === 'directory' ? undefined : (entry?.etag ?? inode.toldEtag)
+    if (!unlinked) return { kind: 'inode', ino, type, parent: parent?.ino, name, lookups, etag }
     // Its parent may be gone too.
     const below = this.#tree.pathOf(this.#tree.table.root).name
     const path = this.#tree.pathOf(inode).name

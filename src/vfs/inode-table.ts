@@ -42,6 +42,8 @@ export class Inode {
   namesChangedNs: bigint | undefined
   /** What the namespace last said of it. */
   entry: Entry | undefined
+  /** The version that an earlier process told the kernel of, until `entry` says it. */
+  toldEtag: string | undefined
   /** Those who read a version of it. */
   readonly readers: Set<PinnedReader> = new Set()
   /** The version whose pages the kernel may hold. */

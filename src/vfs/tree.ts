@@ -239,6 +239,7 @@ export class Tree {
     this.namespace.noteCommitted(this.pathOf(inode), entry)
     if (!mayBeginWith(inode, entry) && this.setApartFrom(inode, entry)) return
     this.#note(inode, entry)
+    this.table.onChanged?.(inode)
     beginWith(inode, entry)
     const settling = this.listener?.sizeChanged(inode.ino)
     inode.settling = settling

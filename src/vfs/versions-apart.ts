@@ -8,9 +8,10 @@ import type { Inode } from './inode-table.ts'
 
 /** Whether `entry` is a version that others have stored since `inode` was looked at. */
 export function isOtherVersion(inode: Inode, entry: Entry): boolean {
-  const { entry: former, type } = inode
-  if (entry.etag === undefined || former?.etag === undefined) return false
-  if (former.etag === entry.etag || type === 'directory' || entry.type !== type) return false
+  const { type } = inode
+  const former = inode.entry?.etag ?? inode.toldEtag
+  if (entry.etag === undefined || former === undefined) return false
+  if (former === entry.etag || type === 'directory' || entry.type !== type) return false
   // Who writes, and who locks for other machines, goes on in the version that is stored.
   return inode.writable === undefined && inode.lock === undefined && !inode.unlinked
 }

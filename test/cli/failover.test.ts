@@ -92,6 +92,22 @@ t.test('a drive with --failover', { skip: whyNoCli() || whyNoMounts() }, async (
     t.equal(await shell(`cat '${directory}/replaced'`), 'other', 'who opens it anew reads that')
   })
 
+  t.test('tells what others replaced meanwhile from what the kernel knows', async (t) => {
+    const put = (name: string, input: string) =>
+      runAbfs(['cp', '-', `abfs://data/${name}`], { env, input })
+    for (const name of ['left', 'changed']) await put(name, 'x'.repeat(70_000))
+    const { directory } = await start(t, '--read-only', '--attr-ttl', '0')
+    const numbers = () => shell(`cd '${directory}' && stat -c %i left changed`)
+    const before = (await numbers()).split('\n')
+    await kill(directory, env)
+    await put('changed', 'other')
+
+    t.equal(await shell(`cat '${directory}/changed'`), 'other')
+    const after = (await numbers()).split('\n')
+    t.equal(after[0], before[0])
+    t.not(after[1], before[1], 'another inode, of whose size the kernel knew nothing')
+  })
+
   t.test('has its locks held over a takeover', async (t) => {
     const { directory } = await start(t, '--read-only')
     const file = `${directory}/big`

@@ -19,7 +19,11 @@ export function addOwnerOptions(command: Command): void {
 /** The flags that say how long what was seen is believed. */
 export function addBeliefs(command: Command): void {
   command
-    .option('--attr-ttl <seconds>', 'how long names and attributes are believed', '1')
+    .option(
+      '--attr-ttl <seconds>',
+      'how long names and attributes are believed; 0 asks each time',
+      '1',
+    )
     .option(
       '--change-feed [seconds]',
       "read the account's change feed so often (default: 60), and believe the rest for --attr-ttl",

@@ -80,6 +80,7 @@ function endSoon(): void {
 /** How long listings are believed. Who is told of changes need not list often: names are then believed as long as attributes. */
 function ttlMs({ changeFeedMs, attrTtlMs, immutable }: DriveSettings): number | undefined {
   if (immutable) return Number.MAX_SAFE_INTEGER
+  if (attrTtlMs === 0) return 0
   return changeFeedMs === undefined || attrTtlMs < usualTtlMs ? undefined : attrTtlMs
 }
 

@@ -1,4 +1,4 @@
-import { FileSystemError } from '../../errors.ts'
+import { FileSystemError, isFileSystemError } from '../../errors.ts'
 import {
   type Attributes,
   type CallContext,
@@ -24,8 +24,20 @@ export class Paths {
     this.#context = context
   }
 
-  /** Runs `work` with the inode of `path`; `ENOENT` when there is none. */
+  /**
+   * Runs `work` with the inode of `path`; `ENOENT` when there is none. Once more where others have replaced what was
+   * found, as the kernel does.
+   */
   async at<T>(path: string, work: (held: Held) => Promise<T>): Promise<T> {
+    try {
+      return await this.#at(path, work)
+    } catch (error) {
+      if (!isFileSystemError(error, 'ESTALE')) throw error
+      return this.#at(path, work)
+    }
+  }
+
+  async #at<T>(path: string, work: (held: Held) => Promise<T>): Promise<T> {
     const walked: Held[] = [{ ino: rootIno, attributes: undefined }]
     try {
       for (const name of namesOf(path)) walked.push(await this.#step(walked, name, path))
