@@ -46,7 +46,7 @@ function noteForeignChange(tree: Tree, change: ForeignChange): boolean {
   const own = inodeAt(tree, path)
   if (own !== undefined) tree.listener?.attributesChanged(own.ino)
   if (path.name === root.name) {
-    tree.forgetPrefix()
+    tree.root.forget()
     return true
   }
   let each = path
@@ -63,7 +63,7 @@ function noteForeignChange(tree: Tree, change: ForeignChange): boolean {
 /** Forgets all that may be untrue: nobody knows what has changed. Names that the kernel takes for absent it forgets in time. */
 function forgetEverything(tree: Tree): void {
   tree.namespace.invalidate()
-  tree.forgetPrefix()
+  tree.root.forget()
   for (const inode of subtree(tree.table.root)) {
     tree.listener?.attributesChanged(inode.ino)
     if (inode.parent === undefined) continue

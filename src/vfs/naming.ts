@@ -5,12 +5,14 @@ import type { Entry } from '../namespace/entry.ts'
 import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { typeOf } from './attributes.ts'
 import { type Inode, subtree } from './inode-table.ts'
+import { hasUnborn } from './listed-names.ts'
 import { Mutex, runExclusively } from './mutex.ts'
 import type { NewDirectories } from './new-directories.ts'
 import type { CallContext, InodeEntry, NodeOptions, RenameTarget } from './operations.ts'
 import type { PromisedRemovals } from './promised-removals.ts'
 import { refuseOtherType } from './same-type.ts'
-import type { CopiedFile, Tree } from './tree.ts'
+import type { Tree } from './tree.ts'
+import type { CopiedFile } from './tree-options.ts'
 import { storeDirectories } from './unstored-directory.ts'
 import type { WritableFile } from './writable-file.ts'
 
@@ -93,7 +95,7 @@ export class Naming {
     const path = this.#tree.table.pathIn(parent, name)
     const inode = parent.children.get(name)
     if (inode?.writable !== undefined) throw this.#tree.failure('ENOTDIR', 'rmdir', path)
-    if (inode !== undefined && this.#tree.hasUnborn(inode)) {
+    if (inode !== undefined && hasUnborn(inode)) {
       throw this.#tree.failure('ENOTEMPTY', 'rmdir', path)
     }
     if ((await inode?.unstored?.discard()) !== true) {
@@ -249,7 +251,7 @@ export class Naming {
     const replaced = move.newParent.children.get(move.newName)
     if (present.type === 'directory') {
       if (entry.type !== 'directory') throw this.#tree.failure('EISDIR', 'rename', to)
-      if (replaced !== undefined && this.#tree.hasUnborn(replaced)) {
+      if (replaced !== undefined && hasUnborn(replaced)) {
         throw this.#tree.failure('ENOTEMPTY', 'rename', to)
       }
       return

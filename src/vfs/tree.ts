@@ -2,9 +2,8 @@ import type { CallOptions } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { impliedDirectory } from '../namespace/blob-entry.ts'
-import { baseName } from '../namespace/blob-name.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
-import type { CopiedEntry, Namespace, StatOptions } from '../namespace/namespace.ts'
+import type { Namespace, StatOptions } from '../namespace/namespace.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
@@ -12,30 +11,16 @@ import { type Inode, InodeTable } from './inode-table.ts'
 import { Listing } from './listing.ts'
 import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from './operations.ts'
 import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
-import { type IsShown, shownBelow } from './shown-names.ts'
-import { beginWith, isOtherVersion, isOvertaken, mayBeginWith } from './versions-apart.ts'
-
-interface EntryOptions extends CallOptions {
-  readonly fresh?: boolean
-  readonly toChange?: boolean
-}
-
-/** A file that a rename copied, and where from and to. */
-export interface CopiedFile extends CopiedEntry {
-  readonly from: BlobPath
-  readonly to: BlobPath
-}
-
-export interface TreeOptions {
-  readonly namespace: Namespace
-  readonly root: BlobPath
-  readonly defaults: AttributeDefaults
-  readonly readOnly: boolean
-  readonly posixAttrs: PosixUse
-  readonly isShown: IsShown | undefined
-  readonly chunkCache: ChunkCache
-  readonly clock: Clock
-}
+import { RootEntry } from './root-entry.ts'
+import { shownBelow } from './shown-names.ts'
+import type { CopiedFile, EntryOptions, TreeOptions } from './tree-options.ts'
+import {
+  beginWith,
+  isOtherVersion,
+  isOvertaken,
+  localEntry,
+  mayBeginWith,
+} from './versions-apart.ts'
 
 /**
  * The names that this mount shows: the namespace's, and over them the files which are open for
@@ -53,11 +38,7 @@ export class Tree {
   readonly #readOnly: boolean
   /** Absent: all entries are shown. */
   readonly shows: ((entry: Entry) => boolean) | undefined
-  /** No blob stands for a container's root: its attributes last as long as the mount. */
-  #containerPosix: PosixAttributes = {}
-  /** What a mounted prefix is: asked for after each change of a name in it, and in no listing of its own. */
-  #prefix: { readonly entry: Entry; readonly untilMs: number } | undefined
-  #prefixChanges = 0
+  readonly root: RootEntry
 
   constructor(options: TreeOptions) {
     this.namespace = options.namespace
@@ -66,6 +47,8 @@ export class Tree {
     this.chunkCache = options.chunkCache
     this.clock = options.clock
     this.#defaults = options.defaults
+    const { clock, root: path, defaults } = options
+    this.root = new RootEntry({ path, clock, ttlMs: defaults.attrTtlMs })
     this.#readOnly = options.readOnly
     this.posixAttrs = options.posixAttrs
     this.shows = options.isShown && shownBelow(options.root, options.isShown)
@@ -95,9 +78,12 @@ export class Tree {
     return new FileSystemError(code, syscall, { path: formatPath(path) })
   }
 
+  /** An entry as this mount shows it. */
+  readonly shown = (entry: Entry): Entry => shownEntry(entry, this.posixAttrs)
+
   /** What the namespace says of `path`, as this mount shows it. */
   async stat(path: BlobPath, options: StatOptions): Promise<Entry> {
-    return this.#shown(await this.namespace.stat(path, options))
+    return this.shown(await this.namespace.stat(path, options))
   }
 
   /**
@@ -110,8 +96,7 @@ export class Tree {
     const local = localEntry(inode)
     if (local !== undefined) return local
     if (inode.unlinked) return this.#lastKnown(inode)
-    if (this.#isContainer(inode)) return this.#containerEntry()
-    if (inode === this.table.root) return this.#prefixEntry(options)
+    if (inode === this.table.root) return this.#rootEntry(options)
     const before = inode.entry
     const path = this.pathOf(inode)
     try {
@@ -123,7 +108,7 @@ export class Tree {
         this.namespace.noteCommitted(path, found)
         return this.#formerOf(inode, options)
       }
-      return this.#note(inode, found)
+      return this.note(inode, found)
     } catch (error) {
       if (!isFileSystemError(error, 'ENOENT')) throw error
       if (inode.readers.size > 0 && inode.entry !== undefined) return inode.entry
@@ -147,11 +132,10 @@ export class Tree {
   #entryNow(inode: Inode): Entry | undefined {
     if (inode.type !== 'directory' || inode.unlinked) return undefined
     if (inode.unstored !== undefined) return inode.unstored.entry
-    if (this.#isContainer(inode)) return this.#containerEntry()
-    if (inode === this.table.root) return this.#prefixNow()
+    if (inode === this.table.root) return this.root.now()
     const known = this.namespace.known(this.pathOf(inode))
     if (known?.type !== 'directory' || known.partial === true) return undefined
-    return this.#note(inode, this.#shown(known))
+    return this.note(inode, this.shown(known))
   }
 
   /** The entry `name` of `parent`, or `undefined` when there is none. */
@@ -171,7 +155,7 @@ export class Tree {
       if (now !== undefined && isOvertaken(now, before, found))
         return this.find(parent, name, options)
       if (found === undefined || this.shows?.(found) === false) return undefined
-      return this.#shown(found)
+      return this.shown(found)
     } catch (error) {
       if (isFileSystemError(error, 'ENOENT')) return undefined
       throw error
@@ -187,47 +171,25 @@ export class Tree {
     await this.namespace.list(this.pathOf(directory), new Listing(options))
   }
 
-  /** The entries of a directory, with those that only this mount has yet. */
-  async list(directory: Inode, options: CallOptions = {}): Promise<Map<string, Entry>> {
-    // What is stored and closed while the service lists is not in its answer, nor open any more.
-    const unborn = this.#unbornIn(directory)
-    const before = new Map(Array.from(directory.children.values(), (each) => [each, each.entry]))
-    const isStored = directory.unstored === undefined
-    const listed = isStored ? await this.#listStored(directory, options) : []
-    const entries = new Map(listed.map((entry) => [baseName(entry.name), entry]))
-    for (const child of unborn) {
-      if (child.parent !== directory || child.unlinked || child.entry === undefined) continue
-      if (!entries.has(child.name)) entries.set(child.name, child.entry)
-    }
-    for (const child of directory.children.values()) {
-      const listed = entries.get(child.name)
-      const isLater = listed !== undefined && isOvertaken(child, before.get(child), listed)
-      const entry = localEntry(child) ?? (isLater ? child.entry : listed)
-      if (entry === undefined) continue
-      entries.set(child.name, entry)
-      if (!this.setApartFrom(child, entry) && entry.type === child.type) this.#note(child, entry)
-    }
-    return entries
-  }
-
-  /** Whether a directory holds what only this mount has yet. */
-  hasUnborn(directory: Inode): boolean {
-    return this.#unbornIn(directory).length > 0
-  }
-
-  #unbornIn(directory: Inode): Inode[] {
-    return [...directory.children.values()].filter(
-      ({ writable, unstored }) => writable?.unborn === true || unstored !== undefined,
-    )
-  }
-
   /** The inode of `name`, which `entry` describes. */
   child(parent: Inode, name: string, entry: Entry): Inode {
     const known = parent.children.get(name)
     if (known !== undefined) this.setApartFrom(known, entry)
     const inode = this.table.ensureChild(parent, name, entry.type)
-    this.#note(inode, entry)
+    this.note(inode, entry)
     return inode
+  }
+
+  /** Notes what the service, or a commit, says of `inode`; `ESTALE` where it has become another kind of thing. */
+  note(inode: Inode, entry: Entry): Entry {
+    if (entry.type !== inode.type) {
+      this.table.detach(inode)
+      throw this.failure('ESTALE', 'getattr', this.pathOf(inode))
+    }
+    const etag = inode.entry?.etag
+    inode.entry = entry
+    if (etag !== undefined && etag !== entry.etag) this.listener?.attributesChanged(inode.ino)
+    return entry
   }
 
   /**
@@ -238,7 +200,7 @@ export class Tree {
     if (inode.unlinked || inode.writable !== undefined || entry.type !== inode.type) return
     this.namespace.noteCommitted(this.pathOf(inode), entry)
     if (!mayBeginWith(inode, entry) && this.setApartFrom(inode, entry)) return
-    this.#note(inode, entry)
+    this.note(inode, entry)
     this.table.onChanged?.(inode)
     beginWith(inode, entry)
     const settling = this.listener?.sizeChanged(inode.ino)
@@ -266,9 +228,10 @@ export class Tree {
   /** Writes attributes of a file or directory that is not open for writing here. */
   async setAttributes(inode: Inode, changes: PosixAttributes): Promise<Entry> {
     const before = await this.entryOf(inode, { toChange: true })
-    if (this.#isContainer(inode) || inode.unlinked) {
+    const isContainer = inode === this.table.root && this.root.isContainer
+    if (isContainer || inode.unlinked) {
       const after = { ...before, posix: { ...before.posix, ...changes } }
-      if (!inode.unlinked) this.#containerPosix = after.posix
+      if (isContainer) this.root.setAttributes(after.posix)
       this.reattributed(inode, before, after)
       return after
     }
@@ -321,9 +284,8 @@ export class Tree {
   }
 
   #believedOf(inode: Inode): number {
-    if (inode !== this.table.root || this.#prefix === undefined)
-      return this.believedMs(inode.parent)
-    return Math.max(0, this.#prefix.untilMs - this.clock.nowMs())
+    const ofRoot = inode === this.table.root ? this.root.believedMs : undefined
+    return ofRoot ?? this.believedMs(inode.parent)
   }
 
   /** Notes that this mount changed `inode`: its status change time is now. */
@@ -344,8 +306,6 @@ export class Tree {
     return keptPosix(attributes, this.posixAttrs)
   }
 
-  readonly #shown = (entry: Entry): Entry => shownEntry(entry, this.posixAttrs)
-
   /** Who owns what `context` makes in `parent`: in a set-group-id directory, its group. */
   ownerIn(parent: Inode, context: CallContext): { readonly uid: number; readonly gid: number } {
     const { uid, gid } = context
@@ -360,8 +320,8 @@ export class Tree {
 
   /** This mount made version `after` of `before`: nothing that reads or caches it is out of date. */
   replaced(inode: Inode, before: Entry | undefined, after: Entry): void {
-    inode.entry = this.#shown(after)
-    if (inode === this.table.root) this.forgetPrefix()
+    inode.entry = this.shown(after)
+    if (inode === this.table.root) this.root.forget()
     this.listener?.inodeChanged(inode.ino)
     for (const reader of inode.readers) reader.follow(before, after)
   }
@@ -394,85 +354,33 @@ export class Tree {
   copied(inode: Inode, move: CopiedFile): void {
     const { source, copied, from, to } = move
     if (source.etag === undefined || copied.etag === undefined) return
-    if (inode.entry?.etag === source.etag) inode.entry = this.#shown(copied)
+    if (inode.entry?.etag === source.etag) inode.entry = this.shown(copied)
     const { endpoint } = this.namespace.store
     const version = { endpoint, path: from, etag: source.etag }
     this.chunkCache.copied(version, { endpoint, path: to, etag: copied.etag })
     if (inode.cachedEtag === source.etag) inode.cachedEtag = copied.etag
   }
 
-  async #prefixEntry(options: CallOptions & { readonly fresh?: boolean }): Promise<Entry> {
-    const known = options.fresh === true ? undefined : this.#prefixNow()
-    if (known !== undefined) return known
+  async #rootEntry(options: EntryOptions): Promise<Entry> {
     const { root } = this.table
     const path = this.pathOf(root)
-    const untilMs = this.clock.nowMs() + this.#defaults.attrTtlMs
-    const changes = this.#prefixChanges
-    const found = await this.stat(path, options).catch((error: unknown) => {
-      // It need not exist before the first file in it.
-      if (isFileSystemError(error, 'ENOENT')) return impliedDirectory(path.name)
-      throw error
+    const known = options.fresh === true && !this.root.isContainer ? undefined : this.root.now()
+    if (known !== undefined) return known
+    return this.root.learn(async () => {
+      const found = await this.stat(path, options).catch((error: unknown) => {
+        // It need not exist before the first file in it.
+        if (isFileSystemError(error, 'ENOENT')) return impliedDirectory(path.name)
+        throw error
+      })
+      return this.note(root, found)
     })
-    const entry = this.#note(root, found)
-    if (changes === this.#prefixChanges) this.#prefix = { entry, untilMs }
-    return entry
-  }
-
-  #prefixNow(): Entry | undefined {
-    if (this.#prefix !== undefined && this.#prefix.untilMs <= this.clock.nowMs()) {
-      this.#prefix = undefined
-    }
-    return this.#prefix?.entry
-  }
-
-  /** A mounted prefix may be another than was found. */
-  forgetPrefix(): void {
-    this.#prefix = undefined
-    this.#prefixChanges += 1
-  }
-
-  #containerEntry(): Entry {
-    return { ...impliedDirectory(''), posix: this.#containerPosix }
-  }
-
-  #note(inode: Inode, entry: Entry): Entry {
-    if (entry.type !== inode.type) {
-      this.table.detach(inode)
-      throw this.failure('ESTALE', 'getattr', this.pathOf(inode))
-    }
-    const etag = inode.entry?.etag
-    inode.entry = entry
-    if (etag !== undefined && etag !== entry.etag) this.listener?.attributesChanged(inode.ino)
-    return entry
   }
 
   #lastKnown(inode: Inode): Entry {
     if (inode.entry !== undefined) return inode.entry
     throw this.failure('ESTALE', 'getattr', this.pathOf(inode))
   }
-
-  async #listStored(directory: Inode, options: CallOptions): Promise<readonly Entry[]> {
-    try {
-      const all = await this.namespace.list(this.pathOf(directory), new Listing(options))
-      const listed = this.shows === undefined ? all : all.filter(this.shows)
-      return this.posixAttrs === 'off' ? listed.map(this.#shown) : listed
-    } catch (error) {
-      // A mounted prefix need not exist before the first file in it; a container must.
-      const unborn = directory === this.table.root && !this.#isContainer(directory)
-      if (unborn && isFileSystemError(error, 'ENOENT')) return []
-      throw error
-    }
-  }
-
-  #isContainer(inode: Inode): boolean {
-    return inode === this.table.root && this.pathOf(inode).name === ''
-  }
 }
 
 /** `S_ISGID`. */
 const setGroupId = 0o2000
-
-/** What this mount knows of an inode, whatever the service has. */
-function localEntry({ writable, unstored }: Inode): Entry | undefined {
-  return writable?.entry() ?? unstored?.entry
-}

@@ -5,6 +5,7 @@ import { withoutStored } from './attributes.ts'
 import { commitDirectory } from './directory-commit.ts'
 import type { CommitContext } from './file-commit.ts'
 import { type Inode, subtree } from './inode-table.ts'
+import { hasUnborn } from './listed-names.ts'
 import { Mutex } from './mutex.ts'
 import { PromisedVersion } from './promised-version.ts'
 import type { Tree } from './tree.ts'
@@ -103,7 +104,7 @@ export class UnstoredDirectory {
   /** Takes it away, where it is empty and was never stored; whether it was so. */
   discard(): Promise<boolean> {
     return this.#mutex.run(async () => {
-      if (!this.#isLeft || this.#tree.hasUnborn(this.#inode)) return false
+      if (!this.#isLeft || hasUnborn(this.#inode)) return false
       this.#inode.unstored = undefined
       this.#tree.table.detach(this.#inode)
       await this.#promised.forget()

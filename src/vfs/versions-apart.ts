@@ -38,3 +38,8 @@ export function mayBeginWith(inode: Inode, { sizeBytes }: Entry): boolean {
 export function beginWith(inode: Inode, entry: Entry): void {
   for (const reader of inode.readers) reader.beginWith(entry)
 }
+
+/** What this mount knows of an inode, whatever the service has. */
+export function localEntry({ writable, unstored }: Inode): Entry | undefined {
+  return writable?.entry() ?? unstored?.entry
+}

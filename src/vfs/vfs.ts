@@ -14,6 +14,7 @@ import type { Inode } from './inode-table.ts'
 import { journalsIn } from './journals.ts'
 import { knownNames, namesMoment } from './known-names.ts'
 import { LeaseLocks } from './lease-locks.ts'
+import { listNames } from './listed-names.ts'
 import { LocalContents } from './local-contents.ts'
 import { Naming } from './naming.ts'
 import { NewDirectories } from './new-directories.ts'
@@ -359,7 +360,7 @@ export class Vfs implements FileOperations {
   async opendir(ino: Ino, context: CallContext): Promise<OpenedDirectory> {
     const inode = this.#tree.directory(ino, 'opendir')
     const { nameChanges } = inode
-    const entries = await this.#tree.list(inode, context)
+    const entries = await listNames(this.#tree, inode, context)
     const directory = new DirectoryHandle(this.#tree, inode, entries)
     const handle = this.#handles.add(directory)
     const kept = directory.keepNames(namesMoment(this.#tree, inode, nameChanges))
@@ -373,10 +374,11 @@ export class Vfs implements FileOperations {
   ): Promise<Iterable<DirectoryEntry>> {
     const directory = this.#handles.directory(handle)
     if (directory.rewinds(offset)) {
-      directory.refresh(await this.#tree.list(directory.inode, context))
+      directory.refresh(await listNames(this.#tree, directory.inode, context))
       this.#handles.changed(handle)
     }
-    if (directory.isAdopted) directory.complete(await this.#tree.list(directory.inode, context))
+    if (directory.isAdopted)
+      directory.complete(await listNames(this.#tree, directory.inode, context))
     return directory.read(offset)
   }
 
