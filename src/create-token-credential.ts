@@ -72,7 +72,7 @@ export async function createTokenCredential(
 
 /** Of other options `loadConfig` says what they are. */
 function checkAsked(options: CreateTokenCredentialOptions): void {
-  if (typeof options !== 'object' || options === null) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw mistake('options', `expected an object, got ${shown(options)}`)
   }
   const { container, permissions, environment } = options
@@ -83,7 +83,8 @@ function checkAsked(options: CreateTokenCredentialOptions): void {
     const words = permissionNames.join(', ')
     throw mistake('permissions', `expected a list of ${words}, got ${shown(permissions)}`)
   }
-  if (environment !== undefined && (typeof environment !== 'object' || environment === null)) {
+  const isObject = typeof environment === 'object' && environment !== null
+  if (environment !== undefined && (!isObject || Array.isArray(environment))) {
     throw mistake('environment', `expected an object of variables, got ${shown(environment)}`)
   }
 }

@@ -16,7 +16,7 @@ const mayBeSecret = /sig=|AccountKey=|SharedAccessSignature=|:\/\/[^/@]*:[^/@]*@
 
 /** `TypeError` unless `options` is an object; `name` is the argument's. */
 export function expectOptions(options: unknown, wanted: string, name = 'options'): void {
-  if (typeof options === 'object' && options !== null) return
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return
   throw new TypeError(`${name}: expected ${wanted}, got ${shown(options)}`)
 }
 
@@ -100,7 +100,7 @@ export function expectCall(options: Call | undefined): void {
 /** The same for calls that give a stream or a generator, which itself tells that it is aborted. */
 export function expectSignal(options: Call | undefined): void {
   if (options === undefined) return
-  if (typeof options !== 'object' || options === null) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw mistaken(`options: expected an object such as { signal }, got ${shown(options)}`)
   }
   const { signal } = options

@@ -26,7 +26,7 @@ const login = `https://user:${secret}@acct.blob.core.windows.net/box`
 const place = 'abfs://box@acct.dfs.core.windows.net/f'
 const lists = [signed, login, [secret], { secret }]
 const noText = [null, 5, Number.NaN, true, [], {}, Symbol.iterator]
-const noObject = [null, 5, Number.NaN, 'text', signed]
+const noObject = [null, 5, Number.NaN, 'text', signed, [], ['recursive']]
 const noFunction = [undefined, null, 5, {}, 'text', signed]
 const own = { environment: { ABFS_ACCOUNT: 'acct' } }
 const given = { ...own, credential: abfs.sasProvider(() => ({ sas: `sig=${secret}` })) }

@@ -83,6 +83,8 @@ t.test('abfs doctor', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
       await content.write(0, Buffer.from('12345'))
       const journal = new Journal({ directory: join(directory, owner), clock: systemClock })
       await journal.keep({ ...version, reason }, content)
+      const etag = '"0x1"'
+      if (reason === 'pending') await journal.keepRemoval({ path, etag })
       await content.close()
     }
 
@@ -93,11 +95,11 @@ t.test('abfs doctor', { skip: whyNoCli() || whyNoMounts() }, async (t) => {
     t.equal(verdict, 'warned')
     t.match(
       detail,
-      `1 version of files of abfs://data (5 B) could not be stored: each .json in ${directory}/kept`,
+      `1 file of abfs://data (5 B) could not be stored: each .json in ${directory}/kept`,
     )
     t.match(
       detail,
-      '1 version of files of abfs://data (5 B) promised by a drive that died: mount abfs://data',
+      '1 file, 1 removal of abfs://data (5 B) promised by a drive that died: mount abfs://data',
     )
   })
 

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { GiB } from '../../byte-range.ts'
 import { systemClock } from '../../clock.ts'
 import type { Journal } from '../../vfs/journal.ts'
+import type { KeptVersion } from '../../vfs/journal-record.ts'
 import { Journals } from '../../vfs/journals.ts'
 import { formatBytes, formatCount } from '../output.ts'
 import type { Finding } from './examine.ts'
@@ -74,11 +75,22 @@ async function summaryOf(
   if (first === undefined) return undefined
   const bytes = versions.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   const container = `abfs://${first.path.container}`
-  const what = formatCount(versions.length, 'version')
-  return { text: `${what} of files of ${container} (${formatBytes(bytes)})`, container }
+  return { text: `${whatOf(versions)} of ${container} (${formatBytes(bytes)})`, container }
 }
 
-/** The first directory above that is there. */
+/** `2 files, 1 directory, 3 removals`, of which there are any. */
+function whatOf(versions: readonly KeptVersion[]): string {
+  const count = (type: KeptVersion['type']): number =>
+    versions.filter((each) => each.type === type).length
+  const counts = [
+    { count: count(undefined), one: 'file', many: 'files' },
+    { count: count('directory'), one: 'directory', many: 'directories' },
+    { count: count('removal'), one: 'removal', many: 'removals' },
+  ]
+  const some = counts.filter((each) => each.count > 0)
+  return some.map((each) => formatCount(each.count, each.one, each.many)).join(', ')
+}
+
 /** What is there of `directory`, which is made where it is missing. */
 async function nearest(directory: string): Promise<string> {
   for (let place = resolve(directory); ; place = dirname(place)) {

@@ -137,7 +137,7 @@ async function examineDrives(
   if (ill.length === 0) return ok(`${drives.length} mounted`)
   const names = ill.map(({ directory, state, unsaved }) => {
     return unsaved.length > 0
-      ? `${directory}: ${formatCount(unsaved.length, 'file')} not stored`
+      ? `${directory}: ${formatCount(unsaved.length, 'change')} not stored`
       : `${directory}: ${state === 'unknown' ? "another user's, or nobody's" : state}`
   })
   const isDead = ill.some(({ state }) => state === 'dead' || state === 'unknown')

@@ -32,7 +32,7 @@ import { rehearseReading } from './rehearsal.ts'
 import { accessOf, accountSeenBy } from './seen-account.ts'
 import { ServedDrive } from './served-drive.ts'
 import { StartWatch } from './start-watch.ts'
-import { describeUnsaved, unsavedFile } from './unsaved-view.ts'
+import { countUnsaved, describeUnsaved, unsavedFile } from './unsaved-view.ts'
 
 /** What one drive shows, and where. */
 export interface DrivePlace {
@@ -302,7 +302,7 @@ class Daemon {
       this.#context.stderr.write(`abfs: not stored: ${describeUnsaved(unsavedFile(each))}\n`)
     }
     if (unsaved.length === 0) return
-    const detail = `${unsaved.length} of the files that were written could not be stored; the log says where they are kept`
+    const detail = `${countUnsaved(unsaved)}; the log says which, and where they are kept`
     const path = this.#drives.map(({ source }) => source).join(', ')
     throw new FileSystemError('EIO', 'unmount', { path, detail })
   }

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import type { Unsaved } from '../../vfs/fault.ts'
-import { formatBytes, printable } from '../output.ts'
+import { formatBytes, formatCount, printable } from '../output.ts'
 import type { UnsavedFile } from './drive-report.ts'
 
 /** A file that could not be stored, with what lies of it on the local disk now. */
@@ -16,6 +16,15 @@ export function describeUnsaved(file: UnsavedFile): string {
   const why = error.replaceAll(`: ${path}`, '')
   const where = file.isRemoval === true ? whatOfRemoval(file) : whereabouts(file)
   return printable(`${path}${size}: ${why}; ${where}`)
+}
+
+/** `2 files could not be stored, 1 file could not be removed`, of which there are any. */
+export function countUnsaved(unsaved: readonly Pick<Unsaved, 'isRemoval'>[]): string {
+  const removals = unsaved.filter(({ isRemoval }) => isRemoval === true).length
+  const files = unsaved.length - removals
+  const stored = files === 0 ? [] : [`${formatCount(files, 'file')} could not be stored`]
+  const removed = removals === 0 ? [] : [`${formatCount(removals, 'file')} could not be removed`]
+  return [...stored, ...removed].join(', ')
 }
 
 function whatOfRemoval({ place, isPending }: UnsavedFile): string {
