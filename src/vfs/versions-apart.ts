@@ -3,15 +3,18 @@
  * of pages for it. When others replace a file, its name stands for another inode from then on, as after a rename over
  * it: replies about the former that are under way then tell the kernel nothing of the next.
  */
-import type { Entry } from '../namespace/entry.ts'
+import type { Entry, EntryType } from '../namespace/entry.ts'
 import type { Inode } from './inode-table.ts'
+
+/** What the kernel keeps the content of. */
+const haveContent: ReadonlySet<EntryType> = new Set(['file', 'symlink'])
 
 /** Whether `entry` is a version that others have stored since `inode` was looked at. */
 export function isOtherVersion(inode: Inode, entry: Entry): boolean {
   const { type } = inode
   const former = inode.entry?.etag ?? inode.toldEtag
   if (entry.etag === undefined || former === undefined) return false
-  if (former === entry.etag || type === 'directory' || entry.type !== type) return false
+  if (former === entry.etag || entry.type !== type || !haveContent.has(type)) return false
   // Who writes, and who locks for other machines, goes on in the version that is stored.
   return inode.writable === undefined && inode.lock === undefined && !inode.unlinked
 }

@@ -525,6 +525,18 @@ t.test('a name whose version others replaced stands for another inode', async (t
   await t.rejects(mount.vfs.getattr(former, undefined, caller), { code: 'ESTALE' })
 })
 
+t.test('a fifo stays what it is for all who have it open, whoever changes it', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.vfs.mknod(rootIno, 'p', { mode: constants.S_IFIFO | 0o600, rdev: 0 }, caller)
+  const ino = await mount.ino('p')
+  const path = { container: 'box', name: 'p' }
+  const { metadata = {} } = await mount.account.head(path)
+  await mount.account.put(path, new Uint8Array(0), { metadata: { ...metadata, user: 'x' } })
+  await mount.clock.advance(listingTtlMs + 1)
+
+  t.equal(await mount.ino('p'), ino)
+})
+
 t.test('what this mount made of a file is no other version', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.mkdir('d')
