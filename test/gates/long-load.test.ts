@@ -1,16 +1,37 @@
 /**
  * A drive under mixed load for long keeps its memory and its descriptors: 20 seconds, two hours with --long, or
- * ABFS_LOAD_MINUTES.
+ * ABFS_LOAD_MINUTES. The same under faults of the service, 10 seconds or 8 minutes: every call does what it should.
  */
+import type { ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import t from 'tap'
-import { outputOf, startAbfs, startCliSandbox, until, whyNoCli } from '../support/cli.ts'
+import t, { type Test } from 'tap'
+import {
+  controlSandbox,
+  outputOf,
+  startAbfs,
+  startCliSandbox,
+  until,
+  type Variables,
+  whyNoCli,
+} from '../support/cli.ts'
 import { isLongRun, runLong } from '../support/program.ts'
 import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
 
 const minutes = Number(process.env['ABFS_LOAD_MINUTES'] || 120)
 const seconds = isLongRun ? minutes * 60 : 20
 const samplesOfRun = 30
+const faultySeconds = isLongRun ? 8 * 60 : 10
+/** One request is disturbed so often. */
+const faultEveryMs = 150
+const disturbances = [
+  { effect: { kind: 'status', status: 503 } },
+  { effect: { kind: 'status', status: 500 } },
+  { effect: { kind: 'status', status: 429, retryAfterSeconds: 1 } },
+  { effect: { kind: 'reset' } },
+  { effect: { kind: 'reset' }, runsVerb: true },
+  { effect: { kind: 'resetInBody' } },
+  { effect: { kind: 'truncate' } },
+]
 const skip = whyNoCli() || whyNoMounts()
 
 /**
@@ -57,25 +78,17 @@ interface Sample {
 t.test('mixed load leaves memory and descriptors flat', { skip, timeout: 0 }, async (t) => {
   // Azurite keeps what was overwritten, and stands still for minutes when it has gathered gigabytes.
   const { client } = await startCliSandbox(t, '--engine', 'abfs')
-  const mountpoint = await temporaryMountpoint(t)
-  const local = t.testdir({ cache: {} })
-  const cache = ['--cache-dir', `${local}/cache`, '--cache-size', '32M']
-  const args = ['mount', 'abfs://data', mountpoint, '--foreground', ...cache]
-  const daemon = startAbfs(args, { env: client })
-  t.teardown(() => daemon.kill('SIGKILL'))
-  const output = outputOf(daemon)
-  await until(() => readFileSync('/proc/mounts', 'utf8').includes(` ${mountpoint} `))
-
-  const idle = sampleOf(daemon.pid ?? 0)
+  const { drive, mountpoint, local, output } = await startDrive(t, client)
+  const idle = sampleOf(drive.pid ?? 0)
   const samples: Sample[] = []
   let rounds = 0
   for (let i = 0; i < samplesOfRun; i++) {
-    const limit = Math.max(1, Math.round(seconds / samplesOfRun))
-    const settings = `LIMIT=${limit}; LOCAL='${local}'; cd '${mountpoint}'`
-    const { status, output } = await runLong('bash', ['-c', `${settings}; ${load}`])
-    t.equal(status, 0, output)
-    rounds += roundsIn(output)
-    const sample = sampleOf(daemon.pid ?? 0)
+    rounds += await runLoad(
+      t,
+      { mountpoint, local },
+      Math.max(1, Math.round(seconds / samplesOfRun)),
+    )
+    const sample = sampleOf(drive.pid ?? 0)
     samples.push(sample)
     t.comment(`${i + 1}/${samplesOfRun}: ${inWords(sample)}`)
   }
@@ -89,11 +102,65 @@ t.test('mixed load leaves memory and descriptors flat', { skip, timeout: 0 }, as
   t.comment(
     `${seconds} s, ${rounds} rounds: ${inWords(idle)} when idle; median ${before} MiB, then ${after} MiB; descriptors at most ${most.join(', ')}`,
   )
-
-  const ended = new Promise((resolve) => daemon.on('close', resolve))
-  daemon.kill('SIGTERM')
-  t.equal(await ended, 0, output.stderr)
+  t.equal(await endOf(drive), 0, output.stderr)
 })
+
+for (const [account, flags] of [
+  ['flat', []],
+  ['hierarchical', ['--hns']],
+] as const) {
+  t.test(`faults fail no call of it on a ${account} account`, { skip, timeout: 0 }, async (t) => {
+    const sandbox = ['--engine', 'abfs', '--control-port', '0', ...flags]
+    const { client, variables } = await startCliSandbox(t, ...sandbox)
+    const { drive, mountpoint, local, output } = await startDrive(t, client)
+    let count = 0
+    const disturbing = setInterval(() => {
+      const disturbance = disturbances[count++ % disturbances.length]
+      const faults = [{ nth: 1 + (count % 5), count: 1, ...disturbance }]
+      controlSandbox(variables, 'faults', { faults }).catch((error: Error) => t.fail(error.message))
+    }, faultEveryMs)
+    const rounds = await runLoad(t, { mountpoint, local }, faultySeconds)
+    clearInterval(disturbing)
+
+    t.comment(
+      `${faultySeconds} s, ${rounds} rounds, ${count} faults: ${inWords(sampleOf(drive.pid ?? 0))}`,
+    )
+    t.ok(count > disturbances.length, 'each was there')
+    t.equal(await endOf(drive), 0, output.stderr)
+  })
+}
+
+interface Places {
+  readonly mountpoint: string
+  readonly local: string
+}
+
+/** A drive with a cache on the disk, and a place for what its files should be. */
+async function startDrive(t: Test, client: Variables) {
+  const mountpoint = await temporaryMountpoint(t)
+  const local = t.testdir({ cache: {} })
+  const cache = ['--cache-dir', `${local}/cache`, '--cache-size', '32M']
+  const args = ['mount', 'abfs://data', mountpoint, '--foreground', ...cache]
+  const drive = startAbfs(args, { env: client })
+  t.teardown(() => drive.kill('SIGKILL'))
+  const output = outputOf(drive)
+  await until(() => readFileSync('/proc/mounts', 'utf8').includes(` ${mountpoint} `))
+  return { drive, mountpoint, local, output }
+}
+
+/** Runs the load for so many seconds; how many rounds its workers made. */
+async function runLoad(t: Test, { mountpoint, local }: Places, limit: number): Promise<number> {
+  const settings = `LIMIT=${limit}; LOCAL='${local}'; cd '${mountpoint}'`
+  const { status, output } = await runLong('bash', ['-c', `${settings}; ${load}`])
+  t.equal(status, 0, output)
+  return roundsIn(output)
+}
+
+async function endOf(drive: ChildProcess): Promise<unknown> {
+  const ended = new Promise((resolve) => drive.on('close', resolve))
+  drive.kill('SIGTERM')
+  return ended
+}
 
 function sampleOf(pid: number): Sample {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
