@@ -30,7 +30,7 @@ export function driveMemory(
     sharedBytes: Math.max(6 * eighth, leastBytes),
     cacheBytes: asked === undefined ? Math.min(half, 256 * MiB) : half,
     spoolBytes: Math.max(eighth, leastBytes),
-    pendingBytes: Math.min(eighth, 16 * MiB),
+    pendingBytes: Math.min(eighth, 8 * MiB),
   }
 }
 
