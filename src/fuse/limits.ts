@@ -42,7 +42,8 @@ export function limitsFor(
  * What is asked of the kernel when it offers it. Left out on purpose: WRITEBACK_CACHE, which makes
  * the kernel the authority on sizes and times; ASYNC_DIO, which halves random direct reads;
  * READDIRPLUS_AUTO, which has names after the first that fit looked up one by one, for programs that read all
- * names first; AUTO_INVAL_DATA, which costs a GETATTR per read of cached data. HANDLE_KILLPRIV_V2 leaves it to us to
+ * names first; AUTO_INVAL_DATA, which costs a GETATTR per read of cached data; EXPLICIT_INVAL_DATA, with which pages
+ * that were filled by a shorter size show zeros behind it when the size grows. HANDLE_KILLPRIV_V2 leaves it to us to
  * take setuid bits away: without it the kernel asks for `security.capability` before each write.
  */
 const wantedFlags: number = [
@@ -53,7 +54,6 @@ const wantedFlags: number = [
   initFlags.FUSE_PARALLEL_DIROPS,
   initFlags.FUSE_MAX_PAGES,
   initFlags.FUSE_CACHE_SYMLINKS,
-  initFlags.FUSE_EXPLICIT_INVAL_DATA,
   initFlags.FUSE_HANDLE_KILLPRIV_V2,
   initFlags.FUSE_INIT_EXT,
 ].reduce((all, flag) => all | flag, 0)

@@ -50,6 +50,8 @@ export class Inode {
   cachedEtag: string | undefined
   /** Until the kernel has heard that its size may be another. */
   settling: Promise<void> | undefined
+  /** The longer version that its only reader has begun with, until the kernel asks for the size on its behalf. */
+  growth: Entry | undefined
   /** Of a directory: while the journal has it and the service has not. */
   unstored: UnstoredDirectory | undefined
   /** While it is open for writing, or holds what no commit has taken yet. */

@@ -53,9 +53,8 @@ export class Readers {
     const path = this.#tree.pathOf(inode)
     if (inode.unlinked) throw this.#tree.failure('ENOENT', 'read', path)
     const entry = await this.#tree.stat(path, { fresh: true })
-    await this.#tree.found(inode, entry)
-    // Others have read from the version before: the kernel would mix them.
-    if (inode.unlinked) throw this.#tree.failure('ENOENT', 'read', path)
+    // Others have it open, or have read from the version before: the kernel would mix them.
+    if (!(await this.#tree.found(inode, entry))) throw this.#tree.failure('ENOENT', 'read', path)
     return entry
   }
 }

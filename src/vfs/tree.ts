@@ -193,14 +193,26 @@ export class Tree {
   }
 
   /**
-   * The service says that `inode`, of which somebody is about to read the first bytes, is `entry`: resolves when the
-   * kernel takes nothing else for its size, or when the name stands for another inode.
+   * The service says that what `inode`, of which somebody is about to read the first bytes, was found as is `entry` now.
+   * Resolves to whether they may begin with that; the inode is theirs alone then, and the name stands for another.
    */
-  async found(inode: Inode, entry: Entry): Promise<void> {
-    if (inode.unlinked || inode.writable !== undefined || entry.type !== inode.type) return
+  async found(inode: Inode, entry: Entry): Promise<boolean> {
+    if (inode.unlinked || inode.writable !== undefined || entry.type !== inode.type) return false
+    const former = inode.entry?.sizeBytes ?? 0
+    const isAlone = mayBeginWith(inode, entry)
     this.namespace.noteCommitted(this.pathOf(inode), entry)
-    if (!mayBeginWith(inode, entry) && this.setApartFrom(inode, entry)) return
-    this.note(inode, entry)
+    if (!this.setApartFrom(inode, entry)) {
+      this.note(inode, entry)
+      return true
+    }
+    if (isAlone) await this.#beginAlone(inode, entry, former)
+    return isAlone
+  }
+
+  /** The kernel goes by the `former` size until it comes to that end for the reader: pages that it fills till then end there. */
+  async #beginAlone(inode: Inode, entry: Entry, former: number): Promise<void> {
+    inode.entry = { ...entry, sizeBytes: former }
+    inode.growth = entry
     this.table.onChanged?.(inode)
     beginWith(inode, entry)
     const settling = this.listener?.sizeChanged(inode.ino)
@@ -210,6 +222,12 @@ export class Tree {
     } finally {
       if (inode.settling === settling) inode.settling = undefined
     }
+  }
+
+  /** The reader of `inode` comes to the end that the kernel knows. */
+  grow(inode: Inode): void {
+    inode.entry = inode.growth ?? inode.entry
+    inode.growth = undefined
   }
 
   /**
@@ -267,7 +285,8 @@ export class Tree {
     const { ino, changedNs, namesChangedNs } = inode
     // What is being written changes by itself, when it is stored.
     const isSettled = inode.writable === undefined
-    const attrTtlMs = isSettled ? believedMs : this.#defaults.attrTtlMs
+    const usualMs = isSettled ? believedMs : this.#defaults.attrTtlMs
+    const attrTtlMs = inode.growth === undefined ? usualMs : 0
     const source = { ino, entry, nlink, changedNs, namesChangedNs, attrTtlMs, isSettled }
     return toAttributes(source, this.#defaults)
   }

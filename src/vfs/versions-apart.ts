@@ -29,12 +29,13 @@ export function isOvertaken(
 }
 
 /**
- * Whether those who have `inode` open, all of whom have read nothing, may begin with `entry` instead. The kernel asks
+ * Whether who has `inode` open, alone and having read nothing, may begin with `entry` instead. The kernel asks
  * for what ends behind the size that it believes, but shows zeros where an answer ends before that.
  */
 export function mayBeginWith(inode: Inode, { sizeBytes }: Entry): boolean {
   if (inode.cachedEtag !== undefined || sizeBytes < (inode.entry?.sizeBytes ?? 0)) return false
-  return [...inode.readers].every(({ hasRead }) => !hasRead)
+  const [reader] = inode.readers
+  return inode.readers.size === 1 && reader?.hasRead === false
 }
 
 /** Has all who have `inode` open, and have read nothing, begin with `entry`. */

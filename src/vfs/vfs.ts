@@ -172,8 +172,10 @@ export class Vfs implements FileOperations {
     this.#tree.table.forget(ino, lookupCount)
   }
 
-  async getattr(ino: Ino, _: HandleId | undefined, context: CallContext): Promise<Attributes> {
+  async getattr(ino: Ino, handle: HandleId | undefined, context: CallContext): Promise<Attributes> {
     const inode = this.#tree.table.get(ino)
+    // The kernel names it where a read comes to the end of the file, or somebody seeks that.
+    if (handle !== undefined) this.#tree.grow(inode)
     const entry = await this.#tree.entryOf(inode, context)
     return this.#tree.attributes(inode, entry)
   }

@@ -476,6 +476,23 @@ t.test('the first read of an open file takes the version that is there', async (
   t.equal((await mount.read(handle)).toString(), 'newer')
 })
 
+t.test('who begins with a longer version is shown its size at the end of the former', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('f', 'old')
+  const ino = await mount.ino('f')
+  const handle = await mount.open('f')
+  await mount.storeElsewhere('f', 'newer')
+  await mount.read(handle)
+  const sizeOf = async (of?: typeof handle) => {
+    const { sizeBytes, attrTtlMs } = await mount.vfs.getattr(ino, of, caller)
+    return [sizeBytes, attrTtlMs > 0]
+  }
+
+  t.strictSame(await sizeOf(), [3, false], 'the kernel asks again')
+  t.strictSame(await sizeOf(handle), [5, true], 'for who reads on')
+  t.not(await mount.ino('f'), ino, 'nobody else is given the inode')
+})
+
 t.test('an open file never mixes two versions', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.storeElsewhere('f', 'a'.repeat(8 * 2 ** 20))
