@@ -268,8 +268,10 @@ export class Tree {
     const after = await change((entry) => {
       before = entry
     })
-    const isApart = before !== undefined && this.setApartFrom(inode, before)
-    if (!isApart) this.reattributed(inode, before, after)
+    if (before !== undefined) this.setApartFrom(inode, before)
+    // Of who is apart, or became so meanwhile, only the version that they have may have been changed.
+    const isTheirs = before === undefined || before.etag === inode.entry?.etag
+    if (!inode.isApart || isTheirs) this.reattributed(inode, before, after)
     return after
   }
 

@@ -493,6 +493,30 @@ t.test('who begins with a longer version is shown its size at the end of the for
   t.not(await mount.ino('f'), ino, 'nobody else is given the inode')
 })
 
+t.test(
+  'a change of attributes of the next version leaves who reads the former one alone',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.storeElsewhere('f', 'one')
+    const ino = await mount.ino('f')
+    const handle = await mount.open('f')
+    await mount.read(handle)
+    await mount.storeElsewhere('f', 'another')
+    let asked = 0
+    mount.before('setMetadata', async () => {
+      // The first meets the former version, which is gone.
+      if (++asked !== 2) return
+      await mount.clock.advance(listingTtlMs + 1)
+      t.not(await mount.ino('f'), ino, 'somebody looks just then')
+    })
+    await mount.vfs.setattr(ino, { mode: 0o600 }, caller)
+
+    t.equal(asked, 2)
+    t.equal((await mount.vfs.getattr(ino, handle, caller)).sizeBytes, 3)
+    t.equal((await mount.stat('f')).sizeBytes, 7)
+  },
+)
+
 t.test('an open file never mixes two versions', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.storeElsewhere('f', 'a'.repeat(8 * 2 ** 20))
