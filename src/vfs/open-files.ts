@@ -282,6 +282,7 @@ export class OpenFiles {
 
   async #openToRead(inode: Inode, context: CallContext): Promise<OpenedFile> {
     const entry = await this.#tree.entryOf(inode, { signal: context.signal, toChange: true })
+    this.#tree.refuseApart(inode)
     return this.#opened(inode, entry, constants.O_RDONLY)
   }
 
@@ -342,6 +343,8 @@ export class OpenFiles {
       await this.#checkTags(inode, stored)
       const demand = { syscall: 'open', signal, isCurrent: true } as const
       await refuseOtherType(this.#tree.namespace, this.#tree.pathOf(inode), stored, demand)
+      // What was written to a version that others have replaced meanwhile would go nowhere.
+      this.#tree.refuseApart(inode)
       inode.writable ??= this.#newWritable(inode, { stored })
       if (inode.unlinked) await inode.writable.discardLocked()
     }

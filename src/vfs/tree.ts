@@ -116,9 +116,14 @@ export class Tree {
     }
   }
 
+  /** `ESTALE` where the name of `inode` stands for another, which the kernel then looks up. */
+  refuseApart(inode: Inode): void {
+    if (inode.isApart) throw this.failure('ESTALE', 'open', this.pathOf(inode))
+  }
+
   #formerOf(inode: Inode, { toChange = false }: EntryOptions): Entry {
     const isOpen = inode.readers.size > 0 || inode.writable !== undefined
-    if (toChange || !isOpen) throw this.failure('ESTALE', 'open', this.pathOf(inode))
+    if (toChange || !isOpen) this.refuseApart(inode)
     return localEntry(inode) ?? this.#lastKnown(inode)
   }
 
