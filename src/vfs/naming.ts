@@ -4,6 +4,7 @@ import { checkPath } from '../namespace/blob-name.ts'
 import type { Entry } from '../namespace/entry.ts'
 import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { typeOf } from './attributes.ts'
+import { forgetName } from './foreign-changes.ts'
 import { type Inode, subtree } from './inode-table.ts'
 import { hasUnborn } from './listed-names.ts'
 import { Mutex, runExclusively } from './mutex.ts'
@@ -47,8 +48,20 @@ export class Naming {
     await parent.unstored?.store()
     const posix = this.#tree.kept(attributes)
     const parents = parent === this.#tree.table.root
-    const entry = await this.#tree.namespace.makeDirectory(path, { posix, parents })
-    return this.#born(parent, name, entry)
+    try {
+      const entry = await this.#tree.namespace.makeDirectory(path, { posix, parents })
+      return this.#born(parent, name, entry)
+    } catch (error) {
+      if (isFileSystemError(error, 'EEXIST')) this.#isThere(parent, name)
+      throw error
+    }
+  }
+
+  /** Who is told so looks at it next: `mkdir -p`, where others made it, or an answer was lost. */
+  #isThere(parent: Inode, name: string): void {
+    const directory = this.#tree.pathOf(parent)
+    this.#tree.namespace.invalidate(directory, { recursive: false })
+    forgetName(this.#tree, directory, name)
   }
 
   async makeSymlink(

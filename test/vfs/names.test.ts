@@ -517,6 +517,16 @@ t.test(
   },
 )
 
+t.test('a directory that others made is seen by who was refused to make it', async (t) => {
+  const mount = await VfsMount.make(t)
+  t.strictSame(await mount.list(''), [])
+  const metadata = { hdi_isfolder: 'true' }
+  await mount.account.put({ container: 'box', name: 'd' }, new Uint8Array(0), { metadata })
+
+  await t.rejects(mount.mkdir('d'), { code: 'EEXIST' })
+  t.ok(await mount.stat('d'), 'though its listing is believed to have none')
+})
+
 t.test('an open file never mixes two versions', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.storeElsewhere('f', 'a'.repeat(8 * 2 ** 20))
