@@ -68,6 +68,9 @@ export class OpenFiles {
     // It may have been read from: that version or none.
     if (entry?.etag !== undefined) reader?.keeps(entry.etag)
     inode.entry ??= entry
+    // It had begun with a longer version than the kernel was told of.
+    if (entry !== undefined && inode.entry !== undefined && entry.sizeBytes > inode.entry.sizeBytes)
+      inode.growth = entry
     const open: FileHandle = { kind: 'file', inode, reader, writable: false, append: false }
     this.#handles.adopt(toHandleId(handle), open)
   }

@@ -44,6 +44,7 @@ export class PinnedReader {
   #served = false
   #hasAnswered = false
   #isGone = false
+  #pinning: Promise<void> | undefined
 
   constructor(options: PinnedReaderOptions) {
     this.#options = options
@@ -68,8 +69,10 @@ export class PinnedReader {
       return await this.#read(range, context)
     } catch (error) {
       if (!isFileSystemError(error, 'ESTALE', 'ENOENT')) throw error
-      if (this.#served) throw await this.#goneFor(error)
-      if (entry === this.#entry) await this.#pinAgain(error)
+      if (entry === this.#entry) {
+        if (this.#served) throw await this.#goneFor(error)
+        await this.#pinOnce(error)
+      }
       return this.#read(range, context)
     }
   }
@@ -130,6 +133,14 @@ export class PinnedReader {
     this.#isGone = true
     if (isNews) await this.#options.refresh().catch(() => undefined)
     return this.#gone(cause)
+  }
+
+  /** Reads that were asked for together go on in one version. */
+  #pinOnce(cause: FileSystemError): Promise<void> {
+    this.#pinning ??= this.#pinAgain(cause).finally(() => {
+      this.#pinning = undefined
+    })
+    return this.#pinning
   }
 
   async #pinAgain(cause: FileSystemError): Promise<void> {

@@ -2,20 +2,12 @@
  * A drive under mixed load for long keeps its memory and its descriptors: 20 seconds, two hours with --long, or
  * ABFS_LOAD_MINUTES. The same under faults of the service, 10 seconds or 8 minutes: every call does what it should.
  */
-import type { ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import {
-  controlSandbox,
-  outputOf,
-  startAbfs,
-  startCliSandbox,
-  until,
-  type Variables,
-  whyNoCli,
-} from '../support/cli.ts'
+import { controlSandbox, startCliSandbox, type Variables, whyNoCli } from '../support/cli.ts'
+import { startDrive } from '../support/cli-drive.ts'
 import { isLongRun, runLong } from '../support/program.ts'
-import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+import { whyNoMounts } from '../support/temp-mount.ts'
 
 const minutes = Number(process.env['ABFS_LOAD_MINUTES'] || 120)
 const seconds = isLongRun ? minutes * 60 : 20
@@ -78,17 +70,13 @@ interface Sample {
 t.test('mixed load leaves memory and descriptors flat', { skip, timeout: 0 }, async (t) => {
   // Azurite keeps what was overwritten, and stands still for minutes when it has gathered gigabytes.
   const { client } = await startCliSandbox(t, '--engine', 'abfs')
-  const { drive, mountpoint, local, output } = await startDrive(t, client)
-  const idle = sampleOf(drive.pid ?? 0)
+  const { drive, ...places } = await startCached(t, client)
+  const idle = sampleOf(drive.daemon.pid ?? 0)
   const samples: Sample[] = []
   let rounds = 0
   for (let i = 0; i < samplesOfRun; i++) {
-    rounds += await runLoad(
-      t,
-      { mountpoint, local },
-      Math.max(1, Math.round(seconds / samplesOfRun)),
-    )
-    const sample = sampleOf(drive.pid ?? 0)
+    rounds += await runLoad(t, places, Math.max(1, Math.round(seconds / samplesOfRun)))
+    const sample = sampleOf(drive.daemon.pid ?? 0)
     samples.push(sample)
     t.comment(`${i + 1}/${samplesOfRun}: ${inWords(sample)}`)
   }
@@ -102,7 +90,7 @@ t.test('mixed load leaves memory and descriptors flat', { skip, timeout: 0 }, as
   t.comment(
     `${seconds} s, ${rounds} rounds: ${inWords(idle)} when idle; median ${before} MiB, then ${after} MiB; descriptors at most ${most.join(', ')}`,
   )
-  t.equal(await endOf(drive), 0, output.stderr)
+  t.equal(await drive.end(), 0, drive.output.stderr)
 })
 
 for (const [account, flags] of [
@@ -112,21 +100,21 @@ for (const [account, flags] of [
   t.test(`faults fail no call of it on a ${account} account`, { skip, timeout: 0 }, async (t) => {
     const sandbox = ['--engine', 'abfs', '--control-port', '0', ...flags]
     const { client, variables } = await startCliSandbox(t, ...sandbox)
-    const { drive, mountpoint, local, output } = await startDrive(t, client)
+    const { drive, ...places } = await startCached(t, client)
     let count = 0
     const disturbing = setInterval(() => {
       const disturbance = disturbances[count++ % disturbances.length]
       const faults = [{ nth: 1 + (count % 5), count: 1, ...disturbance }]
       controlSandbox(variables, 'faults', { faults }).catch((error: Error) => t.fail(error.message))
     }, faultEveryMs)
-    const rounds = await runLoad(t, { mountpoint, local }, faultySeconds)
+    const rounds = await runLoad(t, places, faultySeconds)
     clearInterval(disturbing)
 
     t.comment(
-      `${faultySeconds} s, ${rounds} rounds, ${count} faults: ${inWords(sampleOf(drive.pid ?? 0))}`,
+      `${faultySeconds} s, ${rounds} rounds, ${count} faults: ${inWords(sampleOf(drive.daemon.pid ?? 0))}`,
     )
     t.ok(count > disturbances.length, 'each was there')
-    t.equal(await endOf(drive), 0, output.stderr)
+    t.equal(await drive.end(), 0, drive.output.stderr)
   })
 }
 
@@ -136,16 +124,11 @@ interface Places {
 }
 
 /** A drive with a cache on the disk, and a place for what its files should be. */
-async function startDrive(t: Test, client: Variables) {
-  const mountpoint = await temporaryMountpoint(t)
+async function startCached(t: Test, env: Variables) {
   const local = t.testdir({ cache: {} })
   const cache = ['--cache-dir', `${local}/cache`, '--cache-size', '32M']
-  const args = ['mount', 'abfs://data', mountpoint, '--foreground', ...cache]
-  const drive = startAbfs(args, { env: client })
-  t.teardown(() => drive.kill('SIGKILL'))
-  const output = outputOf(drive)
-  await until(() => readFileSync('/proc/mounts', 'utf8').includes(` ${mountpoint} `))
-  return { drive, mountpoint, local, output }
+  const drive = await startDrive(t, cache, { env })
+  return { drive, local, mountpoint: drive.directory }
 }
 
 /** Runs the load for so many seconds; how many rounds its workers made. */
@@ -154,12 +137,6 @@ async function runLoad(t: Test, { mountpoint, local }: Places, limit: number): P
   const { status, output } = await runLong('bash', ['-c', `${settings}; ${load}`])
   t.equal(status, 0, output)
   return roundsIn(output)
-}
-
-async function endOf(drive: ChildProcess): Promise<unknown> {
-  const ended = new Promise((resolve) => drive.on('close', resolve))
-  drive.kill('SIGTERM')
-  return ended
 }
 
 function sampleOf(pid: number): Sample {

@@ -2,20 +2,12 @@
  * Files that another drive replaces all the time are read as one version each, or not at all: ten seconds of each way
  * to mount, five minutes with --long.
  */
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
-import {
-  type CliSandbox,
-  outputOf,
-  startAbfs,
-  startCliSandbox,
-  temporaryDirectory,
-  until,
-  whyNoCli,
-} from '../support/cli.ts'
+import t from 'tap'
+import { startCliSandbox, temporaryDirectory, whyNoCli } from '../support/cli.ts'
+import { startDrive } from '../support/cli-drive.ts'
 import { isLongRun, runLong, whyNo } from '../support/program.ts'
-import { temporaryMountpoint, whyNoMounts } from '../support/temp-mount.ts'
+import { whyNoMounts } from '../support/temp-mount.ts'
 
 const skip = whyNoCli() || whyNoMounts() || whyNo('python3')
 const seconds = isLongRun ? 300 : 10
@@ -38,37 +30,20 @@ interface Counts {
 for (const [name, flags] of Object.entries(ways)) {
   t.test(`a drive ${name} mixes no versions`, { skip, timeout: 0 }, async (t) => {
     const sandbox = await startCliSandbox(t, '--engine', 'abfs')
-    const reading = await mount(t, sandbox, flags(await temporaryDirectory(t)))
-    const writing = await mount(t, sandbox, [])
-    const { status, output } = await runLong('python3', [
-      program,
-      reading,
-      writing,
-      String(seconds),
-    ])
+    const env = sandbox.client
+    const reading = await startDrive(t, flags(await temporaryDirectory(t)), { env })
+    const writing = await startDrive(t, [], { env })
+    const places = [reading.directory, writing.directory]
+    const { status, output } = await runLong('python3', [program, ...places, String(seconds)])
 
     t.equal(status, 0, output)
     const counts = JSON.parse(output.trimEnd().split('\n').at(-1) ?? '') as Counts
-    const { whole, places, stale, wrong, other } = counts
+    const { whole, places: inPlaces, stale, wrong, other } = counts
     t.comment(JSON.stringify(counts))
     t.equal(wrong, 0, output)
     t.equal(other, 0, output)
-    t.ok(whole > 10 && places > 10, 'both ways to read were tried')
-    t.ok(stale < whole + places, 'most could read what they opened')
+    t.ok(whole > 10 && inPlaces > 10, 'both ways to read were tried')
+    t.ok(stale < whole + inPlaces, 'most could read what they opened')
+    for (const drive of [reading, writing]) t.equal(await drive.end(), 0, drive.output.stderr)
   })
-}
-
-/** Mounts the container `data`; the drive ends with the test. */
-async function mount(t: Test, { client }: CliSandbox, flags: readonly string[]): Promise<string> {
-  const mountpoint = await temporaryMountpoint(t)
-  const args = ['mount', 'abfs://data', mountpoint, '--foreground', ...flags]
-  const daemon = startAbfs(args, { env: client })
-  outputOf(daemon)
-  t.teardown(async () => {
-    const ended = new Promise((resolve) => daemon.on('close', resolve))
-    daemon.kill('SIGTERM')
-    await ended
-  })
-  await until(() => readFileSync('/proc/mounts', 'utf8').includes(` ${mountpoint} `))
-  return mountpoint
 }

@@ -72,6 +72,22 @@ t.test('of two first reads at once neither mixes versions', async (t) => {
   ])
 })
 
+t.test('of reads that are asked for together one asks what is there', async (t) => {
+  const { read, put, file, hooks } = await openFile()
+  await put('second')
+  const { refresh } = hooks
+  // As of a file whose name stands for another inode once somebody begins with what is there.
+  hooks.refresh = async () => {
+    if (file.refreshes > 0) throw new FileSystemError('ENOENT', 'read')
+    return refresh()
+  }
+
+  const pieces = [0, 2, 4].map((start) => read({ start, end: start + 2 }))
+
+  t.strictSame(await Promise.all(pieces), ['se', 'co', 'nd'])
+  t.equal(file.refreshes, 1)
+})
+
 t.test('after its first read another version is ESTALE, which says what to do', async (t) => {
   const { read, put, file } = await openFile('x'.repeat(3 * MiB))
   await read({ start: 0, end: 1 })
