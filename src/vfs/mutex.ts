@@ -9,6 +9,11 @@ export class Mutex {
     this.#tail = result.catch(() => undefined)
     return result
   }
+
+  /** Resolves once all work given so far has settled. */
+  async settled(): Promise<void> {
+    await this.#tail
+  }
 }
 
 /** Runs `work` while the work of all of `mutexes` waits. Callers must agree on their order. */

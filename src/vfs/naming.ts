@@ -7,7 +7,7 @@ import { typeOf } from './attributes.ts'
 import { forgetName } from './foreign-changes.ts'
 import { type Inode, subtree } from './inode-table.ts'
 import { hasUnborn } from './listed-names.ts'
-import { Mutex, runExclusively } from './mutex.ts'
+import { type Mutex, runExclusively } from './mutex.ts'
 import type { NewDirectories } from './new-directories.ts'
 import type { CallContext, InodeEntry, NodeOptions, RenameTarget } from './operations.ts'
 import type { PromisedRemovals } from './promised-removals.ts'
@@ -20,9 +20,6 @@ import type { WritableFile } from './writable-file.ts'
 /** Making, moving and removing names. */
 export class Naming {
   readonly #tree: Tree
-  /** One rename at a time: it holds the files below both names. */
-  readonly #renames = new Mutex()
-
   readonly #before: BeforeMoves
   readonly #newDirectories: NewDirectories
   readonly #removals: PromisedRemovals
@@ -144,7 +141,7 @@ export class Naming {
       throw this.#tree.failure('EINVAL', 'rename', this.#tree.table.pathIn(parent, name))
     }
     if (parent === move.newParent && name === move.newName) return
-    await this.#renames.run(() => this.#rename(move))
+    await this.#tree.renames.run(() => this.#rename(move))
   }
 
   async #rename(move: Move): Promise<void> {
@@ -224,7 +221,8 @@ export class Naming {
       await inode.unstored?.secure()
       if (file?.unborn === true) await this.#retarget(inode, file)
       else if (file !== undefined || inode.readers.size > 0) {
-        const before = inode.entry
+        // What was copied is known as its copy already.
+        const before = inode === source ? (moved?.source ?? inode.entry) : inode.entry
         const after = await this.#tree.stat(this.#tree.pathOf(inode), {})
         await file?.followLocked(after)
         this.#tree.replaced(inode, before, after)

@@ -5,6 +5,7 @@ import type { Entry } from '../namespace/entry.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import { BlobReader } from '../transfer/blob-reader.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
+import { interruptible } from './mutex.ts'
 import type { CallContext } from './operations.ts'
 
 export interface PinnedReaderOptions {
@@ -20,6 +21,8 @@ export interface PinnedReaderOptions {
   readonly mayServe?: ((entry: Entry) => boolean) | undefined
   /** Resolves when the kernel believes no other size than that of `entry`; `undefined` when it is so. */
   readonly settling?: (() => Promise<void> | undefined) | undefined
+  /** Resolves when no rename is under way: it takes the name first, and tells where to go on at its end. */
+  readonly whenMoved?: (() => Promise<void>) | undefined
   /** Called once, when the first read had to be fetched. */
   readonly onMissed?: (() => void) | undefined
   /** Called when another version is read from now on. */
@@ -69,6 +72,8 @@ export class PinnedReader {
       return await this.#read(range, context)
     } catch (error) {
       if (!isFileSystemError(error, 'ESTALE', 'ENOENT')) throw error
+      const { whenMoved } = this.#options
+      if (whenMoved && entry === this.#entry) await interruptible(whenMoved(), context.signal)
       if (entry === this.#entry) {
         if (this.#served) throw await this.#goneFor(error)
         await this.#pinOnce(error)

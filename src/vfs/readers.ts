@@ -37,6 +37,7 @@ export class Readers {
         return inode.cachedEtag === etag
       },
       settling: () => inode.settling,
+      whenMoved: () => this.#tree.renames.settled(),
       onPinned: () => this.onPinned?.(inode),
       onMissed: this.#siblings?.opened(inode, entry),
     })

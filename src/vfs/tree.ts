@@ -9,6 +9,7 @@ import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
 import { type Inode, InodeTable } from './inode-table.ts'
 import { Listing } from './listing.ts'
+import { Mutex } from './mutex.ts'
 import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from './operations.ts'
 import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
 import { RootEntry } from './root-entry.ts'
@@ -39,6 +40,8 @@ export class Tree {
   /** Absent: all entries are shown. */
   readonly shows: ((entry: Entry) => boolean) | undefined
   readonly root: RootEntry
+  /** One rename at a time: it holds the files below both names. */
+  readonly renames = new Mutex()
 
   constructor(options: TreeOptions) {
     this.namespace = options.namespace

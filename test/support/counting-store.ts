@@ -48,6 +48,8 @@ export class CountingStore implements BlobStore {
   maxInFlight = 0
   /** Runs before each request; what it throws fails the request. */
   before: (request: Request) => Promise<void> | void = () => undefined
+  /** Runs after each request, before its answer is known; what it throws loses the answer. */
+  after: (request: Request) => Promise<void> | void = () => undefined
 
   constructor(store: BlobStore) {
     this.#store = store
@@ -222,7 +224,9 @@ export class CountingStore implements BlobStore {
     this.maxInFlight = Math.max(this.maxInFlight, this.#inFlight)
     try {
       await this.before(request)
-      return await call()
+      const answer = await call()
+      await this.after(request)
+      return answer
     } finally {
       this.#inFlight -= 1
     }

@@ -1,5 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
+import { KiB, MiB } from '../../src/byte-range.ts'
 import { type CallContext, rootIno } from '../../src/vfs/operations.ts'
 import {
   areAccountsHierarchical,
@@ -250,6 +253,58 @@ t.test('files that are open below a renamed directory go on at the new place', a
   t.equal(await mount.stored('e/unborn'), 'unborn')
   t.equal(await mount.stored('d/unborn'), undefined)
 })
+
+for (const [name, flags] of [
+  ['reads', constants.O_RDONLY],
+  ['reads and writes', constants.O_RDWR],
+] as const) {
+  for (const firstBytes of [0, 5]) {
+    t.test(
+      `who ${name} a file goes on after it is renamed, ${firstBytes} bytes read`,
+      async (t) => {
+        const mount = await VfsMount.make(t, { blockBytes: 512 * KiB })
+        const bytes = randomBytes(3 * MiB)
+        await mount.account.put({ container: 'box', name: 'd/a' }, bytes)
+        const handle = await mount.open('d/a', flags)
+        await mount.read(handle, 0, firstBytes)
+
+        for (const [from, to] of [
+          ['d/a', 'd/b'],
+          ['d', 'e'],
+        ] as const) {
+          await mount.rename(from, to)
+          t.ok(bytes.equals(await mount.read(handle)), `${from} to ${to}`)
+        }
+        await mount.close(handle)
+      },
+    )
+  }
+}
+
+t.test(
+  'a read while a rename takes a name waits for its end',
+  { skip: hierarchical },
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    const bytes = randomBytes(3 * MiB)
+    await mount.account.put({ container: 'box', name: 'a' }, bytes)
+    const handle = await mount.open('a')
+    await mount.read(handle, 0, 5)
+    let reading: Promise<Buffer> | undefined
+    mount.counting.after = async ({ verb }) => {
+      if (verb !== 'delete') return
+      reading = mount.read(handle)
+      reading.catch(() => undefined)
+      await setTimeout(20)
+    }
+
+    await mount.rename('a', 'b')
+
+    t.ok(reading, 'the name was gone, and its reader not told')
+    t.ok(bytes.equals((await reading) ?? Buffer.alloc(0)))
+    await mount.close(handle)
+  },
+)
 
 t.test('rename replaces a file, but not with noReplace and not a directory', async (t) => {
   const mount = await VfsMount.make(t)
