@@ -348,7 +348,8 @@ export class WritableFile {
       return this.#load(limit)
     })
     edit.check(held, this.#path())
-    const result = await this.#orFail(() => edit.run(held, this.#path()))
+    const name = this.#discarded ? undefined : this.#path()
+    const result = await this.#orFail(() => edit.run(held, name))
     this.#changes.touchContent()
     return result
   }

@@ -84,7 +84,8 @@ function endOfData(content: FileContent, end: number): number {
 /** A change of content: refused by `check`, where it cannot be made, before anything is changed. */
 export interface Edit<T> {
   check(held: ContentAndBlocks, path: BlobPath): void
-  run(held: ContentAndBlocks, path: BlobPath): Promise<T>
+  /** `path` is where blocks are uploaded: absent for a file that has lost its name. */
+  run(held: ContentAndBlocks, path: BlobPath | undefined): Promise<T>
 }
 
 /** Takes `data` at `offsetBytes`, or at the end; the number of bytes taken. */
@@ -101,7 +102,7 @@ export function writing(offsetBytes: number | 'end', data: Uint8Array): Edit<num
       blocks.changed(range)
       if (!content.hasRoomFor(data.length)) await blocks.settle()
       await content.write(range.start, data)
-      await blocks.written(range, path)
+      if (path !== undefined) await blocks.written(range, path)
       return data.length
     },
   }

@@ -366,6 +366,36 @@ t.test(
   },
 )
 
+for (const loss of ['removed', 'replaced'] as const) {
+  t.test(`a file that is ${loss} takes any writes, and sends none of them`, async (t) => {
+    const mount = await VfsMount.make(t, { blockBytes: 64 * KiB })
+    const bytes = randomBytes(200 * KiB)
+    await mount.account.put({ container: 'box', name: 'f' }, bytes)
+    await mount.save('g', 'another')
+    const handle = await mount.open('f', constants.O_RDWR)
+    const ino = await mount.ino('f')
+    const write = async (length: number): Promise<void> => {
+      const piece = randomBytes(length)
+      piece.copy(bytes)
+      await mount.write(handle, 0, piece)
+    }
+    await write(10)
+    await mount.vfs.fsync(handle, false, caller)
+
+    await (loss === 'removed' ? mount.unlink('f') : mount.rename('g', 'f'))
+    mount.requests()
+    for (let round = 0; round < 3; round++) await write(150 * KiB)
+    t.ok(bytes.equals(await mount.read(handle)))
+    await mount.vfs.setattr(ino, { handle, sizeBytes: 0 }, caller)
+    await write(150 * KiB)
+    t.ok(bytes.subarray(0, 150 * KiB).equals(await mount.read(handle)))
+    await mount.close(handle)
+
+    t.strictSame(mount.requests(), [])
+    t.equal(await mount.stored('f'), loss === 'removed' ? undefined : 'another')
+  })
+}
+
 t.test('a reader that had read nothing keeps a file that this mount removes', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.storeElsewhere('f', 'stored')
