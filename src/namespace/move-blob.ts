@@ -84,7 +84,7 @@ async function settle(
  * first, in the place of the older. `ESTALE` when source and destination have become different
  * files, `ENOENT` when the copy is gone: the source stays. Who has not seen the copy made is `wary`:
  * looks at it before the deletion, unless a listing has just told that it `isThere`, and replaces nothing, because a
- * source that differs may be another file that was made after the deletion of the first.
+ * source that differs may be another file that was made after the deletion of the first. Resolves to what was copied last.
  */
 export async function removeSource(
   move: TreeMove,
@@ -94,14 +94,15 @@ export async function removeSource(
     readonly isThere: boolean
     readonly deletes: GatheredDeletes
   },
-): Promise<void> {
+): Promise<CopiedBlob> {
   const from = at(move.from, copied)
   if (options.wary && !options.isThere) return removeAnyVersion(move, copied, options)
   try {
     await unlessMissing(options.deletes.delete({ path: from, ifMatch: copied.sourceEtag }))
+    return copied
   } catch (error) {
     if (!isFileSystemError(error, 'ESTALE')) throw error
-    await removeAnyVersion(move, copied, options)
+    return removeAnyVersion(move, copied, options)
   }
 }
 
@@ -109,16 +110,16 @@ async function removeAnyVersion(
   move: TreeMove,
   copied: CopiedBlob,
   options: CallOptions & { readonly wary: boolean },
-): Promise<void> {
+): Promise<CopiedBlob> {
   let { targetEtag } = copied
   for (let attempt = 1; ; attempt += 1) {
     try {
       const source = await unlessMissing(move.store.head(at(move.from, copied), call(options)))
-      if (source === undefined) return
+      if (source === undefined) return { ...copied, targetEtag }
       targetEtag = await bringUpToDate(move, { ...copied, source, targetEtag }, options)
       const ifMatch = source.etag
       await unlessMissing(move.store.delete(at(move.from, copied), { ...call(options), ifMatch }))
-      return
+      return { ...copied, sourceEtag: source.etag, targetEtag }
     } catch (error) {
       if (!isFileSystemError(error, 'ESTALE') || attempt === maxAttempts) throw error
     }

@@ -8,7 +8,7 @@
 import type { CallOptions } from '../blob/store.ts'
 import { forEachConcurrent } from '../concurrency.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
-import { formatPath } from '../path.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import { type FaultEvent, faultChannel } from '../telemetry.ts'
 import { Arrivals } from './arrivals.ts'
 import { childPrefix } from './blob-name.ts'
@@ -34,6 +34,15 @@ export interface RenameProgress extends TreeProgress {
 
 export interface MoveTreeOptions extends Omit<TreeOptions, 'onProgress'> {
   readonly onProgress?: ((progress: RenameProgress) => void) | undefined
+  /** Hears of each blob of a tree that has moved: its former path, the version that was copied, and the etag of the copy. */
+  readonly onMoved?: ((blob: MovedBlob) => void) | undefined
+}
+
+/** What a rename of a tree made of one blob. */
+export interface MovedBlob {
+  readonly from: BlobPath
+  readonly sourceEtag: string
+  readonly targetEtag: string
 }
 
 /** After this many failures nothing more is started: the cause is then hardly in the files. */
@@ -233,7 +242,8 @@ class MovingTree {
       if (failures.length >= maxFailures) return
       try {
         const call = { ...this.#call, wary, isThere, deletes: this.#deletes }
-        await removeSource(this.#move, row, call)
+        const { sourceEtag, targetEtag } = await removeSource(this.#move, row, call)
+        this.#options.onMoved?.({ from: at(this.#move.from, row), sourceEtag, targetEtag })
         this.#report('deleted', row)
       } catch (error) {
         if (!isFileSystemError(error)) throw error

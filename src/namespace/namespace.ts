@@ -40,7 +40,7 @@ import { type RecoveredRename, type RecoverOptions, recoverRenames } from './ren
 import { createSymlink, readSymlink } from './symlinks.ts'
 import { TreeScans } from './tree-scans.ts'
 
-export type { RenameProgress } from './move-tree.ts'
+export type { MovedBlob, RenameProgress } from './move-tree.ts'
 export type * from './namespace-options.ts'
 export type { CopiedEntry, RenameOptions } from './rename.ts'
 export type { RecoveredRename, RecoverOptions } from './rename-recovery.ts'

@@ -2,18 +2,20 @@ import { isFileSystemError } from '../errors.ts'
 import { entryFromBlob } from '../namespace/blob-entry.ts'
 import { checkPath } from '../namespace/blob-name.ts'
 import type { Entry } from '../namespace/entry.ts'
+import { unlessMissing } from '../namespace/lookup.ts'
+import type { MovedBlob } from '../namespace/namespace.ts'
 import { withPosixAttributes } from '../namespace/posix-metadata.ts'
 import { typeOf } from './attributes.ts'
 import { forgetName } from './foreign-changes.ts'
 import { type Inode, subtree } from './inode-table.ts'
 import { hasUnborn } from './listed-names.ts'
+import { MovedFiles } from './moved-files.ts'
 import { type Mutex, runExclusively } from './mutex.ts'
 import type { NewDirectories } from './new-directories.ts'
 import type { CallContext, InodeEntry, NodeOptions, RenameTarget } from './operations.ts'
 import type { PromisedRemovals } from './promised-removals.ts'
 import { refuseOtherType } from './same-type.ts'
 import type { Tree } from './tree.ts'
-import type { CopiedFile } from './tree-options.ts'
 import { storeDirectories } from './unstored-directory.ts'
 import type { WritableFile } from './writable-file.ts'
 
@@ -166,9 +168,9 @@ export class Naming {
   async #move(move: Move, what: Moved): Promise<void> {
     const { source, replaced } = what
     for (const file of writablesBelow(source)) if (file.isSent) await file.commitLocked()
-    let moved: CopiedFile | undefined
+    const moved = new MovedFiles(this.#tree.pathOf(source), source)
     if (source.writable?.unborn === true) await this.#moveUnborn(source.writable, what)
-    else moved = await this.#moveStored(move, what)
+    else await this.#moveStored(move, what, moved)
     const isUnborn = source.writable?.unborn === true
     if (!isUnborn) await replaced?.writable?.discardLocked()
     this.#tree.table.move(source, move.newParent, move.newName)
@@ -198,7 +200,7 @@ export class Naming {
     await this.#tree.namespace.removeFile(path, { ifMatch: former })
   }
 
-  async #moveStored(move: Move, what: Moved): Promise<CopiedFile | undefined> {
+  async #moveStored(move: Move, what: Moved, moved: MovedFiles): Promise<void> {
     const { table, namespace } = this.#tree
     for (const each of [what.source, what.replaced]) if (each) await storeDirectories(each)
     await move.newParent.unstored?.store()
@@ -208,28 +210,46 @@ export class Naming {
     const from = table.pathIn(move.parent, move.name)
     const to = table.pathIn(move.newParent, move.newName)
     for (const path of [from, to]) await this.#removals.storeBelow(path)
-    const moved = await namespace.rename(from, to, { noReplace: move.target.noReplace })
-    return moved && { ...moved, from, to }
+    const options = { noReplace: move.target.noReplace, onMoved: moved.note }
+    const copied = await namespace.rename(from, to, options)
+    if (copied !== undefined) moved.noteFile(copied)
   }
 
   /** Everything open below a name that moved goes on with the versions at the new one. */
-  async #follow(source: Inode, moved: CopiedFile | undefined): Promise<void> {
-    if (moved !== undefined && this.#tree.setApartFrom(source, moved.source)) return
-    if (moved !== undefined) this.#tree.copied(source, moved)
-    for (const inode of subtree(source)) {
-      const file = inode.writable
+  async #follow(source: Inode, moved: MovedFiles): Promise<void> {
+    for (const inode of [...subtree(source)]) {
       await inode.unstored?.secure()
-      if (file?.unborn === true) await this.#retarget(inode, file)
-      else if (file !== undefined || inode.readers.size > 0) {
-        // What was copied is known as its copy already.
-        const before = inode === source ? (moved?.source ?? inode.entry) : inode.entry
-        const after = await this.#tree.stat(this.#tree.pathOf(inode), {})
-        await file?.followLocked(after)
-        this.#tree.replaced(inode, before, after)
-      } else if (inode.entry?.name !== this.#tree.pathOf(inode).name && inode.type !== 'directory')
-        // The same bytes have another version there, and nobody was told of each.
-        inode.entry = undefined
+      if (inode.writable?.unborn === true) await this.#retarget(inode, inode.writable)
+      else if (inode.writable !== undefined || inode.readers.size > 0)
+        await this.#goOn(inode, moved.of(inode))
+      else if (inode.type !== 'directory') this.#leave(inode, moved.of(inode))
     }
+  }
+
+  /** Who has `inode` open goes on with what lies at its new name, unless that was made of another version than theirs. */
+  async #goOn(inode: Inode, moved: MovedBlob | undefined): Promise<void> {
+    const { writable: file } = inode
+    const after = await unlessMissing(this.#tree.stat(this.#tree.pathOf(inode), {}))
+    if (after === undefined) return
+    // A hierarchical account copies nothing: the version there is the one that was here.
+    const { sourceEtag, targetEtag } = moved ?? { sourceEtag: after.etag, targetEtag: after.etag }
+    const isWhole = after.etag === targetEtag
+    const source = { type: inode.type, etag: sourceEtag }
+    if (this.#tree.setApartFrom(inode, isWhole ? source : after)) return
+    const isTheirs = isWhole && (file === undefined || file.stored?.etag === sourceEtag)
+    if (isTheirs && moved !== undefined) this.#tree.copied(inode, moved)
+    await (isTheirs ? file?.followLocked(after) : file?.overtakenLocked(after))
+    this.#tree.replaced(inode, isTheirs ? source : undefined, after)
+  }
+
+  /** What nobody has open is another version at its new name, and nobody was told of each. */
+  #leave(inode: Inode, moved: MovedBlob | undefined): void {
+    if (moved !== undefined) {
+      const source = { type: inode.type, etag: moved.sourceEtag }
+      if (this.#tree.setApartFrom(inode, source)) return
+      this.#tree.copied(inode, moved)
+    }
+    inode.entry = undefined
   }
 
   /** What an unborn file is to replace moved along with it, and has another etag. */

@@ -93,7 +93,7 @@ export class PinnedReader {
   }
 
   /** This mount made version `after` of version `before`: whoever reads that one goes on there. */
-  follow(before: Entry | undefined, after: Entry): void {
+  follow(before: Pick<Entry, 'etag'> | undefined, after: Entry): void {
     if (before?.etag !== this.#entry.etag) return
     this.#pin(after)
   }

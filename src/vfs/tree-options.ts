@@ -1,6 +1,6 @@
 import type { CallOptions } from '../blob/store.ts'
 import type { Clock } from '../clock.ts'
-import type { CopiedEntry, Namespace } from '../namespace/namespace.ts'
+import type { Namespace } from '../namespace/namespace.ts'
 import type { BlobPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import type { AttributeDefaults } from './attributes.ts'
@@ -11,12 +11,6 @@ import type { IsShown } from './shown-names.ts'
 export interface EntryOptions extends CallOptions {
   readonly fresh?: boolean
   readonly toChange?: boolean
-}
-
-/** A file that a rename copied, and where from and to. */
-export interface CopiedFile extends CopiedEntry {
-  readonly from: BlobPath
-  readonly to: BlobPath
 }
 
 export interface TreeOptions {

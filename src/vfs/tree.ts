@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { FileSystemError, isFileSystemError } from '../errors.ts'
 import { impliedDirectory } from '../namespace/blob-entry.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
-import type { Namespace, StatOptions } from '../namespace/namespace.ts'
+import type { MovedBlob, Namespace, StatOptions } from '../namespace/namespace.ts'
 import { type BlobPath, formatPath } from '../path.ts'
 import type { ChunkCache } from '../transfer/chunk-cache.ts'
 import { type AttributeDefaults, millisecondsToNs, toAttributes } from './attributes.ts'
@@ -14,7 +14,7 @@ import type { Attributes, CallContext, ChangeListener, Ino, InodeEntry } from '.
 import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
 import { RootEntry } from './root-entry.ts'
 import { shownBelow } from './shown-names.ts'
-import type { CopiedFile, EntryOptions, TreeOptions } from './tree-options.ts'
+import type { EntryOptions, TreeOptions } from './tree-options.ts'
 import {
   beginWith,
   isOtherVersion,
@@ -242,7 +242,7 @@ export class Tree {
    * Where `entry` is a version that others have stored since: who has `inode` open goes on in the former, and the name
    * stands for another inode from now on. Returns whether it is so.
    */
-  setApartFrom(inode: Inode, entry: Entry): boolean {
+  setApartFrom(inode: Inode, entry: Pick<Entry, 'etag' | 'type'>): boolean {
     if (!isOtherVersion(inode, entry)) return false
     const { parent, name } = inode
     inode.isApart = true
@@ -348,7 +348,7 @@ export class Tree {
   }
 
   /** This mount made version `after` of `before`: nothing that reads or caches it is out of date. */
-  replaced(inode: Inode, before: Entry | undefined, after: Entry): void {
+  replaced(inode: Inode, before: Pick<Entry, 'etag'> | undefined, after: Entry): void {
     inode.entry = this.shown(after)
     if (inode === this.table.root) this.root.forget()
     this.listener?.inodeChanged(inode.ino)
@@ -380,14 +380,11 @@ export class Tree {
   }
 
   /** The file of `inode` is another version at another path now, with the same bytes. */
-  copied(inode: Inode, move: CopiedFile): void {
-    const { source, copied, from, to } = move
-    if (source.etag === undefined || copied.etag === undefined) return
-    if (inode.entry?.etag === source.etag) inode.entry = this.shown(copied)
+  copied(inode: Inode, { from, sourceEtag, targetEtag }: MovedBlob): void {
     const { endpoint } = this.namespace.store
-    const version = { endpoint, path: from, etag: source.etag }
-    this.chunkCache.copied(version, { endpoint, path: to, etag: copied.etag })
-    if (inode.cachedEtag === source.etag) inode.cachedEtag = copied.etag
+    const copy = { endpoint, path: this.pathOf(inode), etag: targetEtag }
+    this.chunkCache.copied({ endpoint, path: from, etag: sourceEtag }, copy)
+    if (inode.cachedEtag === sourceEtag) inode.cachedEtag = targetEtag
   }
 
   async #rootEntry(options: EntryOptions): Promise<Entry> {

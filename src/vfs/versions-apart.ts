@@ -10,7 +10,7 @@ import type { Inode } from './inode-table.ts'
 const haveContent: ReadonlySet<EntryType> = new Set(['file', 'symlink'])
 
 /** Whether `entry` is a version that others have stored since `inode` was looked at. */
-export function isOtherVersion(inode: Inode, entry: Entry): boolean {
+export function isOtherVersion(inode: Inode, entry: Pick<Entry, 'etag' | 'type'>): boolean {
   const { type } = inode
   const former = inode.entry?.etag ?? inode.toldEtag
   if (entry.etag === undefined || former === undefined) return false

@@ -1,9 +1,9 @@
 import type { ByteRange } from '../byte-range.ts'
-import { type FileSystemError, isFileSystemError } from '../errors.ts'
+import { FileSystemError, isFileSystemError } from '../errors.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import type { MetadataChange } from '../namespace/entry-metadata.ts'
 import { unlessMissing } from '../namespace/lookup.ts'
-import type { BlobPath } from '../path.ts'
+import { type BlobPath, formatPath } from '../path.ts'
 import type { BaseVersion } from '../transfer/file-content.ts'
 import { asFailure } from './fault.ts'
 import { commitVersion, describe, keepFailed, type NewVersion, replacedBy } from './file-commit.ts'
@@ -340,6 +340,14 @@ export class WritableFile {
     this.#changes.adopt(stored)
     this.#content.rebase(this.#path(), stored)
     await this.#content.forgetBlocks()
+  }
+
+  /** For a holder of the mutex: `stored`, which others have made, lies at the file's path. What was read here is none of it. */
+  async overtakenLocked(stored: Entry): Promise<void> {
+    if (this.#content.held === undefined) return this.#changes.adopt(stored)
+    const detail = 'others replaced the file: open it again'
+    const path = formatPath(this.#path())
+    await this.#fail(new FileSystemError('ESTALE', 'write', { path, detail }))
   }
 
   async #edit<T>(edit: Edit<T>, limit?: number): Promise<T> {

@@ -306,6 +306,76 @@ t.test(
   },
 )
 
+for (const [from, to, moved] of [
+  ['d/f', 'd/g', 'd/g'],
+  ['d', 'e', 'e/f'],
+] as const) {
+  t.test(`a rename of ${from} takes what others stored, and mixes it with nothing`, async (t) => {
+    const mount = await VfsMount.make(t, { prefetchFiles: false })
+    await mount.account.put({ container: 'box', name: 'd/f' }, randomBytes(9 * MiB))
+    const [reader, writer] = [await mount.open('d/f'), await mount.open('d/f', constants.O_RDWR)]
+    await mount.read(reader, 0, 5)
+    await mount.write(writer, 8 * MiB, 'edited')
+    await mount.vfs.fsync(writer, false, caller)
+    await mount.storeElsewhere('d/f', 'another')
+
+    await mount.rename(from, to)
+
+    await t.rejects(mount.write(writer, 0, 'lost'), { code: 'ESTALE' })
+    await t.rejects(mount.read(reader, MiB, MiB + 10), { code: 'ESTALE' })
+    await t.rejects(mount.close(writer), { code: 'ESTALE' })
+    await mount.close(reader)
+    t.equal(await mount.stored(moved), 'another')
+    t.equal(await mount.load(moved), 'another')
+  })
+
+  t.test(`who has written nothing goes on with what others stored in ${from}`, async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.storeElsewhere('d/f', 'first')
+    const writer = await mount.open('d/f', constants.O_RDWR)
+    await mount.storeElsewhere('d/f', 'another')
+
+    await mount.rename(from, to)
+
+    await mount.write(writer, 0, 'AN')
+    await mount.close(writer)
+    t.equal(await mount.stored(moved), 'ANother')
+  })
+
+  t.test(`who reads a file that others replaced keeps it when ${from} is renamed`, async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.storeElsewhere('d/f', 'first')
+    const [reader, idle] = [await mount.open('d/f'), await mount.open('d/f')]
+    const ino = await mount.ino('d/f')
+    t.equal((await mount.read(reader)).toString(), 'first')
+    await mount.storeElsewhere('d/f', 'another')
+
+    await mount.rename(from, to)
+
+    t.equal((await mount.read(reader)).toString(), 'first')
+    await t.rejects(mount.vfs.open(ino, constants.O_RDONLY, caller), { code: 'ESTALE' })
+    t.equal((await mount.vfs.getattr(ino, reader, caller)).sizeBytes, 5)
+    t.not(await mount.ino(moved), ino)
+    t.equal(await mount.load(moved), 'another')
+    for (const handle of [reader, idle]) await mount.close(handle)
+  })
+
+  t.test(`the kernel keeps the bytes of a file when ${from} is renamed`, async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.storeElsewhere('d/f', 'first')
+    await mount.load('d/f')
+
+    await mount.rename(from, to)
+
+    const { handle, keepCache } = await mount.vfs.open(await mount.ino(moved), 0, caller)
+    t.ok(keepCache)
+    await mount.close(handle)
+    await mount.storeElsewhere(moved, 'another')
+    await mount.clock.advance(listingTtlMs + 1)
+    t.notOk((await mount.vfs.open(await mount.ino(moved), 0, caller)).keepCache)
+  })
+}
+
 t.test('rename replaces a file, but not with noReplace and not a directory', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.save('a', 'a')
