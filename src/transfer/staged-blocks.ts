@@ -268,6 +268,7 @@ export class StagedBlocks {
       await store.stageBlockFrom(path, blockId, source, { signal, leaseId })
       return true
     } catch (error) {
+      if (isFileSystemError(error, 'ENOENT')) throw goneVersion(base.path, error)
       const isBeyondReach = isFileSystemError(error, 'ENOTSUP', 'EINVAL', 'EACCES')
       if (!isBeyondReach || isBarred(error)) throw error
       this.#copiesOnService = false
@@ -293,10 +294,10 @@ export class StagedBlocks {
     if (base === undefined || base.sizeBytes <= this.blockBytes) return []
     if (base.path.name !== path.name) return []
     const { store } = this.#options
-    const { etag, blocks } = await store.getBlocks(base.path)
-    if (etag !== base.etag) {
-      throw new FileSystemError('ESTALE', 'blob.getBlocks', { path: formatPath(base.path) })
-    }
+    const { etag, blocks } = await store.getBlocks(base.path).catch((error: unknown) => {
+      throw isFileSystemError(error, 'ENOENT') ? goneVersion(base.path, error) : error
+    })
+    if (etag !== base.etag) throw goneVersion(base.path, undefined)
     let start = 0
     const placed = blocks.map(({ id, sizeBytes }) => {
       const block = { id, start, end: start + sizeBytes }
@@ -305,6 +306,12 @@ export class StagedBlocks {
     })
     return placed.every((block) => idBytesOf(block) >= minIdBytes) ? placed : []
   }
+}
+
+/** Others have replaced or removed the version that a file began with. */
+function goneVersion(path: BlobPath, cause: unknown): FileSystemError {
+  const detail = 'the version that was opened is gone: open the file again'
+  return new FileSystemError('ESTALE', 'write', { path: formatPath(path), detail, cause })
 }
 
 interface UploadTarget {

@@ -237,9 +237,11 @@ export class Naming {
     const source = { type: inode.type, etag: sourceEtag }
     if (this.#tree.setApartFrom(inode, isWhole ? source : after)) return
     const isTheirs = isWhole && (file === undefined || file.stored?.etag === sourceEtag)
-    if (isTheirs && moved !== undefined) this.#tree.copied(inode, moved)
-    await (isTheirs ? file?.followLocked(after) : file?.overtakenLocked(after))
-    this.#tree.replaced(inode, isTheirs ? source : undefined, after)
+    const stored = isTheirs ? after : file?.stored
+    if (stored !== undefined) await file?.followLocked(stored)
+    if (!isTheirs) return
+    if (moved !== undefined) this.#tree.copied(inode, moved)
+    this.#tree.replaced(inode, source, after)
   }
 
   /** What nobody has open is another version at its new name, and nobody was told of each. */

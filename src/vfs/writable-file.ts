@@ -1,9 +1,9 @@
 import type { ByteRange } from '../byte-range.ts'
-import { FileSystemError, isFileSystemError } from '../errors.ts'
+import { type FileSystemError, isFileSystemError } from '../errors.ts'
 import type { Entry, PosixAttributes } from '../namespace/entry.ts'
 import type { MetadataChange } from '../namespace/entry-metadata.ts'
 import { unlessMissing } from '../namespace/lookup.ts'
-import { type BlobPath, formatPath } from '../path.ts'
+import type { BlobPath } from '../path.ts'
 import type { BaseVersion } from '../transfer/file-content.ts'
 import { asFailure } from './fault.ts'
 import { commitVersion, describe, keepFailed, type NewVersion, replacedBy } from './file-commit.ts'
@@ -200,12 +200,12 @@ export class WritableFile {
   async #changeStoredMetadata(change: MetadataChange): Promise<boolean> {
     const before = this.stored
     const { namespace, posixAttrs = 'write' } = this.#context
-    const options = { ...this.#lease, keepsTime: posixAttrs === 'write' }
-    const entry = await namespace.changeMetadata(this.#path(), change, options)
-    if (entry.etag === before?.etag) return false
-    await this.followLocked(entry)
-    this.#onCommitted(before, entry, false)
-    return true
+    const keepsTime = posixAttrs === 'write'
+    const entry = await this.#changeStored((onVersion) => {
+      const options = { ...this.#lease, keepsTime, onVersion }
+      return namespace.changeMetadata(this.#path(), change, options)
+    })
+    return entry.etag !== before?.etag
   }
 
   /**
@@ -342,14 +342,6 @@ export class WritableFile {
     await this.#content.forgetBlocks()
   }
 
-  /** For a holder of the mutex: `stored`, which others have made, lies at the file's path. What was read here is none of it. */
-  async overtakenLocked(stored: Entry): Promise<void> {
-    if (this.#content.held === undefined) return this.#changes.adopt(stored)
-    const detail = 'others replaced the file: open it again'
-    const path = formatPath(this.#path())
-    await this.#fail(new FileSystemError('ESTALE', 'write', { path, detail }))
-  }
-
   async #edit<T>(edit: Edit<T>, limit?: number): Promise<T> {
     const held = await this.#orFail(() => {
       this.#lock()?.check()
@@ -387,12 +379,30 @@ export class WritableFile {
   }
 
   async #commitAttributes(): Promise<void> {
-    const before = this.stored
     const { namespace } = this.#context
-    const entry = await namespace.setAttributes(this.#path(), this.#changes.posix, this.#lease)
-    this.#changes.attributesStored(entry)
-    await this.followLocked(entry)
-    this.#onCommitted(before, entry, false)
+    const entry = await this.#changeStored((onVersion) => {
+      const options = { ...this.#lease, onVersion }
+      return namespace.setAttributes(this.#path(), this.#changes.posix, options)
+    })
+    this.#changes.attributesStored(this.stored ?? entry)
+  }
+
+  /** Runs `change` of what is stored. Where that was a version of others, what is here goes on from the one that it was. */
+  async #changeStored(
+    change: (onVersion: (entry: Entry) => void) => Promise<Entry>,
+  ): Promise<Entry> {
+    const before = this.stored
+    let changed: Entry | undefined
+    const entry = await change((version) => {
+      changed = version
+    })
+    const isOurs = before?.etag === undefined || before.etag === changed?.etag
+    if (!isOurs) this.#changes.adopt({ ...before, posix: entry.posix, metadata: entry.metadata })
+    else if (entry.etag !== before?.etag) {
+      await this.followLocked(entry)
+      this.#onCommitted(before, entry, false)
+    }
+    return entry
   }
 
   async #commitContent(yields: boolean): Promise<void> {

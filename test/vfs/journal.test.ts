@@ -139,20 +139,24 @@ for (const size of [10, 3 * MiB]) {
   })
 }
 
-t.test('of a large file whose version is gone the written parts are kept', async (t) => {
-  const directory = scratch(t)
-  const mount = await VfsMount.make(t, { blockBytes, journalDirectory: directory })
-  const path = { container: 'box', name: 'f' }
-  await mount.account.put(path, randomBytes(3 * MiB))
-  const handle = await mount.open('f', constants.O_RDWR)
-  await mount.write(handle, 2 * MiB, 'ours')
-  await mount.storeElsewhere('f', 'theirs')
-  await t.rejects(mount.close(handle), { code: 'ESTALE' })
+for (const isRemoved of [false, true]) {
+  const what = isRemoved ? 'removed' : 'gone'
+  t.test(`of a large file whose version is ${what} the written parts are kept`, async (t) => {
+    const directory = scratch(t)
+    const mount = await VfsMount.make(t, { blockBytes, journalDirectory: directory })
+    const path = { container: 'box', name: 'f' }
+    await mount.account.put(path, randomBytes(3 * MiB))
+    const handle = await mount.open('f', constants.O_RDWR)
+    await mount.write(handle, 2 * MiB, 'ours')
+    if (isRemoved) await mount.account.delete(path)
+    else await mount.storeElsewhere('f', 'theirs')
+    await t.rejects(mount.close(handle), { code: 'ESTALE' })
 
-  const [version] = kept(directory)
-  t.equal(version?.bytes.length, 3 * MiB)
-  t.equal(version?.bytes.subarray(2 * MiB, 2 * MiB + 4).toString(), 'ours')
-})
+    const [version] = kept(directory)
+    t.equal(version?.bytes.length, 3 * MiB)
+    t.equal(version?.bytes.subarray(2 * MiB, 2 * MiB + 4).toString(), 'ours')
+  })
+}
 
 t.test('what a failed close leaves is kept, and known at the end of the mount', async (t) => {
   const directory = scratch(t)
