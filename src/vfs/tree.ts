@@ -41,7 +41,7 @@ export class Tree {
   readonly shows: ((entry: Entry) => boolean) | undefined
   readonly root: RootEntry
   /** One rename at a time: it holds the files below both names. */
-  readonly renames = new Mutex()
+  readonly renames: Mutex = new Mutex()
 
   constructor(options: TreeOptions) {
     this.namespace = options.namespace

@@ -11,7 +11,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { isFileSystemError } from '../../src/errors.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
-import type { HandleId } from '../../src/vfs/operations.ts'
+import type { HandleId, Ino } from '../../src/vfs/operations.ts'
 import { isLongRun } from '../support/program.ts'
 import {
   caller,
@@ -20,7 +20,7 @@ import {
   VfsMount,
 } from '../support/vfs-mount.ts'
 
-const { O_RDONLY, O_WRONLY, O_RDWR } = constants
+const { O_RDONLY, O_WRONLY, O_RDWR, O_TRUNC } = constants
 const numRuns = isLongRun ? 2000 : 100
 const names = ['a', 'd/a', 'd/b'] as const
 
@@ -37,11 +37,12 @@ const step = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('open' as const),
       name,
-      flags: fc.constantFrom(O_RDONLY, O_RDONLY, O_RDWR, O_WRONLY),
+      flags: fc.constantFrom(O_RDONLY, O_RDONLY, O_RDWR, O_WRONLY, O_RDWR | O_TRUNC),
     }),
   },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('read' as const), which, size }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('write' as const), which, size }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('truncate' as const), which, size }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('fsync' as const), which }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('close' as const), which }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('chmod' as const), name }) },
@@ -60,6 +61,7 @@ type Words = readonly number[]
 
 interface Handle {
   readonly id: HandleId
+  readonly ino: Ino
   readonly flags: number
   /** What was read through it last. */
   seen: Words | undefined
@@ -141,8 +143,10 @@ class Model {
         await this.#mount.account.delete({ container: 'box', name: path })
         break
       case 'open': {
-        const id = await this.#mount.open(path, step.flags)
-        this.#handles.push({ id, flags: step.flags, seen: undefined })
+        const ino = await this.#mount.ino(path)
+        const { handle: id } = await this.#mount.vfs.open(ino, step.flags, caller)
+        if ((step.flags & O_TRUNC) !== 0) this.#versions.set('', [])
+        this.#handles.push({ id, ino, flags: step.flags, seen: undefined })
         break
       }
       case 'chmod':
@@ -176,6 +180,7 @@ class Model {
     if (handle === undefined) return
     if (step.kind === 'read') await this.#read(handle, step.size)
     else if (step.kind === 'write') await this.#write(handle, step.size)
+    else if (step.kind === 'truncate') await this.#truncate(handle, step.size)
     else if (step.kind === 'fsync') await this.#mount.vfs.fsync(handle.id, false, caller)
     else {
       this.#handles.splice(this.#handles.indexOf(handle), 1)
@@ -199,11 +204,21 @@ class Model {
   async #write(handle: Handle, at: number): Promise<void> {
     const words = new Array(10).fill(++this.#last)
     await this.#mount.write(handle.id, at * 4, bytesOf(words))
-    // Whatever it was written to.
+    this.#change((version) => {
+      const before = Array.from({ length: at }, (_, index) => version[index] ?? 0)
+      return [...before, ...words, ...version.slice(at + words.length)]
+    })
+  }
+
+  async #truncate({ id, ino }: Handle, size: number): Promise<void> {
+    await this.#mount.vfs.setattr(ino, { handle: id, sizeBytes: size * 4 }, caller)
+    this.#change((version) => Array.from({ length: size }, (_, index) => version[index] ?? 0))
+  }
+
+  /** Whatever version it was made to. */
+  #change(change: (version: Words) => Words): void {
     for (const version of [...this.#versions.values()]) {
-      const next = [...version]
-      while (next.length < at) next.push(0)
-      next.splice(at, words.length, ...words)
+      const next = change(version)
       this.#versions.set(next.join(), next)
     }
   }
@@ -230,7 +245,7 @@ class Model {
   #compareVersions(before: Words, after: Words): void {
     const theirs = Math.max(0, ...before.filter((word) => this.#foreign.has(word)))
     const isKept = (word: number, at: number) => word === before[at] || word > theirs || word === 0
-    if (after.length >= before.length && after.every(isKept)) return
+    if (after.every(isKept)) return
     throw new Error(`${before.join()} was replaced by ${after.join()}`)
   }
 
