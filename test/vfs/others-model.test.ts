@@ -10,6 +10,7 @@ import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { isFileSystemError } from '../../src/errors.ts'
+import { faultChannel } from '../../src/telemetry.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import type { HandleId, Ino } from '../../src/vfs/operations.ts'
 import { isLongRun } from '../support/program.ts'
@@ -85,6 +86,11 @@ class Model {
     this.#mount = mount
   }
 
+  /** What was written here was given up, and is not read any more. */
+  forget(): void {
+    for (const handle of this.#handles) handle.seen = undefined
+  }
+
   async take(step: Step): Promise<void> {
     await this.#untilDone(this.#take(step))
     await this.#compareStored(step)
@@ -114,9 +120,7 @@ class Model {
     } catch (error) {
       const isExpected = isFileSystemError(error, 'ESTALE', 'ENOENT') || isMissing(error)
       if (!isExpected) throw error
-      // What was written here may be given up, and is not read any more.
-      if ('which' in step && step.kind !== 'read')
-        for (const handle of this.#handles) handle.seen = undefined
+      if ('which' in step && step.kind !== 'read') this.forget()
     }
   }
 
@@ -291,8 +295,14 @@ for (const [account, options] of Object.entries(mounts)) {
       const mount = await VfsMount.make(t, { ...small, ...(await options()) })
       await mount.mkdir('d')
       const model = new Model(mount)
-      for (const each of steps) await model.take(each)
-      await model.end()
+      const forget = () => model.forget()
+      faultChannel.subscribe(forget)
+      try {
+        for (const each of steps) await model.take(each)
+        await model.end()
+      } finally {
+        faultChannel.unsubscribe(forget)
+      }
     })
     await fc.assert(property, { seed, numRuns })
     t.pass(`${numRuns} runs`)
