@@ -122,13 +122,14 @@ export class Naming {
   async removeFile(parent: Inode, name: string): Promise<void> {
     this.#tree.checkWritable('unlink', parent)
     const inode = parent.children.get(name)
-    await this.#leavingName(inode, () =>
-      runExclusively(mutexesOf([inode?.writable]), async () => {
+    await this.#leavingName(inode, async () => {
+      const files = writablesBelow(inode)
+      await runExclusively(mutexesOf(files), async () => {
         await this.#removeStored(parent, name, inode)
-        await inode?.writable?.discardLocked()
+        await this.#discard({ replaced: inode, held: new Set(files) })
         if (inode !== undefined) this.#tree.table.detach(inode)
-      }),
-    )
+      })
+    })
     this.#tree.touchNames(parent)
   }
 
@@ -161,33 +162,39 @@ export class Naming {
     await this.#leavingName(replaced, async () => {
       for (const below of subtree(source)) await this.#before.giveUpLock(below)
       const files = [...writablesBelow(source), ...writablesBelow(replaced)]
-      await runExclusively(mutexesOf(files), () => this.#move(move, { source, replaced, present }))
+      const what = { source, replaced, present, held: new Set(files) }
+      await runExclusively(mutexesOf(files), () => this.#move(move, what))
     })
   }
 
   async #move(move: Move, what: Moved): Promise<void> {
-    const { source, replaced } = what
+    const { source } = what
     for (const file of writablesBelow(source)) if (file.isSent) await file.commitLocked()
     const moved = new MovedFiles(this.#tree.pathOf(source), source)
     if (source.writable?.unborn === true) await this.#moveUnborn(source.writable, what)
     else await this.#moveStored(move, what, moved)
     const isUnborn = source.writable?.unborn === true
-    if (!isUnborn) await replaced?.writable?.discardLocked()
+    if (!isUnborn) await this.#discard(what)
     this.#tree.table.move(source, move.newParent, move.newName)
     this.#tree.touchNames(move.parent)
     this.#tree.touchNames(move.newParent)
     this.#tree.touch(source)
     if (isUnborn) await this.#promiseMoved(what)
-    else await this.#follow(source, moved)
+    else await this.#follow(what, moved)
   }
 
   /** The journal loses what was promised for the name only when it has what takes its place. */
-  async #promiseMoved({ source, replaced }: Moved): Promise<void> {
+  async #promiseMoved(what: Moved): Promise<void> {
     try {
-      await source.writable?.renamedLocked()
+      await what.source.writable?.renamedLocked()
     } finally {
-      await replaced?.writable?.discardLocked()
+      await this.#discard(what)
     }
+  }
+
+  async #discard({ replaced, held }: Pick<Moved, 'replaced' | 'held'>): Promise<void> {
+    const writable = replaced?.writable
+    await holding(held, writable, async () => writable?.discardLocked())
   }
 
   /** Only the name changes; the commit to come replaces what lies under the new one. */
@@ -216,14 +223,19 @@ export class Naming {
   }
 
   /** Everything open below a name that moved goes on with the versions at the new one. */
-  async #follow(source: Inode, moved: MovedFiles): Promise<void> {
+  async #follow({ source, held }: Moved, moved: MovedFiles): Promise<void> {
     for (const inode of [...subtree(source)]) {
+      const { writable } = inode
       await inode.unstored?.secure()
-      if (inode.writable?.unborn === true) await this.#retarget(inode, inode.writable)
-      else if (inode.writable !== undefined || inode.readers.size > 0)
-        await this.#goOn(inode, moved.of(inode))
-      else if (inode.type !== 'directory') this.#leave(inode, moved.of(inode))
+      await holding(held, writable, () => this.#followOne(inode, moved.of(inode)))
     }
+  }
+
+  async #followOne(inode: Inode, moved: MovedBlob | undefined): Promise<void> {
+    const { writable } = inode
+    if (writable?.unborn === true) await this.#retarget(inode, writable)
+    else if (writable !== undefined || inode.readers.size > 0) await this.#goOn(inode, moved)
+    else if (inode.type !== 'directory') this.#leave(inode, moved)
   }
 
   /** Who has `inode` open goes on with what lies at its new name, unless that was made of another version than theirs. */
@@ -360,6 +372,17 @@ interface Moved {
   readonly replaced: Inode | undefined
   /** What lay under the new name. */
   readonly present: Entry | undefined
+  /** Those whose mutexes the rename has. */
+  readonly held: ReadonlySet<WritableFile>
+}
+
+/** Runs `work` with the mutex of `file`, which the rename does not have of one that was opened meanwhile. */
+async function holding(
+  held: ReadonlySet<WritableFile>,
+  file: WritableFile | undefined,
+  work: () => Promise<void>,
+): Promise<void> {
+  await (file === undefined || held.has(file) ? work() : file.mutex.run(work))
 }
 
 function writablesBelow(inode: Inode | undefined): WritableFile[] {

@@ -20,6 +20,7 @@ import {
   newHierarchicalAccount,
   VfsMount,
 } from '../support/vfs-mount.ts'
+import { bytesOf, type Words, wordsOf } from '../support/worded-content.ts'
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_TRUNC } = constants
 const numRuns = isLongRun ? 2000 : 100
@@ -58,7 +59,6 @@ const step = fc.oneof(
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
 type HandleStep = Extract<Step, { readonly which: number }>
 type NameStep = Extract<Step, { readonly name: string }>
-type Words = readonly number[]
 
 interface Handle {
   readonly id: HandleId
@@ -67,9 +67,6 @@ interface Handle {
   /** What was read through it last. */
   seen: Words | undefined
 }
-
-const bytesOf = (words: Words): Buffer => Buffer.from(Uint32Array.from(words).buffer)
-const wordsOf = (bytes: Uint8Array): Words => [...new Uint32Array(Uint8Array.from(bytes).buffer)]
 
 class Model {
   readonly #mount: VfsMount
