@@ -5,6 +5,7 @@
 import { constants } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
+import type { BlobStore } from '../../src/blob/store.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import type { HandleId, Ino } from '../../src/vfs/operations.ts'
 import { isLongRun } from '../support/program.ts'
@@ -38,6 +39,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('unlink' as const), name }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('moveDirectory' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('later' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('remount' as const) }) },
 )
 
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
@@ -46,7 +48,8 @@ type NameStep = Extract<Step, { readonly name: string }>
 
 /** A file, whatever names it has had. */
 interface File {
-  readonly ino: Ino
+  /** Of this mount. */
+  ino: Ino
   bytes: Buffer
 }
 
@@ -60,15 +63,23 @@ const accessOf = ({ flags }: Handle): number => flags & (O_WRONLY | O_RDWR)
 
 /** A mount, and beside it what its names and handles should hold. */
 class Model {
-  readonly #mount: VfsMount
+  #mount: VfsMount
+  readonly #remount: (account?: BlobStore) => Promise<VfsMount>
   readonly #files = new Map<string, File>()
   readonly #handles: Handle[] = []
   /** What the directory `d` is called at the moment. */
   #directory = 'd'
   #written = 0
 
-  constructor(mount: VfsMount) {
+  private constructor(mount: VfsMount, remount: (account?: BlobStore) => Promise<VfsMount>) {
     this.#mount = mount
+    this.#remount = remount
+  }
+
+  static async make(mount: (account?: BlobStore) => Promise<VfsMount>): Promise<Model> {
+    const first = await mount()
+    for (const directory of ['d', 'e']) await first.mkdir(directory)
+    return new Model(first, mount)
   }
 
   /** Does nothing where `step` has no handle or name to be done with. */
@@ -76,6 +87,7 @@ class Model {
     if ('which' in step) await this.#withHandle(step)
     else if ('name' in step) await this.#withName(step)
     else if (step.kind === 'later') await this.#mount.clock.advance(60_000)
+    else if (step.kind === 'remount') await this.#mountAgain()
     else await this.#moveDirectory()
   }
 
@@ -93,13 +105,23 @@ class Model {
 
   /** Closes all, and compares what is stored. */
   async end(): Promise<void> {
-    for (const { id } of this.#handles.splice(0)) await this.#mount.close(id)
-    await this.#mount.vfs.close()
+    await this.#unmount()
     for (const name of names) {
       const path = { container: 'box', name: this.#path(name) }
       const blob = await this.#mount.account.get(path).catch(() => undefined)
       same(blob && Buffer.from(blob.data), this.#files.get(name)?.bytes, `the blob of ${name}`)
     }
+  }
+
+  async #unmount(): Promise<void> {
+    for (const { id } of this.#handles.splice(0)) await this.#mount.close(id)
+    await this.#mount.vfs.close()
+  }
+
+  async #mountAgain(): Promise<void> {
+    await this.#unmount()
+    this.#mount = await this.#remount(this.#mount.account)
+    for (const [name, file] of this.#files) file.ino = await this.#mount.ino(this.#path(name))
   }
 
   async #withHandle(step: HandleStep): Promise<void> {
@@ -201,11 +223,12 @@ for (const [account, options] of Object.entries(mounts)) {
     const property = fc.asyncProperty(
       fc.array(step, { maxLength: 60, size: 'max' }),
       async (steps) => {
-        const chunkCache = new ChunkCache({ maxBytes: 1 })
-        const small = { blockBytes: 64, spoolMemoryBytes: 100, prefetchFiles: false, chunkCache }
-        const mount = await VfsMount.make(t, { ...small, ...(await options()) })
-        for (const directory of ['d', 'e']) await mount.mkdir(directory)
-        const model = new Model(mount)
+        const model = await Model.make(async (account) => {
+          const chunkCache = new ChunkCache({ maxBytes: 1 })
+          const small = { blockBytes: 64, spoolMemoryBytes: 100, prefetchFiles: false, chunkCache }
+          const given = await options()
+          return VfsMount.make(t, { ...small, ...given, ...(account && { account }) })
+        })
         for (const each of steps) {
           await model.take(each)
           await model.check()

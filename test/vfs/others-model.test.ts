@@ -9,6 +9,7 @@ import { constants } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
+import type { BlobStore } from '../../src/blob/store.ts'
 import { isFileSystemError } from '../../src/errors.ts'
 import { faultChannel } from '../../src/telemetry.ts'
 import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
@@ -54,6 +55,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('moveDirectory' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('unlink' as const), name }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('later' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('remount' as const) }) },
 )
 
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
@@ -69,7 +71,8 @@ interface Handle {
 }
 
 class Model {
-  readonly #mount: VfsMount
+  readonly #remount: (account?: BlobStore) => Promise<VfsMount>
+  #mount: VfsMount
   readonly #handles: Handle[] = []
   /** Of writes of others. */
   readonly #foreign = new Set<number>()
@@ -79,8 +82,15 @@ class Model {
   #directory = 'd'
   #last = 0
 
-  constructor(mount: VfsMount) {
+  private constructor(mount: VfsMount, remount: (account?: BlobStore) => Promise<VfsMount>) {
     this.#mount = mount
+    this.#remount = remount
+  }
+
+  static async make(mount: (account?: BlobStore) => Promise<VfsMount>): Promise<Model> {
+    const first = await mount()
+    await first.mkdir('d')
+    return new Model(first, mount)
   }
 
   /** What was written here was given up, and is not read any more. */
@@ -113,6 +123,7 @@ class Model {
       if ('which' in step) await this.#withHandle(step)
       else if ('name' in step) await this.#withName(step)
       else if (step.kind === 'later') await this.#mount.clock.advance(60_000)
+      else if (step.kind === 'remount') await this.#unmount(true)
       else await this.#moveDirectory()
     } catch (error) {
       const isExpected = isFileSystemError(error, 'ESTALE', 'ENOENT') || isMissing(error)
@@ -122,13 +133,14 @@ class Model {
   }
 
   async end(): Promise<void> {
-    await this.#untilDone(this.#end())
+    await this.#untilDone(this.#unmount(false))
+    await this.#compareStored({ kind: 'later' })
   }
 
-  async #end(): Promise<void> {
+  async #unmount(isMountedAgain: boolean): Promise<void> {
     for (const { id } of this.#handles.splice(0)) await this.#mount.close(id).catch(refuseOthers)
-    await this.#compareStored({ kind: 'later' })
     await this.#mount.vfs.close()
+    if (isMountedAgain) this.#mount = await this.#remount(this.#mount.account)
   }
 
   async #withName(step: NameStep): Promise<void> {
@@ -287,11 +299,12 @@ for (const [account, options] of Object.entries(mounts)) {
     t.comment(`FC_SEED=${seed}`)
     const steps = fc.array(step, { maxLength: 60, size: 'max' })
     const property = fc.asyncProperty(steps, async (steps) => {
-      const chunkCache = new ChunkCache({ maxBytes: 1 })
-      const small = { blockBytes: 64, spoolMemoryBytes: 100, prefetchFiles: false, chunkCache }
-      const mount = await VfsMount.make(t, { ...small, ...(await options()) })
-      await mount.mkdir('d')
-      const model = new Model(mount)
+      const model = await Model.make(async (account) => {
+        const chunkCache = new ChunkCache({ maxBytes: 1 })
+        const small = { blockBytes: 64, spoolMemoryBytes: 100, prefetchFiles: false, chunkCache }
+        const given = await options()
+        return VfsMount.make(t, { ...small, ...given, ...(account && { account }) })
+      })
       const forget = () => model.forget()
       faultChannel.subscribe(forget)
       try {
