@@ -144,7 +144,13 @@ export class Naming {
       throw this.#tree.failure('EINVAL', 'rename', this.#tree.table.pathIn(parent, name))
     }
     if (parent === move.newParent && name === move.newName) return
-    await this.#tree.renames.run(() => this.#rename(move))
+    await this.#tree.renames.run(async () => {
+      try {
+        await this.#rename(move)
+      } finally {
+        this.#tree.moving = undefined
+      }
+    })
   }
 
   async #rename(move: Move): Promise<void> {
@@ -159,6 +165,7 @@ export class Naming {
     if (present !== undefined) await this.#checkReplaceable(move, entry, present)
     const source = this.#tree.child(parent, name, entry)
     const replaced = newParent.children.get(newName)
+    this.#tree.moving = source
     await this.#leavingName(replaced, async () => {
       for (const below of subtree(source)) await this.#before.giveUpLock(below)
       const files = [...writablesBelow(source), ...writablesBelow(replaced)]
@@ -168,8 +175,10 @@ export class Naming {
   }
 
   async #move(move: Move, what: Moved): Promise<void> {
-    const { source } = what
-    for (const file of writablesBelow(source)) if (file.isSent) await file.commitLocked()
+    const { source, held } = what
+    for (const file of writablesBelow(source)) {
+      if (file.isSent) await holding(held, file, () => file.commitLocked())
+    }
     const moved = new MovedFiles(this.#tree.pathOf(source), source)
     if (source.writable?.unborn === true) await this.#moveUnborn(source.writable, what)
     else await this.#moveStored(move, what, moved)
@@ -212,7 +221,7 @@ export class Naming {
     for (const each of [what.source, what.replaced]) if (each) await storeDirectories(each)
     await move.newParent.unstored?.store()
     for (const file of writablesBelow(what.source)) {
-      if (!file.unborn) await file.commitLocked()
+      if (!file.unborn) await holding(what.held, file, () => file.commitLocked())
     }
     const from = table.pathIn(move.parent, move.name)
     const to = table.pathIn(move.newParent, move.newName)

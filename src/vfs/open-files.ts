@@ -342,6 +342,8 @@ export class OpenFiles {
   async #joinWriters(inode: Inode, context: CallContext): Promise<Entry> {
     if (inode.writable === undefined) {
       const { signal } = context
+      // What is stored at the former name meanwhile would be left there. Of a tree it is moved after it.
+      if (this.#tree.moving === inode) await interruptible(this.#tree.renames.settled(), signal)
       const stored = await this.#tree.entryOf(inode, { fresh: true, toChange: true, signal })
       await this.#checkTags(inode, stored)
       const demand = { syscall: 'open', signal, isCurrent: true } as const

@@ -21,8 +21,8 @@ export interface PinnedReaderOptions {
   readonly mayServe?: ((entry: Entry) => boolean) | undefined
   /** Resolves when the kernel believes no other size than that of `entry`; `undefined` when it is so. */
   readonly settling?: (() => Promise<void> | undefined) | undefined
-  /** Resolves when no rename is under way: it takes the name first, and tells where to go on at its end. */
-  readonly whenMoved?: (() => Promise<void>) | undefined
+  /** Resolves when the rename that is under way has told where to go on: it takes the name first. */
+  readonly whenMoved?: (() => Promise<void> | undefined) | undefined
   /** Called once, when the first read had to be fetched. */
   readonly onMissed?: (() => void) | undefined
   /** Called when another version is read from now on. */
@@ -72,8 +72,8 @@ export class PinnedReader {
       return await this.#read(range, context)
     } catch (error) {
       if (!isFileSystemError(error, 'ESTALE', 'ENOENT')) throw error
-      const { whenMoved } = this.#options
-      if (whenMoved && entry === this.#entry) await interruptible(whenMoved(), context.signal)
+      const moving = entry === this.#entry ? this.#options.whenMoved?.() : undefined
+      if (moving !== undefined) await interruptible(moving, context.signal)
       if (entry === this.#entry) {
         if (this.#served) throw await this.#goneFor(error)
         await this.#pinOnce(error)

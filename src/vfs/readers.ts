@@ -37,7 +37,7 @@ export class Readers {
         return inode.cachedEtag === etag
       },
       settling: () => inode.settling,
-      whenMoved: () => this.#tree.renames.settled(),
+      whenMoved: () => this.#tree.whenMoved(inode),
       onPinned: () => this.onPinned?.(inode),
       onMissed: this.#siblings?.opened(inode, entry),
     })

@@ -42,6 +42,8 @@ export class Tree {
   readonly root: RootEntry
   /** One rename at a time: it holds the files below both names. */
   readonly renames: Mutex = new Mutex()
+  /** What is being renamed. */
+  moving: Inode | undefined
 
   constructor(options: TreeOptions) {
     this.namespace = options.namespace
@@ -117,6 +119,13 @@ export class Tree {
       if (inode.readers.size > 0 && inode.entry !== undefined) return inode.entry
       throw error
     }
+  }
+
+  /** Resolves when what `inode` is, or is below, has moved; `undefined` when it does not. */
+  whenMoved(inode: Inode): Promise<void> | undefined {
+    for (let at: Inode | undefined = inode; at !== undefined; at = at.parent)
+      if (at === this.moving) return this.renames.settled()
+    return undefined
   }
 
   /** `ESTALE` where the name of `inode` stands for another, which the kernel then looks up. */

@@ -424,6 +424,28 @@ for (const change of ['mode', 'metadata'] as const) {
   })
 }
 
+t.test('who opens a file to write while it is renamed writes it at its new name', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('a', 'first')
+  const ino = await mount.ino('a')
+  let writing: Promise<void> | undefined
+  mount.counting.after = async ({ verb }) => {
+    if (verb === 'copy') writing ??= write()
+    await setTimeout(20)
+  }
+  const write = async (): Promise<void> => {
+    const { handle } = await mount.vfs.open(ino, constants.O_RDWR, caller)
+    await mount.write(handle, 0, 'FIRST')
+    await mount.close(handle)
+  }
+
+  await mount.rename('a', 'b')
+  await (writing ?? write())
+
+  t.strictSame(await mount.list(''), ['b'])
+  t.equal(await mount.stored('b'), 'FIRST')
+})
+
 t.test('rename replaces a file, but not with noReplace and not a directory', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.save('a', 'a')
