@@ -1,4 +1,5 @@
 import type { Entry } from '../namespace/entry.ts'
+import { beginWithFound } from './first-read.ts'
 import type { Inode } from './inode-table.ts'
 import { PinnedReader } from './pinned-reader.ts'
 import { SiblingReads } from './sibling-reads.ts'
@@ -55,7 +56,8 @@ export class Readers {
     if (inode.unlinked) throw this.#tree.failure('ENOENT', 'read', path)
     const entry = await this.#tree.stat(path, { fresh: true })
     // Others have it open, or have read from the version before: the kernel would mix them.
-    if (!(await this.#tree.found(inode, entry))) throw this.#tree.failure('ENOENT', 'read', path)
+    if (!(await beginWithFound(this.#tree, inode, entry)))
+      throw this.#tree.failure('ENOENT', 'read', path)
     return entry
   }
 }

@@ -15,13 +15,7 @@ import { keptPosix, type PosixUse, shownEntry } from './posix-use.ts'
 import { RootEntry } from './root-entry.ts'
 import { shownBelow } from './shown-names.ts'
 import type { EntryOptions, TreeOptions } from './tree-options.ts'
-import {
-  beginWith,
-  isOtherVersion,
-  isOvertaken,
-  localEntry,
-  mayBeginWith,
-} from './versions-apart.ts'
+import { isOtherVersion, isOvertaken, localEntry } from './versions-apart.ts'
 
 /**
  * The names that this mount shows: the namespace's, and over them the files which are open for
@@ -207,44 +201,6 @@ export class Tree {
     inode.entry = entry
     if (etag !== undefined && etag !== entry.etag) this.listener?.attributesChanged(inode.ino)
     return entry
-  }
-
-  /**
-   * The service says that what `inode`, of which somebody is about to read the first bytes, was found as is `entry` now.
-   * Resolves to whether they may begin with that; the inode is theirs alone then, and the name stands for another.
-   */
-  async found(inode: Inode, entry: Entry): Promise<boolean> {
-    if (inode.unlinked || inode.writable !== undefined || entry.type !== inode.type) return false
-    const former = inode.entry?.sizeBytes ?? 0
-    const isAlone = mayBeginWith(inode, entry)
-    this.namespace.noteCommitted(this.pathOf(inode), entry)
-    if (!this.setApartFrom(inode, entry)) {
-      this.note(inode, entry)
-      return true
-    }
-    if (isAlone) await this.#beginAlone(inode, entry, former)
-    return isAlone
-  }
-
-  /** The kernel goes by the `former` size until it comes to that end for the reader: pages that it fills till then end there. */
-  async #beginAlone(inode: Inode, entry: Entry, former: number): Promise<void> {
-    inode.entry = { ...entry, sizeBytes: former }
-    inode.growth = entry
-    this.table.onChanged?.(inode)
-    beginWith(inode, entry)
-    const settling = this.listener?.sizeChanged(inode.ino)
-    inode.settling = settling
-    try {
-      await settling
-    } finally {
-      if (inode.settling === settling) inode.settling = undefined
-    }
-  }
-
-  /** The reader of `inode` comes to the end that the kernel knows. */
-  grow(inode: Inode): void {
-    inode.entry = inode.growth ?? inode.entry
-    inode.growth = undefined
   }
 
   /**

@@ -28,21 +28,6 @@ export function isOvertaken(
   return entry?.etag !== before?.etag && entry?.etag !== found?.etag
 }
 
-/**
- * Whether who has `inode` open, alone and having read nothing, may begin with `entry` instead. The kernel asks
- * for what ends behind the size that it believes, but shows zeros where an answer ends before that.
- */
-export function mayBeginWith(inode: Inode, { sizeBytes }: Entry): boolean {
-  if (inode.cachedEtag !== undefined || sizeBytes < (inode.entry?.sizeBytes ?? 0)) return false
-  const [reader] = inode.readers
-  return inode.readers.size === 1 && reader?.hasRead === false
-}
-
-/** Has all who have `inode` open, and have read nothing, begin with `entry`. */
-export function beginWith(inode: Inode, entry: Entry): void {
-  for (const reader of inode.readers) reader.beginWith(entry)
-}
-
 /** What this mount knows of an inode, whatever the service has. */
 export function localEntry({ writable, unstored }: Inode): Entry | undefined {
   return writable?.entry() ?? unstored?.entry

@@ -6,6 +6,7 @@ import { millisecondsToNs, posixChangesOf } from './attributes.ts'
 import { DirectoryHandle } from './directory-handle.ts'
 import { xattrPrefixes } from './extended-attributes.ts'
 import type { Unsaved } from './fault.ts'
+import { grow } from './first-read.ts'
 import { adopt } from './handed-over.ts'
 import { HandleTable } from './handle-table.ts'
 import { Handover } from './handover.ts'
@@ -175,7 +176,7 @@ export class Vfs implements FileOperations {
   async getattr(ino: Ino, handle: HandleId | undefined, context: CallContext): Promise<Attributes> {
     const inode = this.#tree.table.get(ino)
     // The kernel names it where a read comes to the end of the file, or somebody seeks that.
-    if (handle !== undefined) this.#tree.grow(inode)
+    if (handle !== undefined) grow(inode)
     const entry = await this.#tree.entryOf(inode, context)
     return this.#tree.attributes(inode, entry)
   }
