@@ -446,6 +446,33 @@ t.test('who opens a file to write while it is renamed writes it at its new name'
   t.equal(await mount.stored('b'), 'FIRST')
 })
 
+for (const [how, flags] of [
+  ['read', constants.O_RDONLY],
+  ['write', constants.O_RDWR],
+] as const) {
+  t.test(`who opens to ${how} what others replace just then looks it up again`, async (t) => {
+    const mount = await VfsMount.make(t, { attrTtlMs: 0 })
+    await mount.storeElsewhere('f', 'first')
+    const ino = await mount.ino('f')
+    let isAnswered = false
+    mount.counting.after = async ({ verb }) => {
+      if (isAnswered || verb !== 'head') return
+      isAnswered = true
+      await mount.storeElsewhere('f', 'another')
+      await mount.clock.advance(listingTtlMs + 1)
+      t.not(await mount.ino('f'), ino, 'the name stands for the next version')
+    }
+    await mount.clock.advance(listingTtlMs + 1)
+
+    await t.rejects(mount.vfs.open(ino, flags, caller), { code: 'ESTALE' })
+
+    const handle = await mount.open('f', flags)
+    if (how === 'write') await mount.write(handle, 0, 'AN')
+    await mount.close(handle)
+    t.equal(await mount.stored('f'), how === 'write' ? 'ANother' : 'another')
+  })
+}
+
 t.test('rename replaces a file, but not with noReplace and not a directory', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.save('a', 'a')
