@@ -728,6 +728,41 @@ t.test('the first read of an open file takes the version that is there', async (
   t.equal((await mount.read(handle)).toString(), 'newer')
 })
 
+t.test(
+  'nobody is given bytes of a longer version before the kernel asks for its size',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    let tell = (): void => undefined
+    const told = new Promise<void>((resolve) => {
+      tell = resolve
+    })
+    mount.vfs.watchChanges({
+      attributesChanged: () => undefined,
+      nameChanged: () => undefined,
+      inodeChanged: () => undefined,
+      contentChanged: async () => undefined,
+      sizeChanged: () => told,
+    })
+    await mount.storeElsewhere('f', 'old')
+    const handle = await mount.open('f')
+    await mount.storeElsewhere('f', 'newer')
+    const answered: string[] = []
+    const read = async (end: number): Promise<void> => {
+      answered.push((await mount.read(handle, 0, end)).toString())
+    }
+
+    const reads = [read(5)]
+    await setTimeout(20)
+    reads.push(read(3))
+    await setTimeout(20)
+    t.strictSame(answered, [])
+    tell()
+    await Promise.all(reads)
+
+    t.strictSame(answered.sort(), ['new', 'newer'])
+  },
+)
+
 t.test('who begins with a longer version is shown its size at the end of the former', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.storeElsewhere('f', 'old')
