@@ -24,6 +24,8 @@ const disturbances = [
   { effect: { kind: 'resetInBody' } },
   { effect: { kind: 'truncate' } },
 ]
+/** What a short run can fill, so that what is measured behind it is what grows by itself. */
+const memory = isLongRun ? [] : ['--memory-budget', '64M']
 const skip = whyNoCli() || whyNoMounts()
 
 /**
@@ -126,7 +128,7 @@ interface Places {
 /** A drive with a cache on the disk, and a place for what its files should be. */
 async function startCached(t: Test, env: Variables) {
   const local = t.testdir({ cache: {} })
-  const cache = ['--cache-dir', `${local}/cache`, '--cache-size', '32M']
+  const cache = ['--cache-dir', `${local}/cache`, '--cache-size', '32M', ...memory]
   const drive = await startDrive(t, cache, { env })
   return { drive, local, mountpoint: drive.directory }
 }
