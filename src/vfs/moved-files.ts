@@ -20,7 +20,11 @@ export class MovedFiles {
   }
 
   readonly note = (blob: MovedBlob): void => {
-    const names = blob.from.name.slice(this.#from.name.length).split('/').slice(1)
+    const { name: top } = this.#from
+    const { name } = blob.from
+    // A rename that was left may be finished before, of another tree.
+    if (name !== top && !name.startsWith(`${top}/`)) return
+    const names = name.slice(top.length).split('/').slice(1)
     let inode: Inode | undefined = this.#top
     for (const name of names) inode = inode?.children.get(name)
     if (inode !== undefined && inode.type !== 'directory') this.#moved.set(inode, blob)

@@ -290,6 +290,8 @@ const mounts: Record<string, () => Promise<MountOptions>> = {
   'a flat account': async () => ({}),
   'a flat account, with a cache': async () => ({ chunkCache: new ChunkCache() }),
   'a flat account with write-back': async () => ({ writeBack: true, writeBackQuietMs: 1000 }),
+  'a flat account where theirs stays': async () => ({ onConflict: 'theirs' }),
+  'a flat account that keeps both': async () => ({ onConflict: 'rename' }),
   'a hierarchical account': async () => ({ account: await newHierarchicalAccount() }),
 }
 
