@@ -6,15 +6,10 @@ import { constants } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import type { BlobStore } from '../../src/blob/store.ts'
-import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import type { HandleId, Ino } from '../../src/vfs/operations.ts'
+import { modelMounts, modelSeed, mountForModel } from '../support/model-mounts.ts'
 import { isLongRun } from '../support/program.ts'
-import {
-  caller,
-  type MountOptions,
-  newHierarchicalAccount,
-  VfsMount,
-} from '../support/vfs-mount.ts'
+import { caller, type VfsMount } from '../support/vfs-mount.ts'
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_TRUNC, O_APPEND } = constants
 const numRuns = isLongRun ? 2000 : 100
@@ -210,32 +205,18 @@ function same(given: Buffer | undefined, expected: Buffer | undefined, what: str
   throw new Error(`${what}: ${words(given)}, and should be ${words(expected)}`)
 }
 
-const mounts: Record<string, () => Promise<MountOptions>> = {
-  'a flat account': async () => ({}),
-  'a flat account with write-back': async () => ({ writeBack: true, writeBackQuietMs: 1000 }),
-  'a hierarchical account': async () => ({ account: await newHierarchicalAccount() }),
-}
-
-for (const [account, options] of Object.entries(mounts)) {
+for (const [account, options] of Object.entries(modelMounts)) {
   t.test(`every handle reads its file, whatever becomes of names on ${account}`, async (t) => {
-    const seed = Number(process.env['FC_SEED'] ?? Date.now() % 2 ** 31)
-    t.comment(`FC_SEED=${seed}`)
-    const property = fc.asyncProperty(
-      fc.array(step, { maxLength: 60, size: 'max' }),
-      async (steps) => {
-        const model = await Model.make(async (account) => {
-          const chunkCache = new ChunkCache({ maxBytes: 1 })
-          const small = { blockBytes: 64, spoolMemoryBytes: 100, prefetchFiles: false, chunkCache }
-          const given = await options()
-          return VfsMount.make(t, { ...small, ...given, ...(account && { account }) })
-        })
-        for (const each of steps) {
-          await model.take(each)
-          await model.check()
-        }
-        await model.end()
-      },
-    )
+    const seed = modelSeed(t)
+    const steps = fc.array(step, { maxLength: 60, size: 'max' })
+    const property = fc.asyncProperty(steps, async (steps) => {
+      const model = await Model.make((account) => mountForModel(t, options, account))
+      for (const each of steps) {
+        await model.take(each)
+        await model.check()
+      }
+      await model.end()
+    })
     await fc.assert(property, { seed, numRuns })
     t.pass(`${numRuns} runs`)
   })

@@ -12,15 +12,10 @@ import t from 'tap'
 import type { BlobStore } from '../../src/blob/store.ts'
 import { isFileSystemError } from '../../src/errors.ts'
 import { faultChannel } from '../../src/telemetry.ts'
-import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import type { HandleId, Ino } from '../../src/vfs/operations.ts'
+import { modelMountsAndCached, modelSeed, mountForModel } from '../support/model-mounts.ts'
 import { isLongRun } from '../support/program.ts'
-import {
-  caller,
-  type MountOptions,
-  newHierarchicalAccount,
-  VfsMount,
-} from '../support/vfs-mount.ts'
+import { caller, type VfsMount } from '../support/vfs-mount.ts'
 import { bytesOf, type Words, wordsOf } from '../support/worded-content.ts'
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_TRUNC } = constants
@@ -286,27 +281,18 @@ function same(given: Words, expected: Words, what: string): void {
   throw new Error(`${what}: ${given.join()}, and should be ${expected.join()}`)
 }
 
-const mounts: Record<string, () => Promise<MountOptions>> = {
-  'a flat account': async () => ({}),
-  'a flat account, with a cache': async () => ({ chunkCache: new ChunkCache() }),
-  'a flat account with write-back': async () => ({ writeBack: true, writeBackQuietMs: 1000 }),
-  'a flat account where theirs stays': async () => ({ onConflict: 'theirs' }),
-  'a flat account that keeps both': async () => ({ onConflict: 'rename' }),
-  'a hierarchical account': async () => ({ account: await newHierarchicalAccount() }),
+const mounts = {
+  ...modelMountsAndCached,
+  'a flat account where theirs stays': async () => ({ onConflict: 'theirs' as const }),
+  'a flat account that keeps both': async () => ({ onConflict: 'rename' as const }),
 }
 
 for (const [account, options] of Object.entries(mounts)) {
   t.test(`versions of others are mixed with nothing on ${account}`, async (t) => {
-    const seed = Number(process.env['FC_SEED'] ?? Date.now() % 2 ** 31)
-    t.comment(`FC_SEED=${seed}`)
+    const seed = modelSeed(t)
     const steps = fc.array(step, { maxLength: 60, size: 'max' })
     const property = fc.asyncProperty(steps, async (steps) => {
-      const model = await Model.make(async (account) => {
-        const chunkCache = new ChunkCache({ maxBytes: 1 })
-        const small = { blockBytes: 64, spoolMemoryBytes: 100, prefetchFiles: false, chunkCache }
-        const given = await options()
-        return VfsMount.make(t, { ...small, ...given, ...(account && { account }) })
-      })
+      const model = await Model.make((account) => mountForModel(t, options, account))
       const forget = () => model.forget()
       faultChannel.subscribe(forget)
       try {

@@ -9,16 +9,11 @@ import fc from 'fast-check'
 import t from 'tap'
 
 import { faultChannel } from '../../src/telemetry.ts'
-import { ChunkCache } from '../../src/transfer/chunk-cache.ts'
 import type { HandleId, Ino } from '../../src/vfs/operations.ts'
 import type { Request } from '../support/counting-store.ts'
+import { modelMountsAndCached, modelSeed, mountForModel } from '../support/model-mounts.ts'
 import { isLongRun } from '../support/program.ts'
-import {
-  caller,
-  type MountOptions,
-  newHierarchicalAccount,
-  VfsMount,
-} from '../support/vfs-mount.ts'
+import { caller, type VfsMount } from '../support/vfs-mount.ts'
 import { bytesOf, type Words, wordsOf } from '../support/worded-content.ts'
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_TRUNC } = constants
@@ -262,24 +257,14 @@ function isContent({ verb, name }: Request): boolean {
 /** What may be told of names that others take at the same time. */
 const expected = new Set(['ESTALE', 'ENOENT', 'EBUSY', 'ENOTEMPTY', 'EEXIST'])
 
-const mounts: Record<string, () => Promise<MountOptions>> = {
-  'a flat account': async () => ({}),
-  'a flat account, with a cache': async () => ({ chunkCache: new ChunkCache() }),
-  'a flat account with write-back': async () => ({ writeBack: true, writeBackQuietMs: 1000 }),
-  'a hierarchical account': async () => ({ account: await newHierarchicalAccount() }),
-}
-
-for (const [account, options] of Object.entries(mounts)) {
+for (const [account, options] of Object.entries(modelMountsAndCached)) {
   t.test(`programs that overlap mix nothing on ${account}`, async (t) => {
-    const seed = Number(process.env['FC_SEED'] ?? Date.now() % 2 ** 31)
-    t.comment(`FC_SEED=${seed}`)
+    const seed = modelSeed(t)
     const steps = fc.array(step, { maxLength: 25, size: 'max' })
     const delays = fc.array(fc.nat({ max: 6 }), { minLength: 1, maxLength: 20, size: 'max' })
     const programs = fc.tuple(steps, steps, steps)
     const property = fc.asyncProperty(programs, delays, async (programs, delays) => {
-      const chunkCache = new ChunkCache({ maxBytes: 1 })
-      const small = { blockBytes: 64, spoolMemoryBytes: 100, prefetchFiles: false, chunkCache }
-      const mount = await VfsMount.make(t, { ...small, ...(await options()) })
+      const mount = await mountForModel(t, options)
       await mount.mkdir('d')
       const overlaps = new Overlaps(mount, delays)
       faultChannel.subscribe(overlaps.forget)
