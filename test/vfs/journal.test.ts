@@ -1,16 +1,24 @@
 import { randomBytes } from 'node:crypto'
-import { constants, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { constants, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { BlobStore } from '../../src/blob/store.ts'
 import { MiB } from '../../src/byte-range.ts'
 import { FileSystemError } from '../../src/errors.ts'
 import { type FaultEvent, faultChannel } from '../../src/telemetry.ts'
 import { Journals } from '../../src/vfs/journals.ts'
 import type { HandleId } from '../../src/vfs/operations.ts'
-import { batchingStore } from '../support/batching-store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import {
+  absent,
+  big,
+  dieAndReplay,
+  folder,
+  type Life,
+  nothing,
+  type Program,
+  type Promises,
+  scratch,
+} from '../support/mortal-mount.ts'
 import { smallDisk, whyNoSmallDisk } from '../support/small-disk.ts'
 import {
   caller,
@@ -21,12 +29,6 @@ import {
 } from '../support/vfs-mount.ts'
 
 const blockBytes = MiB
-
-function scratch(t: Teardown): string {
-  const directory = mkdtempSync(join(tmpdir(), 'abfs-journal-'))
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
-  return directory
-}
 
 function faults(t: Teardown): FaultEvent[] {
   const seen: FaultEvent[] = []
@@ -339,100 +341,6 @@ t.test(
   },
 )
 
-/** Which step of a process is its last, and whether a request that is reaches the service. */
-interface Life {
-  readonly lifetime: number
-  readonly last: 'lost' | 'done'
-  /** How long no file is closed before what the journal has is stored. */
-  readonly writeBackQuietMs: number
-  /** Files that are there already, each with its name for content. */
-  readonly before?: readonly string[]
-  /** Makes the account. Default: a flat one. */
-  readonly newStore?: () => Promise<BlobStore>
-}
-
-/** A mount whose process dies at some step, on the disk or at the service. */
-async function mortalMount(
-  t: Teardown,
-  place: { readonly account: BlobStore; readonly directory: string },
-  life: Life,
-): Promise<{ readonly mount: VfsMount; steps(): number }> {
-  let steps = 0
-  let giveUp = (): void => undefined
-  const die = (): void => {
-    steps += 1
-    if (steps < life.lifetime) return
-    // A dead process tries nothing again.
-    giveUp()
-    throw new FileSystemError('EINTR', 'death')
-  }
-  const { directory } = place
-  const clock = new FakeClock()
-  const journals = new Journals({ directory, clock, onStep: die, owner: 'dead' })
-  const mortal = <T extends object>(service: T): T =>
-    new Proxy(service, {
-      get(target, key) {
-        const value: unknown = Reflect.get(target, key)
-        if (key === 'hierarchy') return mortal(value as object)
-        if (typeof value !== 'function') return value
-        if (!writes.has(String(key))) return value.bind(target)
-        return async (...args: unknown[]) => {
-          const isLast = steps + 1 === life.lifetime && life.last === 'done'
-          if (isLast) await Reflect.apply(value, target, args)
-          die()
-          return Reflect.apply(value, target, args)
-        }
-      },
-    })
-  const account: BlobStore = batchingStore(mortal(place.account))
-  const { writeBackQuietMs } = life
-  const options = { account, blockBytes, journals, writeBack: true, writeBackQuietMs }
-  const mount = await VfsMount.make(t, options)
-  giveUp = () => mount.vfs.giveUp()
-  return { mount, steps: () => steps }
-}
-
-const writes: ReadonlySet<string> = new Set([
-  'put',
-  'stageBlock',
-  'stageBlockFrom',
-  'commitBlocks',
-  'getBlocks',
-  'setMetadata',
-  'copy',
-  'delete',
-  'createDirectory',
-  'deletePath',
-  'rename',
-  'setAccessControl',
-])
-
-const nothing = Buffer.alloc(0)
-const folder = Buffer.from('directory')
-const absent = Buffer.from('absent')
-const big = Buffer.alloc(2 * MiB + 100, 'b')
-
-/** What was promised of each name: any of these may be found there. */
-class Promises {
-  readonly all = new Map<string, Buffer[]>()
-
-  promise(name: string, content: Buffer): void {
-    this.all.set(name, [content])
-  }
-
-  /** From here on either may be found. */
-  began(name: string, content: Buffer): void {
-    this.all.set(name, [...(this.all.get(name) ?? [absent]), content])
-  }
-
-  /** What names are to have once `change` has returned. */
-  async change(names: Record<string, Buffer>, change: () => Promise<unknown>): Promise<void> {
-    for (const [name, content] of Object.entries(names)) this.began(name, content)
-    await change()
-    for (const [name, content] of Object.entries(names)) this.promise(name, content)
-  }
-}
-
 /** Writes files as a program would, and notes what it was promised after each call that returned. */
 async function writesFiles(mount: VfsMount, promises: Promises): Promise<void> {
   const sync = (handle: HandleId, name: string, content: Buffer) =>
@@ -578,50 +486,6 @@ async function deaths(t: Test, program: Program, life: Omit<Life, 'lifetime'>): 
   let lifetime = 1
   while (await dieAndReplay(t, program, { ...life, lifetime })) lifetime += 1
   return lifetime - 1
-}
-
-type Program = (mount: VfsMount, promises: Promises) => Promise<void>
-
-/** Whether the program got so far as to die. */
-async function dieAndReplay(t: Test, program: Program, life: Life): Promise<boolean> {
-  const directory = scratch(t)
-  const account = await (life.newStore ?? newAccount)()
-  await account.put({ container: 'box', name: 'big' }, big)
-  const promises = new Promises()
-  promises.promise('big', big)
-  for (const name of life.before ?? []) {
-    await account.put({ container: 'box', name }, Buffer.from(name))
-    promises.promise(name, Buffer.from(name))
-  }
-  const { mount, steps } = await mortalMount(t, { account, directory }, life)
-  const running = program(mount, promises).catch((error: unknown) => error)
-  await running
-  await mount.vfs.close().catch(() => undefined)
-  if (steps() < life.lifetime) return false
-
-  const clock = new FakeClock()
-  const journals = new Journals({ directory, clock, owner: 'next', isAlive: () => false })
-  const next = await VfsMount.make(t, { account, journals, blockBytes })
-  const replayed = await next.vfs.replay()
-
-  const title = `death at step ${life.lifetime}`
-  t.notOk(
-    replayed.some(({ outcome }) => outcome !== 'stored' && outcome !== 'removed'),
-    `${title}: all is stored or removed`,
-  )
-  for (const [name, versions] of promises.all) {
-    const found = await next.account.get({ container: 'box', name }).catch(() => undefined)
-    const isFolder = found?.properties.metadata?.['hdi_isfolder'] === 'true'
-    const bytes = isFolder ? folder : found && Buffer.from(found.data)
-    t.ok(
-      versions.some((version) =>
-        bytes === undefined ? version === absent : bytes.equals(version),
-      ),
-      `${title}: ${name}`,
-    )
-  }
-  t.strictSame(await journals.orphans(), [], `${title}: the journal is empty`)
-  return true
 }
 
 t.test('what the disk has damaged is never stored', async (t) => {
