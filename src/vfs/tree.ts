@@ -100,8 +100,8 @@ export class Tree {
     const path = this.pathOf(inode)
     try {
       const found = await this.stat(path, options)
-      // It was stored or found in another version while the service was asked.
-      if (isOvertaken(inode, before, found)) return this.entryOf(inode, options)
+      // It was stored, found in another version, or has lost its name, while the service was asked.
+      if (inode.unlinked || isOvertaken(inode, before, found)) return this.entryOf(inode, options)
       if (this.setApartFrom(inode, found)) {
         // For who looks the name up again.
         this.namespace.noteCommitted(path, found)

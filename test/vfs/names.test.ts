@@ -473,6 +473,32 @@ for (const [how, flags] of [
   })
 }
 
+t.test(
+  'who asks what a file is, while its name comes to stand for another, is told of theirs',
+  async (t) => {
+    const mount = await VfsMount.make(t)
+    await mount.storeElsewhere('f', 'first')
+    const ino = await mount.ino('f')
+    const handle = await mount.open('f')
+    await mount.read(handle)
+    await mount.storeElsewhere('f', 'another')
+    await mount.clock.advance(listingTtlMs + 1)
+    let isAnswered = false
+    mount.counting.after = async () => {
+      if (isAnswered) return
+      isAnswered = true
+      t.not(await mount.ino('f'), ino)
+    }
+
+    const { sizeBytes, nlink } = await mount.vfs.getattr(ino, undefined, caller)
+
+    t.ok(isAnswered)
+    t.strictSame([sizeBytes, nlink], [5, 0])
+    t.equal((await mount.vfs.getattr(ino, handle, caller)).sizeBytes, 5)
+    await mount.close(handle)
+  },
+)
+
 t.test('rename replaces a file, but not with noReplace and not a directory', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.save('a', 'a')
