@@ -398,7 +398,7 @@ export class WritableFile {
     })
     const isOurs = before?.etag === undefined || before.etag === changed?.etag
     if (!isOurs) this.#changes.adopt({ ...before, posix: entry.posix, metadata: entry.metadata })
-    else if (entry.etag !== before?.etag) {
+    else if (entry !== changed) {
       await this.followLocked(entry)
       this.#onCommitted(before, entry, false)
     }

@@ -499,6 +499,23 @@ t.test(
   },
 )
 
+t.test('a mode that was set of an open file shows when it is stored, and after', async (t) => {
+  const mount = await VfsMount.make(t)
+  await mount.storeElsewhere('f', 'text')
+  const ino = await mount.ino('f')
+  const handle = await mount.open('f', constants.O_RDWR)
+  const modeNow = async () => (await mount.vfs.getattr(ino, handle, caller)).mode & 0o777
+
+  await mount.vfs.setattr(ino, { handle, mode: 0o604 }, caller)
+  const modes = [await modeNow()]
+  await mount.vfs.fsync(handle, false, caller)
+  modes.push(await modeNow())
+  await mount.close(handle)
+  modes.push((await mount.stat('f')).mode & 0o777)
+
+  t.strictSame(modes, [0o604, 0o604, 0o604])
+})
+
 t.test('rename replaces a file, but not with noReplace and not a directory', async (t) => {
   const mount = await VfsMount.make(t)
   await mount.save('a', 'a')
